@@ -1,0 +1,64 @@
+/* directory: domains, accounts, aliases and passwords, kept in the store's directory partition.
+ *
+ * Addresses are compared as mail does: domain without case (IDN in A-label form), local part without case for accounts and aliases of ours
+ * (stored lower-case, NFC). Lookups come from an in-memory snapshot that is replaced after each change, so that a RCPT costs no disk.
+ * Thread-safe. Changes block on the store and are durable on return. */
+#ifndef VALISE_DIRECTORY_DIRECTORY_H
+#define VALISE_DIRECTORY_DIRECTORY_H
+
+#include "store/engine.h"
+
+struct directory;
+
+int directory_open(struct engine *g, struct directory **ret, struct error *e) MUST_USE;
+void directory_free(struct directory *d);
+
+enum directory_kind { DIRECTORY_NONE, DIRECTORY_ACCOUNT, DIRECTORY_ALIAS };
+struct directory_account {
+    engine_part id;
+    str address;                 /* canonical */
+    bool enabled;
+};
+
+/* --- lookups: results in ARENA --- */
+
+bool directory_has_domain(struct directory *d, str domain);
+/* Which accounts mail for ADDRESS goes to: the account itself, or an alias followed (loops cut, at most 100 accounts), "+detail" dropped when the whole local part
+ * is unknown; "postmaster" of a domain of ours always exists (falls back to the first administrator, else the first account). ERR_NOTFOUND: domain is ours, address is not; ERR_REFUSED:
+ * domain is not ours. */
+int directory_resolve(struct directory *d, str address, struct arena *arena, struct directory_account **ret, size_t *ret_n) MUST_USE;
+/* Whether ACCOUNT may send as ADDRESS: its own address (with any +detail) or an alias that leads to it. */
+bool directory_may_send_as(struct directory *d, engine_part account, str address);
+int directory_find_account(struct directory *d, str address, struct arena *arena, struct directory_account *ret) MUST_USE;
+
+/* --- logging in --- */
+
+/* Checks PASSWORD of LOGIN (an address; without "@" the first domain is assumed). 0 with *RET, ERR_REFUSED for a wrong name or password alike (the same time for both),
+ * ERR_UNAVAILABLE while too many checks run. Argon2id; a success is remembered some minutes under a keyed hash in memory. PEER (address text) and
+ * LOGIN each grow a delay on failures: *RET_DELAY_MS is how long the caller must hold its answer (park with a deadline, do not sleep); 0 at first.
+ * May take 50 ms of CPU. */
+int directory_authenticate(struct directory *d, str login, str password, str peer, struct arena *arena, struct directory_account *ret,
+                           int64_t *ret_delay_ms) MUST_USE;
+
+/* --- changes --- */
+
+int directory_domain_add(struct directory *d, str domain, struct error *e) MUST_USE;       /* ERR_EXISTS, ERR_SYNTAX */
+int directory_domain_remove(struct directory *d, str domain, struct error *e) MUST_USE;    /* ERR_REFUSED while it has accounts or aliases */
+/* Adds an account with PASSWORD (empty: cannot log in). *RET_ID is new; the caller makes its mailboxes. */
+int directory_account_add(struct directory *d, str address, str password, engine_part *ret_id, struct error *e) MUST_USE;
+int directory_account_password(struct directory *d, str address, str password, struct error *e) MUST_USE;
+int directory_account_enable(struct directory *d, str address, bool enabled, struct error *e) MUST_USE;
+int directory_account_remove(struct directory *d, str address, engine_part *ret_id, struct error *e) MUST_USE;
+int directory_alias_add(struct directory *d, str address, const str *targets, size_t n, struct error *e) MUST_USE;   /* targets: addresses of ours */
+int directory_alias_remove(struct directory *d, str address, struct error *e) MUST_USE;
+
+/* --- listing: FN gets each in order; strings live until it returns; non-zero ends --- */
+
+int directory_domains(struct directory *d, int (*fn)(void *ctx, str domain), void *ctx) MUST_USE;
+int directory_accounts(struct directory *d, str domain, int (*fn)(void *ctx, const struct directory_account *account), void *ctx) MUST_USE;
+int directory_aliases(struct directory *d, str domain, int (*fn)(void *ctx, str address, const str *targets, size_t n), void *ctx) MUST_USE;
+
+/* The canonical form of ADDRESS in ARENA: ERR_SYNTAX when it is none. */
+int directory_canonical(str address, struct arena *arena, str *ret, struct error *e) MUST_USE;
+
+#endif

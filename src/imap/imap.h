@@ -1,0 +1,25 @@
+/* imap: the session that a listener runs; RFC 3501 with the extensions of the command table. */
+#ifndef VALISE_IMAP_IMAP_H
+#define VALISE_IMAP_IMAP_H
+
+#include "run/conn.h"
+#include "store/mail.h"
+
+struct imap_login { engine_part account; str address; };
+
+/* Immutable while connections use it. */
+struct imap_config {
+    struct mail_store *store;
+    bool tls_required;            /* LOGINDISABLED and no AUTH before TLS */
+    str hostname;
+    uint64_t append_max;          /* bytes of an APPEND literal */
+    unsigned errors_max;          /* BAD answers before BYE */
+    void *ctx;
+    /* As directory_authenticate: account and canonical address in A, delay to hold the answer. */
+    int (*authenticate)(void *ctx, str login, str password, str peer, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms);
+};
+
+/* ctx of the listener is a const struct imap_config *. */
+extern const struct conn_ops imap_session_ops;
+
+#endif

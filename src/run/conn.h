@@ -1,0 +1,102 @@
+/* conn: one connection as a session sees it.
+ *
+ * A session is a struct of its protocol and a run function. A worker thread calls run when there is a reason; run works until it
+ * would wait, then returns what it waits for. In between the connection is parked: no thread, no command arena, no TLS
+ * buffers. One worker at a time runs a connection, so a session needs no locks of its own. run may block on the store or
+ * on another role, never on its peer. */
+#ifndef VALISE_RUN_CONN_H
+#define VALISE_RUN_CONN_H
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "run/stream.h"
+
+struct conn;
+
+/* Why run is called; several may be set. */
+enum conn_why {
+    CONN_START = 1,       /* first call: greet. With implicit TLS the handshake is done. */
+    CONN_INPUT = 2,       /* the peer sent something, or closed: stream_fill and stream_line tell */
+    CONN_DRAINED = 4,     /* the output queue is empty again after CONN_DRAIN */
+    CONN_EVENT = 8,       /* conn_wake was called */
+    CONN_TIMEOUT = 16,    /* the deadline of conn_deadline passed, or the peer fell below the minimum rate */
+    CONN_SHUTDOWN = 32,   /* the server stops or drains: say so (421, BYE) and close, or finish what runs */
+    CONN_SECURED = 64     /* the handshake asked for by CONN_STARTTLS is done */
+};
+
+/* What the session waits for. */
+enum conn_next {
+    CONN_WAIT,            /* flush, then call again for input, event, timeout or shutdown */
+    CONN_DRAIN,           /* flush, and call again when the queue is empty: for long answers made piece by piece */
+    CONN_STARTTLS,        /* flush, do a TLS handshake as server, call again with CONN_SECURED; unread input must be none */
+    CONN_CLOSE            /* flush within 10 s, then close */
+};
+
+/* What a protocol gives the runtime. */
+struct conn_ops {
+    const char *name;     /* "imap": in logs and metrics */
+    /* Makes the session. CTX is the listener's. NULL refuses the connection (the stream may hold a last word). */
+    void *(*open)(struct conn *c, void *ctx);
+    enum conn_next (*run)(struct conn *c, void *session, unsigned why);
+    /* Frees the session. After it returns no conn_wake may come: cancel subscriptions here. */
+    void (*close)(struct conn *c, void *session);
+};
+
+struct stream *conn_stream(struct conn *c);
+/* The arena of the running command; reset by the runtime each time the connection parks after CONN_WAIT (kept over CONN_DRAIN).
+ * Quota 1 MiB. */
+struct arena *conn_arena(struct conn *c);
+/* The session id of logs and Received: fields. */
+str conn_id(const struct conn *c);
+/* "192.0.2.1", "2001:db8::1"; the peer's address as text, lives as long as the connection. */
+str conn_peer_address(const struct conn *c);
+uint16_t conn_peer_port(const struct conn *c);
+str conn_local_address(const struct conn *c);
+uint16_t conn_local_port(const struct conn *c);
+
+struct tls_info {
+    bool active;
+    str version;          /* "TLSv1.3" */
+    str cipher;           /* "TLS_AES_256_GCM_SHA384" */
+    int bits;             /* 256 */
+    str sni;              /* server name asked for, empty when none */
+    str alpn;             /* protocol agreed on, empty when none */
+    bool resumed;
+};
+/* What is known of TLS on this connection; lives as long as the connection. */
+const struct tls_info *conn_tls(const struct conn *c);
+/* Whether CONN_STARTTLS can work: a certificate is configured. False makes STARTTLS answer 454. */
+bool conn_can_starttls(const struct conn *c);
+
+/* Deadline for the next wait, in milliseconds from now; stays set for later waits until changed. Counted anew at each park. */
+void conn_deadline(struct conn *c, int64_t ms);
+/* While a body is coming in: besides the idle deadline, the peer must on average (after a grace of 30 s) send at least
+ * BYTES_PER_SECOND since this call, or run is called with CONN_TIMEOUT. 0 ends it. Output has a minimum rate always. */
+void conn_min_rate(struct conn *c, uint32_t bytes_per_second);
+/* Makes the connection runnable with CONN_EVENT. From any thread, between open and the return of close. Cheap; several calls before
+ * run count once. */
+void conn_wake(struct conn *c);
+/* Whether the server is stopping: a session checks it between commands. */
+bool conn_is_stopping(const struct conn *c);
+
+/* --- for tests and fuzzing: a connection over memory, run by hand, no threads --- */
+
+/* A connection with session OPS and CTX over a memory layer (see stream.h for the steps). With STARTTLS, CONN_STARTTLS is simulated: the
+ * handshake "succeeds" at once and conn_tls says TLSv1.3; with TLS_AT_START the same from the beginning. Calls open and
+ * run(CONN_START). */
+struct conn *conn_memory_new(const struct conn_ops *ops, void *ctx, size_t read_step, size_t write_step, bool starttls,
+                             bool tls_at_start);
+/* Feeds BYTES and runs the session until it waits for more input. */
+void conn_memory_feed(struct conn *c, str bytes);
+void conn_memory_feed_eof(struct conn *c);
+/* Runs it with WHY (CONN_TIMEOUT, CONN_SHUTDOWN). Pending conn_wake is taken up by feed with empty bytes. */
+void conn_memory_run(struct conn *c, unsigned why);
+/* What the peer has received and not taken. Valid until the next call. */
+str conn_memory_take(struct conn *c);
+bool conn_memory_is_closed(const struct conn *c);
+/* The layer, to block writes. */
+struct layer *conn_memory_layer(struct conn *c);
+/* Closes the session if it is open, frees all. */
+void conn_memory_free(struct conn *c);
+
+#endif

@@ -1,0 +1,53 @@
+/* server: the worker pool, the parked connections and the listeners of one process.
+ *
+ * All workers wait on one epoll set, one-shot. The pool grows while all workers are busy, up to a cap, and shrinks again after
+ * idle seconds. Deadlines sit in one timer heap served by whoever waits. This folder is the only one that knows epoll, threads and
+ * OpenSSL I/O. */
+#ifndef VALISE_RUN_SERVER_H
+#define VALISE_RUN_SERVER_H
+
+#include "run/channel.h"
+#include "run/conn.h"
+
+struct server;
+struct tls_holder;
+
+struct server_settings {
+    unsigned workers_min, workers_max;   /* threads; 0 = 2 and 64 */
+    unsigned connections_max;            /* 0 = 20 000; above it new ones are closed at once with a log line */
+    unsigned connections_per_address;    /* 0 = no limit */
+};
+
+struct server *server_new(const struct server_settings *settings);
+/* Stops workers, closes all connections, frees. */
+void server_free(struct server *s);
+
+struct listener_settings {
+    const char *name;                    /* "submission": in logs and status */
+    const struct conn_ops *ops;
+    void *ctx;                           /* for ops->open; must outlive the server */
+    struct tls_holder *tls;              /* NULL: no TLS on this listener. Must outlive the server. */
+    bool implicit_tls;
+    int64_t handshake_ms;                /* 0 = 30 000 */
+};
+/* Accepts connections from FD (listening, non-blocking; owned). Settings are copied. Before server_run. */
+int server_listen(struct server *s, int fd, const struct listener_settings *settings) MUST_USE;
+/* Runs a connection over FD (connected, owned) as if it had been accepted. Also from handlers while the server runs. */
+int server_adopt(struct server *s, int fd, const struct listener_settings *settings) MUST_USE;
+/* Serves requests of another role on root lane FD (owned) and on the lanes it opens. SERVICE must outlive the server. */
+int server_serve_channel(struct server *s, int fd, const struct channel_service *service) MUST_USE;
+/* Calls FN(CTX) on a worker every MS milliseconds. */
+void server_every(struct server *s, int64_t ms, void (*fn)(void *), void *ctx);
+
+/* Runs until server_stop and all connections are closed. Blocks; the calling thread is one of the workers. */
+void server_run(struct server *s);
+/* From any thread or a signal handler: stop accepting, tell every session CONN_SHUTDOWN, close all within GRACE_MS. */
+void server_stop(struct server *s, int64_t grace_ms);
+
+struct server_counts {
+    unsigned connections, workers, workers_busy, workers_peak;
+    uint64_t accepted, refused;
+};
+struct server_counts server_counts(const struct server *s);
+
+#endif

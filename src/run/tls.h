@@ -1,0 +1,48 @@
+/* tls: server-side TLS 1.2 and 1.3 with private keys that live in another process.
+ *
+ * A context holds certificates by server name; the private operation of each handshake is a callback (in production a request to
+ * keeper). Contexts are immutable once in use: a reload makes a new one, swapped into the holder; connections keep the one they
+ * began with. Session tickets use keys that rotate hourly. ALPN: when the client offers protocols and none is ours, the handshake is
+ * refused (RFC 7301; against cross-protocol attacks). TLS 1.2 with forward-secret AEAD suites only; no compression, no renegotiation. */
+#ifndef VALISE_RUN_TLS_H
+#define VALISE_RUN_TLS_H
+
+#include "base/err.h"
+
+struct tls_context;
+
+/* What a private key does: signs DATA as given for the kind of key. RSA: raw private operation on a padded block (OpenSSL has done the
+ * padding); EC: ECDSA over a digest, DER signature. SIG holds up to SIG_MAX bytes. Returns the signature's length or a
+ * negative enum err. May block; called on worker threads. */
+struct tls_signer {
+    int64_t (*sign)(void *ctx, str key_id, str data, char *sig, size_t sig_max);
+    void *ctx;
+};
+
+struct tls_identity {
+    str name;             /* server name it is for; empty: the default one */
+    str chain_pem;        /* certificate first, then intermediates */
+    str key_id;           /* what the signer is asked with: hex SHA-256 of the SubjectPublicKeyInfo */
+};
+
+/* A context for a server that speaks ALPN protocol ALPN ("smtp" and "imap" are not registered for ALPN use by most clients: empty = any
+ * offered protocol of the list "imap", "pop3", ... see tls.c). Copies everything. NULL with E set for bad PEM or no default. */
+struct tls_context *tls_context_new(const struct tls_identity *identities, size_t n, struct tls_signer signer, str alpn,
+                                    struct error *e);
+struct tls_context *tls_context_ref(struct tls_context *t);
+void tls_context_unref(struct tls_context *t);
+/* Gives the ticket key material for the current hour: 80 bytes a key (16 name, 32 AES, 32 HMAC), newest first. Called at creation and
+ * each hour; without it random keys of this process are used. */
+void tls_context_set_ticket_keys(struct tls_context *t, str keys);
+
+/* The key id of the first certificate of CHAIN_PEM. 0 or ERR_SYNTAX. */
+int tls_key_id(str chain_pem, char ret_hex[65]) MUST_USE;
+
+/* A holder that listeners point to; the context in it can be replaced while connections run. */
+struct tls_holder;
+struct tls_holder *tls_holder_new(struct tls_context *t);
+void tls_holder_replace(struct tls_holder *h, struct tls_context *t);
+void tls_holder_free(struct tls_holder *h);
+struct tls_context *tls_holder_get(struct tls_holder *h);   /* a new reference; NULL when empty */
+
+#endif

@@ -1,0 +1,52 @@
+/* service: what an SMTP session needs from its process. In mx each is a request to core; in core it is a direct call; in tests a table. */
+#ifndef VALISE_SMTP_SERVICE_H
+#define VALISE_SMTP_SERVICE_H
+
+#include "base/arena.h"
+#include "run/conn.h"
+
+enum smtp_recipient_verdict { SMTP_RECIPIENT_OK, SMTP_RECIPIENT_UNKNOWN, SMTP_RECIPIENT_NOT_OURS, SMTP_RECIPIENT_DISABLED };
+
+struct smtp_login { uint8_t account[16]; str address; };     /* who is logged in; account is the engine_part */
+
+struct smtp_delivery {
+    str session, id;              /* session id and message id of logs and Received: */
+    str reverse_path;             /* without brackets; empty: null sender */
+    const str *recipients; size_t recipient_n;    /* as given, without brackets */
+    bool smtputf8, body_8bit;
+    str message;                  /* whole, Received: on top; heap or mapped */
+    int fd;                       /* of the spool file or memfd that MESSAGE maps, -1 when it is on the heap */
+    str structure;                /* from message_parse */
+};
+
+struct smtp_service {
+    void *ctx;
+    /* May mail for ADDRESS be taken? ERR_* for a temporary failure. Blocks. */
+    int (*recipient)(void *ctx, str address, enum smtp_recipient_verdict *ret, struct error *e);
+    /* Takes responsibility for the message: 0 means it survives power loss. ERR_FULL, ERR_UNAVAILABLE, ... Blocks. */
+    int (*accept)(void *ctx, const struct smtp_delivery *delivery, struct error *e);
+    /* Submission only (else NULL): as directory_authenticate. */
+    int (*authenticate)(void *ctx, str login, str password, str peer, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms);
+    /* Submission only: whether LOGIN may send as ADDRESS. */
+    bool (*may_send_as)(void *ctx, const struct smtp_login *login, str address);
+    /* A descriptor of an unlinked, empty file for a message over 1 MiB (owned by the caller), or a negative enum err. */
+    int (*spool)(void *ctx, struct error *e);
+};
+
+enum smtp_tls { SMTP_TLS_OFF, SMTP_TLS_OPPORTUNISTIC, SMTP_TLS_REQUIRED, SMTP_TLS_IMPLICIT };
+
+/* Immutable while connections use it. */
+struct smtp_config {
+    const struct smtp_service *service;
+    bool submission;              /* AUTH needed, own addresses only, missing Date and Message-ID added */
+    enum smtp_tls tls;
+    str hostname;                 /* in the greeting and Received: */
+    uint64_t size_max;            /* bytes of a message; SIZE */
+    unsigned recipients_max;      /* per message */
+    unsigned errors_max;          /* bad commands before 421 */
+};
+
+/* ctx of the listener is a const struct smtp_config *. */
+extern const struct conn_ops smtp_session_ops;
+
+#endif

@@ -1,0 +1,125 @@
+/* engine: the seam between mail and disk.
+ *
+ * An ordered key-value map in partitions, immutable blobs beside it. A partition (an account, the directory, a shard) is the unit of
+ * consistency: one commit is one atomic batch on one partition, conditional on the version it read. Written so that RADOS fits it:
+ * forward scans only, one partition per transaction, keys of 1 to 512 bytes, values up to 64 KiB, transactions up to 1 MiB and 1 000
+ * operations. Not offered on purpose: reverse scans, transactions over two partitions, listing of partitions or blobs, counts.
+ *
+ * Rules that hold for every engine:
+ *  E1  A commit that returned 0 survives power loss.
+ *  E2  A commit is all or nothing.
+ *  E3  Each commit compares the partition's version with the expected one and adds one to it.
+ *  E4  A read never shows what could still be lost: it waits for the sync of what it saw (unless ENGINE_UNSYNCED).
+ *  E5  A blob is readable for ever once a commit that links it has returned 0; the put itself need not be durable before.
+ *  E6  A blob is deleted only by collection, at the earliest the grace time after the commit that unlinked its last link.
+ *  E7  On disk full a commit fails with ERR_FULL and leaves no trace; when space returns commits work again without restart.
+ *  E8  On an I/O error the outcome of commits in flight is ERR_UNKNOWN; the engine reopens itself, and after that its state is either
+ *      with or without each such commit, whole.
+ * All calls block on the disk; all are thread-safe; none keeps a pointer into its arguments after it returns. */
+#ifndef VALISE_STORE_ENGINE_H
+#define VALISE_STORE_ENGINE_H
+
+#include "base/arena.h"
+
+enum { ENGINE_KEY_MAX = 512, ENGINE_VALUE_MAX = 65536, ENGINE_TXN_MAX = 1 << 20, ENGINE_TXN_OPS_MAX = 1000 };
+
+struct engine;
+struct engine_txn;
+
+typedef struct { uint8_t b[16]; } engine_part;    /* a partition's name */
+typedef struct { uint8_t b[24]; } engine_blob;    /* a blob's name: class, creation time, owner hash, random */
+
+#define ENGINE_ANY_VERSION UINT64_MAX             /* commit whatever the version is */
+enum engine_read { ENGINE_SYNCED = 0, ENGINE_UNSYNCED = 1 };
+
+/* --- open and close --- */
+
+struct engine_settings {
+    uint64_t reserve_bytes;        /* free space kept back: below it commits answer ERR_FULL; 0 = 1/50 of the file system, at least 8 MiB, at most 256 MiB */
+    size_t cache_bytes;            /* block cache; 0 = 16 MiB */
+    int64_t grace_ms;              /* before an unlinked or orphaned blob is deleted; 0 = 24 h */
+};
+
+/* RocksDB in directory PATH (created if absent). One opener at a time: ERR_UNAVAILABLE with E set when another process has it. */
+int engine_rocksdb_open(const char *path, const struct engine_settings *settings, struct engine **ret, struct error *e) MUST_USE;
+/* Reference engine in memory; nothing survives. */
+int engine_memory_open(struct engine **ret) MUST_USE;
+/* Closes and frees; no call may be running. NULL accepted. */
+void engine_close(struct engine *g);
+
+/* --- read --- */
+
+/* Looks up N keys in one snapshot. VALUES[i] is allocated in A; a missing key gives p == NULL. *RET_VERSION (may be NULL) is the
+ * partition's version at the snapshot; 0 for a partition never written. ERR_LIMIT, ERR_UNAVAILABLE, ERR_IO, ERR_CORRUPT. */
+int engine_get(struct engine *g, engine_part part, const str *keys, size_t n, enum engine_read mode, struct arena *a, str *values,
+               uint64_t *ret_version) MUST_USE;
+/* Called for each row in key order; KEY and VALUE live until it returns. Non-zero ends the scan and is returned by it. */
+typedef int engine_row_fn(void *ctx, str key, str value);
+/* Walks the keys in [from, to) (to.n == 0: to the end of the partition) in unsigned byte order, all at one version. ERR_CONFLICT when a commit
+ * got between pages: start again. */
+int engine_scan(struct engine *g, engine_part part, str from, str to, enum engine_read mode, engine_row_fn *fn, void *ctx,
+                uint64_t *ret_version) MUST_USE;
+/* Waits until everything committed to PART so far (also by engine_commit_unsynced) is durable. 0, ERR_UNKNOWN, ERR_UNAVAILABLE. */
+int engine_wait_synced(struct engine *g, engine_part part) MUST_USE;
+
+/* --- write --- */
+
+/* A transaction on PART that succeeds only at version EXPECT (or ENGINE_ANY_VERSION). Operations are applied in order. Exceeding a limit
+ * makes the commit answer ERR_LIMIT. */
+struct engine_txn *engine_begin(struct engine *g, engine_part part, uint64_t expect);
+void engine_put(struct engine_txn *t, str key, str value);
+void engine_del(struct engine_txn *t, str key);
+/* Deletes the keys in [from, to); to.n must not be 0. */
+void engine_del_range(struct engine_txn *t, str from, str to);
+/* Adds a condition: KEY has VALUE now (p == NULL: is absent). Sees the state before the transaction. */
+void engine_expect(struct engine_txn *t, str key, str value);
+/* The partition now holds a reference to BLOB. ERR_CONFLICT at commit when the collector has condemned it: put it again. */
+void engine_link(struct engine_txn *t, engine_blob blob);
+/* The partition gives up its reference; the collector deletes the blob after the grace time. */
+void engine_unlink(struct engine_txn *t, engine_blob blob);
+/* Commits durably and frees T in every case. *RET_VERSION (may be NULL) is the new version. 0, ERR_CONFLICT (version or expectation not met),
+ * ERR_LIMIT, ERR_FULL, ERR_UNKNOWN, ERR_UNAVAILABLE. Concurrent commits share one fsync. */
+int engine_commit(struct engine_txn *t, uint64_t *ret_version) MUST_USE;
+/* The same, but returns when the commit is visible and ordered, not yet durable: nothing may be promised to anyone before
+ * engine_wait_synced. Lets a caller order commits under its own lock and wait outside it. */
+int engine_commit_unsynced(struct engine_txn *t, uint64_t *ret_version) MUST_USE;
+/* Frees T without committing. NULL accepted. */
+void engine_abort(struct engine_txn *t);
+
+/* --- blobs --- */
+
+struct engine_blob_writer;
+/* Starts a blob owned by PART. Written in pieces of any size; memory stays within 1 MiB. Not visible until finish. */
+struct engine_blob_writer *engine_blob_new(struct engine *g, engine_part owner);
+int engine_blob_write(struct engine_blob_writer *w, str bytes) MUST_USE;
+/* Ends it and frees W in every case. The bytes need not be durable before the commit that links the blob (E5). */
+int engine_blob_finish(struct engine_blob_writer *w, engine_blob *ret) MUST_USE;
+void engine_blob_abort(struct engine_blob_writer *w);
+/* A whole blob at once. */
+int engine_blob_put(struct engine *g, engine_part owner, str bytes, engine_blob *ret) MUST_USE;
+/* Reads N bytes at OFFSET into P, checksum verified. *RET_N is less than N only at the end. ERR_NOTFOUND, ERR_CORRUPT, ERR_IO. */
+int engine_blob_read(struct engine *g, const engine_blob *blob, uint64_t offset, char *p, size_t n, size_t *ret_n) MUST_USE;
+/* Its size in bytes. */
+int engine_blob_size(struct engine *g, const engine_blob *blob, uint64_t *ret) MUST_USE;
+/* Deletes what is due, at most BUDGET blobs; *RET_DONE of them. Called now and then by core. */
+int engine_collect(struct engine *g, unsigned budget, unsigned *ret_done) MUST_USE;
+
+/* --- watching --- */
+
+struct engine_watch;
+/* FN(CTX, version) is called after commits to PART: a hint that may be lost or doubled; it must not block or call the engine. */
+struct engine_watch *engine_watch_new(struct engine *g, engine_part part, void (*fn)(void *ctx, uint64_t version), void *ctx);
+/* No call of FN after it returns. */
+void engine_watch_free(struct engine_watch *w);
+
+/* --- state --- */
+
+struct engine_state {
+    bool writable;            /* false: disk full or being reopened */
+    const char *why;          /* "ok", "disk-full", "io-error", "closed": static */
+    uint64_t commits, syncs;  /* since open: commits that shared fsyncs show as commits > syncs */
+    uint64_t free_bytes;
+};
+void engine_state(struct engine *g, struct engine_state *ret);
+
+#endif
