@@ -1,0 +1,42 @@
+/* Whole SASL exchanges: the first byte chooses mechanism and initial response, the rest is responses, each led by its length. */
+#include "sasl/sasl.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        return 0;
+    size_t mechanism_n = 0;
+    const struct sasl_mechanism *list = sasl_mechanisms(&mechanism_n);
+    const struct sasl_mechanism *m = &list[data[0] % mechanism_n];
+    bool initial = data[0] & 0x80;
+    struct sasl_server *s = NULL;
+    struct buf challenge = BUF_INIT(1024);
+    if (sasl_server_new(m, &s, NULL))
+        abort();
+    str rest = { (const char *)data + 1, size - 1 };
+    int rc = initial ? ERR_AGAIN : sasl_server_start(s, NULL, &challenge, NULL);
+    bool first = initial;
+    while (rc == ERR_AGAIN && rest.n >= 2) {
+        size_t n = (size_t)(unsigned char)rest.p[0] << 8 | (unsigned char)rest.p[1];
+        str piece = str_sub(rest, 2, n);
+        rest = str_from(rest, 2 + piece.n);
+        char *copy = malloc(piece.n ? piece.n : 1);
+        if (!copy)
+            abort();
+        if (piece.n)
+            memcpy(copy, piece.p, piece.n);
+        str response = { copy, piece.n };
+        rc = first ? sasl_server_start(s, &response, &challenge, NULL) : sasl_server_step(s, response, &challenge, NULL);
+        first = false;
+        free(copy);
+        const struct sasl_credentials *c = sasl_server_credentials(s);
+        require((rc == 0) == (c != NULL));
+        if (c)
+            require(c->authcid.n && c->authcid.n <= SASL_NAME_MAX && c->password.n && c->password.n <= SASL_PASSWORD_MAX);
+    }
+    buf_done(&challenge);
+    sasl_server_free(s);
+    return 0;
+}
