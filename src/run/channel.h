@@ -18,6 +18,10 @@
 
 enum { CHANNEL_PAYLOAD_MAX = 128 * 1024, CHANNEL_FDS_MAX = 4, CHANNEL_LANES_MAX = 256 };
 
+/* The type of the frame that opens a lane: sent on the root lane only, without payload, with the lane's far end (SOCK_SEQPACKET) as
+ * its one descriptor; it has no reply. No handler may have this type. */
+enum { CHANNEL_FRAME_LANE = 0 };
+
 struct frame {
     uint16_t type;
     int16_t status;                 /* replies: 0 or enum err */
@@ -29,10 +33,14 @@ struct frame {
 /* --- the asking side --- */
 
 struct channel;
-/* A channel over the root lane FD (owned). NAME is the role asked, for logs ("core"). */
+/* A channel over the root lane FD (owned; -1 while the other role does not run). NAME is the role asked, for logs ("core"). */
 struct channel *channel_open(int fd, const char *name);
+/* Closes all lanes; no call may be running. NULL accepted. */
 void channel_free(struct channel *c);
-/* Sends REQUEST (its fds stay the caller's) and waits up to DEADLINE_MS for the reply, whose payload is allocated in A and whose fds
+/* The other role was started anew: FD (owned, or -1 for "gone") is the root lane to it. Calls that wait on lanes to the former process
+ * fail with ERR_UNAVAILABLE at once; calls from now on use the new one. Thread-safe, does not block. */
+void channel_replace(struct channel *c, int fd);
+/* Sends REQUEST (its fds stay the caller's) and waits up to DEADLINE_MS (milliseconds from now) for the reply, whose payload is allocated in A and whose fds
  * become the caller's. Returns the reply's status when it is negative (its text in E), or ERR_TIMEOUT, ERR_UNAVAILABLE when the
  * other role is gone or has no lane free, ERR_CORRUPT for a bad reply, ERR_LIMIT when A is too small. Blocks. Thread-safe. */
 int channel_call(struct channel *c, const struct frame *request, struct arena *a, int64_t deadline_ms, struct frame *ret_reply,
@@ -47,8 +55,8 @@ struct channel_handler {
     const char *name;               /* "recipient": in logs */
     uint32_t payload_max;           /* bytes; at most CHANNEL_PAYLOAD_MAX */
     uint8_t fds_min, fds_max;       /* descriptors that come with it */
-    /* Handles REQUEST; its payload and fds live until the handler returns (fds are closed by the caller unless set to -1). Appends the
-     * reply's payload to REPLY (bounded) and may set REPLY_FDS (the caller closes them after sending). Returns the
+    /* Handles REQUEST; its payload and fds live until the handler returns (the caller closes the fds: dup what is kept). Appends
+     * the reply's payload to REPLY (bounded) and may set REPLY_FDS (the caller closes them after sending). Returns the
      * status; for a negative one E's text becomes the payload. */
     int (*handle)(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                   size_t *ret_fd_n, struct error *e);
@@ -61,8 +69,9 @@ struct channel_service {
     void *ctx;
 };
 
-/* Parses and answers one received frame: the part of the server that is fuzzed. Gives the reply frame (payload in REPLY). ERR_CORRUPT
- * when the lane must be closed. */
+/* Checks and answers one received frame: the part of the server that is fuzzed. Gives the reply frame (payload in REPLY, empty before;
+ * its fds are the caller's to close after sending). REQUEST's fds stay the caller's in every case. ERR_CORRUPT when the lane must
+ * be closed (logged). */
 int channel_serve_frame(const struct channel_service *s, const struct frame *request, struct arena *a, struct buf *reply,
                         struct frame *ret_reply) MUST_USE;
 
@@ -71,15 +80,20 @@ void frame_encode_header(const struct frame *f, char out[8]);
 /* ERR_CORRUPT unless BYTES is one whole frame within the limits; *RET points into BYTES, fds untouched. */
 int frame_decode(str bytes, struct frame *ret) MUST_USE;
 
-/* Blocking send and receive of one frame on FD with a deadline; for both sides and for the supervisor's pipes. Received payload in
- * A, fds owned by the caller. 0, ERR_TIMEOUT, ERR_EOF, ERR_IO, ERR_CORRUPT, ERR_LIMIT. */
+/* Closes F's descriptors and sets fd_n to 0. */
+void frame_close_fds(struct frame *f);
+
+/* Blocking send and receive of one frame on FD (SOCK_SEQPACKET, blocking or not) within DEADLINE_MS from now (0: only what is possible
+ * at once); for both sides and for the supervisor's pipes. Received payload in A, fds (close-on-exec) owned by the caller.
+ * 0, ERR_TIMEOUT, ERR_EOF, ERR_IO, ERR_CORRUPT, ERR_LIMIT; after a failure no descriptor is left over. */
 int frame_send(int fd, const struct frame *f, int64_t deadline_ms) MUST_USE;
 int frame_receive(int fd, struct arena *a, int64_t deadline_ms, struct frame *ret) MUST_USE;
 
 /* A sealed memfd with BYTES in it; the descriptor or a negative enum err. */
 int channel_memfd(const char *name, str bytes) MUST_USE;
-/* Checks that FD is a memfd sealed against writing, shrinking and growing (or, with SPOOL, a regular file opened by us), of at most MAX
- * bytes, and maps it read-only; unmap with channel_unmap. ERR_CORRUPT when it is not what it must be, ERR_LIMIT when larger. */
+/* Checks that FD is a memfd sealed against writing, shrinking and growing (or, with SPOOL, an unlinked regular file opened by us), of
+ * at most MAX bytes, and maps it read-only; unmap with channel_unmap. ERR_CORRUPT when it is not what it must be, ERR_LIMIT when larger.
+ * A spool file cannot be sealed: that its writer cannot shrink it under our eyes is seen to by its sandbox, which has no ftruncate. */
 int channel_map(int fd, bool spool, uint64_t max, str *ret) MUST_USE;
 void channel_unmap(str bytes);
 

@@ -26,7 +26,10 @@ enum conn_why {
 
 /* What the session waits for. */
 enum conn_next {
-    CONN_WAIT,            /* flush, then call again for input, event, timeout or shutdown */
+    /* Flush, then call again for input, event, timeout or shutdown. A session returns this after its reads ended in ERR_AGAIN; if it
+     * leaves complete input unread (one command a turn), it is called again with CONN_INPUT as soon as the output queue is empty. After
+     * the end of input (ERR_EOF, ERR_IO) it means CONN_CLOSE. */
+    CONN_WAIT,
     CONN_DRAIN,           /* flush, and call again when the queue is empty: for long answers made piece by piece */
     CONN_STARTTLS,        /* flush, do a TLS handshake as server, call again with CONN_SECURED; unread input must be none */
     CONN_CLOSE            /* flush within 10 s, then close */
@@ -94,6 +97,10 @@ void conn_memory_run(struct conn *c, unsigned why);
 /* What the peer has received and not taken. Valid until the next call. */
 str conn_memory_take(struct conn *c);
 bool conn_memory_is_closed(const struct conn *c);
+/* The deadline that the session asked for last, in milliseconds; 0 when none. */
+int64_t conn_memory_deadline(const struct conn *c);
+/* Another peer than 192.0.2.1 port 40000. */
+void conn_memory_set_peer(struct conn *c, str address, uint16_t port);
 /* The layer, to block writes. */
 struct layer *conn_memory_layer(struct conn *c);
 /* Closes the session if it is open, frees all. */

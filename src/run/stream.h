@@ -32,11 +32,13 @@ str stream_peek(const struct stream *s);
 /* Drops the first N bytes of what is buffered; N must not exceed it. */
 void stream_consume(struct stream *s, size_t n);
 /* One CRLF-terminated line of at most MAX bytes (CRLF not counted) in *RET without its CRLF, consumed; valid until the next
- * call on the stream. Fills by itself when nothing complete is buffered. ERR_AGAIN when no complete line has arrived,
- * ERR_SYNTAX for a bare CR, bare LF or NUL in the line (which is consumed up to its LF), ERR_LIMIT when the line is longer than
- * MAX (consumed up to its CRLF over as many calls as needed; ERR_LIMIT comes once, at its end), or as stream_fill. */
+ * call on the stream. Fills by itself when nothing complete is buffered. MAX is cut to 64 KiB - 2. A line always ends at its first
+ * LF. ERR_AGAIN when no complete line has arrived, ERR_LIMIT when the line is longer than MAX (consumed up to its LF over as many calls
+ * as needed; ERR_LIMIT comes once, at its end), else ERR_SYNTAX for a bare CR, bare LF or NUL in the line (which is consumed
+ * up to its LF), or as stream_fill. */
 int stream_line(struct stream *s, size_t max, str *ret) MUST_USE;
-/* Whether unread input is buffered here or in the TLS layer: then the connection must not park for input. */
+/* Whether input is buffered here or in the TLS layer that nobody has looked at: then the connection must not park for input. An
+ * incomplete line or literal for which the last call answered ERR_AGAIN does not count. */
 bool stream_has_input(const struct stream *s);
 
 /* --- output --- */
@@ -86,7 +88,8 @@ struct layer *stream_swap_layer(struct stream *s, struct layer *layer);
 void stream_idle(struct stream *s);
 
 /* The memory layer for tests: what the peer sends is fed, what it receives is taken. READ_STEP and WRITE_STEP bound each
- * read and write (1-byte reads, 512-byte send buffers; 0 = no bound). */
+ * read and write (1-byte reads, 512-byte send buffers; 0 = no bound), and with a step one ERR_AGAIN follows each piece, as from a
+ * slow network. */
 struct layer *layer_memory_new(size_t read_step, size_t write_step);
 void layer_memory_feed(struct layer *l, str bytes);
 void layer_memory_feed_eof(struct layer *l);

@@ -1,0 +1,113 @@
+/* conn: see conn.h. What a session may ask of its connection, whatever lies below. */
+#include "run/conn_private.h"
+
+#include "base/clock.h"
+#include "run/stream_private.h"
+
+void conn_init(struct conn *c, const struct conn_kind *kind, const struct conn_ops *ops, struct stream *stream)
+{
+    *c = (struct conn){ .kind = kind, .ops = ops, .stream = stream, .id = id_new() };
+    arena_init(&c->arena, CONN_ARENA_QUOTA);
+}
+
+void conn_done(struct conn *c)
+{
+    /* Sources may use what the session holds: they go first. */
+    stream_abort(c->stream);
+    if (c->session)
+        c->ops->close(c, c->session);
+    c->session = NULL;
+    stream_free(c->stream);
+    c->stream = NULL;
+    arena_done(&c->arena);
+    free((char *)(uintptr_t)c->tls.sni.p);
+    free((char *)(uintptr_t)c->tls.alpn.p);
+    c->tls = (struct tls_info){ 0 };
+}
+
+static str text_copy(str s)
+{
+    if (s.n == 0)
+        return (str){ 0 };
+    char *p = malloc(s.n);
+    if (!p)
+        panic("out of memory for a name of %zu bytes", s.n);
+    memcpy(p, s.p, s.n);
+    return (str){ p, s.n };
+}
+
+void conn_set_tls(struct conn *c, const struct tls_info *info)
+{
+    free((char *)(uintptr_t)c->tls.sni.p);
+    free((char *)(uintptr_t)c->tls.alpn.p);
+    c->tls = *info;
+    c->tls.sni = text_copy(info->sni);
+    c->tls.alpn = text_copy(info->alpn);
+}
+
+struct stream *conn_stream(struct conn *c)
+{
+    return c->stream;
+}
+
+struct arena *conn_arena(struct conn *c)
+{
+    return &c->arena;
+}
+
+str conn_id(const struct conn *c)
+{
+    return id_str(&c->id);
+}
+
+str conn_peer_address(const struct conn *c)
+{
+    return str_from_z(c->peer);
+}
+
+uint16_t conn_peer_port(const struct conn *c)
+{
+    return c->peer_port;
+}
+
+str conn_local_address(const struct conn *c)
+{
+    return str_from_z(c->local);
+}
+
+uint16_t conn_local_port(const struct conn *c)
+{
+    return c->local_port;
+}
+
+const struct tls_info *conn_tls(const struct conn *c)
+{
+    return &c->tls;
+}
+
+bool conn_can_starttls(const struct conn *c)
+{
+    return c->can_starttls && !c->tls.active;
+}
+
+void conn_deadline(struct conn *c, int64_t ms)
+{
+    c->deadline_ms = ms > 0 ? ms : 0;
+}
+
+void conn_min_rate(struct conn *c, uint32_t bytes_per_second)
+{
+    c->min_rate = bytes_per_second;
+    c->rate_since_ms = clock_mono_ms();
+    c->rate_base = stream_bytes_in(c->stream);
+}
+
+void conn_wake(struct conn *c)
+{
+    c->kind->wake(c);
+}
+
+bool conn_is_stopping(const struct conn *c)
+{
+    return c->kind->is_stopping(c);
+}
