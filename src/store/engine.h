@@ -20,6 +20,7 @@
 #define VALISE_STORE_ENGINE_H
 
 #include "base/arena.h"
+#include "base/err.h"
 
 enum { ENGINE_KEY_MAX = 512, ENGINE_VALUE_MAX = 65536, ENGINE_TXN_MAX = 1 << 20, ENGINE_TXN_OPS_MAX = 1000 };
 
@@ -73,9 +74,10 @@ void engine_del(struct engine_txn *t, str key);
 void engine_del_range(struct engine_txn *t, str from, str to);
 /* Adds a condition: KEY has VALUE now (p == NULL: is absent). Sees the state before the transaction. */
 void engine_expect(struct engine_txn *t, str key, str value);
-/* The partition now holds a reference to BLOB. ERR_CONFLICT at commit when the collector has condemned it: put it again. */
+/* The partition now holds a reference to BLOB, which was put with this partition as owner or is shared and held for it (anything else makes the commit
+ * answer ERR_INTERNAL). Linking twice is linking once. ERR_CONFLICT at commit when the collector has condemned it: put it again. */
 void engine_link(struct engine_txn *t, engine_blob blob);
-/* The partition gives up its reference; the collector deletes the blob after the grace time. */
+/* The partition gives up its reference; the collector deletes the blob after the grace time, a shared one when no other partition holds it. */
 void engine_unlink(struct engine_txn *t, engine_blob blob);
 /* Commits durably and frees T in every case. *RET_VERSION (may be NULL) is the new version. 0, ERR_CONFLICT (version or expectation not met),
  * ERR_LIMIT, ERR_FULL, ERR_UNKNOWN, ERR_UNAVAILABLE. Concurrent commits share one fsync. */
@@ -101,7 +103,18 @@ int engine_blob_put(struct engine *g, engine_part owner, str bytes, engine_blob 
 int engine_blob_read(struct engine *g, const engine_blob *blob, uint64_t offset, char *p, size_t n, size_t *ret_n) MUST_USE;
 /* Its size in bytes. */
 int engine_blob_size(struct engine *g, const engine_blob *blob, uint64_t *ret) MUST_USE;
-/* Deletes what is due, at most BUDGET blobs; *RET_DONE of them. Called now and then by core. */
+/* Shared blobs, for one message to many partitions. They have no owner; each partition that links one must hold it FIRST:
+ *     engine_blob_put_shared, then per partition: engine_blob_hold(part), engine_link in a commit on part; in the end engine_unlink in a commit on part.
+ * The unlink gives the hold back after the grace time; nothing else is to be done. A hold is a tag named by PART, so that holding or releasing again
+ * changes nothing. Not durable by itself: it becomes so no later than the next commit of anyone. */
+struct engine_blob_writer *engine_blob_new_shared(struct engine *g);
+int engine_blob_put_shared(struct engine *g, str bytes, engine_blob *ret) MUST_USE;
+/* ERR_CONFLICT when the collector has condemned the blob: put it again. ERR_FULL, ERR_UNKNOWN, ERR_UNAVAILABLE, ERR_INTERNAL for one that is not shared. */
+int engine_blob_hold(struct engine *g, engine_blob blob, engine_part part) MUST_USE;
+/* Gives back a hold whose link was never committed. Not needed after engine_unlink. */
+int engine_blob_release(struct engine *g, engine_blob blob, engine_part part) MUST_USE;
+/* Deletes what is due, looking at no more than BUDGET candidates; *RET_DONE (may be NULL) counts the candidates dealt with, so 0 means that
+ * nothing is left to do now. Called now and then by core. */
 int engine_collect(struct engine *g, unsigned budget, unsigned *ret_done) MUST_USE;
 
 /* --- watching --- */
@@ -121,5 +134,8 @@ struct engine_state {
     uint64_t free_bytes;
 };
 void engine_state(struct engine *g, struct engine_state *ret);
+/* Goes up whenever the engine has reopened itself after a failure (E8): commits that were seen but not yet durable may be gone, versions may have gone
+ * back. Whoever caches what it read compares the epoch of that time and drops the cache when it differs. Cheap, does not block. */
+uint64_t engine_epoch(struct engine *g);
 
 #endif

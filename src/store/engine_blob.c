@@ -1,0 +1,292 @@
+/* engine_blob: names, chunks and checksums of blobs, the same for all engines.
+ *
+ * A name is class(1) | creation time in ms(6) | owner hash(4) | random(8) | size(5), all big-endian; the first 19 bytes, the stem, name
+ * the chunks, and the size at the end spares every reader a manifest. A chunk is a CRC-32 of stem, number and bytes, then up to
+ * 1 MiB of bytes; number and stem are summed too, so that a chunk which turns up in another's place is noticed. */
+#include "store/engine_private.h"
+
+#include <zlib.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+
+enum { CLASS_PRIVATE = 'p', CLASS_SHARED = 's', SIZE_BYTES = 24 - ENGINE_STEM, ORPHAN_MS_MAX = 3600 * 1000 };
+#define SIZE_MAX_BLOB ((UINT64_C(1) << (8 * SIZE_BYTES)) - 1)
+
+struct engine_blob_writer {
+    struct engine *g;
+    engine_part home;         /* where the collector looks for its link: the owner, or the holder partition */
+    engine_blob blob;
+    uint64_t size;
+    uint32_t chunks;          /* written so far */
+    int64_t due;              /* of its row in the journal; 0 when there is none */
+    int error;
+    char *p;                  /* the chunk being filled, its checksum in front */
+    size_t n, cap;
+};
+
+/* --- names --- */
+
+void engine_put_be(uint8_t *p, size_t n, uint64_t v)
+{
+    while (n--) {
+        p[n] = (uint8_t)v;
+        v >>= 8;
+    }
+}
+
+uint64_t engine_get_be(const uint8_t *p, size_t n)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < n; i++)
+        v = v << 8 | p[i];
+    return v;
+}
+
+static void put_owner(uint8_t p[4], engine_part part)
+{
+    engine_put_be(p, 4, crc32_z(0, part.b, sizeof part.b));
+}
+
+bool engine_blob_is_shared(const uint8_t *stem)
+{
+    return stem[0] == CLASS_SHARED;
+}
+
+bool engine_blob_linkable(const engine_blob *blob, engine_part part)
+{
+    uint8_t owner[4];
+    put_owner(owner, part);
+    return blob->b[0] == CLASS_SHARED || (blob->b[0] == CLASS_PRIVATE && !memcmp(blob->b + 7, owner, sizeof owner));
+}
+
+uint64_t engine_blob_bytes(const engine_blob *blob)
+{
+    return engine_get_be(blob->b + ENGINE_STEM, SIZE_BYTES);
+}
+
+uint32_t engine_blob_chunks(uint64_t size)
+{
+    return size ? (uint32_t)((size + ENGINE_CHUNK - 1) / ENGINE_CHUNK) : 1;
+}
+
+engine_part engine_blob_holders(const uint8_t *stem)
+{
+    engine_part part = { .b = { 'h', 's' } };
+    memcpy(part.b + 2, stem + 1, 6);     /* time and random: shared blobs have no owner */
+    memcpy(part.b + 8, stem + 11, 8);
+    return part;
+}
+
+void engine_chunk_key(const uint8_t *stem, uint32_t number, char ret[ENGINE_CHUNK_KEY])
+{
+    memcpy(ret, stem, ENGINE_STEM);
+    engine_put_be((uint8_t *)ret + ENGINE_STEM, 4, number);
+}
+
+static uint32_t chunk_sum(str key, str bytes)
+{
+    uLong sum = crc32_z(0, (const Bytef *)key.p, key.n);
+    return (uint32_t)(bytes.n ? crc32_z(sum, (const Bytef *)bytes.p, bytes.n) : sum);
+}
+
+int64_t engine_orphan_ms(const struct engine *g)
+{
+    return g->grace_ms < ORPHAN_MS_MAX ? g->grace_ms : ORPHAN_MS_MAX;
+}
+
+/* --- write --- */
+
+static struct engine_blob_writer *writer_new(struct engine *g, uint8_t class, const engine_part *owner)
+{
+    struct engine_blob_writer *w = calloc(1, sizeof *w);
+    if (!w)
+        panic("out of memory for a blob writer");
+    w->g = g;
+    w->blob.b[0] = class;
+    engine_put_be(w->blob.b + 1, 6, (uint64_t)clock_real_ms());
+    if (owner)
+        put_owner(w->blob.b + 7, *owner);
+    random_bytes(w->blob.b + 11, 8);
+    w->home = owner ? *owner : engine_blob_holders(w->blob.b);
+    w->n = ENGINE_CHUNK_HEAD;
+    return w;
+}
+
+struct engine_blob_writer *engine_blob_new(struct engine *g, engine_part owner)
+{
+    return writer_new(g, CLASS_PRIVATE, &owner);
+}
+
+struct engine_blob_writer *engine_blob_new_shared(struct engine *g)
+{
+    return writer_new(g, CLASS_SHARED, NULL);
+}
+
+static void writer_room(struct engine_blob_writer *w, size_t more)
+{
+    size_t need = w->n + more, cap = w->cap ? w->cap : 4096;
+    while (cap < need)
+        cap *= 2;
+    if (cap > ENGINE_CHUNK + ENGINE_CHUNK_HEAD)
+        cap = ENGINE_CHUNK + ENGINE_CHUNK_HEAD;
+    if (cap == w->cap)
+        return;
+    w->p = realloc(w->p, cap);
+    if (!w->p)
+        panic("out of memory for a blob chunk of %zu bytes", cap);
+    w->cap = cap;
+}
+
+/* Writes the chunk together with its row in the journal, which replaces the row of the chunk before: whenever we stop, the collector
+ * knows of every chunk there is, and looks at them only when the last one is old. */
+static int writer_chunk(struct engine_blob_writer *w)
+{
+    char key[ENGINE_CHUNK_KEY];
+    engine_chunk_key(w->blob.b, w->chunks, key);
+    uint32_t sum = chunk_sum((str){ key, sizeof key }, (str){ w->p + ENGINE_CHUNK_HEAD, w->n - ENGINE_CHUNK_HEAD });
+    engine_put_be((uint8_t *)w->p, ENGINE_CHUNK_HEAD, sum);
+    int64_t due = clock_real_ms() + engine_orphan_ms(w->g);
+    struct engine_txn *t = engine_begin_own(w->g, w->home);
+    if (w->due && w->due != due) {
+        struct engine_own_key old = engine_due_key(w->due, w->blob.b, &w->home);
+        engine_txn_add(t, ENGINE_OP_JOURNAL_DEL, ENGINE_SPACE_OWN, engine_own_str(&old), (str){ NULL, 0 });
+    }
+    engine_txn_journal(t, due, ENGINE_DUE_BLOB, w->blob.b, &w->home, w->chunks + 1);
+    engine_txn_add(t, ENGINE_OP_CHUNK_PUT, ENGINE_SPACE_OWN, (str){ key, sizeof key }, (str){ w->p, w->n });
+    int rc = engine_commit_unsynced(t, NULL);
+    if (rc)
+        return rc;
+    w->due = due;
+    w->chunks++;
+    w->n = ENGINE_CHUNK_HEAD;
+    return 0;
+}
+
+int engine_blob_write(struct engine_blob_writer *w, str bytes)
+{
+    if (!w->error && bytes.n > SIZE_MAX_BLOB - w->size)
+        w->error = ERR_LIMIT;
+    while (!w->error && bytes.n) {
+        size_t room = ENGINE_CHUNK + ENGINE_CHUNK_HEAD - w->n;
+        if (!room) {
+            w->error = writer_chunk(w);
+            continue;
+        }
+        size_t n = bytes.n < room ? bytes.n : room;
+        writer_room(w, n);
+        memcpy(w->p + w->n, bytes.p, n);
+        w->n += n;
+        w->size += n;
+        bytes = str_from(bytes, n);
+    }
+    return w->error;
+}
+
+int engine_blob_finish(struct engine_blob_writer *w, engine_blob *ret)
+{
+    if (!w->error && (w->n > ENGINE_CHUNK_HEAD || !w->chunks)) {
+        writer_room(w, 0);
+        w->error = writer_chunk(w);
+    }
+    int rc = w->error;
+    if (!rc) {
+        engine_put_be(w->blob.b + ENGINE_STEM, SIZE_BYTES, w->size);
+        *ret = w->blob;
+    }
+    engine_blob_abort(w);
+    return rc;
+}
+
+/* What was written is an orphan now, and the collector knows of it. */
+void engine_blob_abort(struct engine_blob_writer *w)
+{
+    if (!w)
+        return;
+    free(w->p);
+    free(w);
+}
+
+static int put_whole(struct engine_blob_writer *w, str bytes, engine_blob *ret)
+{
+    int rc = engine_blob_write(w, bytes);
+    if (rc) {
+        engine_blob_abort(w);
+        return rc;
+    }
+    return engine_blob_finish(w, ret);
+}
+
+int engine_blob_put(struct engine *g, engine_part owner, str bytes, engine_blob *ret)
+{
+    return put_whole(engine_blob_new(g, owner), bytes, ret);
+}
+
+int engine_blob_put_shared(struct engine *g, str bytes, engine_blob *ret)
+{
+    return put_whole(engine_blob_new_shared(g), bytes, ret);
+}
+
+/* --- read --- */
+
+struct chunk_copy {
+    str key;
+    size_t size;              /* that the chunk must have */
+    size_t from, n;           /* the part that is wanted */
+    char *p;
+};
+
+static int chunk_copy_fn(void *ctx, str value)
+{
+    const struct chunk_copy *c = ctx;
+    if (value.n != ENGINE_CHUNK_HEAD + c->size)
+        return ERR_CORRUPT;
+    str bytes = str_from(value, ENGINE_CHUNK_HEAD);
+    if (engine_get_be((const uint8_t *)value.p, ENGINE_CHUNK_HEAD) != chunk_sum(c->key, bytes))
+        return ERR_CORRUPT;
+    memcpy(c->p, bytes.p + c->from, c->n);
+    return 0;
+}
+
+int engine_blob_read(struct engine *g, const engine_blob *blob, uint64_t offset, char *p, size_t n, size_t *ret_n)
+{
+    uint64_t size = engine_blob_bytes(blob);
+    size_t done = 0;
+    if (offset >= size)
+        n = 0;
+    else if (n > size - offset)
+        n = (size_t)(size - offset);
+    while (done < n) {
+        char key[ENGINE_CHUNK_KEY];
+        uint64_t number = (offset + done) / ENGINE_CHUNK, left = size - number * ENGINE_CHUNK;
+        struct chunk_copy c = { .key = { key, sizeof key }, .size = left < ENGINE_CHUNK ? (size_t)left : ENGINE_CHUNK,
+                                .from = (size_t)((offset + done) % ENGINE_CHUNK), .p = p + done };
+        c.n = c.size - c.from < n - done ? c.size - c.from : n - done;
+        engine_chunk_key(blob->b, (uint32_t)number, key);
+        int rc = g->ops->chunk(g, c.key, chunk_copy_fn, &c);
+        if (rc)
+            return rc;
+        done += c.n;
+    }
+    *ret_n = done;
+    return 0;
+}
+
+static int chunk_exists_fn(void *ctx, str value)
+{
+    return value.n == *(const size_t *)ctx ? 0 : ERR_CORRUPT;
+}
+
+/* The size is in the name; the last chunk shows that the blob exists. */
+int engine_blob_size(struct engine *g, const engine_blob *blob, uint64_t *ret)
+{
+    char key[ENGINE_CHUNK_KEY];
+    uint64_t size = engine_blob_bytes(blob);
+    uint32_t chunks = engine_blob_chunks(size);
+    size_t last = (size_t)(size - (uint64_t)(chunks - 1) * ENGINE_CHUNK) + ENGINE_CHUNK_HEAD;
+    engine_chunk_key(blob->b, chunks - 1, key);
+    int rc = g->ops->chunk(g, (str){ key, sizeof key }, chunk_exists_fn, &last);
+    if (!rc)
+        *ret = size;
+    return rc;
+}
