@@ -1,0 +1,206 @@
+"""A valise in a directory of its own: made, started, asked, killed and looked at. Used by the tests, scripts/bench and scripts/crash."""
+
+import os
+import random
+import resource
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PORTS = {"smtp": 25, "smtps": 465, "submission": 587, "imap": 143, "imaps": 993}
+DOMAIN = "mondomaine.fr"
+HOSTNAME = "mailhost.mondomaine.fr"
+
+
+def binary():
+    """The program under test: $VALISE, or what meson built."""
+    if "VALISE" in os.environ:
+        return os.environ["VALISE"]
+    candidates = [ROOT / "build" / "src" / "valise", ROOT / "build" / "valise"]
+    for path in candidates:
+        if path.is_file():
+            return str(path)
+    raise FileNotFoundError(f"no valise: set VALISE, or build it ({candidates[0]})")
+
+
+def port_is_free(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port():
+    """A port below the ephemeral range, so that no outgoing connection takes it before its server does."""
+    while True:
+        port = random.SystemRandom().randrange(11000, 31000)
+        if port_is_free(port):
+            return port
+
+
+def free_offset():
+    """An offset that leaves all default ports free."""
+    while True:
+        offset = random.SystemRandom().randrange(11000, 31000)
+        if all(port_is_free(p + offset) for p in PORTS.values()):
+            return offset
+
+
+def raise_descriptor_limit(wanted=20000):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = min(wanted, hard) if hard != resource.RLIM_INFINITY else wanted
+    if soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return max(soft, limit)
+
+
+# --- processes ---
+
+def children(pid):
+    """Direct children of PID: what `pgrep -P` prints."""
+    out = subprocess.run(["pgrep", "-P", str(pid)], stdout=subprocess.PIPE, text=True, check=False).stdout
+    return [int(p) for p in out.split()]
+
+
+def descendants(pid):
+    found, todo = [], [pid]
+    while todo:
+        for child in children(todo.pop()):
+            found.append(child)
+            todo.append(child)
+    return found
+
+
+def alive(pid):
+    """PID runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def threads(pid):
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("Threads:"):
+            return int(line.split()[1])
+    raise ValueError(f"no thread count of {pid}")
+
+
+def wait_until(condition, seconds, what):
+    """The first true value of CONDITION(), tried until SECONDS have passed; TimeoutError then."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds} s: {what}")
+        time.sleep(0.05)
+
+
+# --- the server ---
+
+class Valise:
+    """One lab. `ports` maps smtp, smtps, submission, imap and imaps to numbers; `accounts` maps addresses to passwords."""
+
+    def __init__(self, directory, program=None, wrap=()):
+        self.dir = Path(directory)
+        self.program = program or binary()
+        self.wrap = list(wrap)          # words before the program when it serves
+        self.offset = None
+        self.ports = {}
+        self.accounts = {}
+        self.process = None
+        self.log_path = self.dir.with_name(self.dir.name + ".log")
+
+    def run(self, *args, input=None, check=True, timeout=60):
+        """`valise ARGS`, with its output as text."""
+        done = subprocess.run([self.program, *args], input=input, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=timeout, check=False)
+        if check and done.returncode != 0:
+            raise AssertionError(f"valise {' '.join(args)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def init(self):
+        self.run("init", "--dir", str(self.dir), "--domain", DOMAIN, "--hostname", HOSTNAME, "--lab")
+        for line in (self.dir / "lab-accounts.txt").read_text().splitlines():
+            address, _, password = line.partition(" ")
+            if "@" in address:
+                self.accounts[address] = password.strip()
+        return self
+
+    def start(self, wait=30):
+        self.offset = self.offset or free_offset()
+        self.ports = {name: port + self.offset for name, port in PORTS.items()}
+        raise_descriptor_limit()
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([*self.wrap, self.program, "serve", "--dir", str(self.dir), "--port-offset",
+                                             str(self.offset)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if wait:
+            self.wait(wait)
+        return self
+
+    def wait(self, seconds=30):
+        done = self.run("status", "--dir", str(self.dir), "--wait", str(seconds), check=False, timeout=seconds + 30)
+        if done.returncode != 0:
+            raise AssertionError(f"valise did not come up (status exits {done.returncode})\n{done.stdout}{done.stderr}\n"
+                                 f"{self.log()[-4000:]}")
+
+    def stop(self, timeout=30):
+        """SIGTERM; the exit code. Kills the whole tree and returns None when it does not end in time."""
+        if self.process is None:
+            return 0
+        tree = descendants(self.process.pid)
+        self.process.terminate()
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return None
+        self.process = None
+        wait_until(lambda: not any(alive(p) for p in tree), 10, "the roles end with their supervisor")
+        return code
+
+    def kill(self):
+        """kill -9 of the supervisor and every role at once, as when the power fails (the page cache survives)."""
+        tree = [self.process.pid, *descendants(self.process.pid)]
+        for pid in tree:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait(30)
+        wait_until(lambda: not any(alive(p) for p in tree), 10, "killed processes end")
+        self.process = None
+
+    def roles(self):
+        """The supervisor's children by process id."""
+        return children(self.process.pid)
+
+    def role_command(self, pid):
+        """What tells one role from another: its name and command line."""
+        comm = Path(f"/proc/{pid}/comm").read_text().strip()
+        return comm + " " + Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+
+    def add_user(self, address, password=None):
+        password = password or secrets.token_urlsafe(12)
+        self.run("user", "add", address, "--password-stdin", "--dir", str(self.dir), input=password + "\n")
+        self.accounts[address] = password
+        return password
+
+    def check(self, timeout=120):
+        """`valise check`: the completed process; exit code 0 means clean."""
+        return self.run("check", "--dir", str(self.dir), check=False, timeout=timeout)
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def ca(self):
+        return str(self.dir / "ca.pem")
