@@ -1,0 +1,231 @@
+/* issue: making certificates (RFC 5280). Extensions are built from values, never from text that a name could break out of. */
+#include "pki/pki_private.h"
+
+#include <arpa/inet.h>
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "base/random.h"
+
+enum { DAY = 86400, LATE_CLOCK = 3600, COMMON_NAME_MAX = 64, HOST_MAX = 253, LABEL_MAX = 63 };
+
+/* A host name in the preferred syntax (RFC 5280 section 4.2.1.6), a wildcard as its whole first label allowed. */
+static bool host_is_valid(str name)
+{
+    str rest = name, label;
+    bool first = true;
+    if (name.n == 0 || name.n > HOST_MAX)
+        return false;
+    for (; str_split(&rest, '.', &label); first = false) {
+        if (first && rest.p && str_eq(label, STR("*")))
+            continue;
+        if (label.n == 0 || label.n > LABEL_MAX || label.p[0] == '-' || label.p[label.n - 1] == '-')
+            return false;
+        for (size_t i = 0; i < label.n; i++) {
+            if (!ascii_is_alnum(label.p[i]) && label.p[i] != '-')
+                return false;
+        }
+    }
+    return true;
+}
+
+/* The 4 or 16 bytes of an IP address in text form; 0 when it is none. */
+static int address_parse(str text, unsigned char out[16])
+{
+    char z[INET6_ADDRSTRLEN];
+    if (text.n == 0 || text.n >= sizeof z)
+        return 0;
+    memcpy(z, text.p, text.n);
+    z[text.n] = '\0';
+    if (inet_pton(AF_INET, z, out) == 1)
+        return 4;
+    return inet_pton(AF_INET6, z, out) == 1 ? 16 : 0;
+}
+
+/* Serial numbers are unpredictable, positive and at most 20 octets (RFC 5280 section 4.1.2.2): 159 random bits. */
+static bool set_serial(X509 *cert)
+{
+    unsigned char bytes[20];
+    random_bytes(bytes, sizeof bytes);
+    bytes[0] &= 0x7f;
+    bytes[19] |= 1;   /* never zero */
+    BIGNUM *bn = BN_bin2bn(bytes, sizeof bytes, NULL);
+    bool ok = bn && BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(cert));
+    BN_free(bn);
+    return ok;
+}
+
+/* A version 3 certificate for PKEY valid from FROM to TO. */
+static X509 *certificate_new(EVP_PKEY *pkey, int64_t from, int64_t to)
+{
+    X509 *cert = X509_new();
+    if (cert && X509_set_version(cert, X509_VERSION_3) == 1 && set_serial(cert) && X509_set_pubkey(cert, pkey) == 1 &&
+        ASN1_TIME_set(X509_getm_notBefore(cert), (time_t)from) && ASN1_TIME_set(X509_getm_notAfter(cert), (time_t)to))
+        return cert;
+    X509_free(cert);
+    return NULL;
+}
+
+static bool set_common_name(X509 *cert, str cn)
+{
+    return X509_NAME_add_entry_by_NID(X509_get_subject_name(cert), NID_commonName, MBSTRING_UTF8, (const unsigned char *)cn.p, (int)cn.n,
+                                      -1, 0) == 1;
+}
+
+/* Adds extension NID with VALUE, a literal in OpenSSL's configuration syntax. */
+static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
+{
+    X509V3_CTX ctx;
+    X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
+    X509V3_set_ctx_nodb(&ctx);
+    X509_EXTENSION *ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+    bool ok = ext && X509_add_ext(cert, ext, -1) == 1;
+    X509_EXTENSION_free(ext);
+    return ok;
+}
+
+/* Adds NAME to the list. False when memory is short. */
+static bool names_add(GENERAL_NAMES *list, str name)
+{
+    unsigned char address[16];
+    int address_n = address_parse(name, address);
+    ASN1_STRING *value = address_n ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
+    GENERAL_NAME *general = GENERAL_NAME_new();
+    bool ok = value && general &&
+              (address_n ? ASN1_STRING_set(value, address, address_n) : ASN1_STRING_set(value, name.p, (int)name.n)) == 1;
+    if (ok) {
+        if (!address_n) {
+            unsigned char *p = (unsigned char *)(uintptr_t)ASN1_STRING_get0_data(value);
+            for (size_t i = 0; i < name.n; i++)
+                p[i] = (unsigned char)ascii_lower((char)p[i]);
+        }
+        GENERAL_NAME_set0_value(general, address_n ? GEN_IPADD : GEN_DNS, value);
+        value = NULL;
+        ok = sk_GENERAL_NAME_push(list, general) > 0;
+    }
+    ASN1_STRING_free(value);
+    if (!ok)
+        GENERAL_NAME_free(general);
+    return ok;
+}
+
+/* RFC 5280 section 4.2.1.6: critical when the subject is empty. */
+static bool add_names(X509 *cert, const str *names, size_t n)
+{
+    GENERAL_NAMES *list = sk_GENERAL_NAME_new_null();
+    bool ok = list != NULL;
+    int critical = X509_NAME_entry_count(X509_get_subject_name(cert)) == 0;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = names_add(list, names[i]);
+    ok = ok && X509_add1_ext_i2d(cert, NID_subject_alt_name, list, critical, X509V3_ADD_DEFAULT) == 1;
+    sk_GENERAL_NAME_pop_free(list, GENERAL_NAME_free);
+    return ok;
+}
+
+/* Signs CERT and appends it to OUT. */
+static int certificate_finish(X509 *cert, EVP_PKEY *signer, struct buf *out, struct error *e)
+{
+    int r = 0;
+    const EVP_MD *md = EVP_PKEY_is_a(signer, "EC") && EVP_PKEY_get_bits(signer) > 256 ? EVP_sha384() : EVP_sha256();
+    BIO *bio = BIO_new(BIO_s_mem());
+    if (!bio || X509_sign(cert, signer, md) <= 0 || PEM_write_bio_X509(bio, cert) != 1)
+        r = pki_fail(e, ERR_INTERNAL, "the certificate could not be signed");
+    else
+        pki_bio_take(bio, out);
+    BIO_free(bio);
+    if (r == 0 && buf_error(out))
+        r = error_set(e, ERR_LIMIT, "no room for the certificate");
+    return r;
+}
+
+int pki_ca_create(const struct pki_key *key, str domain, int64_t now, struct buf *out, struct error *e)
+{
+    static const char suffix[] = " root CA";
+    char cn[COMMON_NAME_MAX + 1];
+    if (!host_is_valid(domain) || domain.p[0] == '*')
+        return error_set(e, ERR_SYNTAX, "'%.*s' is not a domain name; write an internationalised one as A-labels (xn--...)", STR_ARG(domain));
+    /* A common name has at most 64 characters: a longer domain loses its beginning. */
+    str shown = domain.n + sizeof suffix - 1 > COMMON_NAME_MAX ? str_from(domain, domain.n + sizeof suffix - 1 - COMMON_NAME_MAX) : domain;
+    int n = snprintf(cn, sizeof cn, "%.*s%s", STR_ARG(shown), suffix);
+    X509 *cert = certificate_new(key->pkey, now, now + (int64_t)PKI_CA_DAYS * DAY - 1);
+    int r;
+    if (!cert || !set_common_name(cert, (str){ cn, (size_t)n }) || X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1 ||
+        !add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:1") ||
+        !add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
+        !add_extension(cert, cert, NID_subject_key_identifier, "hash"))
+        r = pki_fail(e, ERR_INTERNAL, "the CA certificate could not be made");
+    else
+        r = certificate_finish(cert, key->pkey, out, e);
+    X509_free(cert);
+    return r;
+}
+
+static int request_check(const struct pki_server_request *request, struct error *e)
+{
+    unsigned char address[16];
+    if (request->name_n == 0 || request->name_n > PKI_NAMES_MAX)
+        return error_set(e, ERR_LIMIT, "a certificate has 1 to %d names", PKI_NAMES_MAX);
+    if (request->days == 0 || request->days > PKI_SERVER_DAYS_MAX)
+        return error_set(e, ERR_LIMIT, "a server certificate is valid for 1 to %d days", PKI_SERVER_DAYS_MAX);
+    for (size_t i = 0; i < request->name_n; i++) {
+        if (!host_is_valid(request->names[i]) && !address_parse(request->names[i], address))
+            return error_set(e, ERR_SYNTAX, "'%.*s' is neither a host name nor an IP address", STR_ARG(request->names[i]));
+    }
+    return 0;
+}
+
+/* The end of CERT's time in seconds since 1970, INT64_MIN when it cannot be told. */
+static int64_t certificate_end(const X509 *cert, int64_t now)
+{
+    int days = 0, seconds = 0;
+    time_t t = (time_t)now;
+    ASN1_TIME *from = ASN1_TIME_set(NULL, t);
+    bool ok = from && ASN1_TIME_diff(&days, &seconds, from, X509_get0_notAfter(cert)) == 1;
+    ASN1_TIME_free(from);
+    return ok ? now + (int64_t)days * DAY + seconds : INT64_MIN;
+}
+
+/* Fills and signs the certificate; the arguments have been checked. */
+static int server_certificate(X509 *ca, const struct pki_key *ca_key, const struct pki_key *key, const struct pki_server_request *request,
+                              int64_t from, int64_t to, struct buf *out, struct error *e)
+{
+    X509 *cert = certificate_new(key->pkey, from, to);
+    str cn = request->names[0];
+    const char *usage = EVP_PKEY_is_a(key->pkey, "RSA") ? "critical,digitalSignature,keyEncipherment" : "critical,digitalSignature";
+    int r;
+    if (!cert || (cn.n <= COMMON_NAME_MAX && !set_common_name(cert, cn)) ||
+        X509_set_issuer_name(cert, X509_get_subject_name(ca)) != 1 || !add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") ||
+        !add_extension(cert, ca, NID_key_usage, usage) || !add_extension(cert, ca, NID_ext_key_usage, "serverAuth") ||
+        !add_extension(cert, ca, NID_subject_key_identifier, "hash") ||
+        !add_extension(cert, ca, NID_authority_key_identifier, "keyid:always") || !add_names(cert, request->names, request->name_n))
+        r = pki_fail(e, ERR_INTERNAL, "the certificate could not be made");
+    else
+        r = certificate_finish(cert, ca_key->pkey, out, e);
+    X509_free(cert);
+    return r;
+}
+
+int pki_server_issue(const struct pki_key *ca_key, str ca_pem, const struct pki_key *key, const struct pki_server_request *request,
+                     int64_t now, struct buf *out, struct error *e)
+{
+    X509 *ca = NULL;
+    int r = request_check(request, e);
+    if (r == 0)
+        r = pki_certificate_parse(ca_pem, &ca, e);
+    if (r < 0)
+        return r;
+    int64_t from = now - LATE_CLOCK, to = now + (int64_t)request->days * DAY - 1, end = certificate_end(ca, now);
+    if (X509_check_ca(ca) != 1) {
+        r = error_set(e, ERR_REFUSED, "the CA's certificate does not allow it to sign others");
+    } else if (X509_check_private_key(ca, ca_key->pkey) != 1) {
+        r = pki_fail(e, ERR_REFUSED, "the CA's key and certificate do not belong together");
+    } else if (end <= now) {
+        r = error_set(e, ERR_REFUSED, "the CA's certificate has expired; make a new CA");
+    } else {
+        r = server_certificate(ca, ca_key, key, request, from, to < end ? to : end, out, e);
+    }
+    X509_free(ca);
+    return r;
+}

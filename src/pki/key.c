@@ -1,0 +1,150 @@
+/* key: private keys: making, reading, writing, naming, and the one operation they exist for. */
+#include "pki/pki_private.h"
+
+#include <openssl/bio.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/sha.h>
+
+int pki_fail(struct error *e, int code, const char *what)
+{
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    ERR_clear_error();
+    return error_set(e, code, "%s%s%s", what, reason ? ": " : "", reason ? reason : "");
+}
+
+void pki_bio_take(BIO *bio, struct buf *out)
+{
+    char *p = NULL;
+    long n = BIO_get_mem_data(bio, &p);
+    if (n > 0)
+        buf_add(out, (str){ p, (size_t)n });
+}
+
+/* PKEY as our object; takes it over in every case. */
+static int key_wrap(EVP_PKEY *pkey, struct pki_key **ret, struct error *e)
+{
+    struct pki_key *k = malloc(sizeof *k);
+    if (!k) {
+        EVP_PKEY_free(pkey);
+        return error_set(e, ERR_INTERNAL, "out of memory for a key");
+    }
+    k->pkey = pkey;
+    *ret = k;
+    return 0;
+}
+
+int pki_key_generate(enum pki_kind kind, struct pki_key **ret, struct error *e)
+{
+    EVP_PKEY *pkey = NULL;
+    switch (kind) {
+    case PKI_EC_P256:
+        pkey = EVP_EC_gen("P-256");
+        break;
+    case PKI_EC_P384:
+        pkey = EVP_EC_gen("P-384");
+        break;
+    case PKI_RSA_3072:
+        pkey = EVP_RSA_gen(3072);
+        break;
+    }
+    return pkey ? key_wrap(pkey, ret, e) : pki_fail(e, ERR_INTERNAL, "no key could be made");
+}
+
+/* Whether PKEY is of a kind that clients accept and pki_key_sign knows. */
+static bool key_is_supported(const EVP_PKEY *pkey)
+{
+    char group[32] = "";
+    int bits = EVP_PKEY_get_bits(pkey);
+    if (EVP_PKEY_is_a(pkey, "RSA"))
+        return bits >= 2048 && bits <= 8192;
+    if (!EVP_PKEY_is_a(pkey, "EC") || !EVP_PKEY_get_group_name(pkey, group, sizeof group, NULL))
+        return false;
+    str name = str_from_z(group);
+    return str_eq(name, STR("prime256v1")) || str_eq(name, STR("secp384r1"));
+}
+
+/* Without this OpenSSL would ask the terminal for the passphrase of an encrypted key. */
+static int no_passphrase(char *buf, int size, int writing, void *ctx)
+{
+    (void)buf, (void)size, (void)writing, (void)ctx;
+    return -1;
+}
+
+int pki_key_from_pem(str pem, struct pki_key **ret, struct error *e)
+{
+    if (pem.n == 0 || pem.n > PKI_PEM_MAX)
+        return error_set(e, ERR_SYNTAX, "not a private key in PEM form");
+    BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+    EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    BIO_free(bio);
+    if (!pkey)
+        return pki_fail(e, ERR_SYNTAX, "not an unencrypted private key in PEM form");
+    if (!key_is_supported(pkey)) {
+        EVP_PKEY_free(pkey);
+        return error_set(e, ERR_UNSUPPORTED, "keys are EC P-256, EC P-384 or RSA of 2048 to 8192 bits");
+    }
+    return key_wrap(pkey, ret, e);
+}
+
+int pki_key_to_pem(const struct pki_key *k, struct buf *out, struct error *e)
+{
+    int r = 0;
+    BIO *bio = BIO_new(BIO_s_secmem());
+    if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL) != 1)
+        r = pki_fail(e, ERR_INTERNAL, "the key could not be written");
+    else
+        pki_bio_take(bio, out);
+    BIO_free(bio);
+    if (r == 0 && buf_error(out))
+        r = error_set(e, ERR_LIMIT, "no room for the key");
+    return r;
+}
+
+void pki_key_free(struct pki_key *k)
+{
+    if (!k)
+        return;
+    EVP_PKEY_free(k->pkey);
+    free(k);
+}
+
+int pki_pkey_id(const EVP_PKEY *pkey, char ret_hex[65])
+{
+    unsigned char *der = NULL;
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    int n = i2d_PUBKEY(pkey, &der);
+    bool ok = n > 0 && EVP_Digest(der, (size_t)n, digest, NULL, EVP_sha256(), NULL) == 1;
+    OPENSSL_free(der);
+    if (!ok) {
+        ERR_clear_error();
+        return ERR_INTERNAL;
+    }
+    for (size_t i = 0; i < sizeof digest; i++)
+        snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]);
+    return 0;
+}
+
+int pki_key_id(const struct pki_key *k, char ret_hex[65])
+{
+    return pki_pkey_id(k->pkey, ret_hex);
+}
+
+int64_t pki_key_sign(const struct pki_key *k, str data, char *sig, size_t sig_max)
+{
+    bool rsa = EVP_PKEY_is_a(k->pkey, "RSA");
+    size_t n = sig_max;
+    int size = EVP_PKEY_get_size(k->pkey);
+    if (rsa ? data.n != (size_t)size : data.n != 32 && data.n != 48 && data.n != 64)
+        return ERR_SYNTAX;
+    if (size <= 0 || sig_max < (size_t)size)
+        return ERR_LIMIT;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(k->pkey, NULL);
+    bool ok = ctx && EVP_PKEY_sign_init(ctx) == 1 && (!rsa || EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_NO_PADDING) == 1) &&
+              EVP_PKEY_sign(ctx, (unsigned char *)sig, &n, (const unsigned char *)data.p, data.n) == 1;
+    EVP_PKEY_CTX_free(ctx);
+    ERR_clear_error();
+    return ok ? (int64_t)n : ERR_INTERNAL;
+}
