@@ -1,0 +1,81 @@
+# Thin: meson builds, this file remembers the words. `make help` lists them.
+SANITIZE ?=
+BUILD    ?= $(if $(SANITIZE),build-$(subst $(comma),-,$(SANITIZE)),build)
+SECONDS  ?= 60
+ROUNDS   ?= 30
+DESTDIR  ?=
+prefix   ?= /usr
+PORT_OFFSET ?= 10000
+comma    := ,
+MESON_ARGS = --prefix=$(prefix) $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Dbuildtype=debug)
+
+.PHONY: all help deps build run test check unit e2e tsan valgrind bench fuzz crash fmt rfc install clean
+.DEFAULT_GOAL := build
+
+help:
+	@echo "make run             set up and run a lab server on loopback (Ctrl-C stops)"
+	@echo "make test            everything CI runs"
+	@echo "make unit            unit, session and fuzz-seed tests with ASan and UBSan only"
+	@echo "make e2e             the real server with real clients only"
+	@echo "make check           format-free house rules: layers, headers, RFC citations, documents"
+	@echo "make bench           paired figures against Postfix + Dovecot (BENCH='--quick')"
+	@echo "make fuzz SECONDS=n  every fuzz target for n seconds"
+	@echo "make crash ROUNDS=n  kill -9 under load, n rounds"
+	@echo "make tsan, valgrind  the unit tests under ThreadSanitizer, under valgrind"
+	@echo "make fmt             clang-format the sources"
+	@echo "make SANITIZE=address,undefined   a build with sanitizers"
+	@echo "make install DESTDIR=/somewhere"
+
+deps:
+	@scripts/deps build run
+
+$(BUILD)/build.ninja:
+	@scripts/deps build
+	meson setup $(BUILD) $(MESON_ARGS)
+
+build: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+run: deps build
+	@scripts/run-lab $(BUILD)/src/valise lab $(PORT_OFFSET)
+
+test:
+	@scripts/test
+
+unit:
+	@scripts/test unit
+
+e2e: build
+	@scripts/test e2e
+
+check:
+	@scripts/test check
+
+tsan:
+	@scripts/test tsan
+
+valgrind:
+	@scripts/test valgrind
+
+bench: build
+	@scripts/deps bench
+	@scripts/bench $(BENCH)
+
+fuzz:
+	@scripts/fuzz $(SECONDS)
+
+crash: build
+	@scripts/deps test
+	@scripts/crash $(ROUNDS)
+
+fmt:
+	@clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/*.[ch]' 'fuzz/*.c' 'bench/*.[ch]')
+
+rfc:
+	@scripts/check-rfc --coverage
+
+install: build
+	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf build build-*

@@ -1,0 +1,87 @@
+/* cli: the command line. One table describes every command; parsing, --help and the tests of both come from it.
+ *
+ * Exit statuses are those of sysexits.h: 64 usage, 65 bad data, 67 no such address, 69 server not there, 70 a bug, 73 cannot create, 74 I/O,
+ * 75 try again later, 77 not allowed, 78 bad configuration. Results go to standard output (JSON with --json), errors to standard error. */
+#ifndef VALISE_CLI_CLI_H
+#define VALISE_CLI_CLI_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+
+enum { CLI_WORDS_MAX = 16, CLI_OPTIONS_MAX = 12, CLI_REPEAT_MAX = 32 };
+
+struct cli_option {
+    const char *name;              /* without the dashes */
+    const char *value;             /* what its value is called in --help; NULL: it has none */
+    const char *help;
+};
+
+/* One invocation, parsed. */
+struct cli {
+    const struct cli_command *command;
+    const char *words[CLI_WORDS_MAX];                    /* operands */
+    size_t word_n;
+    const char *values[CLI_OPTIONS_MAX][CLI_REPEAT_MAX]; /* by position in the command's option list */
+    size_t value_n[CLI_OPTIONS_MAX];
+    const char *dir;               /* --dir; VALISE_DIR or /var/lib/valise when not given */
+    bool json;
+};
+
+struct cli_command {
+    const char *name;              /* "user add" */
+    const char *operands;          /* "ADDRESS"; NULL: none. "A B..." with dots: one or more of the last */
+    const char *summary;           /* one line */
+    const char *text;              /* more for --help; may be NULL */
+    const struct cli_option *options;   /* ends with name NULL; may be NULL. --dir, --json and --help are every command's */
+    int (*run)(struct cli *c);     /* the exit status */
+};
+
+/* Runs the program: the exit status. */
+int cli_main(int argc, char **argv);
+
+/* The value of option NAME (its last), or NULL when it was not given. An option without a value gives "". */
+const char *cli_value(const struct cli *c, const char *name);
+/* All values of a repeated option. */
+const char *const *cli_values(const struct cli *c, const char *name, size_t *ret_n);
+/* The value of option NAME as a number, or FALLBACK; prints a message and exits with 64 when it is none. */
+uint64_t cli_number(const struct cli *c, const char *name, uint64_t max, uint64_t fallback);
+
+/* Prints "valise: TEXT" and returns the exit status of CODE. */
+int cli_fail(int code, const char *text);
+int cli_exit_status(int code);
+
+/* Sends REQUEST (stolen) to the server that runs in c->dir, or when none runs opens the store and carries it out here. *RET is the caller's
+ * and has "ok": true; otherwise the error is printed and its exit status returned (non-zero). */
+int cli_call(const struct cli *c, json_t *request, json_t **ret) MUST_USE;
+/* The same for commands that only print "done": prints TEXT (or the JSON reply). The exit status. */
+int cli_call_and_say(const struct cli *c, json_t *request, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Prints V as one JSON document. */
+void cli_print_json(const json_t *v);
+
+/* A password from --password-stdin, from --generate, or asked for twice on a terminal, into OUT (wiped by the caller). 0 or an exit status after
+ * a message. */
+struct buf;
+int cli_password(const struct cli *c, struct buf *out) MUST_USE;
+/* 16 characters of 32 easily told apart: 80 bits. */
+void cli_generate_password(struct buf *out);
+
+int cmd_init(struct cli *c);
+int cmd_serve(struct cli *c);
+int cmd_reload(struct cli *c);
+int cmd_status(struct cli *c);
+int cmd_check(struct cli *c);
+int cmd_domain_add(struct cli *c);
+int cmd_domain_remove(struct cli *c);
+int cmd_domain_list(struct cli *c);
+int cmd_user_add(struct cli *c);
+int cmd_user_passwd(struct cli *c);
+int cmd_user_remove(struct cli *c);
+int cmd_user_enable(struct cli *c);
+int cmd_user_disable(struct cli *c);
+int cmd_user_list(struct cli *c);
+int cmd_alias_add(struct cli *c);
+int cmd_alias_remove(struct cli *c);
+int cmd_alias_list(struct cli *c);
+
+#endif

@@ -1,0 +1,57 @@
+/* commands: the table of all commands, and nothing else. */
+#include "cli/commands.h"
+
+static const struct cli_option init_options[] = {
+    { "domain", "DOMAIN", "the first mail domain, as mondomaine.fr" },
+    { "hostname", "NAME", "this server's name, as mailhost.mondomaine.fr" },
+    { "san", "NAME", "one more name or address for the certificate (repeatable)" },
+    { "lab", NULL, "listen on loopback only; add accounts alice, bob and marie with new passwords" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option serve_options[] = {
+    { "port-offset", "N", "add N to every port (10000 makes 25 into 10025): no root needed" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option status_options[] = {
+    { "wait", "SECONDS", "wait until every listener answers, at most SECONDS" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option check_options[] = {
+    { "deep", NULL, "read every message and verify its checksum" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option password_options[] = {
+    { "password-stdin", NULL, "read the password from the first line of standard input" },
+    { "generate", NULL, "make a new password and print it" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option list_options[] = {
+    { "domain", "DOMAIN", "only this domain" },
+    { NULL, NULL, NULL },
+};
+
+const struct cli_command cli_commands[] = {
+    { "init", NULL, "make a new mail system in a directory",
+      "Writes valise.conf, a root CA (ca.pem), a server certificate and an empty store. The directory must not exist or be empty.", init_options,
+      cmd_init },
+    { "serve", NULL, "run the server",
+      "Stays in the foreground, logs to standard error, ends in order at SIGTERM or Ctrl-C, reads the configuration again at SIGHUP.",
+      serve_options, cmd_serve },
+    { "reload", NULL, "read configuration and certificates again",
+      "Sessions go on. A mistake is refused with file, line and reason; the old settings stay in force.", NULL, cmd_reload },
+    { "status", NULL, "what runs, where it listens, how much it does", NULL, status_options, cmd_status },
+    { "check", NULL, "verify every invariant of the store", "Exit status 0 when clean, 65 when something is wrong.", check_options, cmd_check },
+    { "domain add", "DOMAIN", "take mail for a domain", NULL, NULL, cmd_domain_add },
+    { "domain remove", "DOMAIN", "stop taking mail for a domain that has no addresses left", NULL, NULL, cmd_domain_remove },
+    { "domain list", NULL, "list the domains", NULL, NULL, cmd_domain_list },
+    { "user add", "ADDRESS", "add a user with mailboxes", NULL, password_options, cmd_user_add },
+    { "user passwd", "ADDRESS", "change a user's password", NULL, password_options, cmd_user_passwd },
+    { "user remove", "ADDRESS", "delete a user and all of the user's mail", NULL, NULL, cmd_user_remove },
+    { "user enable", "ADDRESS", "let a user log in and get mail again", NULL, NULL, cmd_user_enable },
+    { "user disable", "ADDRESS", "refuse a user's logins and mail, keep the mailboxes", NULL, NULL, cmd_user_disable },
+    { "user list", NULL, "list the users", NULL, list_options, cmd_user_list },
+    { "alias add", "ADDRESS TARGET...", "make an address lead to others", NULL, NULL, cmd_alias_add },
+    { "alias remove", "ADDRESS", "remove an alias", NULL, NULL, cmd_alias_remove },
+    { "alias list", NULL, "list the aliases", NULL, list_options, cmd_alias_list },
+    { NULL, NULL, NULL, NULL, NULL, NULL },
+};

@@ -1,0 +1,104 @@
+/* status: valise status. With --wait it asks again until every listener answers a client. */
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/probe.h"
+#include "role/control.h"
+
+enum { PROBE_MS = 2000, STATUS_MS = 5000, PAUSE_US = 50000 };
+
+static const char *text_of(const json_t *o, const char *key)
+{
+    const char *z = json_string_value(json_object_get(o, key));
+    return z ? z : "";
+}
+
+static long long number_of(const json_t *o, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(o, key));
+}
+
+/* Probes every address of every listener; the first that fails is in E. */
+static int probe_all(const json_t *status, struct error *e)
+{
+    json_t *listener, *address;
+    size_t i, k;
+    json_array_foreach(json_object_get(status, "listeners"), i, listener)
+    {
+        bool implicit = str_eq(str_from_z(text_of(listener, "tls")), STR("implicit"));
+        str greeting = str_eq(str_from_z(text_of(listener, "protocol")), STR("imap")) ? STR("* OK") : STR("220");
+        json_array_foreach(json_object_get(listener, "addresses"), k, address)
+        {
+            int err = probe_listener(json_string_value(address), (unsigned)number_of(listener, "port"), implicit, greeting, PROBE_MS, e);
+            if (err) {
+                (void)error_prefix(e, "listener %s", text_of(listener, "name"));
+                return err;
+            }
+        }
+    }
+    return 0;
+}
+
+static int ask(const struct cli *c, json_t **ret, struct error *e)
+{
+    json_t *request = json_pack("{s:s}", "command", "status");
+    int err = control_call(c->dir, request, STATUS_MS, ret, e);
+    json_decref(request);
+    if (err == 0 && !json_is_true(json_object_get(*ret, "ok"))) {
+        err = error_set(e, ERR_UNAVAILABLE, "%s", text_of(*ret, "text"));
+        json_decref(*ret);
+    }
+    return err;
+}
+
+static void print_status(const json_t *s)
+{
+    json_t *v, *address;
+    size_t i, k;
+    const json_t *store = json_object_get(s, "store");
+    (void)printf("valise %s on %s\n\nlisteners\n", text_of(s, "version"), text_of(s, "hostname"));
+    json_array_foreach(json_object_get(s, "listeners"), i, v)
+    {
+        (void)printf("  %-12s %-10s port %-5lld tls %-13s", text_of(v, "name"), text_of(v, "protocol"), number_of(v, "port"), text_of(v, "tls"));
+        json_array_foreach(json_object_get(v, "addresses"), k, address)(void) printf(" %s", json_string_value(address));
+        (void)printf("\n");
+    }
+    (void)printf("\nroles           pid   up (s)  restarts  connections  accepted  refused  threads  most\n");
+    json_array_foreach(json_object_get(s, "roles"), i, v)(void)
+        printf("  %-10s %7lld %8lld %9lld %12lld %9lld %8lld %8lld %5lld\n", text_of(v, "name"), number_of(v, "pid"),
+               number_of(v, "uptime-ms") / 1000, number_of(v, "restarts"), number_of(v, "connections"), number_of(v, "accepted"),
+               number_of(v, "refused"), number_of(v, "workers"), number_of(v, "workers-peak"));
+    (void)printf("\nstore\n  %s, %lld commits in %lld syncs, %lld MiB free on its disk\n", text_of(store, "state"), number_of(store, "commits"),
+                 number_of(store, "syncs"), number_of(store, "free-bytes") >> 20);
+}
+
+int cmd_status(struct cli *c)
+{
+    bool wait = cli_value(c, "wait") != NULL;
+    int64_t end = clock_mono_ms() + (int64_t)cli_number(c, "wait", 86400, 0) * 1000;
+    struct error e = ERROR_NONE;
+    json_t *status = NULL;
+    for (;;) {
+        int err = ask(c, &status, &e);
+        if (err == 0 && wait) {
+            err = probe_all(status, &e);
+            if (err)
+                json_decref(status);
+        }
+        if (err == 0)
+            break;
+        if (!wait || err == ERR_REFUSED || clock_mono_ms() >= end) {
+            (void)cli_fail(err, e.text);
+            return EX_UNAVAILABLE;
+        }
+        (void)usleep(PAUSE_US);
+    }
+    if (c->json)
+        cli_print_json(status);
+    else
+        print_status(status);
+    json_decref(status);
+    return 0;
+}

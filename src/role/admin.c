@@ -1,0 +1,352 @@
+/* admin: see admin.h. One function a command, found in the table at the end. */
+#include "role/admin.h"
+
+#include "base/log.h"
+#include "role/role.h"
+
+enum { ASK_DEADLINE_MS = 60000, ARENA_MAX = 16 << 20, TARGETS_MAX = 100 };
+
+static str get_text(const json_t *request, const char *key)
+{
+    const json_t *v = json_object_get(request, key);
+    return json_is_string(v) ? (str){ json_string_value(v), json_string_length(v) } : (str){ NULL, 0 };
+}
+
+static json_t *text_json(str s)
+{
+    json_t *v = json_stringn(s.n ? s.p : "", s.n);
+    return v ? v : json_string("(not UTF-8)");
+}
+
+json_t *admin_error(int code, const char *text)
+{
+    return json_pack("{s:b,s:s,s:s}", "ok", 0, "error", err_name(code), "text", text[0] ? text : err_name(code));
+}
+
+static json_t *done(int err, const struct error *e)
+{
+    return err ? admin_error(err, e->text) : json_pack("{s:b}", "ok", 1);
+}
+
+/* --- domains --- */
+
+static json_t *domain_add(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_domain_add(a->directory, get_text(request, "domain"), &e);
+    return done(err, &e);
+}
+
+static json_t *domain_remove(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_domain_remove(a->directory, get_text(request, "domain"), &e);
+    return done(err, &e);
+}
+
+static int list_domain(void *ctx, str domain)
+{
+    return json_array_append_new(ctx, text_json(domain));
+}
+
+static json_t *domain_list(struct admin *a, const json_t *request)
+{
+    json_t *list = json_array();
+    int err = directory_domains(a->directory, list_domain, list);
+    if (err) {
+        json_decref(list);
+        return admin_error(err, "the domains cannot be listed");
+    }
+    return json_pack("{s:b,s:o}", "ok", 1, "domains", list);
+}
+
+/* --- users --- */
+
+static json_t *user_add(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    engine_part id;
+    str address = get_text(request, "address");
+    int err = directory_account_add(a->directory, address, get_text(request, "password"), &id, &e);
+    if (err)
+        return done(err, &e);
+    err = mail_account_create(a->mail, id);
+    if (err) {
+        engine_part gone;
+        (void)error_set(&e, err, "the mailboxes of %.*s cannot be made (%s); the account was not added", STR_ARG(address), err_name(err));
+        if (directory_account_remove(a->directory, address, &gone, NULL))
+            (void)error_prefix(&e, "and the account could not be taken back; remove it by hand");
+    }
+    return done(err, &e);
+}
+
+static json_t *user_passwd(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_account_password(a->directory, get_text(request, "address"), get_text(request, "password"), &e);
+    return done(err, &e);
+}
+
+/* The name goes first: a crash between leaves mail without a name, which `valise check` reports, never a name without mail. */
+static json_t *user_remove(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    engine_part id;
+    int err = directory_account_remove(a->directory, get_text(request, "address"), &id, &e);
+    if (err == 0) {
+        err = mail_account_delete(a->mail, id);
+        if (err && err != ERR_NOTFOUND)
+            (void)error_set(&e, err, "the account is removed, its mail could not be deleted (%s)", err_name(err));
+        err = err == ERR_NOTFOUND ? 0 : err;
+    }
+    return done(err, &e);
+}
+
+static json_t *set_enabled(struct admin *a, const json_t *request, bool enabled)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_account_enable(a->directory, get_text(request, "address"), enabled, &e);
+    return done(err, &e);
+}
+
+static json_t *user_enable(struct admin *a, const json_t *request)
+{
+    return set_enabled(a, request, true);
+}
+
+static json_t *user_disable(struct admin *a, const json_t *request)
+{
+    return set_enabled(a, request, false);
+}
+
+struct listing {
+    struct admin *admin;
+    json_t *list;
+};
+
+static int list_user(void *ctx, const struct directory_account *account)
+{
+    struct listing *l = ctx;
+    json_int_t messages = 0, bytes = 0;
+    struct arena arena = ARENA_INIT(ARENA_MAX);
+    struct mail_account *m = NULL;
+    struct mailbox_info *boxes;
+    size_t n;
+    if (mail_account_open(l->admin->mail, account->id, &m) == 0 && mailbox_list(m, &arena, &boxes, &n) == 0)
+        for (size_t i = 0; i < n; i++) {
+            messages += boxes[i].messages;
+            bytes += (json_int_t)boxes[i].bytes;
+        }
+    mail_account_unref(m);
+    arena_done(&arena);
+    return json_array_append_new(l->list, json_pack("{s:o,s:b,s:I,s:I}", "address", text_json(account->address), "enabled",
+                                                    (int)account->enabled, "messages", messages, "bytes", bytes));
+}
+
+static json_t *user_list(struct admin *a, const json_t *request)
+{
+    struct listing l = { a, json_array() };
+    int err = directory_accounts(a->directory, get_text(request, "domain"), list_user, &l);
+    if (err) {
+        json_decref(l.list);
+        return admin_error(err, "the users cannot be listed");
+    }
+    return json_pack("{s:b,s:o}", "ok", 1, "users", l.list);
+}
+
+/* --- aliases --- */
+
+static json_t *alias_add(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    str targets[TARGETS_MAX];
+    size_t n = 0, i;
+    json_t *v;
+    json_array_foreach(json_object_get(request, "targets"), i, v)
+    {
+        if (n == TARGETS_MAX || !json_is_string(v))
+            return admin_error(ERR_LIMIT, "an alias has 1 to 100 targets");
+        targets[n++] = (str){ json_string_value(v), json_string_length(v) };
+    }
+    int err = directory_alias_add(a->directory, get_text(request, "address"), targets, n, &e);
+    return done(err, &e);
+}
+
+static json_t *alias_remove(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_alias_remove(a->directory, get_text(request, "address"), &e);
+    return done(err, &e);
+}
+
+static int list_alias(void *ctx, str address, const str *targets, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, text_json(targets[i]));
+    return json_array_append_new(ctx, json_pack("{s:o,s:o}", "address", text_json(address), "targets", list));
+}
+
+static json_t *alias_list(struct admin *a, const json_t *request)
+{
+    json_t *list = json_array();
+    int err = directory_aliases(a->directory, get_text(request, "domain"), list_alias, list);
+    if (err) {
+        json_decref(list);
+        return admin_error(err, "the aliases cannot be listed");
+    }
+    return json_pack("{s:b,s:o}", "ok", 1, "aliases", list);
+}
+
+/* --- check --- */
+
+struct checking {
+    struct admin *admin;
+    bool deep;
+    json_t *problems;
+    str address;
+    struct mail_check_report report;
+};
+
+static void on_problem(void *ctx, const char *text)
+{
+    struct checking *c = ctx;
+    if (json_array_size(c->problems) < 1000)
+        json_array_append_new(c->problems, json_sprintf("%.*s: %s", STR_ARG(c->address), text));
+}
+
+static int check_account(void *ctx, const struct directory_account *account)
+{
+    struct checking *c = ctx;
+    struct mail_check_report r = { 0 };
+    c->address = account->address;
+    int err = mail_check(c->admin->mail, account->id, c->deep, on_problem, c, &r);
+    c->report.accounts++;
+    c->report.mailboxes += r.mailboxes;
+    c->report.entries += r.entries;
+    c->report.emails += r.emails;
+    c->report.blobs += r.blobs;
+    c->report.problems += r.problems;
+    if (err && err != ERR_NOTFOUND)
+        return err;
+    if (err == ERR_NOTFOUND) {
+        on_problem(c, "the account has no mailboxes in the store");
+        c->report.problems++;
+    }
+    return 0;
+}
+
+static json_t *check(struct admin *a, const json_t *request)
+{
+    struct checking c = { .admin = a, .deep = json_is_true(json_object_get(request, "deep")), .problems = json_array() };
+    int err = directory_accounts(a->directory, (str){ NULL, 0 }, check_account, &c);
+    if (err) {
+        json_decref(c.problems);
+        return admin_error(err, "the check could not be finished");
+    }
+    return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "ok", 1, "accounts", (json_int_t)c.report.accounts, "mailboxes",
+                     (json_int_t)c.report.mailboxes, "entries", (json_int_t)c.report.entries, "emails", (json_int_t)c.report.emails, "blobs",
+                     (json_int_t)c.report.blobs, "problems", (json_int_t)c.report.problems, "list", c.problems);
+}
+
+/* --- the running server --- */
+
+static json_t *listeners_json(const struct role_run *r)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < r->config->listener_n; i++) {
+        const struct config_listener *l = &r->config->listeners[i];
+        json_t *addresses = json_array();
+        for (size_t k = 0; k < l->address_n; k++)
+            json_array_append_new(addresses, text_json(l->addresses[k]));
+        json_array_append_new(list, json_pack("{s:o,s:s,s:i,s:s,s:o}", "name", text_json(l->name), "protocol",
+                                              config_protocol_name(l->protocol), "port", (int)l->port + r->port_offset, "tls",
+                                              config_tls_name(l->tls), "addresses", addresses));
+    }
+    return list;
+}
+
+static json_t *roles_json(struct role_run *r, struct error *e)
+{
+    struct arena arena = ARENA_INIT(1 << 18);
+    struct frame request = { .type = WIRE_STATUS }, reply;
+    struct wire_role_status *roles;
+    size_t n = 0;
+    int err = r->supervisor ? channel_call(r->supervisor, &request, &arena, ASK_DEADLINE_MS, &reply, e) : ERR_UNAVAILABLE;
+    if (err == 0)
+        err = wire_unpack_roles(reply.payload, &arena, &roles, &n);
+    json_t *list = err ? NULL : json_array();
+    for (size_t i = 0; list && i < n; i++) {
+        const struct wire_role_status *s = &roles[i];
+        json_array_append_new(list, json_pack("{s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", text_json(s->name), "pid", (json_int_t)s->pid,
+                                              "restarts", (json_int_t)s->restarts, "uptime-ms", (json_int_t)s->uptime_ms, "connections",
+                                              (json_int_t)s->counts.connections, "workers", (json_int_t)s->counts.workers, "workers-peak",
+                                              (json_int_t)s->counts.workers_peak, "accepted", (json_int_t)s->counts.accepted, "refused",
+                                              (json_int_t)s->counts.refused));
+    }
+    arena_done(&arena);
+    return list;
+}
+
+static json_t *status(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    struct engine_state s;
+    if (!a->run)
+        return admin_error(ERR_UNAVAILABLE, "the server is not running");
+    json_t *roles = roles_json(a->run, &e);
+    if (!roles)
+        return admin_error(ERR_UNAVAILABLE, e.text[0] ? e.text : "the supervisor does not answer");
+    engine_state(a->engine, &s);
+    return json_pack("{s:b,s:s,s:o,s:o,s:o,s:{s:b,s:s,s:I,s:I,s:I}}", "ok", 1, "version", VALISE_VERSION, "hostname",
+                     text_json(a->run->config->hostname), "listeners", listeners_json(a->run), "roles", roles, "store", "writable",
+                     (int)s.writable, "state", s.why, "commits", (json_int_t)s.commits, "syncs", (json_int_t)s.syncs, "free-bytes",
+                     (json_int_t)s.free_bytes);
+}
+
+static json_t *ask_supervisor(struct admin *a, uint16_t type, str payload)
+{
+    struct error e = ERROR_NONE;
+    struct arena arena = ARENA_INIT(65536);
+    struct frame request = { .type = type, .payload = payload }, reply;
+    if (!a->run || !a->run->supervisor)
+        return admin_error(ERR_UNAVAILABLE, "the server is not running");
+    int err = channel_call(a->run->supervisor, &request, &arena, ASK_DEADLINE_MS, &reply, &e);
+    arena_done(&arena);
+    return done(err, &e);
+}
+
+static json_t *reload(struct admin *a, const json_t *request)
+{
+    return ask_supervisor(a, WIRE_RELOAD, (str){ NULL, 0 });
+}
+
+static const struct {
+    const char *name;
+    json_t *(*run)(struct admin *a, const json_t *request);
+    const char *needs;       /* a text member that must be there */
+} commands[] = {
+    { "status", status, NULL },           { "reload", reload, NULL },
+    { "check", check, NULL },             { "domain.add", domain_add, "domain" },
+    { "domain.remove", domain_remove, "domain" }, { "domain.list", domain_list, NULL },
+    { "user.add", user_add, "address" },  { "user.passwd", user_passwd, "address" },
+    { "user.remove", user_remove, "address" },    { "user.enable", user_enable, "address" },
+    { "user.disable", user_disable, "address" },  { "user.list", user_list, NULL },
+    { "alias.add", alias_add, "address" },        { "alias.remove", alias_remove, "address" },
+    { "alias.list", alias_list, NULL },
+};
+
+json_t *admin_run(struct admin *a, const json_t *request)
+{
+    str name = get_text(request, "command");
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (!str_eq(name, str_from_z(commands[i].name)))
+            continue;
+        if (commands[i].needs && get_text(request, commands[i].needs).n == 0)
+            return admin_error(ERR_SYNTAX, "the request lacks its object");
+        json_t *reply = commands[i].run(a, request);
+        log_info("admin", LOG_STR("command", name), LOG_Z("ok", json_is_true(json_object_get(reply, "ok")) ? "yes" : "no"));
+        return reply;
+    }
+    return admin_error(ERR_UNSUPPORTED, "there is no such command");
+}

@@ -1,0 +1,32 @@
+/* admin: what an administrator can ask for, as JSON in and JSON out; the same code with the server running (in core, over the control
+ * socket) and stopped (in the command itself, which opens the store).
+ *
+ * Request: {"command": "user.add", ...}. Reply: {"ok": true, ...} or {"ok": false, "error": "not-found", "text": "..."}.
+ *
+ *   status                                     domain.add|remove domain        domain.list
+ *   reload                                     user.add address password       user.passwd address password
+ *   check [deep]                               user.remove|enable|disable address      user.list [domain]
+ *   alias.add address targets[]                alias.remove address            alias.list [domain] */
+#ifndef VALISE_ROLE_ADMIN_H
+#define VALISE_ROLE_ADMIN_H
+
+#include <jansson.h>
+
+#include "directory/directory.h"
+#include "store/mail.h"
+
+struct role_run;
+
+struct admin {
+    struct engine *engine;
+    struct mail_store *mail;
+    struct directory *directory;
+    struct role_run *run;                    /* NULL when the server does not run */
+};
+
+/* Carries out REQUEST and gives the reply, which is the caller's (json_decref). Never fails: errors are in the reply. Blocks. */
+json_t *admin_run(struct admin *a, const json_t *request);
+/* {"ok": false, ...} for error CODE with TEXT. */
+json_t *admin_error(int code, const char *text);
+
+#endif

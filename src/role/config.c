@@ -1,0 +1,355 @@
+/* config: see config.h. */
+#include "role/config.h"
+
+#include <arpa/inet.h>
+#include <confuse.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CONFIG_BYTES_MAX = 1 << 20, CONFIG_ARENA_MAX = 8 << 20, LISTENERS_MAX = 64, ADDRESSES_MAX = 32, CERTIFICATES_MAX = 1000 };
+
+/* libconfuse has one lexer per process and reports through a callback without a context: both are guarded by this lock. */
+static pthread_mutex_t confuse_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct error *confuse_error;
+static const char *confuse_name;
+
+static const char *const protocol_names[] = { [CONFIG_SMTP] = "smtp", [CONFIG_SUBMISSION] = "submission", [CONFIG_IMAP] = "imap" };
+static const char *const tls_names[] = {
+    [SMTP_TLS_OFF] = "off", [SMTP_TLS_OPPORTUNISTIC] = "opportunistic", [SMTP_TLS_REQUIRED] = "required", [SMTP_TLS_IMPLICIT] = "implicit"
+};
+
+const char *config_protocol_name(enum config_protocol p)
+{
+    return protocol_names[p];
+}
+
+const char *config_tls_name(enum smtp_tls t)
+{
+    return tls_names[t];
+}
+
+/* Keeps the first message only: later ones follow from it. */
+__attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
+{
+    if (!confuse_error || confuse_error->code)
+        return;
+    char text[160];
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    (void)error_set(confuse_error, ERR_SYNTAX, "%s:%d: %s", confuse_name, cfg ? cfg->line : 0, text);
+}
+
+static int index_of(const char *value, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (value && str_eq(str_from_z(value), str_from_z(names[i])))
+            return (int)i;
+    return -1;
+}
+
+static const char *last_string(cfg_opt_t *opt)
+{
+    return cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+}
+
+static int check_protocol(cfg_t *cfg, cfg_opt_t *opt)
+{
+    if (index_of(last_string(opt), protocol_names, 3) >= 0)
+        return 0;
+    cfg_error(cfg, "protocol must be one of \"smtp\", \"submission\", \"imap\"");
+    return -1;
+}
+
+static int check_tls(cfg_t *cfg, cfg_opt_t *opt)
+{
+    if (index_of(last_string(opt), tls_names, 4) >= 0)
+        return 0;
+    cfg_error(cfg, "tls must be one of \"off\", \"opportunistic\", \"required\", \"implicit\"");
+    return -1;
+}
+
+static int check_port(cfg_t *cfg, cfg_opt_t *opt)
+{
+    long v = cfg_opt_getnint(opt, 0);
+    if (v >= 1 && v <= 65535)
+        return 0;
+    cfg_error(cfg, "port must be between 1 and 65535");
+    return -1;
+}
+
+static int check_positive(cfg_t *cfg, cfg_opt_t *opt)
+{
+    if (cfg_opt_getnint(opt, 0) >= 0)
+        return 0;
+    cfg_error(cfg, "%s must not be negative", opt->name);
+    return -1;
+}
+
+static int check_log_level(cfg_t *cfg, cfg_opt_t *opt)
+{
+    enum log_level level;
+    if (log_level_from_name(str_from_z(last_string(opt)), &level))
+        return 0;
+    cfg_error(cfg, "log-level must be one of \"debug\", \"info\", \"warning\", \"error\"");
+    return -1;
+}
+
+static int check_hostname(cfg_t *cfg, cfg_opt_t *opt)
+{
+    str name = str_from_z(last_string(opt));
+    bool good = name.n > 0 && name.n <= 255;
+    for (size_t i = 0; i < name.n; i++)
+        good = good && (ascii_is_alnum(name.p[i]) || name.p[i] == '.' || name.p[i] == '-');
+    if (good)
+        return 0;
+    cfg_error(cfg, "hostname must be a domain name of letters, digits, dots and hyphens");
+    return -1;
+}
+
+static int check_address(cfg_t *cfg, cfg_opt_t *opt)
+{
+    const char *z = last_string(opt);
+    unsigned char bytes[16];
+    if (z && (inet_pton(AF_INET, z, bytes) == 1 || inet_pton(AF_INET6, z, bytes) == 1))
+        return 0;
+    cfg_error(cfg, "'%s' is not an IPv4 or IPv6 address; write numbers, not a name", z ? z : "");
+    return -1;
+}
+
+static int keep(struct config *c, const char *z, str *ret, struct error *e)
+{
+    if (arena_dup(&c->arena, str_from_z(z), ret) == 0)
+        return 0;
+    return error_set(e, ERR_LIMIT, "the configuration is larger than %d bytes", CONFIG_ARENA_MAX);
+}
+
+static int take_listener(struct config *c, cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
+{
+    int r = keep(c, cfg_title(sec), &l->name, e);
+    if (r)
+        return r;
+    l->protocol = (enum config_protocol)index_of(cfg_getstr(sec, "protocol"), protocol_names, 3);
+    l->tls = (enum smtp_tls)index_of(cfg_getstr(sec, "tls"), tls_names, 4);
+    l->port = (uint16_t)cfg_getint(sec, "port");
+    if (!cfg_opt_size(cfg_getopt(sec, "protocol")) || (int)l->protocol < 0)
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no protocol", name, sec->line, cfg_title(sec));
+    if (l->port == 0)
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no port", name, sec->line, cfg_title(sec));
+    if (l->protocol == CONFIG_SMTP && l->tls == SMTP_TLS_REQUIRED && l->port == 25)
+        log_warning("config-note", LOG_STR("listener", l->name),
+                    LOG_Z("note", "strangers without TLS cannot reach a port 25 that requires it (RFC 3207 section 4)"));
+    unsigned n = cfg_size(sec, "addresses");
+    if (n == 0 || n > ADDRESSES_MAX)
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s needs 1 to %d addresses", name, sec->line, cfg_title(sec), ADDRESSES_MAX);
+    str *list = arena_array(&c->arena, n, sizeof *list);
+    if (!list)
+        return error_set(e, ERR_LIMIT, "the configuration is too large");
+    for (unsigned i = 0; i < n && r == 0; i++)
+        r = keep(c, cfg_getnstr(sec, "addresses", i), &list[i], e);
+    l->addresses = list;
+    l->address_n = n;
+    return r;
+}
+
+static int take_sections(struct config *c, cfg_t *cfg, const char *name, struct error *e)
+{
+    unsigned n = cfg_size(cfg, "listener");
+    if (n == 0 || n > LISTENERS_MAX)
+        return error_set(e, ERR_SYNTAX, "%s: 1 to %d listener sections are needed", name, LISTENERS_MAX);
+    struct config_listener *listeners = arena_array(&c->arena, n, sizeof *listeners);
+    unsigned m = cfg_size(cfg, "certificate");
+    struct config_certificate *certificates = m <= CERTIFICATES_MAX ? arena_array(&c->arena, m, sizeof *certificates) : NULL;
+    if (!listeners || !certificates)
+        return error_set(e, ERR_LIMIT, "%s: at most %d certificates", name, CERTIFICATES_MAX);
+    int r = 0;
+    for (unsigned i = 0; i < n && r == 0; i++)
+        r = take_listener(c, cfg_getnsec(cfg, "listener", i), &listeners[i], name, e);
+    for (unsigned i = 0; i < m && r == 0; i++) {
+        cfg_t *sec = cfg_getnsec(cfg, "certificate", i);
+        str title = str_from_z(cfg_title(sec));
+        if (!cfg_getstr(sec, "chain"))
+            return error_set(e, ERR_SYNTAX, "%s:%d: certificate %s has no chain = \"file.pem\"", name, sec->line, cfg_title(sec));
+        r = str_eq(title, STR("default")) ? 0 : keep(c, cfg_title(sec), &certificates[i].name, e);
+        if (r == 0)
+            r = keep(c, cfg_getstr(sec, "chain"), &certificates[i].chain, e);
+    }
+    c->listeners = listeners;
+    c->listener_n = n;
+    c->certificates = certificates;
+    c->certificate_n = m;
+    return r;
+}
+
+static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error *e)
+{
+    if (!cfg_getstr(cfg, "hostname"))
+        return error_set(e, ERR_SYNTAX, "%s: hostname = \"mail.example.org\" is missing", name);
+    int r = keep(c, cfg_getstr(cfg, "hostname"), &c->hostname, e);
+    if (r == 0)
+        r = keep(c, cfg_getstr(cfg, "user"), &c->user, e);
+    c->mx_processes = (unsigned)cfg_getint(cfg, "mx-processes");
+    c->message_size_max = (uint64_t)cfg_getint(cfg, "message-size-max");
+    c->recipients_max = (unsigned)cfg_getint(cfg, "recipients-max");
+    c->connections_max = (unsigned)cfg_getint(cfg, "connections-max");
+    c->connections_per_address = (unsigned)cfg_getint(cfg, "connections-per-address");
+    c->workers_max = (unsigned)cfg_getint(cfg, "workers-max");
+    c->cache_bytes = (uint64_t)cfg_getint(cfg, "cache-bytes");
+    c->reserve_bytes = (uint64_t)cfg_getint(cfg, "reserve-bytes");
+    (void)log_level_from_name(str_from_z(cfg_getstr(cfg, "log-level")), &c->log_level);
+    if (c->mx_processes < 1 || c->mx_processes > 64)
+        return error_set(e, ERR_SYNTAX, "%s: mx-processes must be between 1 and 64", name);
+    if (c->message_size_max < 65536 || c->message_size_max > (uint64_t)1 << 31)
+        return error_set(e, ERR_SYNTAX, "%s: message-size-max must be between 65536 and 2147483648", name);
+    if (c->recipients_max < 100 || c->recipients_max > 1000)
+        return error_set(e, ERR_SYNTAX, "%s: recipients-max must be between 100 (RFC 5321 section 4.5.3.1.8) and 1000", name);
+    if (c->workers_max < 2 || c->workers_max > 1024)
+        return error_set(e, ERR_SYNTAX, "%s: workers-max must be between 2 and 1024", name);
+    return r ? r : take_sections(c, cfg, name, e);
+}
+
+static int parse_locked(const char *name, struct config *c, struct error *e)
+{
+    cfg_opt_t listener_opts[] = { CFG_STR("protocol", NULL, CFGF_NODEFAULT), CFG_INT("port", 0, CFGF_NONE),
+                                  CFG_STR("tls", "opportunistic", CFGF_NONE), CFG_STR_LIST("addresses", "{127.0.0.1}", CFGF_NONE),
+                                  CFG_END() };
+    cfg_opt_t certificate_opts[] = { CFG_STR("chain", NULL, CFGF_NODEFAULT), CFG_END() };
+    cfg_opt_t opts[] = { CFG_INT("version", 1, CFGF_NONE),
+                         CFG_STR("hostname", NULL, CFGF_NODEFAULT),
+                         CFG_STR("user", "valise", CFGF_NONE),
+                         CFG_STR("log-level", "info", CFGF_NONE),
+                         CFG_INT("mx-processes", 1, CFGF_NONE),
+                         CFG_INT("message-size-max", 52428800, CFGF_NONE),
+                         CFG_INT("recipients-max", 1000, CFGF_NONE),
+                         CFG_INT("connections-max", 20000, CFGF_NONE),
+                         CFG_INT("connections-per-address", 0, CFGF_NONE),
+                         CFG_INT("workers-max", 64, CFGF_NONE),
+                         CFG_INT("cache-bytes", 16777216, CFGF_NONE),
+                         CFG_INT("reserve-bytes", 0, CFGF_NONE),
+                         CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+                         CFG_SEC("certificate", certificate_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+                         CFG_END() };
+    static const char *const counts[] = { "message-size-max", "recipients-max", "connections-max", "connections-per-address",
+                                          "workers-max", "cache-bytes", "reserve-bytes", "mx-processes" };
+    struct error local = ERROR_NONE;
+    confuse_error = &local;
+    confuse_name = name;
+    cfg_t *cfg = cfg_init(opts, CFGF_NONE);
+    if (!cfg)
+        return error_set(e, ERR_INTERNAL, "libconfuse could not be initialised");
+    cfg_set_error_function(cfg, on_error);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        cfg_set_validate_func(cfg, counts[i], check_positive);
+    cfg_set_validate_func(cfg, "hostname", check_hostname);
+    cfg_set_validate_func(cfg, "log-level", check_log_level);
+    cfg_set_validate_func(cfg, "listener|protocol", check_protocol);
+    cfg_set_validate_func(cfg, "listener|tls", check_tls);
+    cfg_set_validate_func(cfg, "listener|port", check_port);
+    cfg_set_validate_func(cfg, "listener|addresses", check_address);
+    int r = cfg_parse_buf(cfg, c->text.p) == CFG_SUCCESS ? take_all(c, cfg, name, &local) : ERR_SYNTAX;
+    if (r == 0 && cfg_getint(cfg, "version") != 1)
+        r = error_set(&local, ERR_SYNTAX, "%s: version %ld is not known to this program", name, cfg_getint(cfg, "version"));
+    if (r && !local.code)
+        (void)error_set(&local, ERR_SYNTAX, "%s: cannot be parsed", name);
+    if (r && e)
+        *e = local;
+    cfg_free(cfg);
+    confuse_error = NULL;
+    return r;
+}
+
+int config_parse(const char *name, str text, struct config **ret, struct error *e)
+{
+    if (text.n > CONFIG_BYTES_MAX)
+        return error_set(e, ERR_LIMIT, "%s: larger than 1 MiB", name);
+    struct config *c = calloc(1, sizeof *c);
+    if (!c)
+        panic("out of memory for the configuration");
+    arena_init(&c->arena, CONFIG_ARENA_MAX);
+    char *z = arena_z(&c->arena, text);
+    int r = z ? 0 : error_set(e, ERR_SYNTAX, "%s: holds a NUL byte", name);
+    if (r == 0) {
+        c->text = (str){ z, text.n };
+        pthread_mutex_lock(&confuse_lock);
+        r = parse_locked(name, c, e);
+        pthread_mutex_unlock(&confuse_lock);
+    }
+    if (r) {
+        config_free(c);
+        return r;
+    }
+    *ret = c;
+    return 0;
+}
+
+int config_read(const char *path, struct config **ret, struct error *e)
+{
+    struct buf b = BUF_INIT(CONFIG_BYTES_MAX);
+    int r = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set(e, err_from_errno(errno), "%s: %s; `valise init` writes one", path, strerrordesc_np(errno));
+    for (;;) {
+        char *to = buf_reserve(&b, 4096);
+        if (!to) {
+            r = error_set(e, ERR_LIMIT, "%s: larger than 1 MiB", path);
+            break;
+        }
+        ssize_t n = read(fd, to, 4096);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            r = error_set(e, ERR_IO, "%s: %s", path, strerrordesc_np(errno));
+        if (n <= 0)
+            break;
+        buf_commit(&b, (size_t)n);
+    }
+    if (r == 0)
+        r = config_parse(path, buf_str(&b), ret, e);
+    (void)close(fd);
+    buf_done(&b);
+    return r;
+}
+
+void config_free(struct config *c)
+{
+    if (!c)
+        return;
+    arena_done(&c->arena);
+    free(c);
+}
+
+static void write_listener(struct buf *b, const char *title, const char *protocol, unsigned port, const char *tls, const char *note,
+                           bool lab)
+{
+    buf_addf(b, "# %s\nlistener %s {\n  protocol = \"%s\"\n  port = %u\n  tls = \"%s\"\n  addresses = %s\n}\n\n", note, title, protocol,
+             port, tls, lab ? "{\"127.0.0.1\"}" : "{\"0.0.0.0\", \"::\"}");
+}
+
+void config_write_default(struct buf *b, str hostname, bool lab)
+{
+    buf_addf(b,
+             "# valise.conf: read at start and at `valise reload`; a mistake is refused with its line and the old settings stay.\n"
+             "version = 1\n\n"
+             "# The name this server greets with and puts into Received: fields.\n"
+             "hostname = \"%.*s\"\n\n"
+             "# When started as root, all roles change to this user. Empty: stay.\n"
+             "user = \"valise\"\n\n"
+             "# Processes that talk to strangers on port 25. More use more cores.\n"
+             "mx-processes = 1\n\n"
+             "# Largest message in bytes (SIZE).\n"
+             "message-size-max = 52428800\n\n"
+             "# debug, info, warning or error\n"
+             "log-level = \"info\"\n\n",
+             STR_ARG(hostname));
+    write_listener(b, "smtp", "smtp", 25, "opportunistic", "Mail from other servers. RFC 3207 section 4: do not require TLS here.", lab);
+    write_listener(b, "submission", "submission", 587, "required", "People and programs who send: STARTTLS, then AUTH.", lab);
+    write_listener(b, "submissions", "submission", 465, "implicit", "The same, TLS from the first byte (RFC 8314).", lab);
+    write_listener(b, "imap", "imap", 143, "required", "Mailboxes: STARTTLS before LOGIN.", lab);
+    write_listener(b, "imaps", "imap", 993, "implicit", "Mailboxes, TLS from the first byte.", lab);
+    buf_add(b, STR("# The certificate shown when no other section bears the server name that the client asks for (SNI).\n"
+                   "# Its private key lies in keys/, found by the certificate's public key.\n"
+                   "certificate default {\n  chain = \"tls/server.pem\"\n}\n"));
+}

@@ -1,0 +1,61 @@
+/* config: valise.conf, read into an immutable snapshot.
+ *
+ * The text is parsed by libconfuse; every mistake names file, line and reason, and leaves the former snapshot in force. The supervisor reads the
+ * file; the other roles get the same text over their channel and parse it again, so that no role trusts another's structs. */
+#ifndef VALISE_ROLE_CONFIG_H
+#define VALISE_ROLE_CONFIG_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "smtp/service.h"
+
+enum config_protocol { CONFIG_SMTP, CONFIG_SUBMISSION, CONFIG_IMAP };
+
+struct config_listener {
+    str name;                        /* title of the section */
+    enum config_protocol protocol;
+    uint16_t port;                   /* without the offset */
+    enum smtp_tls tls;               /* same meaning for IMAP */
+    const str *addresses;            /* numeric; "::" and "0.0.0.0" for all */
+    size_t address_n;
+};
+
+struct config_certificate {
+    str name;                        /* server name it is chosen for; empty for the default one */
+    str chain;                       /* path below the directory: PEM, leaf first */
+};
+
+struct config {
+    struct arena arena;              /* owns all text below */
+    str text;                        /* the file as it was read */
+    str hostname;
+    str user;                        /* empty: do not change user */
+    unsigned mx_processes;
+    enum log_level log_level;
+    uint64_t message_size_max;       /* bytes */
+    unsigned recipients_max;
+    unsigned connections_max, connections_per_address;
+    unsigned workers_max;
+    uint64_t cache_bytes;            /* the store's block cache */
+    uint64_t reserve_bytes;          /* disk space kept free; 0: a share of the file system */
+    const struct config_listener *listeners;
+    size_t listener_n;
+    const struct config_certificate *certificates;
+    size_t certificate_n;
+};
+
+/* Parses TEXT (a copy is kept); NAME is the file's name for messages. *RET is the caller's, freed with config_free. ERR_SYNTAX with E =
+ * "NAME:LINE: reason". Thread-safe (serialised inside). */
+int config_parse(const char *name, str text, struct config **ret, struct error *e) MUST_USE;
+/* Reads and parses the file PATH (at most 1 MiB). */
+int config_read(const char *path, struct config **ret, struct error *e) MUST_USE;
+void config_free(struct config *c);
+
+/* Writes the configuration that `valise init` starts with: default ports, loopback only when LAB. */
+void config_write_default(struct buf *b, str hostname, bool lab);
+
+const char *config_protocol_name(enum config_protocol p);
+const char *config_tls_name(enum smtp_tls t);
+
+#endif

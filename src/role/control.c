@@ -1,0 +1,134 @@
+/* control: see control.h. */
+#include "role/control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "role/core.h"
+
+/* --- serving --- */
+
+static void *control_open(struct conn *c, void *ctx)
+{
+    conn_deadline(c, 60000);
+    return ctx;
+}
+
+static void answer(struct conn *c, struct core *core, str line)
+{
+    json_error_t bad;
+    json_t *request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &bad);
+    json_t *reply = json_is_object(request) ? admin_run(&core->admin, request) : admin_error(ERR_SYNTAX, "the request is not a JSON object");
+    char *text = json_dumps(reply, JSON_COMPACT);
+    if (text) {
+        stream_write(conn_stream(c), str_from_z(text));
+        stream_write(conn_stream(c), STR("\r\n"));
+        secret_wipe(text, strlen(text));
+        free(text);
+    }
+    json_decref(reply);
+    json_decref(request);
+}
+
+static enum conn_next control_run(struct conn *c, void *session, unsigned why)
+{
+    if (why & (CONN_TIMEOUT | CONN_SHUTDOWN))
+        return CONN_CLOSE;
+    for (;;) {
+        str line;
+        int err = stream_line(conn_stream(c), CONTROL_LINE_MAX, &line);
+        if (err == ERR_AGAIN)
+            return CONN_WAIT;
+        if (err)
+            return CONN_CLOSE;
+        answer(c, session, line);
+    }
+}
+
+static void control_close(struct conn *c, void *session)
+{
+    (void)c;
+    (void)session;
+}
+
+const struct conn_ops control_session_ops = { .name = "control", .open = control_open, .run = control_run, .close = control_close };
+
+/* --- asking --- */
+
+static int connect_to(const char *dir, struct error *e)
+{
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    int n = snprintf(sa.sun_path, sizeof sa.sun_path, "%s/control.sock", dir);
+    if (n < 0 || (size_t)n >= sizeof sa.sun_path)
+        return error_set(e, ERR_LIMIT, "%s/control.sock: the path is longer than a socket's may be (107 bytes); use a shorter directory", dir);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return error_set(e, ERR_IO, "socket: %s", strerrordesc_np(errno));
+    if (connect(fd, (struct sockaddr *)&sa, sizeof sa) != 0) {
+        int code = errno;
+        (void)close(fd);
+        if (code == EACCES || code == EPERM)
+            return error_set(e, ERR_REFUSED, "%s: permission denied; run this as root or as the server's user", sa.sun_path);
+        return error_set(e, ERR_UNAVAILABLE, "no server runs in %s", dir);
+    }
+    return fd;
+}
+
+static int read_reply(int fd, struct buf *b, int64_t end, struct error *e)
+{
+    for (;;) {
+        int64_t left = end - clock_mono_ms();
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        int n = left > 0 ? poll(&p, 1, (int)left) : 0;
+        if (n == 0)
+            return error_set(e, ERR_TIMEOUT, "the server did not answer in time");
+        char *to = buf_reserve(b, 65536);
+        if (n < 0 && errno == EINTR)
+            continue;
+        ssize_t got = to ? read(fd, to, 65536) : -1;
+        if (got <= 0)
+            return error_set(e, ERR_UNAVAILABLE, "the server closed the control connection");
+        buf_commit(b, (size_t)got);
+        if (b->p[b->n - 1] == '\n')
+            return 0;
+    }
+}
+
+int control_call(const char *dir, const json_t *request, int64_t deadline_ms, json_t **ret, struct error *e)
+{
+    int64_t end = clock_mono_ms() + deadline_ms;
+    int fd = connect_to(dir, e);
+    if (fd < 0)
+        return fd;
+    struct buf b;
+    buf_init_secret(&b, 64 << 20);
+    char *text = json_dumps(request, JSON_COMPACT);
+    int err = text ? 0 : error_set(e, ERR_INTERNAL, "the request cannot be written as JSON");
+    if (err == 0) {
+        buf_add_all(&b, str_from_z(text), STR("\r\n"));
+        if (b.n > CONTROL_LINE_MAX)
+            err = error_set(e, ERR_LIMIT, "the request is longer than %d bytes", CONTROL_LINE_MAX);
+        else if (send(fd, b.p, b.n, MSG_NOSIGNAL) != (ssize_t)b.n)
+            err = error_set(e, ERR_UNAVAILABLE, "the server closed the control connection");
+        buf_reset(&b);
+    }
+    if (err == 0)
+        err = read_reply(fd, &b, end, e);
+    json_error_t bad;
+    json_t *reply = err == 0 ? json_loadb(b.p, b.n, 0, &bad) : NULL;
+    if (err == 0 && !json_is_object(reply))
+        err = error_set(e, ERR_CORRUPT, "the server's answer is not JSON: %s", bad.text);
+    if (err == 0)
+        *ret = reply;
+    if (text) {
+        secret_wipe(text, strlen(text));
+        free(text);
+    }
+    buf_done(&b);
+    (void)close(fd);
+    return err;
+}

@@ -1,0 +1,334 @@
+/* core: the store and everybody who logs in. It answers mx's three questions, speaks submission and IMAP, and carries out what the
+ * administrator asks on the control socket. It has no private keys. */
+#include "role/core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "role/control.h"
+
+enum { COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200 };
+
+/* --- what mx and submission need --- */
+
+static int verdict_of(struct directory *d, str address, enum smtp_recipient_verdict *ret, struct error *e)
+{
+    struct arena a = ARENA_INIT(1 << 20);
+    struct directory_account *list;
+    size_t n;
+    int err = directory_resolve(d, address, &a, &list, &n);
+    bool enabled = false;
+    for (size_t i = 0; err == 0 && i < n; i++)
+        enabled = enabled || list[i].enabled;
+    arena_done(&a);
+    if (err == 0)
+        *ret = enabled ? SMTP_RECIPIENT_OK : SMTP_RECIPIENT_DISABLED;
+    else if (err == ERR_NOTFOUND || err == ERR_SYNTAX)
+        *ret = SMTP_RECIPIENT_UNKNOWN;
+    else if (err == ERR_REFUSED)
+        *ret = SMTP_RECIPIENT_NOT_OURS;
+    else
+        return error_set(e, err, "the directory cannot be read");
+    return 0;
+}
+
+static int core_recipient(void *ctx, str address, enum smtp_recipient_verdict *ret, struct error *e)
+{
+    struct core *c = ctx;
+    return verdict_of(c->directory, address, ret, e);
+}
+
+/* The accounts of all recipients, each once however many of its addresses were named. */
+static int accounts_of(struct core *c, const struct smtp_delivery *d, struct arena *a, struct mail_recipient **ret, size_t *ret_n,
+                       struct error *e)
+{
+    size_t n = 0, cap = 0;
+    struct mail_recipient *list = NULL;
+    for (size_t i = 0; i < d->recipient_n; i++) {
+        struct directory_account *accounts;
+        size_t m;
+        int err = directory_resolve(c->directory, d->recipients[i], a, &accounts, &m);
+        if (err)
+            return error_set(e, err == ERR_NOTFOUND || err == ERR_REFUSED ? ERR_UNAVAILABLE : err,
+                             "recipient %.*s went away during the transaction", STR_ARG(d->recipients[i]));
+        for (size_t k = 0; k < m; k++) {
+            bool known = !accounts[k].enabled;
+            for (size_t j = 0; j < n && !known; j++)
+                known = memcmp(list[j].account.b, accounts[k].id.b, sizeof list[j].account.b) == 0;
+            if (known)
+                continue;
+            if (n == cap) {
+                size_t more = cap ? cap * 2 : 8;
+                struct mail_recipient *grown = arena_array(a, more, sizeof *grown);
+                if (!grown)
+                    return error_set(e, ERR_LIMIT, "too many recipients");
+                if (n)
+                    memcpy(grown, list, n * sizeof *grown);
+                list = grown;
+                cap = more;
+            }
+            list[n++] = (struct mail_recipient){ .account = accounts[k].id, .address = d->recipients[i] };
+        }
+    }
+    *ret = list;
+    *ret_n = n;
+    return n ? 0 : error_set(e, ERR_UNAVAILABLE, "every recipient is disabled");
+}
+
+/* Return-Path (RFC 5321 section 4.4: at final delivery, by whoever delivers). */
+static int core_accept(void *ctx, const struct smtp_delivery *d, struct error *e)
+{
+    struct core *c = ctx;
+    struct arena a = ARENA_INIT(8 << 20);
+    struct mail_recipient *list = NULL;
+    struct mail_deposit *deposit = NULL;
+    size_t n = 0;
+    str prefix;
+    int err = accounts_of(c, d, &a, &list, &n, e);
+    if (err == 0)
+        err = arena_printf(&a, &prefix, "Return-Path: <%.*s>\r\n", STR_ARG(d->reverse_path));
+    if (err == 0)
+        err = mail_deposit_from(c->mail, d->message, d->structure, &deposit, e);
+    if (err == 0) {
+        for (size_t i = 0; i < n; i++)
+            list[i].prefix = prefix;
+        err = mail_deliver(c->mail, deposit, list, n, e);
+    }
+    for (size_t i = 0; err == 0 && i < n; i++)
+        log_info("delivered", LOG_STR("session", d->session), LOG_STR("id", d->id), LOG_STR("to", list[i].address));
+    if (err)
+        log_warning("delivery-failed", LOG_STR("session", d->session), LOG_STR("id", d->id), LOG_Z("error", err_name(err)),
+                    LOG_Z("text", e ? e->text : ""));
+    mail_deposit_free(deposit);
+    arena_done(&a);
+    return err;
+}
+
+static int core_spool(void *ctx, struct error *e)
+{
+    int fd = open("spool", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    return fd >= 0 ? fd : error_set(e, err_from_errno(errno), "no spool file: %s", strerrordesc_np(errno));
+}
+
+static int core_authenticate(void *ctx, str login, str password, str peer, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms)
+{
+    struct core *c = ctx;
+    struct directory_account account;
+    int err = directory_authenticate(c->directory, login, password, peer, a, &account, ret_delay_ms);
+    if (err)
+        return err;
+    memcpy(ret->account, account.id.b, sizeof ret->account);
+    ret->address = account.address;
+    return 0;
+}
+
+static bool core_may_send_as(void *ctx, const struct smtp_login *login, str address)
+{
+    struct core *c = ctx;
+    engine_part id;
+    memcpy(id.b, login->account, sizeof id.b);
+    return directory_may_send_as(c->directory, id, address);
+}
+
+static int imap_authenticate(void *ctx, str login, str password, str peer, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms)
+{
+    struct core *c = ctx;
+    struct directory_account account;
+    int err = directory_authenticate(c->directory, login, password, peer, a, &account, ret_delay_ms);
+    if (err)
+        return err;
+    ret->account = account.id;
+    ret->address = account.address;
+    return 0;
+}
+
+/* --- requests of mx, validated --- */
+
+static int on_recipient(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                        size_t *ret_fd_n, struct error *e)
+{
+    enum smtp_recipient_verdict v;
+    int err = core_recipient(ctx, request->payload, &v, e);
+    if (err == 0)
+        pack_u8(reply, (uint8_t)v);
+    return err;
+}
+
+static int on_spool(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                    size_t *ret_fd_n, struct error *e)
+{
+    int fd = core_spool(ctx, e);
+    if (fd < 0)
+        return fd;
+    reply_fds[0] = fd;
+    *ret_fd_n = 1;
+    return 0;
+}
+
+/* mx keeps a writable descriptor of a spool file: what it holds is copied before anything is believed of it. */
+static int copy_spool(struct core *c, int from, int *ret, struct error *e)
+{
+    struct stat st;
+    int to = -1;
+    if (fstat(from, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0 || (uint64_t)st.st_size > c->run->config->message_size_max + 65536)
+        return error_set(e, ERR_CORRUPT, "the spool file is not one of ours or too large");
+    to = core_spool(c, e);
+    if (to < 0)
+        return to;
+    off_t at = 0;
+    while (at < st.st_size) {
+        ssize_t n = copy_file_range(from, &at, to, NULL, (size_t)(st.st_size - at), 0);
+        if (n <= 0) {
+            int err = error_set(e, n == 0 ? ERR_CORRUPT : err_from_errno(errno), "the spool file cannot be copied");
+            (void)close(to);
+            return err;
+        }
+    }
+    *ret = to;
+    return 0;
+}
+
+static int on_accept(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                     size_t *ret_fd_n, struct error *e)
+{
+    struct core *c = ctx;
+    struct smtp_delivery d;
+    bool inlined;
+    int copy = -1;
+    int err = wire_unpack_delivery(request->payload, a, &d, &inlined);
+    if (err || inlined != (request->fd_n == 0))
+        return error_set(e, err ? err : ERR_CORRUPT, "the delivery is malformed");
+    if (!inlined) {
+        bool sealed = fcntl(request->fds[0], F_GET_SEALS) > 0;
+        uint64_t max = c->run->config->message_size_max + 65536;
+        err = sealed ? 0 : copy_spool(c, request->fds[0], &copy, e);
+        if (err == 0)
+            err = channel_map(sealed ? request->fds[0] : copy, !sealed, max, &d.message);
+        if (err && !e->code)
+            (void)error_set(e, err, "the message cannot be mapped");
+    }
+    if (err == 0)
+        err = core_accept(c, &d, e);
+    if (!inlined && d.message.p)
+        channel_unmap(d.message);
+    if (copy >= 0)
+        (void)close(copy);
+    return err;
+}
+
+static const struct channel_handler mx_handlers[] = {
+    { WIRE_RECIPIENT, "recipient", WIRE_ADDRESS_MAX, 0, 0, on_recipient },
+    { WIRE_ACCEPT, "accept", CHANNEL_PAYLOAD_MAX, 0, 1, on_accept },
+    { WIRE_SPOOL, "spool", 0, 0, 0, on_spool },
+    { .handle = NULL },
+};
+
+static const struct channel_service *core_service_for(struct role_run *r, str peer)
+{
+    struct core *c = r->state;
+    return str_eq(peer, STR("mx")) ? &c->mx_service : NULL;
+}
+
+/* --- life --- */
+
+static const struct smtp_config *submission_config(struct core *c, const struct config_listener *l)
+{
+    struct smtp_config *s = arena_new(&c->run->arena, struct smtp_config);
+    if (s)
+        *s = (struct smtp_config){ .service = &c->submission, .submission = true, .tls = l->tls, .hostname = c->run->config->hostname,
+                                   .size_max = c->run->config->message_size_max, .recipients_max = c->run->config->recipients_max,
+                                   .errors_max = 20 };
+    return s;
+}
+
+static const struct imap_config *imap_config(struct core *c, const struct config_listener *l)
+{
+    struct imap_config *i = arena_new(&c->run->arena, struct imap_config);
+    if (i)
+        *i = (struct imap_config){ .store = c->mail, .tls_required = l->tls == SMTP_TLS_REQUIRED || l->tls == SMTP_TLS_IMPLICIT || l->tls == SMTP_TLS_OPPORTUNISTIC,
+                                   .hostname = c->run->config->hostname, .append_max = c->run->config->message_size_max,
+                                   .errors_max = 20, .ctx = c, .authenticate = imap_authenticate };
+    return i;
+}
+
+static int listen_all(struct core *c, bool again, struct error *e)
+{
+    int err = 0;
+    for (size_t i = 0; i < c->run->config->listener_n && err == 0; i++) {
+        const struct config_listener *l = &c->run->config->listeners[i];
+        if (l->protocol == CONFIG_SUBMISSION)
+            err = role_listen(c->run, l, &smtp_session_ops, submission_config(c, l), again, e);
+        else if (l->protocol == CONFIG_IMAP)
+            err = role_listen(c->run, l, &imap_session_ops, imap_config(c, l), again, e);
+    }
+    return err;
+}
+
+static void collect(void *ctx)
+{
+    struct core *c = ctx;
+    unsigned done;
+    int err = engine_collect(c->engine, COLLECT_BUDGET, &done);
+    if (err && err != ERR_UNAVAILABLE && err != ERR_FULL)
+        log_warning("collect-failed", LOG_Z("error", err_name(err)));
+}
+
+static int open_store(struct core *c, struct error *e)
+{
+    const struct config *config = c->run->config;
+    struct engine_settings settings = { .reserve_bytes = config->reserve_bytes, .cache_bytes = (size_t)config->cache_bytes };
+    int err = engine_rocksdb_open("store", &settings, &c->engine, e);
+    if (err)
+        return err;
+    c->mail = mail_store_new(c->engine);
+    return directory_open(c->engine, &c->directory, e);
+}
+
+/* The control socket listens in the valise directory; it came as a listener named "control". */
+static int listen_control(struct core *c, struct error *e)
+{
+    const struct config_listener control = { .name = STR("control"), .tls = SMTP_TLS_OFF };
+    return role_listen(c->run, &control, &control_session_ops, c, false, e);
+}
+
+static int core_start(struct role_run *r, struct error *e)
+{
+    struct core *c = arena_new(&r->arena, struct core);
+    if (!c)
+        return error_set(e, ERR_LIMIT, "no memory for core");
+    c->run = r;
+    r->state = c;
+    int err = open_store(c, e);
+    if (err)
+        return err;
+    c->submission = (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept = core_accept, .spool = core_spool,
+                                           .authenticate = core_authenticate, .may_send_as = core_may_send_as };
+    c->mx_service = (struct channel_service){ .peer = "mx", .handlers = mx_handlers, .ctx = c };
+    c->admin = (struct admin){ .engine = c->engine, .mail = c->mail, .directory = c->directory, .run = r };
+    err = listen_all(c, false, e);
+    if (err == 0)
+        err = listen_control(c, e);
+    if (err == 0)
+        server_every(r->server, COLLECT_EVERY_MS, collect, c);
+    return err;
+}
+
+static int core_reload(struct role_run *r, struct error *e)
+{
+    return listen_all(r->state, true, e);
+}
+
+static void core_end(struct role_run *r)
+{
+    struct core *c = r->state;
+    directory_free(c->directory);
+    mail_store_free(c->mail);
+    engine_close(c->engine);
+}
+
+const struct role role_core = { .name = "core", .profile = &role_core_profile, .wants_tls = true, .start = core_start,
+                                .service_for = core_service_for, .reload = core_reload, .end = core_end };

@@ -1,0 +1,21 @@
+/* core: the state of the core role, shared by core.c and the control socket. */
+#ifndef VALISE_ROLE_CORE_H
+#define VALISE_ROLE_CORE_H
+
+#include "directory/directory.h"
+#include "imap/imap.h"
+#include "role/admin.h"
+#include "role/role.h"
+#include "store/mail.h"
+
+struct core {
+    struct role_run *run;
+    struct engine *engine;
+    struct mail_store *mail;
+    struct directory *directory;
+    struct smtp_service submission;          /* direct calls */
+    struct channel_service mx_service;       /* what mx may ask */
+    struct admin admin;                      /* what the administrator may ask */
+};
+
+#endif

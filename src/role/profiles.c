@@ -1,0 +1,55 @@
+/* profiles: the sandbox of each role, side by side for comparison. Paths are relative to the valise directory, which is the working
+ * directory of every role. What is not listed does not exist for the process. */
+#include "role/role.h"
+
+/* Executes the roles, so it must hold every right of theirs: Landlock and seccomp are inherited and can only shrink. */
+const struct sandbox_profile role_supervisor_profile = {
+    .name = "supervisor",
+    .paths = (const struct sandbox_path[]){ { ".", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE },
+                                            { "/usr", SANDBOX_READ },
+                                            { "/lib", SANDBOX_READ },
+                                            { "/lib64", SANDBOX_READ },
+                                            { "/etc/ld.so.cache", SANDBOX_READ },
+                                            { "/etc/localtime", SANDBOX_READ },
+                                            { "/proc", SANDBOX_READ },
+                                            { "/sys/devices/system/cpu", SANDBOX_READ },
+                                            { "/dev/null", SANDBOX_READ | SANDBOX_WRITE },
+                                            { "/dev/urandom", SANDBOX_READ },
+                                            { NULL, 0 } },
+    .network_accept = true,
+    .network_connect = true,
+    .unix_sockets = true,
+    .threads = true,
+    .file_writes = true,
+    .children = true,
+};
+
+/* The private keys and nothing else: no network, no mail. */
+const struct sandbox_profile role_keeper_profile = {
+    .name = "keeper",
+    .paths = (const struct sandbox_path[]){ { "keys", SANDBOX_READ }, { NULL, 0 } },
+    .unix_sockets = true,
+    .threads = true,
+};
+
+/* Strangers' bytes: no file at all, no way out. */
+const struct sandbox_profile role_mx_profile = {
+    .name = "mx",
+    .paths = (const struct sandbox_path[]){ { NULL, 0 } },
+    .network_accept = true,
+    .unix_sockets = true,
+    .threads = true,
+};
+
+/* The store; no keys. */
+const struct sandbox_profile role_core_profile = {
+    .name = "core",
+    .paths = (const struct sandbox_path[]){ { "store", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE },
+                                            { "spool", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE },
+                                            { "/sys/devices/system/cpu", SANDBOX_READ },
+                                            { NULL, 0 } },
+    .network_accept = true,
+    .unix_sockets = true,
+    .threads = true,
+    .file_writes = true,
+};

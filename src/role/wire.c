@@ -1,0 +1,158 @@
+/* wire: see wire.h. */
+#include "role/wire.h"
+
+enum { RECIPIENTS_MAX = 1000, ID_MAX = 64, STRUCTURE_MAX = 60000, IDENTITIES_MAX = 1000, ROLES_MAX = 128 };
+
+void wire_pack_delivery(struct buf *b, const struct smtp_delivery *d, bool inline_message)
+{
+    pack_str(b, d->session);
+    pack_str(b, d->id);
+    pack_str(b, d->reverse_path);
+    pack_u8(b, (uint8_t)((d->smtputf8 ? 1 : 0) | (d->body_8bit ? 2 : 0) | (inline_message ? 4 : 0)));
+    pack_varint(b, d->recipient_n);
+    for (size_t i = 0; i < d->recipient_n; i++)
+        pack_str(b, d->recipients[i]);
+    pack_str(b, d->structure);
+    if (inline_message)
+        pack_str(b, d->message);
+}
+
+int wire_unpack_delivery(str payload, struct arena *a, struct smtp_delivery *ret, bool *ret_inline)
+{
+    struct unpack u = unpack_init(payload);
+    struct smtp_delivery d = { .fd = -1 };
+    d.session = unpack_str(&u, ID_MAX);
+    d.id = unpack_str(&u, ID_MAX);
+    d.reverse_path = unpack_str(&u, WIRE_ADDRESS_MAX);
+    uint8_t flags = unpack_u8(&u);
+    d.smtputf8 = flags & 1;
+    d.body_8bit = flags & 2;
+    d.recipient_n = (size_t)unpack_varint_max(&u, RECIPIENTS_MAX);
+    str *recipients = arena_array(a, d.recipient_n, sizeof *recipients);
+    if (!recipients)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < d.recipient_n; i++)
+        recipients[i] = unpack_str(&u, WIRE_ADDRESS_MAX);
+    d.recipients = recipients;
+    d.structure = unpack_str(&u, STRUCTURE_MAX);
+    if (flags & 4)
+        d.message = unpack_str(&u, CHANNEL_PAYLOAD_MAX);
+    if (unpack_end(&u) || d.recipient_n == 0 || flags > 7)
+        return ERR_CORRUPT;
+    *ret = d;
+    *ret_inline = flags & 4;
+    return 0;
+}
+
+void wire_pack_setup(struct buf *b, const struct wire_setup *s)
+{
+    pack_str(b, s->config_text);
+    pack_u16(b, s->port_offset);
+    pack_varint(b, s->instance);
+    pack_varint(b, s->identity_n);
+    for (size_t i = 0; i < s->identity_n; i++) {
+        pack_str(b, s->identities[i].name);
+        pack_str(b, s->identities[i].chain_pem);
+        pack_str(b, s->identities[i].key_id);
+    }
+}
+
+int wire_unpack_setup(str payload, struct arena *a, struct wire_setup *ret)
+{
+    struct unpack u = unpack_init(payload);
+    struct wire_setup s = { .config_text = unpack_str(&u, 1 << 20) };
+    s.port_offset = unpack_u16(&u);
+    s.instance = (unsigned)unpack_varint_max(&u, 1000);
+    s.identity_n = (size_t)unpack_varint_max(&u, IDENTITIES_MAX);
+    struct wire_identity *list = arena_array(a, s.identity_n, sizeof *list);
+    if (!list)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < s.identity_n; i++)
+        list[i] = (struct wire_identity){ .name = unpack_str(&u, 255), .chain_pem = unpack_str(&u, 1 << 18), .key_id = unpack_str(&u, 64) };
+    s.identities = list;
+    if (unpack_end(&u))
+        return ERR_CORRUPT;
+    *ret = s;
+    return 0;
+}
+
+void wire_pack_counts(struct buf *b, const struct wire_counts *c)
+{
+    pack_u32(b, c->connections);
+    pack_u32(b, c->workers);
+    pack_u32(b, c->workers_busy);
+    pack_u32(b, c->workers_peak);
+    pack_u64(b, c->accepted);
+    pack_u64(b, c->refused);
+}
+
+static struct wire_counts read_counts(struct unpack *u)
+{
+    struct wire_counts c = { .connections = unpack_u32(u) };
+    c.workers = unpack_u32(u);
+    c.workers_busy = unpack_u32(u);
+    c.workers_peak = unpack_u32(u);
+    c.accepted = unpack_u64(u);
+    c.refused = unpack_u64(u);
+    return c;
+}
+
+int wire_unpack_counts(str payload, struct wire_counts *ret)
+{
+    struct unpack u = unpack_init(payload);
+    struct wire_counts c = read_counts(&u);
+    if (unpack_end(&u))
+        return ERR_CORRUPT;
+    *ret = c;
+    return 0;
+}
+
+void wire_pack_roles(struct buf *b, const struct wire_role_status *roles, size_t n)
+{
+    pack_varint(b, n);
+    for (size_t i = 0; i < n; i++) {
+        pack_str(b, roles[i].name);
+        pack_u32(b, roles[i].pid);
+        pack_u32(b, roles[i].restarts);
+        pack_u64(b, roles[i].uptime_ms);
+        wire_pack_counts(b, &roles[i].counts);
+    }
+}
+
+int wire_unpack_roles(str payload, struct arena *a, struct wire_role_status **ret, size_t *ret_n)
+{
+    struct unpack u = unpack_init(payload);
+    size_t n = (size_t)unpack_varint_max(&u, ROLES_MAX);
+    struct wire_role_status *list = arena_array(a, n, sizeof *list);
+    if (!list)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < n; i++) {
+        list[i].name = unpack_str(&u, 32);
+        list[i].pid = unpack_u32(&u);
+        list[i].restarts = unpack_u32(&u);
+        list[i].uptime_ms = unpack_u64(&u);
+        list[i].counts = read_counts(&u);
+    }
+    if (unpack_end(&u))
+        return ERR_CORRUPT;
+    *ret = list;
+    *ret_n = n;
+    return 0;
+}
+
+void wire_pack_sign(struct buf *b, str key_id, str data)
+{
+    pack_str(b, key_id);
+    pack_str(b, data);
+}
+
+int wire_unpack_sign(str payload, str *ret_key_id, str *ret_data)
+{
+    struct unpack u = unpack_init(payload);
+    str key_id = unpack_str(&u, 64), data = unpack_str(&u, WIRE_SIGN_DATA_MAX);
+    if (unpack_end(&u))
+        return ERR_CORRUPT;
+    *ret_key_id = key_id;
+    *ret_data = data;
+    return 0;
+}

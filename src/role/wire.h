@@ -1,0 +1,83 @@
+/* wire: what the roles say to each other. One table of request types, one pack and one unpack function a message, used by both sides.
+ *
+ *   mx    -> core        recipient, accept, spool
+ *   mx, core -> keeper   sign, ticket-keys
+ *   supervisor -> all    peer, serve, listener, reload, stop, status
+ *   core  -> supervisor  reload, status, stop
+ *
+ * Which role may ask what is the table that it is served with (role/<role>.c). Unpacking validates everything; text views point into the
+ * payload. */
+#ifndef VALISE_ROLE_WIRE_H
+#define VALISE_ROLE_WIRE_H
+
+#include "base/pack.h"
+#include "run/channel.h"
+#include "smtp/service.h"
+
+enum wire_type {
+    WIRE_OPEN_LANE = 0,       /* run/channel.h's own */
+    WIRE_RECIPIENT = 1,       /* address -> verdict u8 */
+    WIRE_ACCEPT = 2,          /* delivery, message inline or as descriptor -> nothing */
+    WIRE_SPOOL = 3,           /* nothing -> descriptor */
+    WIRE_SIGN = 10,           /* key id, data -> signature */
+    WIRE_TICKET_KEYS = 11,    /* nothing -> two ticket keys of 80 bytes, newest first */
+    WIRE_SETUP = 20,          /* first message to a role: setup as memfd */
+    WIRE_LISTENER = 21,       /* name of a listener, descriptor */
+    WIRE_PEER = 22,           /* role name, root lane to ask it on */
+    WIRE_SERVE = 23,          /* role name, root lane on which it asks */
+    WIRE_START = 24,          /* everything is there: enter the sandbox and serve */
+    WIRE_RELOAD = 25,         /* to a role: new setup as memfd; from core: please reload */
+    WIRE_STOP = 26,           /* grace in ms u32: drain and exit */
+    WIRE_STATUS = 27          /* -> counts (to a role), roles (from core) */
+};
+
+enum { WIRE_SETUP_MAX = 16 << 20, WIRE_SIGN_DATA_MAX = 1024, WIRE_SIGNATURE_MAX = 1024, WIRE_INLINE_MAX = 64 * 1024, WIRE_ADDRESS_MAX = 512 };
+
+/* --- accept --- */
+
+/* Packs D without its message into B; the message follows when INLINE_MESSAGE. */
+void wire_pack_delivery(struct buf *b, const struct smtp_delivery *d, bool inline_message);
+/* Unpacks and validates; recipients in A. RET->message is empty and RET->fd 0 when a descriptor must hold it. ERR_CORRUPT, ERR_LIMIT. */
+int wire_unpack_delivery(str payload, struct arena *a, struct smtp_delivery *ret, bool *ret_inline) MUST_USE;
+
+/* --- setup of a role --- */
+
+struct wire_identity {
+    str name, chain_pem, key_id;
+};
+
+struct wire_setup {
+    str config_text;
+    uint16_t port_offset;
+    unsigned instance;                       /* which mx this is */
+    const struct wire_identity *identities;
+    size_t identity_n;
+};
+void wire_pack_setup(struct buf *b, const struct wire_setup *s);
+int wire_unpack_setup(str payload, struct arena *a, struct wire_setup *ret) MUST_USE;
+
+/* --- status --- */
+
+struct wire_counts {
+    uint32_t connections, workers, workers_busy, workers_peak;
+    uint64_t accepted, refused;
+};
+void wire_pack_counts(struct buf *b, const struct wire_counts *c);
+int wire_unpack_counts(str payload, struct wire_counts *ret) MUST_USE;
+
+struct wire_role_status {
+    str name;
+    uint32_t pid;                            /* 0: not running */
+    uint32_t restarts;
+    uint64_t uptime_ms;
+    struct wire_counts counts;
+};
+void wire_pack_roles(struct buf *b, const struct wire_role_status *roles, size_t n);
+int wire_unpack_roles(str payload, struct arena *a, struct wire_role_status **ret, size_t *ret_n) MUST_USE;
+
+/* --- small ones --- */
+
+void wire_pack_sign(struct buf *b, str key_id, str data);
+int wire_unpack_sign(str payload, str *ret_key_id, str *ret_data) MUST_USE;
+
+#endif
