@@ -1,0 +1,146 @@
+/* AUTH (RFC 4954): a SASL exchange in base64 lines, then the answer, held back as long as the service says. */
+#include "smtp/session_private.h"
+
+#include "base/base64.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+void smtp_auth_abort(struct smtp_session *s)
+{
+    sasl_server_free(s->sasl);
+    s->sasl = NULL;
+    if (s->mode == SMTP_MODE_AUTH)
+        s->mode = SMTP_MODE_COMMAND;
+}
+
+/* Gives the answer to an exchange that is over, after DELAY_MS. */
+static void answer(struct smtp_session *s, enum smtp_reply reply, int64_t delay_ms)
+{
+    smtp_auth_abort(s);
+    s->held = reply;
+    s->has_input_while_held = false;
+    if (delay_ms <= 0) {
+        smtp_auth_release(s);
+        return;
+    }
+    s->mode = SMTP_MODE_HELD;
+    s->held_until_ms = clock_mono_ms() + delay_ms;
+    conn_deadline(s->conn, delay_ms);
+}
+
+void smtp_auth_release(struct smtp_session *s)
+{
+    s->mode = SMTP_MODE_COMMAND;
+    conn_deadline(s->conn, SMTP_IDLE_MS);
+    smtp_say(s, s->held);
+    if (s->held == SMTP_REPLY_AUTHENTICATED)
+        s->is_authenticated = true;
+    else if (s->held == SMTP_REPLY_AUTH_REFUSED && ++s->auth_failures >= SMTP_AUTH_FAILURES_MAX)
+        smtp_say(s, SMTP_REPLY_TOO_MANY_FAILURES);
+    /* What came meanwhile was dropped, so the two sides may be out of step: a client of good will has waited. */
+    if (s->has_input_while_held && !s->is_closing)
+        smtp_say(s, SMTP_REPLY_INPUT_WHILE_HELD);
+}
+
+/* Asks the service about the credentials and answers. */
+static void verify(struct smtp_session *s, const struct sasl_credentials *c)
+{
+    const struct smtp_service *service = s->config->service;
+    struct smtp_login login = { 0 };
+    int64_t delay_ms = 0;
+    enum smtp_reply reply = SMTP_REPLY_AUTH_REFUSED;
+    /* Acting as another is nobody's right. The password is checked before that is said: the answer takes the same time. */
+    int rc = service->authenticate(service->ctx, c->authcid, c->password, conn_peer_address(s->conn), conn_arena(s->conn), &login,
+                                   &delay_ms);
+    if (rc == 0 && (!c->authzid.n || str_ieq(c->authzid, login.address))) {
+        reply = SMTP_REPLY_AUTHENTICATED;
+        buf_reset(&s->login_address);
+        buf_add(&s->login_address, login.address);
+        s->login = login;
+        s->login.address = buf_str(&s->login_address);
+    } else if (rc != 0 && rc != ERR_REFUSED) {
+        reply = SMTP_REPLY_AUTH_UNAVAILABLE;
+    }
+    log_info(reply == SMTP_REPLY_AUTHENTICATED ? "smtp-login" : "smtp-login-refused", LOG_STR("session", conn_id(s->conn)),
+             LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", c->authcid), LOG_NUM("code", smtp_reply_code(reply)),
+             LOG_NUM("delay-ms", delay_ms));
+    answer(s, reply, delay_ms);
+}
+
+/* Acts on the result RC of a step of the exchange. */
+static void after_step(struct smtp_session *s, int rc, const struct buf *challenge, const struct error *e)
+{
+    if (rc == 0) {
+        verify(s, sasl_server_credentials(s->sasl));
+        return;
+    }
+    if (rc == ERR_AGAIN) {
+        struct buf line = BUF_INIT(2 * SASL_RESPONSE_MAX);
+        base64_encode(&line, buf_str(challenge));
+        str text = buf_str(&line);
+        smtp_say_lines(s, SMTP_REPLY_CHALLENGE, &text, 1);
+        buf_done(&line);
+        return;
+    }
+    if (err_class(rc) == ERR_CLASS_INTERNAL)
+        log_error("smtp-sasl", LOG_STR("session", conn_id(s->conn)), LOG_Z("error", e->text));
+    smtp_auth_abort(s);
+    smtp_say(s, rc == ERR_SYNTAX ? SMTP_REPLY_AUTH_MALFORMED : rc == ERR_LIMIT ? SMTP_REPLY_AUTH_TOO_LONG : SMTP_REPLY_AUTH_UNAVAILABLE);
+}
+
+/* Decodes one response in base64. */
+static int decode(str text, struct buf *ret)
+{
+    buf_init_secret(ret, SASL_RESPONSE_MAX);
+    return base64_decode(ret, text);
+}
+
+/* RFC 4954 section 4: AUTH mechanism [initial-response], "=" for an empty one. */
+enum conn_next smtp_cmd_auth(struct smtp_session *s, str argument)
+{
+    str name, initial;
+    struct buf response = BUF_INIT(0), challenge = BUF_INIT(SASL_RESPONSE_MAX);
+    struct error e = ERROR_NONE;
+    smtp_line_split(argument, &name, &initial);
+    const struct sasl_mechanism *m = sasl_mechanism_find(name);
+    if (s->is_authenticated)
+        smtp_say(s, SMTP_REPLY_AUTH_DONE);
+    else if (!smtp_session_tls(s)->active)
+        smtp_say(s, SMTP_REPLY_AUTH_NEEDS_TLS);
+    else if (!name.n)
+        smtp_say(s, SMTP_REPLY_BAD_ARGUMENT);
+    else if (!m)
+        smtp_say(s, SMTP_REPLY_AUTH_MECHANISM);
+    else {
+        str bytes = { 0 };
+        int rc = initial.n && !str_eq(initial, STR("=")) ? decode(initial, &response) : 0;
+        bytes = buf_str(&response);
+        if (!rc)
+            rc = sasl_server_new(m, &s->sasl, &e);
+        if (!rc) {
+            s->mode = SMTP_MODE_AUTH;
+            rc = sasl_server_start(s->sasl, initial.n ? &bytes : NULL, &challenge, &e);
+        }
+        after_step(s, rc, &challenge, &e);
+    }
+    buf_done(&response);
+    buf_done(&challenge);
+    return CONN_WAIT;
+}
+
+void smtp_auth_line(struct smtp_session *s, str line)
+{
+    struct buf response, challenge = BUF_INIT(SASL_RESPONSE_MAX);
+    struct error e = ERROR_NONE;
+    if (str_eq(line, STR("*"))) {
+        smtp_auth_abort(s);
+        smtp_say(s, SMTP_REPLY_AUTH_CANCELLED);
+        return;
+    }
+    int rc = decode(line, &response);
+    if (!rc)
+        rc = sasl_server_step(s->sasl, buf_str(&response), &challenge, &e);
+    after_step(s, rc, &challenge, &e);
+    buf_done(&response);
+    buf_done(&challenge);
+}

@@ -1,0 +1,90 @@
+/* commands: the table of commands and what holds for all of them. HELP is generated from it. */
+#include "smtp/session_private.h"
+
+#include "base/log.h"
+
+/* RFC 3207 section 4 lets NOOP, EHLO, STARTTLS and QUIT through where TLS is required, and no other. */
+static const struct smtp_command commands[] = {
+    { STR_INIT("EHLO"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK, SMTP_REPLY_SEQUENCE,
+      smtp_cmd_ehlo, "RFC 5321 section 4.1.1.1" },
+    { STR_INIT("HELO"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK, SMTP_REPLY_SEQUENCE, smtp_cmd_helo,
+      "RFC 5321 section 4.1.1.1" },
+    { STR_INIT("MAIL"), SMTP_STAGE_READY, 0, SMTP_REPLY_NESTED_MAIL, smtp_cmd_mail, "RFC 5321 section 4.1.1.2" },
+    { STR_INIT("RCPT"), SMTP_STAGE_MAIL | SMTP_STAGE_RCPT, 0, SMTP_REPLY_MAIL_FIRST, smtp_cmd_rcpt, "RFC 5321 section 4.1.1.3" },
+    { STR_INIT("DATA"), SMTP_STAGE_RCPT, SMTP_COMMAND_NO_ARGUMENT, SMTP_REPLY_RCPT_FIRST, smtp_cmd_data,
+      "RFC 5321 section 4.1.1.4" },
+    { STR_INIT("RSET"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK | SMTP_COMMAND_NO_ARGUMENT, SMTP_REPLY_SEQUENCE,
+      smtp_cmd_rset, "RFC 5321 section 4.1.1.5" },
+    { STR_INIT("NOOP"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK, SMTP_REPLY_SEQUENCE,
+      smtp_cmd_noop, "RFC 5321 section 4.1.1.9" },
+    { STR_INIT("QUIT"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_NO_ARGUMENT,
+      SMTP_REPLY_SEQUENCE, smtp_cmd_quit, "RFC 5321 section 4.1.1.10" },
+    { STR_INIT("STARTTLS"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_NO_ARGUMENT,
+      SMTP_REPLY_SEQUENCE, smtp_cmd_starttls, "RFC 3207 section 4" },
+    { STR_INIT("AUTH"), SMTP_STAGE_READY, SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_SUBMISSION, SMTP_REPLY_AUTH_IN_TRANSACTION,
+      smtp_cmd_auth, "RFC 4954 section 4" },
+    { STR_INIT("VRFY"), SMTP_STAGE_ANY, SMTP_COMMAND_JUNK, SMTP_REPLY_SEQUENCE, smtp_cmd_vrfy, "RFC 5321 section 4.1.1.6" },
+    { STR_INIT("EXPN"), SMTP_STAGE_ANY, SMTP_COMMAND_JUNK | SMTP_COMMAND_HIDDEN, SMTP_REPLY_SEQUENCE, smtp_cmd_expn,
+      "RFC 5321 section 4.1.1.7" },
+    { STR_INIT("HELP"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK, SMTP_REPLY_SEQUENCE, smtp_cmd_help,
+      "RFC 5321 section 4.1.1.8" },
+};
+
+const struct smtp_command *smtp_commands(size_t *ret_n)
+{
+    *ret_n = sizeof(commands) / sizeof(commands[0]);
+    return commands;
+}
+
+static const struct smtp_command *find(str verb)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (str_ieq(commands[i].name, verb))
+            return &commands[i];
+    }
+    return NULL;
+}
+
+/* Whether the command may be said now: *REFUSAL is the answer if not. */
+static bool may_run(const struct smtp_session *s, const struct smtp_command *c, str argument, enum smtp_reply *refusal)
+{
+    bool is_secured = smtp_session_tls(s)->active;
+    enum smtp_stage stage = smtp_session_stage(s);
+    if (s->config->tls == SMTP_TLS_REQUIRED && !is_secured && !(c->flags & SMTP_COMMAND_BEFORE_TLS))
+        *refusal = SMTP_REPLY_TLS_FIRST;
+    else if ((c->flags & SMTP_COMMAND_SUBMISSION) && !s->config->submission)
+        *refusal = SMTP_REPLY_DISABLED;
+    else if (stage == SMTP_STAGE_START && !(c->stages & stage))
+        *refusal = SMTP_REPLY_HELO_FIRST;
+    else if (s->config->submission && !s->is_authenticated && !(c->flags & SMTP_COMMAND_BEFORE_AUTH))
+        *refusal = SMTP_REPLY_AUTH_FIRST;
+    else if (!(c->stages & stage))
+        *refusal = stage == SMTP_STAGE_READY && c->wrong_stage == SMTP_REPLY_RCPT_FIRST ? SMTP_REPLY_MAIL_FIRST : c->wrong_stage;
+    else if ((c->flags & SMTP_COMMAND_NO_ARGUMENT) && argument.n)
+        *refusal = SMTP_REPLY_NO_ARGUMENT;
+    else
+        return true;
+    return false;
+}
+
+enum conn_next smtp_command_run(struct smtp_session *s, str line)
+{
+    str verb, argument;
+    enum smtp_reply refusal;
+    smtp_line_split(line, &verb, &argument);
+    const struct smtp_command *c = find(verb);
+    if (!c) {
+        smtp_say(s, SMTP_REPLY_UNKNOWN_COMMAND);
+        return CONN_WAIT;
+    }
+    if (c->flags & SMTP_COMMAND_JUNK)
+        s->junk++;
+    if (!may_run(s, c, argument, &refusal)) {
+        /* RFC 5321 section 3.3: DATA after recipients that were all refused may be answered 554 "no valid recipients". */
+        if (refusal == SMTP_REPLY_RCPT_FIRST && s->transaction && s->transaction->recipient_refused_n)
+            refusal = SMTP_REPLY_NO_VALID_RECIPIENT;
+        smtp_say(s, refusal);
+        return CONN_WAIT;
+    }
+    return c->run(s, argument);
+}

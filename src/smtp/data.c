@@ -1,0 +1,125 @@
+/* data: see data.h.
+ *
+ *   LINE_START  just after CR LF (or DATA): a dot here is framing
+ *   DOT         a dot at the start of a line: the end, or to be removed (RFC 5321 section 4.5.2)
+ *   DOT_CR      "." CR at the start of a line
+ *   TEXT        within a line
+ *   CR          a CR within a line: LF must follow
+ *   END         CR LF "." CR LF was seen
+ *
+ * Invariants
+ *  1. LINE_START is entered at the beginning and after CR LF only; END only from DOT_CR by LF.
+ *  2. What goes to the sink has no bare CR, no bare LF and no NUL, unless a fault is set; then nothing goes there any more.
+ *  3. The result does not depend on how the bytes are cut into pieces. */
+#include "smtp/data.h"
+
+void smtp_data_init(struct smtp_data *d, uint64_t size_max, struct smtp_data_sink sink)
+{
+    *d = (struct smtp_data){ .state = SMTP_DATA_LINE_START, .size_max = size_max, .in_header = true, .sink = sink };
+}
+
+static void emit(struct smtp_data *d, str bytes)
+{
+    d->size += bytes.n;
+    if (d->size > d->size_max)
+        d->faults |= SMTP_DATA_TOO_LARGE;
+    if (d->in_header && d->size > SMTP_DATA_HEADER_MAX)
+        d->faults |= SMTP_DATA_HEADER_TOO_LARGE;
+    if (!d->faults)
+        d->sink.put(d->sink.ctx, bytes);
+}
+
+/* The bytes of S up to the first CR, LF or NUL belong to the present line. Returns how many. */
+static size_t take_text(struct smtp_data *d, str s)
+{
+    size_t n = 0;
+    unsigned char all = 0;
+    while (n < s.n && s.p[n] != '\r' && s.p[n] != '\n' && s.p[n] != '\0')
+        all |= (unsigned char)s.p[n++];
+    if (n == 0)
+        return 0;
+    d->has_8bit |= all > 127;
+    d->line_n += n;
+    if (d->line_n > SMTP_DATA_LINE_MAX)
+        d->faults |= SMTP_DATA_LINE_TOO_LONG;
+    emit(d, (str){ s.p, n });
+    return n;
+}
+
+static void end_line(struct smtp_data *d)
+{
+    emit(d, STR("\r\n"));
+    if (d->line_n == 0)
+        d->in_header = false;
+    d->line_n = 0;
+    d->state = SMTP_DATA_LINE_START;
+}
+
+/* One byte in state TEXT that take_text stops at. */
+static void special_byte(struct smtp_data *d, char c)
+{
+    if (c == '\r') {
+        d->state = SMTP_DATA_CR;
+        return;
+    }
+    d->faults |= c == '\n' ? SMTP_DATA_BARE_LF : SMTP_DATA_NUL;
+    d->size++;
+}
+
+/* A CR that no LF followed. */
+static void bare_cr(struct smtp_data *d)
+{
+    d->faults |= SMTP_DATA_BARE_CR;
+    d->size++;
+    d->state = SMTP_DATA_TEXT;
+}
+
+/* One step; returns the bytes of S (not empty) used, which may be 0 when only the state changes. */
+static size_t step(struct smtp_data *d, str s)
+{
+    char c = s.p[0];
+    switch (d->state) {
+    case SMTP_DATA_LINE_START:
+        d->state = c == '.' ? SMTP_DATA_DOT : SMTP_DATA_TEXT;
+        return c == '.';
+    case SMTP_DATA_DOT:
+        d->state = c == '\r' ? SMTP_DATA_DOT_CR : SMTP_DATA_TEXT;
+        return c == '\r';
+    case SMTP_DATA_DOT_CR:
+        if (c == '\n') {
+            d->state = SMTP_DATA_END;
+            return 1;
+        }
+        bare_cr(d);
+        return 0;
+    case SMTP_DATA_CR:
+        if (c == '\n') {
+            end_line(d);
+            return 1;
+        }
+        bare_cr(d);
+        return 0;
+    case SMTP_DATA_TEXT: {
+        size_t n = take_text(d, s);
+        if (n)
+            return n;
+        special_byte(d, c);
+        return 1;
+    }
+    case SMTP_DATA_END:
+        break;
+    }
+    panic("impossible DATA state %d", (int)d->state);
+}
+
+int smtp_data_feed(struct smtp_data *d, str bytes, size_t *ret_used)
+{
+    size_t used = 0;
+    require(d->state != SMTP_DATA_END);
+    while (used < bytes.n && d->state != SMTP_DATA_END)
+        used += step(d, str_from(bytes, used));
+    *ret_used = used;
+    if (d->state == SMTP_DATA_END)
+        return 0;
+    return d->size > d->size_max && d->size - d->size_max > SMTP_DATA_OVERRUN_MAX ? ERR_LIMIT : ERR_AGAIN;
+}

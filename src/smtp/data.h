@@ -1,0 +1,49 @@
+/* data: the message after DATA, taken out of its framing (RFC 5321 sections 4.1.1.4 and 4.5.2).
+ *
+ * Only CR LF "." CR LF ends a message, and only CR LF ends a line. A bare LF, a bare CR or a NUL is never an end of anything: the
+ * message that has one is read to its real end and refused there, so that no two servers can differ about where it ended (SMTP
+ * smuggling) and the session stays in step. */
+#ifndef VALISE_SMTP_DATA_H
+#define VALISE_SMTP_DATA_H
+
+#include "base/err.h"
+
+enum {
+    SMTP_DATA_LINE_MAX = 65536,              /* RFC 5321 section 4.5.3.1.6 says 998; what many programs write is taken too */
+    SMTP_DATA_HEADER_MAX = 248 * 1024,       /* bytes of the header: what message_parse looks at, less what is put on top */
+    SMTP_DATA_OVERRUN_MAX = 8 * 1024 * 1024  /* bytes read and dropped beyond the size limit before the connection is cut */
+};
+
+enum smtp_data_fault {
+    SMTP_DATA_BARE_LF = 1,
+    SMTP_DATA_BARE_CR = 2,
+    SMTP_DATA_NUL = 4,
+    SMTP_DATA_LINE_TOO_LONG = 8,
+    SMTP_DATA_HEADER_TOO_LARGE = 16,
+    SMTP_DATA_TOO_LARGE = 32
+};
+
+enum smtp_data_state { SMTP_DATA_LINE_START, SMTP_DATA_DOT, SMTP_DATA_DOT_CR, SMTP_DATA_TEXT, SMTP_DATA_CR, SMTP_DATA_END };
+
+/* Gets the message without its framing, in pieces. It must not fail: a sink keeps its error until the end is reached. */
+struct smtp_data_sink {
+    void (*put)(void *ctx, str bytes);
+    void *ctx;
+};
+
+struct smtp_data {
+    enum smtp_data_state state;
+    unsigned faults;             /* enum smtp_data_fault; once set, nothing goes to the sink any more */
+    uint64_t size;               /* bytes of the message so far: dots removed, CR LF included (RFC 1870 section 3) */
+    uint64_t size_max;
+    uint64_t line_n;             /* bytes of the present line */
+    bool in_header, has_8bit;
+    struct smtp_data_sink sink;
+};
+
+void smtp_data_init(struct smtp_data *d, uint64_t size_max, struct smtp_data_sink sink);
+/* Takes BYTES. 0: the message has ended after *RET_USED of them. ERR_AGAIN: all were used and more is needed. ERR_LIMIT: the
+ * message is so much too large that the connection should be cut. */
+int smtp_data_feed(struct smtp_data *d, str bytes, size_t *ret_used) MUST_USE;
+
+#endif

@@ -1,0 +1,48 @@
+/* header: what a server may do to the header of a message that comes in: count, and complete what a user submits (RFC 6409
+ * section 8). Nothing is changed in a stranger's message; the trace field is put in front of it.
+ *
+ * The header is held back until its end is there, then checked, completed and handed on; the body passes through untouched. */
+#ifndef VALISE_SMTP_HEADER_H
+#define VALISE_SMTP_HEADER_H
+
+#include "smtp/body.h"
+#include "smtp/data.h"
+
+enum { SMTP_RECEIVED_MAX = 100 };      /* RFC 5321 section 6.3: simple loop detection counts Received fields */
+
+struct smtp_header {
+    struct smtp_body *body;            /* where the message goes */
+    struct buf held;                   /* the header so far */
+    bool passed;                       /* the header is over */
+    size_t line_at;                    /* of the line in HELD that is not complete */
+    /* what is known once it has passed */
+    unsigned received_n, from_n, date_n, message_id_n;
+    /* submission: complete and clean the header */
+    bool submission;
+    str default_from, message_id_right; int64_t now_s;
+    str id;
+};
+
+void smtp_header_init(struct smtp_header *h, struct smtp_body *body);
+/* Makes H complete the header of a submitted message: Bcc and Return-Path are removed (RFC 5322 section 3.6.3, RFC 5321 section 4.4);
+ * missing From (if DEFAULT_FROM is not empty), Date and Message-ID are added. ID and HOSTNAME make the Message-ID. They live as long as H. */
+void smtp_header_complete(struct smtp_header *h, str default_from, str id, str hostname, int64_t now_s);
+/* Takes the next bytes of the message. */
+void smtp_header_put(struct smtp_header *h, str bytes);
+/* The message has ended. */
+void smtp_header_finish(struct smtp_header *h);
+void smtp_header_done(struct smtp_header *h);
+
+/* What the Received: field is made of (RFC 5321 section 4.4, RFC 3848, RFC 6531 section 4.3, RFC 8314 section 4.3). */
+struct smtp_trace {
+    str helo, peer, hostname, id, session;
+    bool esmtp, authenticated, smtputf8;
+    const struct tls_info *tls;
+    str recipient;                     /* empty unless there is exactly one */
+    int64_t now_s;
+    int zone;                          /* minutes east of UTC */
+};
+/* Appends "Received: ..." with its CRLF, folded. */
+void smtp_trace_add(struct buf *out, const struct smtp_trace *t);
+
+#endif

@@ -1,0 +1,249 @@
+/* session: the SMTP server's dialogue (RFC 5321, submission: RFC 6409). One loop: read a line or a piece of a message, act, answer;
+ * the runtime flushes when nothing more has come, so PIPELINING (RFC 2920) needs no code of its own.
+ *
+ * Invariants, checked after every step
+ *  1. A transaction exists only after EHLO or HELO, and on submission only after AUTH.
+ *  2. MODE_DATA has a transaction with at least one recipient.
+ *  3. MODE_AUTH, and no other mode, has a SASL exchange.
+ *  4. A session never authenticates without TLS.
+ *  5. After an answer that closes, nothing more is read. */
+#include "smtp/session_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum smtp_stage smtp_session_stage(const struct smtp_session *s)
+{
+    if (!s->helo_n)
+        return SMTP_STAGE_START;
+    if (!s->transaction)
+        return SMTP_STAGE_READY;
+    return s->transaction->recipient_n ? SMTP_STAGE_RCPT : SMTP_STAGE_MAIL;
+}
+
+static void check(const struct smtp_session *s)
+{
+    require(!s->transaction || s->helo_n);
+    require(!s->transaction || !s->config->submission || s->is_authenticated);
+    require(s->mode != SMTP_MODE_DATA || smtp_session_stage(s) == SMTP_STAGE_RCPT);
+    require((s->mode == SMTP_MODE_AUTH) == (s->sasl != NULL));
+    require(!s->is_authenticated || smtp_session_tls(s)->active);
+}
+
+const struct tls_info *smtp_session_tls(const struct smtp_session *s)
+{
+    return conn_tls(s->conn);
+}
+
+str smtp_session_helo(const struct smtp_session *s)
+{
+    return (str){ s->helo, s->helo_n };
+}
+
+bool smtp_session_offers_starttls(const struct smtp_session *s)
+{
+    return s->config->tls != SMTP_TLS_OFF && !smtp_session_tls(s)->active && conn_can_starttls(s->conn);
+}
+
+bool smtp_session_offers_auth(const struct smtp_session *s)
+{
+    return s->config->submission && smtp_session_tls(s)->active && !s->is_authenticated;
+}
+
+void smtp_say_lines(struct smtp_session *s, enum smtp_reply r, const str *lines, size_t n)
+{
+    struct buf out = BUF_INIT(32 * 1024);
+    unsigned flags = smtp_reply_flags(r);
+    int rc = smtp_reply_add(&out, r, lines, n);
+    require(rc == 0);
+    stream_write(s->stream, buf_str(&out));
+    buf_done(&out);
+    if (flags & SMTP_REPLY_BAD)
+        s->errors++;
+    if (flags & SMTP_REPLY_CLOSE)
+        s->is_closing = true;
+}
+
+void smtp_say(struct smtp_session *s, enum smtp_reply r)
+{
+    str text = smtp_reply_text(r);
+    smtp_say_lines(s, r, &text, 1);
+}
+
+void smtp_say_text(struct smtp_session *s, enum smtp_reply r, str text)
+{
+    struct buf escaped = BUF_INIT(8 * 1024);
+    buf_add_escaped(&escaped, str_sub(text, 0, SMTP_REPLY_LINE_MAX));
+    str line = buf_str(&escaped);
+    smtp_say_lines(s, r, &line, 1);
+    buf_done(&escaped);
+}
+
+static void *session_open(struct conn *c, void *ctx)
+{
+    struct smtp_session *s = calloc(1, sizeof(*s));
+    if (!s)
+        panic("out of memory");
+    s->conn = c;
+    s->stream = conn_stream(c);
+    s->config = ctx;
+    buf_init(&s->login_address, SASL_NAME_MAX);
+    conn_deadline(c, SMTP_IDLE_MS);
+    return s;
+}
+
+static void session_close(struct conn *c, void *session)
+{
+    struct smtp_session *s = session;
+    log_info("smtp-end", LOG_STR("session", conn_id(c)), LOG_STR("helo", smtp_session_helo(s)), LOG_NUM("messages", s->message_n),
+             LOG_NUM("errors", s->errors), LOG_NUM("unknown-recipients", s->unknown), LOG_STR("login", s->login.address));
+    smtp_auth_abort(s);
+    smtp_transaction_end(s);
+    buf_done(&s->login_address);
+    free(s);
+}
+
+static void greet(struct smtp_session *s)
+{
+    struct buf text = BUF_INIT(SMTP_REPLY_LINE_MAX);
+    buf_add_all(&text, s->config->hostname, STR(" "), smtp_reply_text(SMTP_REPLY_GREETING));
+    smtp_say_text(s, SMTP_REPLY_GREETING, buf_str(&text));
+    buf_done(&text);
+}
+
+/* RFC 3207 section 4.2: after the handshake everything said before is forgotten, on both sides. */
+static void forget(struct smtp_session *s)
+{
+    smtp_transaction_end(s);
+    s->helo_n = 0;
+    s->esmtp = false;
+    s->is_authenticated = false;
+    s->login = (struct smtp_login){ 0 };
+    buf_reset(&s->login_address);
+}
+
+static void on_timeout(struct smtp_session *s)
+{
+    if (s->mode == SMTP_MODE_HELD)
+        smtp_auth_release(s);
+    else
+        smtp_say(s, s->mode == SMTP_MODE_DATA ? SMTP_REPLY_TOO_SLOW : SMTP_REPLY_TIMEOUT);
+}
+
+/* The last things to say about a command that has run: too many of a kind end the session. */
+static void check_counts(struct smtp_session *s)
+{
+    if (s->is_closing || s->mode == SMTP_MODE_DATA || s->mode == SMTP_MODE_HELD)
+        return;
+    if (s->errors >= s->config->errors_max || s->junk > SMTP_JUNK_MAX)
+        smtp_say(s, SMTP_REPLY_TOO_MANY_ERRORS);
+    else if (s->unknown >= SMTP_UNKNOWN_MAX)
+        smtp_say(s, SMTP_REPLY_TOO_MANY_UNKNOWN);
+}
+
+/* Takes one line in MODE_COMMAND or MODE_AUTH. 0 with *NEXT, or why there is none. */
+static int take_line(struct smtp_session *s, enum conn_next *next)
+{
+    const struct smtp_limits *limits = &smtp_limits_default;
+    str line;
+    int rc = stream_line(s->stream, s->config->submission ? limits->auth_line_max : limits->line_max, &line);
+    *next = CONN_WAIT;
+    if (rc == ERR_SYNTAX || rc == ERR_LIMIT) {
+        bool in_auth = s->mode == SMTP_MODE_AUTH;
+        smtp_auth_abort(s);
+        smtp_say(s, rc == ERR_SYNTAX ? SMTP_REPLY_BAD_LINE : in_auth ? SMTP_REPLY_AUTH_TOO_LONG : SMTP_REPLY_LINE_TOO_LONG);
+    } else if (rc) {
+        return rc;
+    } else if (s->mode == SMTP_MODE_AUTH) {
+        smtp_auth_line(s, line);
+    } else {
+        *next = smtp_command_run(s, line);
+    }
+    check_counts(s);
+    arena_reset(conn_arena(s->conn));       /* many commands may come before the connection parks */
+    return 0;
+}
+
+/* Takes a piece of the message in MODE_DATA. */
+static int take_data(struct smtp_session *s, enum conn_next *next)
+{
+    str bytes = stream_peek(s->stream);
+    if (!bytes.n) {
+        int rc = stream_fill(s->stream);
+        if (rc)
+            return rc;
+        bytes = stream_peek(s->stream);
+    }
+    size_t used = 0;
+    *next = smtp_data_input(s, bytes, &used);
+    stream_consume(s->stream, used);
+    return 0;
+}
+
+/* MODE_HELD: input is taken so that the connection can park, and remembered: it should not have come (see smtp_auth_release). */
+static int drop_input(struct smtp_session *s)
+{
+    int rc;
+    do {
+        size_t n = stream_peek(s->stream).n;
+        s->has_input_while_held |= n > 0;
+        stream_consume(s->stream, n);
+        rc = stream_fill(s->stream);
+    } while (rc == 0);
+    /* The runtime counts a deadline from each park: what drips in meanwhile must not put the answer off. */
+    int64_t left = s->held_until_ms - clock_mono_ms();
+    conn_deadline(s->conn, left > 1 ? left : 1);
+    return rc;
+}
+
+static int take(struct smtp_session *s, enum conn_next *next)
+{
+    switch (s->mode) {
+    case SMTP_MODE_COMMAND:
+    case SMTP_MODE_AUTH:
+        return take_line(s, next);
+    case SMTP_MODE_DATA:
+        return take_data(s, next);
+    case SMTP_MODE_HELD:
+        return drop_input(s);
+    }
+    panic("impossible SMTP mode %d", (int)s->mode);
+}
+
+static enum conn_next loop(struct smtp_session *s)
+{
+    for (;;) {
+        check(s);
+        if (s->is_stopping && s->mode != SMTP_MODE_DATA && !s->is_closing)
+            smtp_say(s, SMTP_REPLY_SHUTDOWN);
+        if (s->is_closing)
+            return CONN_CLOSE;
+        if (stream_is_full(s->stream))      /* a peer that asks without reading answers waits until it has read */
+            return CONN_DRAIN;
+        enum conn_next next = CONN_WAIT;
+        int rc = take(s, &next);
+        if (rc == ERR_AGAIN)
+            return CONN_WAIT;
+        if (rc)                             /* ended or broken: an unfinished message was never ours */
+            return CONN_CLOSE;
+        if (next != CONN_WAIT)
+            return next;
+        s->is_stopping |= conn_is_stopping(s->conn);
+    }
+}
+
+static enum conn_next session_run(struct conn *c, void *session, unsigned why)
+{
+    struct smtp_session *s = session;
+    if (why & CONN_START)
+        greet(s);
+    if (why & CONN_SECURED)
+        forget(s);
+    if (why & CONN_SHUTDOWN)
+        s->is_stopping = true;
+    if (why & CONN_TIMEOUT)
+        on_timeout(s);
+    return loop(s);
+}
+
+const struct conn_ops smtp_session_ops = { .name = "smtp", .open = session_open, .run = session_run, .close = session_close };

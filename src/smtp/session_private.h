@@ -1,0 +1,146 @@
+/* session_private: the SMTP server session, shared by session.c, commands.c, transaction.c and the cmd_*.c files. */
+#ifndef VALISE_SMTP_SESSION_PRIVATE_H
+#define VALISE_SMTP_SESSION_PRIVATE_H
+
+#include "sasl/sasl.h"
+#include "smtp/data.h"
+#include "smtp/header.h"
+#include "smtp/reply.h"
+
+enum {
+    SMTP_IDLE_MS = 300 * 1000,        /* RFC 5321 section 4.5.3.2.7: at least 5 minutes */
+    SMTP_BODY_RATE = 100,             /* bytes per second that a message must come in with */
+    SMTP_AUTH_FAILURES_MAX = 3,
+    SMTP_UNKNOWN_MAX = 100,           /* unknown recipients on one connection: somebody guesses addresses */
+    SMTP_JUNK_MAX = 100,              /* commands that lead to nothing, since the last message */
+    SMTP_HELO_MAX = 255
+};
+
+/* What the session is reading, or waiting for. */
+enum smtp_mode {
+    SMTP_MODE_COMMAND,
+    SMTP_MODE_AUTH,                   /* a response of a SASL exchange */
+    SMTP_MODE_HELD,                   /* nothing: the answer to AUTH is held back until the deadline */
+    SMTP_MODE_DATA                    /* a message */
+};
+
+/* Where the dialogue is; bits, so that a command can name several. */
+enum smtp_stage {
+    SMTP_STAGE_START = 1,             /* no EHLO yet, or TLS has just begun */
+    SMTP_STAGE_READY = 2,             /* no transaction */
+    SMTP_STAGE_MAIL = 4,              /* a sender, no recipient */
+    SMTP_STAGE_RCPT = 8,              /* a sender and recipients */
+    SMTP_STAGE_ANY = 15
+};
+
+/* One message on its way in: made by MAIL, ended by its delivery, RSET, EHLO, STARTTLS, or the connection's end. */
+struct smtp_transaction {
+    struct arena arena;               /* addresses */
+    struct id id;
+    struct smtp_mail mail;
+    str *recipients;
+    size_t recipient_n, recipient_refused_n;
+    struct smtp_body body;
+    struct smtp_header header;
+    struct smtp_data data;
+};
+
+struct smtp_session {
+    struct conn *conn;
+    struct stream *stream;
+    const struct smtp_config *config;
+    enum smtp_mode mode;
+    bool esmtp;                       /* EHLO, not HELO */
+    bool is_closing;                  /* the last answer is queued */
+    bool is_stopping;
+    bool has_input_while_held;
+    char helo[SMTP_HELO_MAX + 1];
+    size_t helo_n;                    /* 0: neither EHLO nor HELO yet */
+    struct smtp_transaction *transaction;      /* NULL: none */
+    struct sasl_server *sasl;         /* of MODE_AUTH */
+    bool is_authenticated;
+    struct smtp_login login;          /* address points into login_address */
+    struct buf login_address;
+    enum smtp_reply held;             /* the answer of MODE_HELD */
+    int64_t held_until_ms;            /* monotonic */
+    unsigned errors, auth_failures, unknown, junk;
+    uint64_t message_n;               /* accepted */
+};
+
+/* --- commands.c --- */
+
+enum smtp_command_flags {
+    SMTP_COMMAND_BEFORE_TLS = 1,      /* may be said before TLS where TLS is required (RFC 3207 section 4) */
+    SMTP_COMMAND_BEFORE_AUTH = 2,     /* may be said before AUTH on submission */
+    SMTP_COMMAND_JUNK = 4,            /* leads to nothing when said again and again */
+    SMTP_COMMAND_NO_ARGUMENT = 8,
+    SMTP_COMMAND_SUBMISSION = 16,     /* exists on submission only */
+    SMTP_COMMAND_HIDDEN = 32          /* not in HELP */
+};
+
+struct smtp_command {
+    str name;
+    unsigned stages;                  /* enum smtp_stage */
+    unsigned flags;                   /* enum smtp_command_flags */
+    enum smtp_reply wrong_stage;      /* the answer in any other stage */
+    /* Runs it and answers. Usually CONN_WAIT: the loop goes on. */
+    enum conn_next (*run)(struct smtp_session *s, str argument);
+    const char *source;               /* the RFC */
+};
+const struct smtp_command *smtp_commands(size_t *ret_n);
+/* Looks LINE's command up, checks stage, TLS and login, runs it. */
+enum conn_next smtp_command_run(struct smtp_session *s, str line);
+
+enum conn_next smtp_cmd_helo(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_ehlo(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_mail(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_rcpt(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_data(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_rset(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_noop(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_quit(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_help(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_vrfy(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_expn(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_starttls(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_auth(struct smtp_session *s, str argument);
+
+/* --- session.c --- */
+
+enum smtp_stage smtp_session_stage(const struct smtp_session *s);
+const struct tls_info *smtp_session_tls(const struct smtp_session *s);
+/* Whether AUTH may be said now: submission, under TLS, not logged in yet. */
+bool smtp_session_offers_auth(const struct smtp_session *s);
+bool smtp_session_offers_starttls(const struct smtp_session *s);
+str smtp_session_helo(const struct smtp_session *s);
+
+/* Answers R with its usual text, counts errors, and notes whether it is the last answer. */
+void smtp_say(struct smtp_session *s, enum smtp_reply r);
+/* The same with another text, escaped and cut as needed. */
+void smtp_say_text(struct smtp_session *s, enum smtp_reply r, str text);
+/* The same with several lines of our own making. */
+void smtp_say_lines(struct smtp_session *s, enum smtp_reply r, const str *lines, size_t n);
+
+/* --- transaction.c --- */
+
+struct smtp_transaction *smtp_transaction_new(const struct smtp_config *config);
+/* Ends the transaction, if there is one. */
+void smtp_transaction_end(struct smtp_session *s);
+/* Adds a recipient; ERR_LIMIT when there are too many. */
+int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, str address) MUST_USE;
+
+/* --- cmd_data.c --- */
+
+/* Takes what has come of the message. CONN_WAIT with the mode still MODE_DATA: it wants more. */
+enum conn_next smtp_data_input(struct smtp_session *s, str bytes, size_t *ret_used);
+
+/* --- cmd_auth.c --- */
+
+/* A line of MODE_AUTH. */
+void smtp_auth_line(struct smtp_session *s, str line);
+/* The held answer's time has come. */
+void smtp_auth_release(struct smtp_session *s);
+/* Drops a running exchange. */
+void smtp_auth_abort(struct smtp_session *s);
+
+#endif

@@ -1,0 +1,52 @@
+/* transaction: one message on its way in; see session_private.h. It has one constructor, MAIL, and one destructor. */
+#include "smtp/session_private.h"
+
+enum { TRANSACTION_ARENA_MAX = 1024 * 1024 };
+
+struct smtp_transaction *smtp_transaction_new(const struct smtp_config *config)
+{
+    struct smtp_transaction *t = calloc(1, sizeof(*t));
+    if (!t)
+        panic("out of memory");
+    arena_init(&t->arena, TRANSACTION_ARENA_MAX);
+    t->id = id_new();
+    smtp_body_init(&t->body, config->service);
+    smtp_header_init(&t->header, &t->body);
+    return t;
+}
+
+void smtp_transaction_end(struct smtp_session *s)
+{
+    struct smtp_transaction *t = s->transaction;
+    s->transaction = NULL;
+    if (!t)
+        return;
+    smtp_header_done(&t->header);
+    smtp_body_done(&t->body);
+    free(t->recipients);
+    arena_done(&t->arena);
+    free(t);
+}
+
+int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, str address)
+{
+    /* RFC 5321 section 4.5.3.1.8: at least 100 must be taken, whatever the configuration says. */
+    size_t max = config->recipients_max > 100 ? config->recipients_max : 100;
+    for (size_t i = 0; i < t->recipient_n; i++) {
+        if (str_eq(t->recipients[i], address))     /* said twice, delivered once */
+            return 0;
+    }
+    if (t->recipient_n >= max)
+        return ERR_LIMIT;
+    if ((t->recipient_n & (t->recipient_n - 1)) == 0) {       /* full at each power of two */
+        size_t cap = t->recipient_n ? t->recipient_n * 2 : 1;
+        str *larger = reallocarray(t->recipients, cap, sizeof(*larger));
+        if (!larger)
+            panic("out of memory");
+        t->recipients = larger;
+    }
+    int rc = arena_dup(&t->arena, address, &t->recipients[t->recipient_n]);
+    if (!rc)
+        t->recipient_n++;
+    return rc;
+}

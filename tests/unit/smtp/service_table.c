@@ -1,0 +1,104 @@
+/* service_table: see service_table.h. */
+#include "service_table.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int table_recipient(void *ctx, str address, enum smtp_recipient_verdict *ret, struct error *e)
+{
+    (void)ctx;
+    if (str_ieq(address, STR("busy@example.org")))
+        return error_set(e, ERR_UNAVAILABLE, "the directory is closed");
+    if (str_ieq(address, STR("full@example.org")))
+        return error_set(e, ERR_FULL, "no space");
+    if (!str_iends(address, STR("@example.org")) && !str_eq(address, STR("postmaster")))
+        *ret = SMTP_RECIPIENT_NOT_OURS;
+    else if (str_ieq(address, STR("disabled@example.org")))
+        *ret = SMTP_RECIPIENT_DISABLED;
+    else if (str_istarts(address, STR("alice@")) || str_istarts(address, STR("bob@")) || str_istarts(address, STR("postmaster")) ||
+             str_istarts(address, STR("user")) || str_starts(address, STR("\"odd user\"@")) || str_starts(address, STR("\xc3\xa9lise@")))
+        *ret = SMTP_RECIPIENT_OK;
+    else
+        *ret = SMTP_RECIPIENT_UNKNOWN;
+    return 0;
+}
+
+static int table_accept(void *ctx, const struct smtp_delivery *d, struct error *e)
+{
+    struct service_table *t = ctx;
+    struct stat st;
+    if (t->accept_error)
+        return error_set(e, t->accept_error, "as the test asked");
+    require(d->recipient_n > 0 && d->structure.n > 0 && d->session.n > 0 && d->id.n > 0 && d->message.n > 0);
+    buf_reset(&t->message);
+    buf_reset(&t->recipients);
+    buf_reset(&t->reverse_path);
+    buf_reset(&t->structure);
+    buf_add(&t->message, d->message);
+    buf_add(&t->structure, d->structure);
+    buf_add(&t->reverse_path, d->reverse_path);
+    for (size_t i = 0; i < d->recipient_n; i++)
+        buf_add_all(&t->recipients, d->recipients[i], STR(","));
+    t->fd_kind = 0;
+    if (d->fd >= 0) {
+        require(fstat(d->fd, &st) == 0 && (size_t)st.st_size == d->message.n);
+        int seals = fcntl(d->fd, F_GET_SEALS);
+        t->fd_kind = seals > 0 && (seals & F_SEAL_WRITE) ? 1 : 2;
+    }
+    t->smtputf8 = d->smtputf8;
+    t->body_8bit = d->body_8bit;
+    t->accepted++;
+    return 0;
+}
+
+static int table_authenticate(void *ctx, str login, str password, str peer, struct arena *a, struct smtp_login *ret,
+                              int64_t *ret_delay_ms)
+{
+    (void)ctx;
+    (void)peer;
+    *ret_delay_ms = str_istarts(login, STR("slow")) ? 1000 : 0;
+    if (str_ieq(login, STR("down")))
+        return ERR_UNAVAILABLE;
+    bool is_known = str_istarts(login, STR("alice")) || str_istarts(login, STR("bob")) || str_istarts(login, STR("slow"));
+    if (!is_known || !str_eq_secret(password, STR("secret")))
+        return ERR_REFUSED;
+    *ret = (struct smtp_login){ .account = { (uint8_t)login.p[0] } };
+    str name = str_sub(login, 0, str_find_byte(login, '@', 0));
+    return arena_printf(a, &ret->address, "%.*s@example.org", STR_ARG(name));
+}
+
+static bool table_may_send_as(void *ctx, const struct smtp_login *login, str address)
+{
+    (void)ctx;
+    return str_ieq(address, login->address) ||
+           (str_eq(login->address, STR("alice@example.org")) && str_ieq(address, STR("sales@example.org")));
+}
+
+static int table_spool(void *ctx, struct error *e)
+{
+    const struct service_table *t = ctx;
+    if (t->spool_error)
+        return error_set(e, t->spool_error, "as the test asked");
+    /* A file without seals plays the unlinked spool file: no directory is needed. */
+    return memfd_create("spool", MFD_CLOEXEC);
+}
+
+void service_table_init(struct service_table *t)
+{
+    *t = (struct service_table){ .message = BUF_INIT(64 * 1024 * 1024), .recipients = BUF_INIT(1024 * 1024),
+                                 .reverse_path = BUF_INIT(4096), .structure = BUF_INIT(1024 * 1024) };
+    t->service = (struct smtp_service){ .ctx = t, .recipient = table_recipient, .accept = table_accept,
+                                        .authenticate = table_authenticate, .may_send_as = table_may_send_as, .spool = table_spool };
+    t->config = (struct smtp_config){ .service = &t->service, .tls = SMTP_TLS_OPPORTUNISTIC, .hostname = STR("mx.example.org"),
+                                      .size_max = 10 * 1024 * 1024, .recipients_max = 100, .errors_max = 10 };
+}
+
+void service_table_done(struct service_table *t)
+{
+    buf_done(&t->message);
+    buf_done(&t->recipients);
+    buf_done(&t->reverse_path);
+    buf_done(&t->structure);
+}

@@ -1,0 +1,26 @@
+/* service_table: an SMTP service made of tables, for tests and fuzzing.
+ *
+ * Recipients of example.org: alice, bob and postmaster exist; "disabled", "full" and "busy" do what their names say; others are
+ * unknown, other domains are not ours. Login alice or bob (with or without @example.org), password "secret"; "slow" is answered
+ * after a delay; "down" cannot be checked. alice may send as alice@example.org and sales@example.org. */
+#ifndef VALISE_TESTS_SMTP_SERVICE_TABLE_H
+#define VALISE_TESTS_SMTP_SERVICE_TABLE_H
+
+#include "smtp/service.h"
+
+struct service_table {
+    struct smtp_service service;
+    struct smtp_config config;
+    unsigned accepted;                 /* deliveries taken */
+    int accept_error;                  /* what accept answers; 0: takes it */
+    int spool_error;                   /* what spool answers; 0: opens a file */
+    struct buf message, recipients, reverse_path;    /* of the last delivery; recipients each with a comma behind */
+    struct buf structure;
+    int fd_kind;                       /* of the last delivery: 0 heap, 1 memfd, 2 file */
+    bool smtputf8, body_8bit;
+};
+
+void service_table_init(struct service_table *t);
+void service_table_done(struct service_table *t);
+
+#endif
