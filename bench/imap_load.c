@@ -39,6 +39,7 @@ static const struct options_entry table[] = {
     { "smtp-port", OPTIONS_TEXT, &load.o.smtp_port, "notify: where to deliver; the recipient is the login name" },
     { "smtp-tls", OPTIONS_TLS, &load.o.smtp_tls, "notify: how to encrypt the delivery (no)" },
     { "from", OPTIONS_TEXT, &load.o.from, "notify: envelope sender (sender@example.org)" },
+    { "hold", OPTIONS_FLAG, &load.o.hold, "wait-visible: log in, print \"ready N\", poll when standard input has ended" },
     { "stall", OPTIONS_NUMBER, &load.o.stall, "give up after N silent seconds (60)" },
     { "json", OPTIONS_FLAG, &load.o.json, "one line of JSON" },
     { 0 },

@@ -11,7 +11,7 @@ struct imap_load_options {
     const char *host, *port, *user, *password, *mailbox, *items, *from, *smtp_port;
     enum net_tls tls, smtp_tls;
     long sessions, count, size, window, iterations, users, first, seconds, at_once, stall;
-    int json;
+    int json, hold;
 };
 
 struct imap_load_mode;

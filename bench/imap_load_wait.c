@@ -160,6 +160,24 @@ static void ask(struct imap_client *s)
     imap_client_command(s, "STATUS \"%s\" (MESSAGES)", load.o.mailbox);
 }
 
+/* With --hold the logins are no part of the time: nothing is polled until the caller ends our standard input. */
+static void visible_ready(struct imap_client *s)
+{
+    if (!load.o.hold) {
+        ask(s);
+        return;
+    }
+    if (load.ready < load.o.sessions)
+        return;
+    printf("ready %ld\n", load.ready);
+    fflush(stdout);
+    while (getchar() != EOF)
+        ;
+    load.begin = stats_now();
+    for (long i = 0; i < load.o.sessions; i++)
+        ask(&load.sessions[i].client);
+}
+
 static void visible_untagged(struct imap_client *s, char *line)
 {
     struct imap_load_session *me = s->owner;
@@ -203,6 +221,6 @@ static void visible_report(double seconds)
 
 const struct imap_load_mode imap_load_visible = {
     .name = "wait-visible", .help = "poll STATUS of all --users until they hold --count messages",
-    .on = { .ready = ask, .tagged = visible_tagged, .untagged = visible_untagged },
+    .on = { .ready = visible_ready, .tagged = visible_tagged, .untagged = visible_untagged },
     .prepare = visible_prepare, .report = visible_report,
 };
