@@ -60,7 +60,8 @@ typedef int engine_row_fn(void *ctx, str key, str value);
  * got between pages: start again. */
 int engine_scan(struct engine *g, engine_part part, str from, str to, enum engine_read mode, engine_row_fn *fn, void *ctx,
                 uint64_t *ret_version) MUST_USE;
-/* Waits until everything committed to PART so far (also by engine_commit_unsynced) is durable. 0, ERR_UNKNOWN, ERR_UNAVAILABLE. */
+/* Waits until everything committed to PART so far (also by engine_commit_unsynced) is durable; returns at once when it is. 0, ERR_UNKNOWN: what was
+ * committed may be lost, read again; ERR_UNAVAILABLE: not known either before the engine is back. */
 int engine_wait_synced(struct engine *g, engine_part part) MUST_USE;
 
 /* --- write --- */

@@ -1,0 +1,442 @@
+/* open: the RocksDB engine's options, health and space. See rocksdb_private.h.
+ *
+ * Sizes follow the file system, so that 64 MiB of it work as well as a disk: what RocksDB holds in memory and in its log must fit the reserve
+ * once more when it is written to files, since the log goes only after that. */
+#include "store/rocksdb/rocksdb_private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum { MIB = 1 << 20, SPACE_MS = 100, REVIVE_MS = 1000, REVIVE_WAIT_MS = 200, LOST_MS = 60000 };
+/* rocksdb::WALRecoveryMode::kPointInTimeRecovery and CompressionType::kLZ4Compression. */
+enum { WAL_POINT_IN_TIME = 2, COMPRESSION_LZ4 = 4, INFO_LOG_WARN = 2 };
+
+/* --- errors --- */
+
+int rocks_error(char *message, const char *doing)
+{
+    int rc = ERR_IO;
+    if (strstr(message, "No space left") || strstr(message, "File too large") || strstr(message, "quota exceeded") ||
+        strstr(message, "NoSpace"))
+        rc = ERR_FULL;
+    else if (!strncmp(message, "Corruption", 10))
+        rc = ERR_CORRUPT;
+    else if (!strncmp(message, "NotFound", 8))
+        rc = ERR_NOTFOUND;
+    log_error("store-error", LOG_Z("doing", doing), LOG_Z("code", err_name(rc)), LOG_Z("message", message));
+    rocksdb_free(message);
+    return rc;
+}
+
+/* --- options --- */
+
+static uint64_t clamp(uint64_t v, uint64_t lo, uint64_t hi)
+{
+    return v < lo ? lo : v > hi ? hi : v;
+}
+
+static void table_options(rocksdb_options_t *o, rocksdb_cache_t *cache, size_t block_size)
+{
+    rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_block_cache(t, cache);
+    rocksdb_block_based_options_set_block_size(t, block_size);
+    rocksdb_block_based_options_set_filter_policy(t, rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
+    rocksdb_block_based_options_set_format_version(t, 5);
+    rocksdb_options_set_block_based_table_factory(o, t);
+    rocksdb_block_based_options_destroy(t);
+}
+
+static rocksdb_options_t *options_new(struct rocks *r, uint64_t buffer)
+{
+    rocksdb_options_t *o = rocksdb_options_create();
+    rocksdb_options_set_create_if_missing(o, 1);
+    rocksdb_options_set_create_missing_column_families(o, 1);
+    rocksdb_options_set_paranoid_checks(o, 1);
+    /* After power loss the unsynced end of the log may have holes, so that valid records follow a torn one: take what comes before. The mode that
+     * tolerates only an incomplete last record would refuse to open. It never drops what was synced: a sync covers all that is before it. */
+    rocksdb_options_set_wal_recovery_mode(o, WAL_POINT_IN_TIME);
+    rocksdb_options_set_max_open_files(o, 256);
+    rocksdb_options_set_max_file_opening_threads(o, 1);
+    rocksdb_options_set_table_cache_numshardbits(o, 2);
+    rocksdb_options_set_max_background_jobs(o, 2);
+    rocksdb_options_set_write_buffer_size(o, buffer);
+    rocksdb_options_set_db_write_buffer_size(o, buffer);
+    rocksdb_options_set_max_write_buffer_number(o, 2);
+    rocksdb_options_set_max_total_wal_size(o, buffer * 2);
+    rocksdb_options_set_manifest_preallocation_size(o, 64 * 1024);
+    rocksdb_options_set_max_manifest_file_size(o, 4 * MIB);
+    rocksdb_options_set_info_log_level(o, INFO_LOG_WARN);
+    rocksdb_options_set_max_log_file_size(o, MIB);
+    rocksdb_options_set_keep_log_file_num(o, 2);
+    rocksdb_options_set_stats_dump_period_sec(o, 0);
+    rocksdb_options_set_stats_persist_period_sec(o, 0);
+    rocksdb_options_set_compression(o, COMPRESSION_LZ4);
+    rocksdb_options_set_target_file_size_base(o, clamp(buffer * 2, 2 * MIB, 32 * MIB));
+    rocksdb_options_set_max_bytes_for_level_base(o, clamp(buffer * 8, 8 * MIB, 128 * MIB));
+    return o;
+}
+
+static void rocks_options(struct rocks *r, size_t cache_bytes, uint64_t buffer)
+{
+    rocksdb_lru_cache_options_t *lru = rocksdb_lru_cache_options_create();
+    rocksdb_lru_cache_options_set_capacity(lru, cache_bytes);
+    rocksdb_lru_cache_options_set_num_shard_bits(lru, 1);     /* a shard must hold several chunks of 1 MiB */
+    r->cache = rocksdb_cache_create_lru_opts(lru);
+    rocksdb_lru_cache_options_destroy(lru);
+
+    r->rows_options = options_new(r, buffer);
+    table_options(r->rows_options, r->cache, 4096);
+    rocksdb_options_set_prefix_extractor(r->rows_options, rocksdb_slicetransform_create_fixed_prefix(sizeof(engine_part)));
+
+    r->blob_options = options_new(r, buffer);
+    table_options(r->blob_options, r->cache, 16384);
+    rocksdb_options_set_enable_blob_files(r->blob_options, 1);
+    rocksdb_options_set_min_blob_size(r->blob_options, 4096);
+    rocksdb_options_set_blob_file_size(r->blob_options, clamp(buffer * 4, 4 * MIB, 64 * MIB));
+    rocksdb_options_set_blob_compression_type(r->blob_options, COMPRESSION_LZ4);
+    rocksdb_options_set_enable_blob_gc(r->blob_options, 1);
+    rocksdb_options_set_blob_gc_age_cutoff(r->blob_options, 0.5);
+    rocksdb_options_set_blob_gc_force_threshold(r->blob_options, 0.5);
+    rocksdb_options_set_blob_cache(r->blob_options, r->cache);
+
+    r->read = rocksdb_readoptions_create();
+    r->write = rocksdb_writeoptions_create();
+}
+
+/* --- the database --- */
+
+static char *db_open(struct rocks *r)
+{
+    const char *const names[2] = { "default", "blob" };
+    const rocksdb_options_t *const options[2] = { r->rows_options, r->blob_options };
+    rocksdb_column_family_handle_t *families[2];
+    char *message = NULL;
+    r->db = rocksdb_open_column_families(r->rows_options, r->path, 2, names, options, families, &message);
+    if (message) {
+        r->db = NULL;
+        return message;
+    }
+    r->rows = families[0];
+    r->blobs = families[1];
+    return NULL;
+}
+
+static void db_close(struct rocks *r)
+{
+    if (!r->db)
+        return;
+    rocksdb_column_family_handle_destroy(r->rows);
+    rocksdb_column_family_handle_destroy(r->blobs);
+    rocksdb_close(r->db);
+    r->db = NULL;
+}
+
+/* Makes the next opening read the logs from the disk and not what the kernel still has of them in memory (R4). */
+static void forget_pages(const char *path)
+{
+    DIR *dir = opendir(path);
+    if (!dir)
+        return;
+    for (const struct dirent *d; (d = readdir(dir));) {
+        int fd = str_ends(str_from_z(d->d_name), STR(".log")) ? openat(dirfd(dir), d->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+        if (fd < 0)
+            continue;
+        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        (void)close(fd);
+    }
+    (void)closedir(dir);
+}
+
+/* --- space --- */
+
+static uint64_t space_free(struct rocks *r, bool now)
+{
+    int64_t ms = clock_mono_ms();
+    uint64_t unseen = atomic_load(&r->unseen);
+    if (now || ms - atomic_load(&r->space_ms) >= SPACE_MS || unseen > r->reserve / 8) {
+        struct statvfs v;
+        if (!statvfs(r->path, &v))
+            atomic_store(&r->free, (uint64_t)v.f_bavail * v.f_frsize);
+        atomic_store(&r->unseen, 0);
+        atomic_store(&r->space_ms, ms);
+        unseen = 0;
+    }
+    uint64_t free = atomic_load(&r->free);
+    return free > unseen ? free - unseen : 0;
+}
+
+/* Deletions may eat into the reserve, or a full disk could never be emptied. */
+static bool space_for(struct rocks *r, uint64_t bytes, bool reclaims)
+{
+    uint64_t keep = reclaims ? r->reserve / 4 : r->reserve;
+    if (space_free(r, false) < keep + bytes && space_free(r, true) < keep + bytes)
+        return false;
+    atomic_fetch_add(&r->unseen, bytes);
+    return true;
+}
+
+/* --- health --- */
+
+void rocks_fail(struct rocks *r, enum rocks_health health)
+{
+    int was = atomic_load(&r->health);
+    while (was < (int)health && !atomic_compare_exchange_weak(&r->health, &was, (int)health))
+        ;
+    if (was >= (int)health)
+        return;
+    log_error("store-failed", LOG_Z("why", health == ROCKS_FULL ? "disk-full" : "io-error"), LOG_Z("path", r->path));
+    pthread_mutex_lock(&r->sync_lock);
+    pthread_cond_broadcast(&r->sync_done);
+    pthread_mutex_unlock(&r->sync_lock);
+}
+
+/* Notes a partition whose last commits may not survive. */
+static void note_pending(struct rocks *r, const struct rocks_part *p)
+{
+    if (r->lost_n < ROCKS_LOST_MAX)
+        r->lost[r->lost_n++] = (struct rocks_lost){ .part = p->part, .version = p->version };
+    else
+        log_error("store-many-lost", LOG_NUM("version", p->version));
+}
+
+/* Keeps of the noted partitions those that went back. */
+static void settle_lost(struct rocks *r)
+{
+    int64_t now = clock_mono_ms();
+    size_t n = 0;
+    for (size_t i = 0; i < r->lost_n; i++) {
+        struct rocks_lost *lost = &r->lost[i];
+        uint64_t version = 0;
+        if (lost->certain ? lost->until_ms <= now : !rocks_version_read(r, lost->part, &version) && version >= lost->version)
+            continue;
+        if (!lost->certain)
+            log_warning("store-lost", LOG_NUM("seen", lost->version), LOG_NUM("version", version));
+        if (!lost->certain)
+            lost->until_ms = now + LOST_MS;
+        lost->certain = true;
+        r->lost[n++] = *lost;
+    }
+    r->lost_n = n;
+}
+
+/* Closes and opens; the write side of the gate and `reviving` are held. */
+static int reopen(struct rocks *r)
+{
+    if (r->db && atomic_load(&r->health) == ROCKS_FULL) {
+        /* Nothing is wrong with what was written before the disk was full: save it before the memory of it goes. */
+        char *message = NULL;
+        uint64_t target = atomic_load(&r->written);
+        rocksdb_flush_wal(r->db, 1, &message);
+        if (message)
+            rocksdb_free(message);
+        else
+            atomic_store(&r->synced, target);
+    }
+    rocks_parts_forget(r, note_pending);
+    db_close(r);
+    forget_pages(r->path);
+    char *message = db_open(r);
+    if (message) {
+        atomic_store(&r->health, ROCKS_BROKEN);
+        return rocks_error(message, "reopen") == ERR_FULL ? ERR_FULL : ERR_UNAVAILABLE;
+    }
+    settle_lost(r);
+    atomic_store(&r->synced, atomic_load(&r->written));     /* R5 */
+    atomic_fetch_add(&r->epoch, 1);
+    atomic_store(&r->health, ROCKS_OK);
+    log_info("store-reopened", LOG_Z("path", r->path));
+    return 0;
+}
+
+/* At most once a second, by whoever comes. Waiting for the gate is bounded, since the caller may itself be inside a scan. */
+static int revive(struct rocks *r)
+{
+    int refuse = atomic_load(&r->health) == ROCKS_FULL ? ERR_FULL : ERR_UNAVAILABLE;
+    if (pthread_mutex_trylock(&r->reviving))
+        return refuse;
+    int64_t now = clock_mono_ms();
+    int rc = refuse;
+    if (atomic_load(&r->health) == ROCKS_OK) {
+        rc = 0;
+        goto out;
+    }
+    if (r->revived_ms && now - r->revived_ms < REVIVE_MS)
+        goto out;
+    r->revived_ms = now;
+    if (refuse == ERR_FULL && space_free(r, true) < r->reserve)
+        goto out;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += REVIVE_WAIT_MS * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    if (pthread_rwlock_timedwrlock(&r->gate, &until))
+        goto out;
+    rc = reopen(r);
+    pthread_rwlock_unlock(&r->gate);
+out:
+    pthread_mutex_unlock(&r->reviving);
+    return rc;
+}
+
+int rocks_enter(struct rocks *r, uint64_t write, bool reclaims)
+{
+    int health = atomic_load(&r->health);
+    if (health == ROCKS_BROKEN || (health == ROCKS_FULL && write)) {
+        int rc = revive(r);
+        if (rc)
+            return rc;
+    }
+    if (write && !space_for(r, write, reclaims))
+        return ERR_FULL;
+    pthread_rwlock_rdlock(&r->gate);
+    health = atomic_load(&r->health);
+    if (r->db && health != ROCKS_BROKEN && !(write && health == ROCKS_FULL))
+        return 0;
+    pthread_rwlock_unlock(&r->gate);
+    return health == ROCKS_FULL ? ERR_FULL : ERR_UNAVAILABLE;
+}
+
+void rocks_leave(struct rocks *r)
+{
+    pthread_rwlock_unlock(&r->gate);
+}
+
+/* --- the engine --- */
+
+static void rocks_state(struct engine *g, struct engine_state *ret)
+{
+    struct rocks *r = rocks_of(g);
+    int health = atomic_load(&r->health);
+    uint64_t free = space_free(r, true);
+    bool full = health == ROCKS_FULL || (health == ROCKS_OK && free < r->reserve);
+    *ret = (struct engine_state){ .writable = health == ROCKS_OK && !full,
+                                  .why = full ? "disk-full" : health == ROCKS_OK ? "ok" : "io-error",
+                                  .commits = atomic_load(&r->commits),
+                                  .syncs = atomic_load(&r->syncs),
+                                  .free_bytes = free };
+}
+
+static uint64_t rocks_epoch(struct engine *g)
+{
+    return atomic_load(&rocks_of(g)->epoch);
+}
+
+/* The tree of the blob family holds only names, so that it seldom compacts by itself, and only compaction lets blob files go. */
+static void rocks_reclaim(struct engine *g, uint64_t bytes)
+{
+    struct rocks *r = rocks_of(g);
+    r->reclaimable += bytes;
+    if (r->reclaimable < r->reserve / 2 || rocks_enter(r, 0, false))
+        return;
+    rocksdb_compact_range_cf(r->db, r->blobs, NULL, 0, NULL, 0);
+    rocks_leave(r);
+    r->reclaimable = 0;
+}
+
+static void rocks_free(struct rocks *r)
+{
+    db_close(r);
+    rocks_parts_forget(r, NULL);
+    for (size_t i = 0; i < ROCKS_STRIPES; i++)
+        pthread_mutex_destroy(&r->stripes[i].lock);
+    pthread_rwlock_destroy(&r->gate);
+    pthread_mutex_destroy(&r->reviving);
+    pthread_mutex_destroy(&r->sync_lock);
+    pthread_cond_destroy(&r->sync_done);
+    rocksdb_options_destroy(r->rows_options);
+    rocksdb_options_destroy(r->blob_options);
+    rocksdb_cache_destroy(r->cache);
+    rocksdb_readoptions_destroy(r->read);
+    rocksdb_writeoptions_destroy(r->write);
+    free(r->lost);
+    free(r->path);
+    free(r);
+}
+
+/* What was committed without waiting is saved too. */
+static void rocks_close(struct engine *g)
+{
+    struct rocks *r = rocks_of(g);
+    if (r->db && atomic_load(&r->health) != ROCKS_BROKEN)
+        (void)rocks_wait(r, atomic_load(&r->written));
+    rocks_free(r);
+}
+
+static const struct engine_ops rocks_ops = {
+    .version = ENGINE_OPS_VERSION,
+    .name = "rocksdb",
+    .close = rocks_close,
+    .get = rocks_get,
+    .scan = rocks_scan,
+    .commit = rocks_commit,
+    .sync = rocks_sync,
+    .chunk = rocks_chunk,
+    .state = rocks_state,
+    .epoch = rocks_epoch,
+    .reclaim = rocks_reclaim,
+};
+
+static struct rocks *rocks_new(const char *path, const struct engine_settings *settings, uint64_t size)
+{
+    struct rocks *r = calloc(1, sizeof *r);
+    if (!r)
+        panic("out of memory for an engine");
+    engine_common_init(&r->engine, &rocks_ops, settings);
+    r->path = strdup(path);
+    r->lost = calloc(ROCKS_LOST_MAX, sizeof *r->lost);
+    if (!r->path || !r->lost)
+        panic("out of memory for an engine");
+    r->reserve = settings && settings->reserve_bytes ? settings->reserve_bytes : clamp(size / 50, 8 * MIB, 256 * MIB);
+    for (size_t i = 0; i < ROCKS_STRIPES; i++)
+        pthread_mutex_init(&r->stripes[i].lock, NULL);
+    pthread_rwlock_init(&r->gate, NULL);
+    pthread_mutex_init(&r->reviving, NULL);
+    pthread_mutex_init(&r->sync_lock, NULL);
+    pthread_cond_init(&r->sync_done, NULL);
+    rocks_options(r, settings && settings->cache_bytes ? settings->cache_bytes : 16 * MIB, clamp(size / 32, 2 * MIB, 16 * MIB));
+    return r;
+}
+
+int engine_rocksdb_open(const char *path, const struct engine_settings *settings, struct engine **ret, struct error *e)
+{
+    struct statvfs v;
+    if (mkdir(path, 0700) && errno != EEXIST) {
+        int rc = err_from_errno(errno);
+        return error_set(e, rc, "cannot create the store %s: %s", path, strerrordesc_np(errno));
+    }
+    if (statvfs(path, &v)) {
+        int rc = err_from_errno(errno);
+        return error_set(e, rc, "cannot look at the store %s: %s", path, strerrordesc_np(errno));
+    }
+    struct rocks *r = rocks_new(path, settings, (uint64_t)v.f_blocks * v.f_frsize);
+    char *message = db_open(r);
+    if (message) {
+        bool locked = strstr(message, "lock") != NULL;
+        if (locked)
+            error_set(e, ERR_UNAVAILABLE, "the store %s is in use by another process; stop it first", path);
+        else
+            error_set(e, ERR_IO, "cannot open the store %s: %s", path, message);
+        int rc = locked ? ERR_UNAVAILABLE : 0;
+        if (locked)
+            rocksdb_free(message);
+        else
+            rc = rocks_error(message, "open");
+        if (e)
+            e->code = rc;
+        rocks_free(r);
+        return rc;
+    }
+    *ret = &r->engine;
+    return 0;
+}

@@ -1,0 +1,110 @@
+/* rocksdb_private: the parts of the RocksDB engine: open.c (options, health, space), rows.c (reading), commit.c (writing, shared syncs).
+ *
+ * One database with two column families and one WAL: rows (RocksDB's default family), blob chunks in "blob". A row's key is partition(16) | space(1) | key.
+ *
+ * Invariants:
+ *  R1  db and its families are used only between rocks_enter and rocks_leave; they are replaced only under the write side of `gate`.
+ *  R2  A partition's version and ticket change only under its stripe, together with the rows: who holds the stripe sees all three agree.
+ *  R3  A ticket is drawn after its write is in the WAL. A sync that began after the ticket was drawn covers it: tickets <= synced are durable.
+ *  R4  After a failed sync nothing is synced again by this opening of the database: what the kernel said it lost stays lost. The database is
+ *      opened again, which reads the log from the disk and writes what it finds to new files.
+ *  R5  What is in the database right after opening it is durable. */
+#ifndef VALISE_STORE_ROCKSDB_PRIVATE_H
+#define VALISE_STORE_ROCKSDB_PRIVATE_H
+
+#include <rocksdb/c.h>
+
+#include "store/engine_private.h"
+
+enum { ROCKS_STRIPES = 64, ROCKS_LOST_MAX = 256 };
+enum rocks_health { ROCKS_OK, ROCKS_FULL, ROCKS_BROKEN };
+
+/* What is known of a partition. */
+struct rocks_part {
+    engine_part part;
+    uint64_t version;
+    uint64_t ticket;          /* of its last commit; 0: none since it was loaded */
+    bool used;
+};
+
+struct rocks_stripe {
+    pthread_mutex_t lock;
+    struct rocks_part *parts; /* hash table with linear probing, at most half full */
+    size_t n, cap;
+};
+
+/* Commits were seen but were not there any more when the database was opened again. */
+struct rocks_lost {
+    engine_part part;
+    uint64_t version;         /* that had been reached */
+    bool certain;             /* the database was looked at */
+    int64_t until_ms;
+};
+
+struct rocks {
+    struct engine engine;
+    char *path;
+    uint64_t reserve;
+    rocksdb_options_t *rows_options, *blob_options;
+    rocksdb_cache_t *cache;
+    rocksdb_readoptions_t *read;
+    rocksdb_writeoptions_t *write;
+
+    pthread_rwlock_t gate;    /* R1 */
+    rocksdb_t *db;            /* NULL while it cannot be opened */
+    rocksdb_column_family_handle_t *rows, *blobs;
+    atomic_int health;
+    atomic_uint_fast64_t epoch;
+    pthread_mutex_t reviving; /* guards the next three */
+    int64_t revived_ms;
+    struct rocks_lost *lost;
+    size_t lost_n;
+
+    struct rocks_stripe stripes[ROCKS_STRIPES];
+
+    pthread_mutex_t sync_lock;
+    pthread_cond_t sync_done;
+    bool syncing;
+    atomic_uint_fast64_t written, synced;     /* tickets: R3 */
+    atomic_uint_fast64_t commits, syncs;
+
+    atomic_int_fast64_t space_ms;             /* when `free` was asked */
+    atomic_uint_fast64_t free, unseen;        /* bytes: then free, written since */
+    uint64_t reclaimable;                     /* bytes of deleted chunks since the last compaction; collector only */
+};
+
+static inline struct rocks *rocks_of(struct engine *g) { return (struct rocks *)(void *)g; }
+
+struct rocks_key { char b[16 + 1 + ENGINE_KEY_MAX]; size_t n; };
+struct rocks_key rocks_key(engine_part part, enum engine_space space, str key);
+
+/* Begins using the database (R1), reviving it when needed and possible. WRITE bytes are about to be written (0: reading), RECLAIMS when that frees space.
+ * 0, ERR_FULL, ERR_UNAVAILABLE. */
+int rocks_enter(struct rocks *r, uint64_t write, bool reclaims);
+void rocks_leave(struct rocks *r);
+/* Frees RocksDB's message and gives the code for it: ERR_FULL, ERR_CORRUPT, ERR_NOTFOUND, ERR_IO. */
+int rocks_error(char *message, const char *doing);
+/* Nothing more is written by this opening of the database. */
+void rocks_fail(struct rocks *r, enum rocks_health health);
+
+struct rocks_stripe *rocks_stripe(struct rocks *r, engine_part part);
+/* The partition's entry, loaded when absent; the stripe is held and the entry lives as long. */
+int rocks_part_load(struct rocks *r, struct rocks_stripe *s, engine_part part, struct rocks_part **ret);
+/* The ticket of the last commit; 0 when it is durable. */
+uint64_t rocks_part_ticket(struct rocks *r, engine_part part);
+/* Forgets all partitions; for those with commits not known to be durable CALL is called first. */
+void rocks_parts_forget(struct rocks *r, void (*call)(struct rocks *r, const struct rocks_part *p));
+/* Waits until TICKET is durable. 0 or ERR_UNKNOWN. */
+int rocks_wait(struct rocks *r, uint64_t ticket);
+/* The version row of a partition as stored. */
+int rocks_version_read(struct rocks *r, engine_part part, uint64_t *ret);
+
+int rocks_get(struct engine *g, engine_part part, enum engine_space space, const str *keys, size_t n, enum engine_read mode, struct arena *a,
+              str *values, uint64_t *ret_version);
+int rocks_scan(struct engine *g, engine_part part, enum engine_space space, str from, str to, enum engine_read mode, engine_row_fn *fn, void *ctx,
+               uint64_t *ret_version);
+int rocks_chunk(struct engine *g, str key, engine_chunk_fn *fn, void *ctx);
+int rocks_commit(struct engine *g, const struct engine_txn *t, uint64_t *ret_version);
+int rocks_sync(struct engine *g, engine_part part);
+
+#endif
