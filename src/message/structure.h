@@ -33,10 +33,16 @@ int message_parse(str message, const struct message_limits *limits, struct buf *
 /* --- reading a structure --- */
 
 struct structure;      /* an opened one; lives in the arena, points into the bytes */
+struct envelope;
 
-/* Checks BYTES against a message of SIZE bytes: every offset, count and string in bounds, tree well-formed. ERR_CORRUPT otherwise.
- * BYTES must live as long as the structure. */
+/* Checks BYTES against a message of SIZE bytes: every offset, count and string in bounds, tree well-formed, no deeper than 64
+ * levels, no CR, LF or NUL in any string. ERR_CORRUPT otherwise, ERR_LIMIT when A's quota is used up. BYTES must live as long as
+ * the structure. */
 int structure_open(str bytes, uint64_t size, struct arena *a, const struct structure **ret) MUST_USE;
+
+/* Reads the root's envelope alone, which stands first: what FETCH ENVELOPE needs of many messages. The rest is not looked at.
+ * ERR_CORRUPT, or ERR_LIMIT when A's quota is used up. BYTES must live as long as the envelope. */
+int structure_envelope(str bytes, struct arena *a, const struct envelope **ret) MUST_USE;
 
 struct message_param { str name, value; };           /* name lower case; value decoded after RFC 2231 to UTF-8 where it can be */
 
