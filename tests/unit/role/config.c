@@ -1,0 +1,85 @@
+/* config: the default parses; every mistake is refused with file, line and reason. */
+#include "../check.h"
+
+#include "role/config.h"
+
+static void test_what_init_writes_is_accepted(void **state)
+{
+    (void)state;
+    for (int lab = 0; lab < 2; lab++) {
+        struct buf b = BUF_INIT(65536);
+        struct config *c = NULL;
+        struct error e = ERROR_NONE;
+        config_write_default(&b, STR("mailhost.mondomaine.fr"), lab);
+        if (config_parse("valise.conf", buf_str(&b), &c, &e))
+            fail_msg("%s", e.text);
+        check_str(c->hostname, "mailhost.mondomaine.fr");
+        assert_int_equal(c->listener_n, 5);
+        check_str(c->listeners[0].name, "smtp");
+        assert_int_equal(c->listeners[0].port, 25);
+        assert_int_equal(c->listeners[0].tls, SMTP_TLS_OPPORTUNISTIC);
+        assert_int_equal(c->listeners[2].tls, SMTP_TLS_IMPLICIT);
+        assert_int_equal(c->listeners[4].protocol, CONFIG_IMAP);
+        check_str(c->listeners[0].addresses[0], lab ? "127.0.0.1" : "0.0.0.0");
+        assert_int_equal(c->certificate_n, 1);
+        assert_int_equal(c->certificates[0].name.n, 0);
+        check_str(c->certificates[0].chain, "tls/server.pem");
+        config_free(c);
+        buf_done(&b);
+    }
+}
+
+static void test_mistakes_name_line_and_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *expected;
+    } rows[] = {
+        { "hostname = \"a.b\"\nfoo = 1\n", "x.conf:2: no such option 'foo'" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"http\"\n}\n", "x.conf:3: protocol must be one of" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"smtp\"\n  port = 70000\n}\n", "x.conf:4: port must be between 1 and 65535" },
+        { "hostname = \"a.b\"\nlistener l {\n  tls = \"maybe\"\n}\n", "x.conf:3: tls must be one of" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  addresses = {\"localhost\"}\n}\n",
+          "x.conf:5: 'localhost' is not an IPv4 or IPv6 address" },
+        { "hostname = \"a b\"\n", "x.conf:1: hostname must be a domain name" },
+        { "listener l {\n  protocol = \"imap\"\n  port = 1\n}\n", "hostname = \"mail.example.org\" is missing" },
+        { "hostname = \"a.b\"\n", "1 to 64 listener sections are needed" },
+        { "hostname = \"a.b\"\nlistener l {\n  port = 1\n}\n", "listener l has no protocol" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n}\n", "listener l has no port" },
+        { "hostname = \"a.b\"\nmx-processes = 0\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n", "mx-processes must be between" },
+        { "hostname = \"a.b\"\nmx-processes = -3\n", "x.conf:2: mx-processes must not be negative" },
+        { "hostname = \"a.b\"\nlog-level = \"loud\"\n", "x.conf:2: log-level must be one of" },
+        { "hostname = \"a.b\"\nversion = 2\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n", "version 2 is not known" },
+        { "hostname = \"a.b\"\nlistener l {\n", "x.conf:" },
+        { "hostname = \"unfinished\n", "x.conf" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct config *c = NULL;
+        struct error e = ERROR_NONE;
+        str text = check_copy(str_from_z(rows[i].text));
+        int err = config_parse("x.conf", text, &c, &e);
+        if (err >= 0 || c)
+            fail_msg("row %zu was accepted", i);
+        if (str_find(str_from_z(e.text), str_from_z(rows[i].expected)) == strlen(e.text))
+            fail_msg("row %zu says '%s', expected '%s'", i, e.text, rows[i].expected);
+        check_free(text);
+    }
+}
+
+static void test_a_nul_byte_is_refused(void **state)
+{
+    (void)state;
+    struct config *c = NULL;
+    struct error e = ERROR_NONE;
+    assert_int_equal(config_parse("x.conf", (str){ "hostname = \"a\0b\"", 16 }, &c, &e), ERR_SYNTAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_init_writes_is_accepted),
+        cmocka_unit_test(test_mistakes_name_line_and_reason),
+        cmocka_unit_test(test_a_nul_byte_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,122 @@
+/* wire: messages between roles survive the round trip; every cut and every flipped byte is refused or gives a valid message, never a crash. */
+#include "../check.h"
+
+#include "role/wire.h"
+
+static const str recipients[] = { STR_INIT("bob@mondomaine.fr"), STR_INIT("marie@mondomaine.fr") };
+
+static struct smtp_delivery sample(void)
+{
+    return (struct smtp_delivery){ .session = STR("0abc"), .id = STR("0def"), .reverse_path = STR("alice@mondomaine.fr"),
+                                   .recipients = recipients, .recipient_n = 2, .smtputf8 = true, .message = STR("Subject: x\r\n\r\nbody\r\n"),
+                                   .fd = -1, .structure = STR("structure") };
+}
+
+static void test_delivery_round_trip(void **state)
+{
+    (void)state;
+    for (int inlined = 0; inlined < 2; inlined++) {
+        struct buf b = BUF_INIT(4096);
+        struct arena a = ARENA_INIT(4096);
+        struct smtp_delivery d = sample(), got;
+        bool is_inline = !inlined;
+        wire_pack_delivery(&b, &d, inlined);
+        assert_int_equal(wire_unpack_delivery(buf_str(&b), &a, &got, &is_inline), 0);
+        assert_int_equal(is_inline, inlined);
+        check_str(got.session, "0abc");
+        check_str(got.id, "0def");
+        check_str(got.reverse_path, "alice@mondomaine.fr");
+        assert_int_equal(got.recipient_n, 2);
+        check_str(got.recipients[1], "marie@mondomaine.fr");
+        assert_true(got.smtputf8);
+        assert_false(got.body_8bit);
+        check_str(got.structure, "structure");
+        check_str(got.message, inlined ? "Subject: x\r\n\r\nbody\r\n" : "");
+        arena_done(&a);
+        buf_done(&b);
+    }
+}
+
+static void test_every_cut_of_a_delivery_is_refused(void **state)
+{
+    (void)state;
+    struct buf b = BUF_INIT(4096);
+    struct smtp_delivery d = sample(), got;
+    bool inlined;
+    wire_pack_delivery(&b, &d, true);
+    for (size_t n = 0; n < b.n; n++) {
+        struct arena a = ARENA_INIT(4096);
+        str cut = check_copy(str_sub(buf_str(&b), 0, n));
+        assert_int_equal(wire_unpack_delivery(cut, &a, &got, &inlined), ERR_CORRUPT);
+        check_free(cut);
+        arena_done(&a);
+    }
+    for (size_t i = 0; i < b.n; i++) {
+        struct arena a = ARENA_INIT(1 << 20);
+        str copy = check_copy(buf_str(&b));
+        ((char *)(uintptr_t)copy.p)[i] ^= 0x55;
+        int err = wire_unpack_delivery(copy, &a, &got, &inlined);
+        assert_true(err == 0 || err == ERR_CORRUPT || err == ERR_LIMIT);
+        check_free(copy);
+        arena_done(&a);
+    }
+    buf_done(&b);
+}
+
+static void test_a_delivery_to_nobody_is_refused(void **state)
+{
+    (void)state;
+    struct buf b = BUF_INIT(4096);
+    struct arena a = ARENA_INIT(4096);
+    struct smtp_delivery d = sample(), got;
+    bool inlined;
+    d.recipient_n = 0;
+    wire_pack_delivery(&b, &d, true);
+    assert_int_equal(wire_unpack_delivery(buf_str(&b), &a, &got, &inlined), ERR_CORRUPT);
+    arena_done(&a);
+    buf_done(&b);
+}
+
+static void test_setup_counts_and_roles_round_trip(void **state)
+{
+    (void)state;
+    struct buf b = BUF_INIT(4096);
+    struct arena a = ARENA_INIT(65536);
+    const struct wire_identity ids[] = { { STR(""), STR("PEM"), STR("00ff") }, { STR("mail.x"), STR("PEM2"), STR("11") } };
+    const struct wire_setup setup = { .config_text = STR("hostname"), .port_offset = 10000, .instance = 3, .identities = ids, .identity_n = 2 };
+    struct wire_setup got;
+    wire_pack_setup(&b, &setup);
+    assert_int_equal(wire_unpack_setup(buf_str(&b), &a, &got), 0);
+    assert_int_equal(got.port_offset, 10000);
+    assert_int_equal(got.instance, 3);
+    check_str(got.identities[1].key_id, "11");
+    buf_add_byte(&b, 0);
+    assert_int_equal(wire_unpack_setup(buf_str(&b), &a, &got), ERR_CORRUPT);
+    buf_reset(&b);
+    const struct wire_role_status roles[] = { { STR("mx"), 77, 1, 1234, { 1, 2, 3, 4, 5, 6 } } };
+    struct wire_role_status *list;
+    size_t n;
+    wire_pack_roles(&b, roles, 1);
+    assert_int_equal(wire_unpack_roles(buf_str(&b), &a, &list, &n), 0);
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].counts.refused, 6);
+    assert_int_equal(list[0].pid, 77);
+    buf_reset(&b);
+    str key, data;
+    wire_pack_sign(&b, STR("abcd"), STR("digest"));
+    assert_int_equal(wire_unpack_sign(buf_str(&b), &key, &data), 0);
+    check_str(data, "digest");
+    arena_done(&a);
+    buf_done(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_delivery_round_trip),
+        cmocka_unit_test(test_every_cut_of_a_delivery_is_refused),
+        cmocka_unit_test(test_a_delivery_to_nobody_is_refused),
+        cmocka_unit_test(test_setup_counts_and_roles_round_trip),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
