@@ -1,0 +1,786 @@
+/* The contract of engine.h, on every engine. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <ftw.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/random.h"
+#include "store/engine.h"
+#include "store/faulty/faulty.h"
+#include "store/memory/memory.h"
+
+struct fixture {
+    const char *kind;
+    char dir[32];
+    struct engine *g;
+    struct arena a;
+};
+
+static const engine_part P = { "partition-one--" }, Q = { "partition-two--" };
+
+static void pause_ms(unsigned ms)
+{
+    struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+    (void)nanosleep(&t, NULL);
+}
+
+static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+/* A grace of 1 ms: what is due after a short pause is everything. */
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    const struct engine_settings settings = { .reserve_bytes = 1 << 20, .grace_ms = 1 };
+    struct error e = ERROR_NONE;
+    f->kind = *state;
+    arena_init(&f->a, 64 << 20);
+    if (!strcmp(f->kind, "memory"))
+        assert_int_equal(engine_memory_open_with(&settings, &f->g), 0);
+    else if (!strcmp(f->kind, "faulty"))
+        assert_int_equal(engine_faulty_open(NULL, &settings, 1, &f->g), 0);
+    else {
+        (void)snprintf(f->dir, sizeof f->dir, "/tmp/valise-engine-XXXXXX");
+        assert_non_null(mkdtemp(f->dir));
+        assert_int_equal(engine_rocksdb_open(f->dir, &settings, &f->g, &e), 0);
+    }
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    engine_close(f->g);
+    arena_done(&f->a);
+    if (f->dir[0])
+        (void)nftw(f->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    *state = (void *)(uintptr_t)f->kind;
+    free(f);
+    return 0;
+}
+
+/* --- helpers --- */
+
+static uint64_t version_of(struct fixture *f, engine_part part)
+{
+    uint64_t version = 99;
+    str key = STR("no such key"), value;
+    assert_int_equal(engine_get(f->g, part, &key, 1, ENGINE_SYNCED, &f->a, &value, &version), 0);
+    assert_null(value.p);
+    return version;
+}
+
+static void put(struct fixture *f, engine_part part, str key, str value)
+{
+    struct engine_txn *t = engine_begin(f->g, part, ENGINE_ANY_VERSION);
+    engine_put(t, key, value);
+    assert_int_equal(engine_commit(t, NULL), 0);
+}
+
+static str get(struct fixture *f, engine_part part, str key)
+{
+    str value;
+    assert_int_equal(engine_get(f->g, part, &key, 1, ENGINE_SYNCED, &f->a, &value, NULL), 0);
+    return value;
+}
+
+#define assert_str(s, lit) assert_true(str_eq((s), STR(lit)))
+static const str absent = { NULL, 0 };
+
+struct rows { size_t n; char last[ENGINE_KEY_MAX]; size_t last_n; struct buf keys; };
+
+static int rows_fn(void *ctx, str key, str value)
+{
+    struct rows *r = ctx;
+    if (r->n)
+        assert_true(str_cmp((str){ r->last, r->last_n }, key) < 0);
+    memcpy(r->last, key.p, key.n);
+    r->last_n = key.n;
+    r->n++;
+    buf_add(&r->keys, key);
+    buf_add_byte(&r->keys, '=');
+    buf_add(&r->keys, value);
+    buf_add_byte(&r->keys, ' ');
+    return 0;
+}
+
+/* "key=value " of each row in [from, to). */
+static const char *rows_of(struct fixture *f, engine_part part, str from, str to)
+{
+    struct rows r = { .keys = BUF_INIT(1 << 20) };
+    assert_int_equal(engine_scan(f->g, part, from, to, ENGINE_SYNCED, rows_fn, &r, NULL), 0);
+    const char *z = arena_z(&f->a, buf_str(&r.keys));
+    buf_done(&r.keys);
+    return z;
+}
+
+static size_t count_of(struct fixture *f, engine_part part)
+{
+    struct rows r = { .keys = BUF_INIT(1 << 26) };
+    assert_int_equal(engine_scan(f->g, part, STR(""), STR(""), ENGINE_SYNCED, rows_fn, &r, NULL), 0);
+    buf_done(&r.keys);
+    return r.n;
+}
+
+static void collect_all(struct fixture *f)
+{
+    unsigned done;
+    pause_ms(5);
+    do
+        assert_int_equal(engine_collect(f->g, 1000, &done), 0);
+    while (done);
+}
+
+static int link_in(struct fixture *f, engine_part part, engine_blob blob, bool link)
+{
+    struct engine_txn *t = engine_begin(f->g, part, ENGINE_ANY_VERSION);
+    if (link)
+        engine_link(t, blob);
+    else
+        engine_unlink(t, blob);
+    return engine_commit(t, NULL);
+}
+
+static bool blob_there(struct fixture *f, engine_blob blob)
+{
+    uint64_t size;
+    int rc = engine_blob_size(f->g, &blob, &size);
+    assert_true(rc == 0 || rc == ERR_NOTFOUND);
+    return !rc;
+}
+
+static char *noise(size_t n)
+{
+    char *p = malloc(n ? n : 1);
+    assert_non_null(p);
+    random_bytes(p, n);
+    return p;
+}
+
+/* --- rows --- */
+
+static void put_then_get(void **state)
+{
+    struct fixture *f = *state;
+    put(f, P, STR("a"), STR("1"));
+    put(f, P, STR("empty"), STR(""));
+    assert_str(get(f, P, STR("a")), "1");
+    str empty = get(f, P, STR("empty"));
+    assert_non_null(empty.p);
+    assert_int_equal(empty.n, 0);
+    assert_null(get(f, P, STR("b")).p);
+    assert_null(get(f, Q, STR("a")).p);
+}
+
+static void version_counts_commits(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t version = 0;
+    assert_int_equal(version_of(f, P), 0);
+    put(f, P, STR("a"), STR("1"));
+    struct engine_txn *t = engine_begin(f->g, P, 1);
+    engine_del(t, STR("a"));
+    assert_int_equal(engine_commit(t, &version), 0);
+    assert_int_equal(version, 2);
+    assert_int_equal(version_of(f, P), 2);
+    assert_int_equal(version_of(f, Q), 0);
+    t = engine_begin(f->g, P, 2);
+    assert_int_equal(engine_commit(t, &version), 0);     /* an empty one counts too */
+    assert_int_equal(version, 3);
+}
+
+static void stale_version_conflicts_and_leaves_no_trace(void **state)
+{
+    struct fixture *f = *state;
+    put(f, P, STR("a"), STR("1"));
+    struct engine_txn *t = engine_begin(f->g, P, 0);
+    engine_put(t, STR("a"), STR("2"));
+    engine_put(t, STR("b"), STR("2"));
+    assert_int_equal(engine_commit(t, NULL), ERR_CONFLICT);
+    assert_string_equal(rows_of(f, P, STR(""), STR("")), "a=1 ");
+    assert_int_equal(version_of(f, P), 1);
+}
+
+static void expectations(void **state)
+{
+    struct fixture *f = *state;
+    static const struct { str key, value; int rc; } table[] = {
+        { STR_INIT("a"), STR_INIT("1"), 0 },       { STR_INIT("a"), STR_INIT("2"), ERR_CONFLICT }, { STR_INIT("a"), { NULL, 0 }, ERR_CONFLICT },
+        { STR_INIT("b"), { NULL, 0 }, 0 },         { STR_INIT("b"), STR_INIT("1"), ERR_CONFLICT }, { STR_INIT("a"), STR_INIT(""), ERR_CONFLICT },
+        { STR_INIT("e"), STR_INIT(""), 0 },        { STR_INIT("e"), { NULL, 0 }, ERR_CONFLICT },
+    };
+    put(f, P, STR("a"), STR("1"));
+    put(f, P, STR("e"), STR(""));
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct engine_txn *t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
+        engine_put(t, STR("c"), STR("new"));
+        engine_expect(t, table[i].key, table[i].value);
+        assert_int_equal(engine_commit(t, NULL), table[i].rc);
+        assert_int_equal(get(f, P, STR("c")).p != NULL, table[i].rc == 0);
+        t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
+        engine_del(t, STR("c"));
+        assert_int_equal(engine_commit(t, NULL), 0);
+    }
+}
+
+static void expectation_sees_the_state_before(void **state)
+{
+    struct fixture *f = *state;
+    struct engine_txn *t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
+    engine_put(t, STR("a"), STR("1"));
+    engine_expect(t, STR("a"), absent);
+    assert_int_equal(engine_commit(t, NULL), 0);
+    assert_str(get(f, P, STR("a")), "1");
+}
+
+static void operations_apply_in_order(void **state)
+{
+    struct fixture *f = *state;
+    put(f, P, STR("a"), STR("old"));
+    struct engine_txn *t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
+    engine_put(t, STR("a"), STR("1"));
+    engine_del(t, STR("a"));
+    engine_put(t, STR("b"), STR("1"));
+    engine_put(t, STR("b"), STR("2"));
+    engine_put(t, STR("c1"), STR("gone"));
+    engine_del_range(t, STR("c"), STR("d"));
+    engine_put(t, STR("c2"), STR("stays"));
+    engine_del(t, STR("d"));
+    engine_put(t, STR("d"), STR("back"));
+    assert_int_equal(engine_commit(t, NULL), 0);
+    assert_string_equal(rows_of(f, P, STR(""), STR("")), "b=2 c2=stays d=back ");
+}
+
+static void keys_and_values_are_binary(void **state)
+{
+    struct fixture *f = *state;
+    static const str keys[] = { STR_INIT("\0"), STR_INIT("\0\0"), STR_INIT("\0\1"), STR_INIT("\1"), STR_INIT("a\0b"), STR_INIT("a\0c"),
+                                STR_INIT("\x7f"), STR_INIT("\x80"), STR_INIT("\xff"), STR_INIT("\xff\xff") };
+    const size_t n = sizeof keys / sizeof *keys;
+    for (size_t i = n; i-- > 0;)
+        put(f, P, keys[i], keys[i]);
+    struct rows r = { .keys = BUF_INIT(1 << 20) };
+    assert_int_equal(engine_scan(f->g, P, STR(""), STR(""), ENGINE_SYNCED, rows_fn, &r, NULL), 0);
+    buf_done(&r.keys);
+    assert_int_equal(r.n, n);
+    for (size_t i = 0; i < n; i++)
+        assert_true(str_eq(get(f, P, keys[i]), keys[i]));
+}
+
+static void limits_hold(void **state)
+{
+    struct fixture *f = *state;
+    static const struct { size_t key, value; int rc; } table[] = {
+        { 0, 1, ERR_LIMIT }, { 1, 0, 0 }, { 512, 1, 0 }, { 513, 1, ERR_LIMIT }, { 1, 65536, 0 }, { 1, 65537, ERR_LIMIT },
+    };
+    char *bytes = noise(65537);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct engine_txn *t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
+        str key = { bytes, table[i].key }, value = { bytes, table[i].value };
+        engine_put(t, STR("z"), STR("first"));
+        engine_put(t, key, value);
+        uint64_t before = version_of(f, P);
+        assert_int_equal(engine_commit(t, NULL), table[i].rc);
+        assert_int_equal(version_of(f, P), before + (table[i].rc == 0));
+        if (!table[i].rc)
+            assert_true(str_eq(get(f, P, key), value));
+    }
+    str key = { bytes, 513 }, value;
+    assert_int_equal(engine_get(f->g, P, &key, 1, ENGINE_SYNCED, &f->a, &value, NULL), ERR_LIMIT);
+    assert_int_equal(engine_scan(f->g, P, key, STR(""), ENGINE_SYNCED, rows_fn, NULL, NULL), ERR_LIMIT);
+    struct engine_txn *t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
+    engine_del_range(t, STR("a"), STR(""));
+    assert_int_equal(engine_commit(t, NULL), ERR_LIMIT);
+    for (unsigned n = 1000; n <= 1001; n++) {
+        t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
+        for (unsigned i = 0; i < n; i++)
+            engine_put(t, (str){ (const char *)&i, sizeof i }, STR("x"));
+        assert_int_equal(engine_commit(t, NULL), n == 1000 ? 0 : ERR_LIMIT);
+    }
+    for (unsigned n = 15; n <= 16; n++) {     /* 16 rows of 64 KiB and their keys are more than 1 MiB */
+        t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
+        for (unsigned i = 0; i < n; i++)
+            engine_put(t, (str){ (const char *)&i, sizeof i }, (str){ bytes, 65536 });
+        assert_int_equal(engine_commit(t, NULL), n == 15 ? 0 : ERR_LIMIT);
+    }
+    free(bytes);
+}
+
+static void get_of_several_keys(void **state)
+{
+    struct fixture *f = *state;
+    put(f, P, STR("a"), STR("1"));
+    put(f, P, STR("c"), STR("3"));
+    str keys[] = { STR("c"), STR("b"), STR("a"), STR("c") }, values[4];
+    uint64_t version;
+    assert_int_equal(engine_get(f->g, P, keys, 4, ENGINE_SYNCED, &f->a, values, &version), 0);
+    assert_str(values[0], "3");
+    assert_null(values[1].p);
+    assert_str(values[2], "1");
+    assert_str(values[3], "3");
+    assert_int_equal(version, 2);
+}
+
+static void get_beyond_the_arena(void **state)
+{
+    struct fixture *f = *state;
+    struct arena small = ARENA_INIT(64);
+    char bytes[100] = { 0 };
+    put(f, P, STR("a"), (str){ bytes, sizeof bytes });
+    str key = STR("a"), value;
+    assert_int_equal(engine_get(f->g, P, &key, 1, ENGINE_SYNCED, &small, &value, NULL), ERR_LIMIT);
+    arena_done(&small);
+}
+
+static void scan_bounds(void **state)
+{
+    struct fixture *f = *state;
+    static const struct { str from, to; const char *rows; } table[] = {
+        { STR_INIT(""), STR_INIT(""), "a=a aa=aa b=b c=c " }, { STR_INIT("a"), STR_INIT("b"), "a=a aa=aa " },
+        { STR_INIT("aa"), STR_INIT(""), "aa=aa b=b c=c " },   { STR_INIT("ab"), STR_INIT("c"), "b=b " },
+        { STR_INIT("d"), STR_INIT(""), "" },                  { STR_INIT("c"), STR_INIT("a"), "" },
+        { STR_INIT("b"), STR_INIT("b"), "" },                 { STR_INIT("b"), STR_INIT("b\0"), "b=b " },
+    };
+    static const str keys[] = { STR_INIT("c"), STR_INIT("a"), STR_INIT("aa"), STR_INIT("b") };
+    for (size_t i = 0; i < 4; i++) {
+        put(f, P, keys[i], keys[i]);
+        put(f, Q, keys[i], STR("other"));
+    }
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        assert_string_equal(rows_of(f, P, table[i].from, table[i].to), table[i].rows);
+}
+
+static int stop_fn(void *ctx, str key, str value)
+{
+    return ++*(int *)ctx == 2 ? 77 : 0;
+}
+
+static void scan_stops_with_the_callers_code(void **state)
+{
+    struct fixture *f = *state;
+    int n = 0;
+    for (char c = 'a'; c < 'f'; c++)
+        put(f, P, (str){ &c, 1 }, STR("x"));
+    assert_int_equal(engine_scan(f->g, P, STR(""), STR(""), ENGINE_SYNCED, stop_fn, &n, NULL), 77);
+    assert_int_equal(n, 2);
+}
+
+static void fill(struct fixture *f, unsigned n)
+{
+    for (unsigned i = 0; i < n;) {
+        struct engine_txn *t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
+        for (unsigned j = 0; j < 500 && i < n; j++, i++) {
+            char key[16];
+            int len = snprintf(key, sizeof key, "k%07u", i);
+            engine_put(t, (str){ key, (size_t)len }, STR("value"));
+        }
+        assert_int_equal(engine_commit(t, NULL), 0);
+    }
+}
+
+static void scan_of_many_rows(void **state)
+{
+    struct fixture *f = *state;
+    fill(f, 5000);
+    assert_int_equal(count_of(f, P), 5000);
+}
+
+struct during { struct fixture *f; unsigned n; };
+
+static int during_fn(void *ctx, str key, str value)
+{
+    struct during *d = ctx;
+    if (d->n++ == 10) {
+        put(d->f, P, STR("k0000005x"), STR("behind"));
+        put(d->f, P, STR("k0000900x"), STR("ahead"));
+        struct engine_txn *t = engine_begin(d->f->g, P, ENGINE_ANY_VERSION);
+        engine_del_range(t, STR("k0000500"), STR("k0000600"));
+        assert_int_equal(engine_commit(t, NULL), 0);
+    }
+    assert_str(value, "value");
+    return 0;
+}
+
+static void scan_is_of_one_version(void **state)
+{
+    struct fixture *f = *state;
+    struct during d = { .f = f };
+    uint64_t version;
+    fill(f, 1000);
+    assert_int_equal(engine_scan(f->g, P, STR(""), STR(""), ENGINE_SYNCED, during_fn, &d, &version), 0);
+    assert_int_equal(d.n, 1000);
+    assert_int_equal(version, 2);
+    assert_int_equal(count_of(f, P), 902);
+}
+
+static void range_delete(void **state)
+{
+    struct fixture *f = *state;
+    static const struct { unsigned from, to; } table[] = { { 10, 20 }, { 0, 5 }, { 15, 400 }, { 400, 400 }, { 990, 5000 } };
+    bool there[1000];
+    memset(there, 1, sizeof there);
+    fill(f, 1000);
+    put(f, Q, STR("k0000010"), STR("other"));
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char from[16], to[16];
+        struct engine_txn *t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
+        (void)snprintf(from, sizeof from, "k%07u", table[i].from);
+        (void)snprintf(to, sizeof to, "k%07u", table[i].to);
+        engine_del_range(t, str_from_z(from), str_from_z(to));
+        assert_int_equal(engine_commit(t, NULL), 0);
+        size_t left = 0;
+        for (unsigned j = 0; j < 1000; j++) {
+            if (j >= table[i].from && j < table[i].to)
+                there[j] = false;
+            left += there[j];
+        }
+        assert_int_equal(count_of(f, P), left);
+    }
+    put(f, P, STR("k0000100"), STR("again"));     /* into a deleted range */
+    assert_str(get(f, P, STR("k0000100")), "again");
+    assert_str(get(f, Q, STR("k0000010")), "other");
+}
+
+static void abort_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct engine_txn *t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
+    engine_put(t, STR("a"), STR("1"));
+    engine_abort(t);
+    engine_abort(NULL);
+    assert_int_equal(version_of(f, P), 0);
+    assert_null(get(f, P, STR("a")).p);
+}
+
+static void unsynced_is_visible_and_ordered(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t i = 0; i < 10; i++) {
+        struct engine_txn *t = engine_begin(f->g, P, i);
+        uint64_t version;
+        engine_put(t, STR("n"), (str){ (const char *)&i, sizeof i });
+        assert_int_equal(engine_commit_unsynced(t, &version), 0);
+        assert_int_equal(version, i + 1);
+        str key = STR("n"), value;
+        assert_int_equal(engine_get(f->g, P, &key, 1, ENGINE_UNSYNCED, &f->a, &value, &version), 0);
+        assert_memory_equal(value.p, &i, sizeof i);
+        assert_int_equal(version, i + 1);
+    }
+    assert_int_equal(engine_wait_synced(f->g, P), 0);
+    assert_int_equal(engine_wait_synced(f->g, P), 0);
+    assert_int_equal(engine_wait_synced(f->g, Q), 0);
+    assert_int_equal(version_of(f, P), 10);
+}
+
+/* --- threads --- */
+
+enum { THREADS = 8, ROUNDS = 60 };
+
+struct worker { struct fixture *f; unsigned id; unsigned conflicts; };
+
+/* Adds 1 to a counter by read, commit at that version, again on conflict; and checks that two rows written together are read together. */
+static void *counting(void *ctx)
+{
+    struct worker *w = ctx;
+    engine_part part = w->id % 2 ? P : Q;
+    for (unsigned i = 0; i < ROUNDS;) {
+        struct arena a = ARENA_INIT(4096);
+        str keys[2] = { STR("n"), STR("twin") }, values[2];
+        uint64_t version, n = 0;
+        assert_int_equal(engine_get(w->f->g, part, keys, 2, i % 3 ? ENGINE_UNSYNCED : ENGINE_SYNCED, &a, values, &version), 0);
+        assert_true(str_eq(values[0], values[1]));
+        if (values[0].p)
+            memcpy(&n, values[0].p, sizeof n);
+        assert_int_equal(n, version);
+        n++;
+        struct engine_txn *t = engine_begin(w->f->g, part, version);
+        engine_put(t, STR("n"), (str){ (const char *)&n, sizeof n });
+        engine_put(t, STR("twin"), (str){ (const char *)&n, sizeof n });
+        int rc = i % 2 ? engine_commit(t, NULL) : engine_commit_unsynced(t, NULL);
+        assert_true(rc == 0 || rc == ERR_CONFLICT);
+        i += rc == 0;
+        w->conflicts += rc != 0;
+        arena_done(&a);
+    }
+    assert_int_equal(engine_wait_synced(w->f->g, part), 0);
+    return NULL;
+}
+
+static void no_update_is_lost(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t threads[THREADS];
+    struct worker workers[THREADS] = { 0 };
+    for (unsigned i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){ .f = f, .id = i };
+        assert_int_equal(pthread_create(&threads[i], NULL, counting, &workers[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(version_of(f, P), THREADS / 2 * ROUNDS);
+    assert_int_equal(version_of(f, Q), THREADS / 2 * ROUNDS);
+}
+
+/* --- blobs --- */
+
+static void blob_sizes(void **state)
+{
+    struct fixture *f = *state;
+    static const size_t sizes[] = { 0, 1, 4095, 4096, 65536, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, (3 << 20) + 17 };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t n = sizes[i], got = 99;
+        char *bytes = noise(n), *back = noise(n + 10);
+        engine_blob blob;
+        uint64_t size;
+        assert_int_equal(engine_blob_put(f->g, P, (str){ bytes, n }, &blob), 0);
+        assert_int_equal(link_in(f, P, blob, true), 0);
+        assert_int_equal(engine_blob_size(f->g, &blob, &size), 0);
+        assert_int_equal(size, n);
+        assert_int_equal(engine_blob_read(f->g, &blob, 0, back, n + 10, &got), 0);
+        assert_int_equal(got, n);
+        assert_memory_equal(bytes, back, n);
+        free(bytes);
+        free(back);
+    }
+}
+
+static void blob_ranges(void **state)
+{
+    struct fixture *f = *state;
+    const size_t n = (2 << 20) + 1000, chunk = 1 << 20;
+    const struct { size_t from, n, got; } table[] = {
+        { 0, 1, 1 }, { 0, n, n }, { n - 1, 1, 1 }, { n - 1, 2, 1 }, { n, 1, 0 }, { n + 1, 1, 0 }, { chunk - 1, 2, 2 }, { chunk, chunk, chunk },
+        { chunk - 1, chunk + 2, chunk + 2 }, { 5, 0, 0 }, { 2 * chunk, 5000, 1000 },
+    };
+    char *bytes = noise(n), *back = malloc(n);
+    engine_blob blob;
+    assert_int_equal(engine_blob_put(f->g, P, (str){ bytes, n }, &blob), 0);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        size_t got = 99;
+        assert_int_equal(engine_blob_read(f->g, &blob, table[i].from, back, table[i].n, &got), 0);
+        assert_int_equal(got, table[i].got);
+        assert_memory_equal(bytes + (got ? table[i].from : 0), back, got);
+    }
+    free(bytes);
+    free(back);
+}
+
+static void blob_in_pieces(void **state)
+{
+    struct fixture *f = *state;
+    static const size_t steps[] = { 1, 1000, 4096, 65537, (1 << 20) - 1, 1 << 20, (1 << 20) + 1 };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        size_t n = steps[i] == 1 ? 5000 : (2 << 20) + 333, got;
+        char *bytes = noise(n), *back = malloc(n);
+        struct engine_blob_writer *w = engine_blob_new(f->g, P);
+        for (size_t at = 0; at < n; at += steps[i])
+            assert_int_equal(engine_blob_write(w, str_sub((str){ bytes, n }, at, steps[i])), 0);
+        engine_blob blob;
+        assert_int_equal(engine_blob_finish(w, &blob), 0);
+        assert_int_equal(engine_blob_read(f->g, &blob, 0, back, n, &got), 0);
+        assert_int_equal(got, n);
+        assert_memory_equal(bytes, back, n);
+        free(bytes);
+        free(back);
+    }
+}
+
+static void blob_that_never_was(void **state)
+{
+    struct fixture *f = *state;
+    engine_blob blob;
+    char c;
+    size_t got;
+    uint64_t size;
+    assert_int_equal(engine_blob_put(f->g, P, STR("x"), &blob), 0);
+    blob.b[15] ^= 1;
+    assert_int_equal(engine_blob_read(f->g, &blob, 0, &c, 1, &got), ERR_NOTFOUND);
+    assert_int_equal(engine_blob_size(f->g, &blob, &size), ERR_NOTFOUND);
+}
+
+static void blob_of_another_partition_cannot_be_linked(void **state)
+{
+    struct fixture *f = *state;
+    engine_blob blob;
+    assert_int_equal(engine_blob_put(f->g, P, STR("x"), &blob), 0);
+    assert_int_equal(link_in(f, Q, blob, true), ERR_INTERNAL);
+    assert_int_equal(link_in(f, Q, blob, false), ERR_INTERNAL);
+    assert_int_equal(link_in(f, P, blob, true), 0);
+}
+
+static void orphans_are_collected_and_linked_blobs_stay(void **state)
+{
+    struct fixture *f = *state;
+    engine_blob orphan, linked;
+    char *bytes = noise(2500000);
+    assert_int_equal(engine_blob_put(f->g, P, (str){ bytes, 2500000 }, &orphan), 0);
+    assert_int_equal(engine_blob_put(f->g, P, (str){ bytes, 2500000 }, &linked), 0);
+    assert_int_equal(link_in(f, P, linked, true), 0);
+    struct engine_blob_writer *w = engine_blob_new(f->g, P);
+    assert_int_equal(engine_blob_write(w, (str){ bytes, 2500000 }), 0);
+    engine_blob_abort(w);
+    collect_all(f);
+    assert_false(blob_there(f, orphan));
+    assert_true(blob_there(f, linked));
+    size_t got;
+    assert_int_equal(engine_blob_read(f->g, &linked, 2000000, bytes, 1000, &got), 0);
+    assert_int_equal(link_in(f, P, orphan, true), ERR_CONFLICT);     /* condemned, however late one comes */
+    free(bytes);
+}
+
+static void unlinked_is_collected(void **state)
+{
+    struct fixture *f = *state;
+    engine_blob blob;
+    assert_int_equal(engine_blob_put(f->g, P, STR("x"), &blob), 0);
+    assert_int_equal(link_in(f, P, blob, true), 0);
+    collect_all(f);
+    uint64_t version = version_of(f, P);
+    assert_int_equal(link_in(f, P, blob, false), 0);
+    assert_true(blob_there(f, blob));
+    collect_all(f);
+    assert_false(blob_there(f, blob));
+    assert_int_equal(version_of(f, P), version + 1);     /* collecting does not disturb the owner */
+    assert_int_equal(link_in(f, P, blob, true), ERR_CONFLICT);
+}
+
+static void relinked_stays(void **state)
+{
+    struct fixture *f = *state;
+    engine_blob blob;
+    assert_int_equal(engine_blob_put(f->g, P, STR("x"), &blob), 0);
+    assert_int_equal(link_in(f, P, blob, true), 0);
+    assert_int_equal(link_in(f, P, blob, false), 0);
+    assert_int_equal(link_in(f, P, blob, true), 0);
+    collect_all(f);
+    assert_true(blob_there(f, blob));
+    assert_int_equal(link_in(f, P, blob, false), 0);
+    collect_all(f);
+    assert_false(blob_there(f, blob));
+}
+
+static void shared_blob_lives_as_long_as_any_holder(void **state)
+{
+    struct fixture *f = *state;
+    engine_blob blob, unheld, released;
+    assert_int_equal(engine_blob_put_shared(f->g, STR("shared"), &blob), 0);
+    assert_int_equal(engine_blob_put_shared(f->g, STR("unheld"), &unheld), 0);
+    assert_int_equal(engine_blob_put_shared(f->g, STR("released"), &released), 0);
+    assert_int_equal(engine_blob_hold(f->g, blob, P), 0);
+    assert_int_equal(engine_blob_hold(f->g, blob, Q), 0);
+    assert_int_equal(engine_blob_hold(f->g, blob, Q), 0);
+    assert_int_equal(engine_blob_hold(f->g, released, Q), 0);
+    assert_int_equal(link_in(f, P, blob, true), 0);
+    assert_int_equal(link_in(f, Q, blob, true), 0);
+    collect_all(f);
+    assert_true(blob_there(f, blob));
+    assert_true(blob_there(f, released));
+    assert_false(blob_there(f, unheld));
+    assert_int_equal(engine_blob_hold(f->g, unheld, P), ERR_CONFLICT);
+    assert_int_equal(link_in(f, P, blob, false), 0);
+    assert_int_equal(engine_blob_release(f->g, released, Q), 0);
+    assert_int_equal(engine_blob_release(f->g, released, Q), 0);
+    collect_all(f);
+    assert_true(blob_there(f, blob));
+    assert_false(blob_there(f, released));
+    assert_int_equal(link_in(f, P, blob, true), ERR_CONFLICT);     /* its hold is gone */
+    assert_int_equal(link_in(f, Q, blob, false), 0);
+    collect_all(f);
+    assert_false(blob_there(f, blob));
+}
+
+static void holding_a_private_blob_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    engine_blob blob;
+    assert_int_equal(engine_blob_put(f->g, P, STR("x"), &blob), 0);
+    assert_int_equal(engine_blob_hold(f->g, blob, Q), ERR_INTERNAL);
+    assert_int_equal(engine_blob_release(f->g, blob, Q), ERR_INTERNAL);
+}
+
+static void collection_keeps_its_budget(void **state)
+{
+    struct fixture *f = *state;
+    unsigned done, sum = 0;
+    engine_blob blob;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(engine_blob_put(f->g, P, STR("x"), &blob), 0);
+    pause_ms(5);
+    assert_int_equal(engine_collect(f->g, 0, &done), 0);
+    assert_int_equal(done, 0);
+    while (!engine_collect(f->g, 3, &done) && done) {
+        assert_true(done <= 3);
+        sum += done;
+    }
+    assert_int_equal(sum, 10);
+}
+
+/* --- watching, state --- */
+
+static void seen(void *ctx, uint64_t version)
+{
+    atomic_store((atomic_uint_fast64_t *)ctx, version);
+}
+
+static void watches(void **state)
+{
+    struct fixture *f = *state;
+    atomic_uint_fast64_t a = 0, b = 0, other = 0;
+    struct engine_watch *wa = engine_watch_new(f->g, P, seen, &a), *wb = engine_watch_new(f->g, P, seen, &b);
+    struct engine_watch *wq = engine_watch_new(f->g, Q, seen, &other);
+    put(f, P, STR("a"), STR("1"));
+    assert_int_equal(atomic_load(&a), 1);
+    assert_int_equal(atomic_load(&b), 1);
+    assert_int_equal(atomic_load(&other), 0);
+    engine_watch_free(wa);
+    put(f, P, STR("a"), STR("2"));
+    assert_int_equal(atomic_load(&a), 1);
+    assert_int_equal(atomic_load(&b), 2);
+    engine_watch_free(wb);
+    engine_watch_free(wq);
+    engine_watch_free(NULL);
+}
+
+static void state_counts(void **state)
+{
+    struct fixture *f = *state;
+    struct engine_state s;
+    uint64_t epoch = engine_epoch(f->g);
+    put(f, P, STR("a"), STR("1"));
+    put(f, Q, STR("a"), STR("1"));
+    engine_state(f->g, &s);
+    assert_true(s.writable);
+    assert_string_equal(s.why, "ok");
+    assert_int_equal(s.commits, 2);
+    assert_true(s.free_bytes > 0);
+    assert_int_equal(engine_epoch(f->g), epoch);
+}
+
+#define CASES(kind) \
+    T(kind, put_then_get), T(kind, version_counts_commits), T(kind, stale_version_conflicts_and_leaves_no_trace), T(kind, expectations), \
+        T(kind, expectation_sees_the_state_before), T(kind, operations_apply_in_order), T(kind, keys_and_values_are_binary), T(kind, limits_hold), \
+        T(kind, get_of_several_keys), T(kind, get_beyond_the_arena), T(kind, scan_bounds), T(kind, scan_stops_with_the_callers_code), \
+        T(kind, scan_of_many_rows), T(kind, scan_is_of_one_version), T(kind, range_delete), T(kind, abort_leaves_nothing), \
+        T(kind, unsynced_is_visible_and_ordered), T(kind, no_update_is_lost), T(kind, blob_sizes), T(kind, blob_ranges), T(kind, blob_in_pieces), \
+        T(kind, blob_that_never_was), T(kind, blob_of_another_partition_cannot_be_linked), \
+        T(kind, orphans_are_collected_and_linked_blobs_stay), T(kind, unlinked_is_collected), T(kind, relinked_stays), \
+        T(kind, shared_blob_lives_as_long_as_any_holder), T(kind, holding_a_private_blob_is_refused), T(kind, collection_keeps_its_budget), \
+        T(kind, watches), T(kind, state_counts)
+#define T(kind, f) { kind ": " #f, f, setup, teardown, (void *)(uintptr_t)kind }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { CASES("memory"), CASES("rocksdb"), CASES("faulty") };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
