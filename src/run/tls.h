@@ -25,20 +25,23 @@ struct tls_identity {
     str key_id;           /* what the signer is asked with: hex SHA-256 of the SubjectPublicKeyInfo */
 };
 
-/* A context for a server that speaks ALPN protocol ALPN ("smtp" and "imap" are not registered for ALPN use by most clients: empty = any
- * offered protocol of the list "imap", "pop3", ... see tls.c). Copies everything. NULL with E set for bad PEM or no default. */
+/* A context for a server whose protocols have the ALPN names in the comma-separated list ALPN ("imap"; "" when they have none). A client
+ * that offers protocols of which none is in the list is refused with no_application_protocol; one that offers none is welcome
+ * (RFC 7301 section 3.2). Two identities of one name may hold an EC and an RSA certificate. Copies everything. NULL with E set for bad
+ * PEM, an unusable key or no default identity. */
 struct tls_context *tls_context_new(const struct tls_identity *identities, size_t n, struct tls_signer signer, str alpn,
                                     struct error *e);
 struct tls_context *tls_context_ref(struct tls_context *t);
 void tls_context_unref(struct tls_context *t);
-/* Gives the ticket key material for the current hour: 80 bytes a key (16 name, 32 AES, 32 HMAC), newest first. Called at creation and
- * each hour; without it random keys of this process are used. */
+/* Gives the ticket key material for the current hour: 80 bytes a key (16 name, 32 AES, 32 HMAC), newest first, of which two are used.
+ * Called at creation and each hour, from any thread; without it random keys of this process are used, new each hour. */
 void tls_context_set_ticket_keys(struct tls_context *t, str keys);
 
 /* The key id of the first certificate of CHAIN_PEM. 0 or ERR_SYNTAX. */
 int tls_key_id(str chain_pem, char ret_hex[65]) MUST_USE;
 
-/* A holder that listeners point to; the context in it can be replaced while connections run. */
+/* A holder that listeners point to; the context in it can be replaced while connections run. It takes references of its own: the caller
+ * keeps his. T may be NULL: no TLS for now. */
 struct tls_holder;
 struct tls_holder *tls_holder_new(struct tls_context *t);
 void tls_holder_replace(struct tls_holder *h, struct tls_context *t);

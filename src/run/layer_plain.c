@@ -1,0 +1,67 @@
+/* layer_plain: the layer over a non-blocking socket; see stream.h. */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "run/stream_private.h"
+
+struct layer_plain {
+    struct layer layer;
+    int fd;
+};
+
+static int fd_of(const struct layer *l)
+{
+    return ((const struct layer_plain *)(const void *)l)->fd;
+}
+
+static int64_t plain_read(struct layer *l, char *p, size_t n)
+{
+    ssize_t r;
+    do
+        r = recv(fd_of(l), p, n, MSG_DONTWAIT);
+    while (r < 0 && errno == EINTR);
+    if (r > 0)
+        return r;
+    if (r == 0)
+        return ERR_EOF;
+    return errno == EAGAIN ? ERR_AGAIN : ERR_IO;
+}
+
+static int64_t plain_write(struct layer *l, const char *p, size_t n)
+{
+    ssize_t r;
+    do
+        r = send(fd_of(l), p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (r < 0 && errno == EINTR);
+    if (r > 0)
+        return r;
+    return r < 0 && errno == EAGAIN ? ERR_AGAIN : ERR_IO;
+}
+
+static bool plain_pending(const struct layer *l)
+{
+    return false;
+}
+
+static void plain_idle(struct layer *l)
+{
+}
+
+static void plain_close(struct layer *l)
+{
+    free(l);
+}
+
+static const struct layer_ops plain_ops = {
+    .read = plain_read, .write = plain_write, .pending = plain_pending, .idle = plain_idle, .close = plain_close
+};
+
+struct layer *layer_plain_new(int fd)
+{
+    struct layer_plain *p = calloc(1, sizeof *p);
+    if (!p)
+        panic("out of memory for a layer");
+    p->layer.ops = &plain_ops;
+    p->fd = fd;
+    return &p->layer;
+}

@@ -1,0 +1,212 @@
+/* layer_tls: the layer that speaks TLS as server over a non-blocking socket (RFC 8446, RFC 5246); see stream.h and tls_private.h.
+ *
+ * OpenSSL keeps an error queue per thread that a connection's thread shares with whatever ran on it before: it is emptied before each
+ * call and after each that failed. The socket BIO is our own because OpenSSL's would raise SIGPIPE. */
+#include <errno.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "run/stream_private.h"
+#include "run/tls_private.h"
+
+struct layer_tls {
+    struct layer layer;
+    struct tls_context *context;
+    SSL *ssl;
+    uint32_t wants;
+    bool failed;       /* SSL_shutdown would be wrong now */
+};
+
+static struct layer_tls *tls_of(const struct layer *l)
+{
+    return (struct layer_tls *)(uintptr_t)l;
+}
+
+/* --- the socket --- */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static BIO_METHOD *socket_method;
+
+static int bio_fd(BIO *b)
+{
+    return (int)(intptr_t)BIO_get_data(b);
+}
+
+static int bio_read(BIO *b, char *p, size_t n, size_t *ret)
+{
+    BIO_clear_retry_flags(b);
+    ssize_t r;
+    do
+        r = recv(bio_fd(b), p, n, MSG_DONTWAIT);
+    while (r < 0 && errno == EINTR);
+    if (r > 0) {
+        *ret = (size_t)r;
+        return 1;
+    }
+    if (r == 0)
+        BIO_set_flags(b, BIO_FLAGS_IN_EOF);
+    else if (errno == EAGAIN)
+        BIO_set_retry_read(b);
+    return 0;
+}
+
+static int bio_write(BIO *b, const char *p, size_t n, size_t *ret)
+{
+    BIO_clear_retry_flags(b);
+    ssize_t r;
+    do
+        r = send(bio_fd(b), p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (r < 0 && errno == EINTR);
+    if (r >= 0) {
+        *ret = (size_t)r;
+        return 1;
+    }
+    if (errno == EAGAIN)
+        BIO_set_retry_write(b);
+    return 0;
+}
+
+static long bio_ctrl(BIO *b, int command, long number, void *p)
+{
+    if (command == BIO_CTRL_FLUSH)
+        return 1;
+    if (command == BIO_CTRL_EOF)
+        return BIO_test_flags(b, BIO_FLAGS_IN_EOF) != 0;
+    return 0;
+}
+
+static void make_method(void)
+{
+    socket_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "valise socket");
+    if (!socket_method)
+        panic("OpenSSL gives no BIO method");
+    BIO_meth_set_read_ex(socket_method, bio_read);
+    BIO_meth_set_write_ex(socket_method, bio_write);
+    BIO_meth_set_ctrl(socket_method, bio_ctrl);
+}
+
+/* --- calls --- */
+
+/* What SSL_get_error says of a call that returned R. */
+static int tls_outcome(struct layer_tls *t, int r, struct error *e)
+{
+    switch (SSL_get_error(t->ssl, r)) {
+    case SSL_ERROR_WANT_READ:
+        t->wants = EPOLLIN;
+        return ERR_AGAIN;
+    case SSL_ERROR_WANT_WRITE:
+        t->wants = EPOLLOUT;
+        return ERR_AGAIN;
+    case SSL_ERROR_ZERO_RETURN:
+        return ERR_EOF;
+    case SSL_ERROR_SYSCALL:
+        t->failed = true;
+        ERR_clear_error();
+        return error_set(e, ERR_IO, "the connection was cut");
+    default:
+        t->failed = true;
+        return tls_error(e, ERR_IO, "TLS failed");
+    }
+}
+
+static int64_t tls_read(struct layer *l, char *p, size_t n)
+{
+    struct layer_tls *t = tls_of(l);
+    size_t got = 0;
+    ERR_clear_error();
+    int r = SSL_read_ex(t->ssl, p, n, &got);
+    t->wants = EPOLLIN;
+    return r == 1 ? (int64_t)got : tls_outcome(t, r, NULL);
+}
+
+static int64_t tls_write(struct layer *l, const char *p, size_t n)
+{
+    struct layer_tls *t = tls_of(l);
+    size_t put = 0;
+    ERR_clear_error();
+    int r = SSL_write_ex(t->ssl, p, n, &put);
+    t->wants = EPOLLIN;
+    if (r == 1)
+        return (int64_t)put;
+    r = tls_outcome(t, r, NULL);
+    return r == ERR_AGAIN ? ERR_AGAIN : ERR_IO;
+}
+
+static bool tls_pending(const struct layer *l)
+{
+    return SSL_pending(tls_of(l)->ssl) > 0;
+}
+
+static void tls_idle(struct layer *l)
+{
+    /* Refuses by itself while a record is half read or half written. */
+    (void)SSL_free_buffers(tls_of(l)->ssl);
+}
+
+static void tls_close(struct layer *l)
+{
+    struct layer_tls *t = tls_of(l);
+    SSL_free(t->ssl);
+    tls_context_unref(t->context);
+    free(t);
+}
+
+static const struct layer_ops tls_ops = {
+    .read = tls_read, .write = tls_write, .pending = tls_pending, .idle = tls_idle, .close = tls_close
+};
+
+struct layer *layer_tls_new(struct tls_context *context, int fd)
+{
+    pthread_once(&once, make_method);
+    struct layer_tls *t = calloc(1, sizeof *t);
+    SSL *ssl = tls_context_accept(context);
+    BIO *b = BIO_new(socket_method);
+    if (!t || !ssl || !b)
+        panic("out of memory for a TLS connection");
+    BIO_set_data(b, (void *)(intptr_t)fd);
+    BIO_set_init(b, 1);
+    SSL_set_bio(ssl, b, b);
+    *t = (struct layer_tls){ .layer = { &tls_ops }, .context = tls_context_ref(context), .ssl = ssl, .wants = EPOLLIN };
+    return &t->layer;
+}
+
+int layer_tls_handshake(struct layer *l, struct error *e)
+{
+    struct layer_tls *t = tls_of(l);
+    ERR_clear_error();
+    int r = SSL_accept(t->ssl);
+    return r == 1 ? 0 : tls_outcome(t, r, e);
+}
+
+uint32_t layer_tls_wants(const struct layer *l)
+{
+    return tls_of(l)->wants;
+}
+
+void layer_tls_info(const struct layer *l, struct tls_info *ret)
+{
+    SSL *ssl = tls_of(l)->ssl;
+    const unsigned char *alpn = NULL;
+    unsigned alpn_n = 0;
+    SSL_get0_alpn_selected(ssl, &alpn, &alpn_n);
+    *ret = (struct tls_info){
+        .active = true,
+        .version = str_from_z(SSL_get_version(ssl)),
+        .cipher = str_from_z(SSL_get_cipher_name(ssl)),
+        .bits = SSL_get_cipher_bits(ssl, NULL),
+        .sni = str_from_z(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)),
+        .alpn = { (const char *)alpn, alpn_n },
+        .resumed = SSL_session_reused(ssl) == 1,
+    };
+}
+
+void layer_tls_shutdown(struct layer *l)
+{
+    struct layer_tls *t = tls_of(l);
+    if (t->failed)
+        return;
+    ERR_clear_error();
+    if (SSL_shutdown(t->ssl) < 0)
+        ERR_clear_error();
+}

@@ -1,0 +1,132 @@
+/* listener: accepts connections and hands them to the pool. */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "run/server_private.h"
+
+enum {
+    ACCEPT_TURNS = 32,            /* connections taken in one step */
+    BACK_OFF_MS = 250,            /* pause when descriptors or memory are out */
+    HANDSHAKE_MS = 30000
+};
+
+struct listener *listener_new(const struct listener_settings *settings)
+{
+    struct listener *l = calloc(1, sizeof *l);
+    char *name = settings->name ? strdup(settings->name) : strdup("");
+    if (!l || !name)
+        panic("out of memory for a listener");
+    atomic_init(&l->refs, 1);
+    l->settings = *settings;
+    l->settings.name = l->name = name;
+    if (l->settings.handshake_ms <= 0)
+        l->settings.handshake_ms = HANDSHAKE_MS;
+    return l;
+}
+
+struct listener *listener_ref(struct listener *l)
+{
+    atomic_fetch_add(&l->refs, 1);
+    return l;
+}
+
+void listener_unref(struct listener *l)
+{
+    if (atomic_fetch_sub(&l->refs, 1) != 1)
+        return;
+    free(l->name);
+    free(l);
+}
+
+/* The task over a listening socket. */
+struct acceptor {
+    struct task task;
+    struct server *server;
+    struct listener *listener;
+};
+
+/* What accept answered: whether to go on, to wait for a connection, to pause, or to give up. */
+enum accept_outcome { ACCEPT_NEXT, ACCEPT_NONE, ACCEPT_PAUSE, ACCEPT_DEAD };
+
+static enum accept_outcome accept_failed(const struct acceptor *a, int error)
+{
+    switch (error) {
+    case EAGAIN:
+        return ACCEPT_NONE;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        log_error("accept-failed", LOG_Z("listener", a->listener->name), LOG_Z("reason", "descriptors or memory are out"),
+                  LOG_NUM("errno", error));
+        return ACCEPT_PAUSE;
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+    case EOPNOTSUPP:
+    case EFAULT:
+        log_error("listener-failed", LOG_Z("listener", a->listener->name), LOG_NUM("errno", error));
+        return ACCEPT_DEAD;
+    default:
+        /* The connection was gone before it was accepted, or the network says something: the next one may be fine. */
+        return ACCEPT_NEXT;
+    }
+}
+
+static bool acceptor_step(struct task *t, unsigned flags, struct task_wait *ret)
+{
+    struct acceptor *a = (struct acceptor *)t;
+    if (flags & (TASK_SHUTDOWN | TASK_KILL) || atomic_load(&a->server->stopping))
+        return false;
+    ret->events = EPOLLIN;
+    for (int i = 0; i < ACCEPT_TURNS; i++) {
+        int fd = accept4(t->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0) {
+            /* What goes wrong is logged there. */
+            int r = server_conn_start(a->server, fd, a->listener);
+            (void)r;
+            continue;
+        }
+        switch (accept_failed(a, errno)) {
+        case ACCEPT_NEXT:
+            continue;
+        case ACCEPT_NONE:
+            return true;
+        case ACCEPT_PAUSE:
+            ret->events = 0;
+            ret->expiry_ms = clock_mono_ms() + BACK_OFF_MS;
+            return true;
+        case ACCEPT_DEAD:
+            return false;
+        }
+    }
+    return true;
+}
+
+static void acceptor_end(struct task *t)
+{
+    struct acceptor *a = (struct acceptor *)t;
+    (void)close(t->fd);
+    listener_unref(a->listener);
+    free(a);
+}
+
+static const struct task_kind acceptor_kind = { "listener", acceptor_step, acceptor_end };
+
+int server_listen(struct server *s, int fd, const struct listener_settings *settings)
+{
+    struct acceptor *a = calloc(1, sizeof *a);
+    if (!a)
+        panic("out of memory for a listener");
+    a->server = s;
+    a->listener = listener_new(settings);
+    if (pool_start(s->pool, &a->task, &acceptor_kind, fd))
+        return 0;
+    (void)close(fd);
+    listener_unref(a->listener);
+    free(a);
+    return ERR_LIMIT;
+}

@@ -1,0 +1,95 @@
+/* pool: worker threads, the tasks they run, and the one epoll set that tasks are parked in.
+ *
+ * A task is something with a descriptor, a deadline or both that is run in steps: a connection, a listener, a lane, a periodic
+ * function. A step works until it would wait and says for what. In between the task is parked and costs no thread.
+ *
+ * Invariants:
+ *   P1  One worker at a time runs a task: whoever moves its slot from PARKED to RUNNING owns it.
+ *   P2  A reason to run is never lost: a flag raised while the task runs stays in its slot, and a slot with flags cannot be parked.
+ *   P3  The epoll set and the timer heap know tasks by slot and generation only, so that an event that was fetched for a task that
+ *       is gone meets a newer generation and does nothing. Slots are not freed before the pool.
+ *   P4  A parked task's descriptor is armed and its expiry is in the heap, or an earlier entry is that leads to it. */
+#ifndef VALISE_RUN_POOL_PRIVATE_H
+#define VALISE_RUN_POOL_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "base/err.h"
+
+struct pool;
+struct task;
+
+/* Why a step is run. */
+enum task_flag {
+    TASK_START = 1,       /* for the first time */
+    TASK_IO = 2,          /* its descriptor may be ready */
+    TASK_EVENT = 4,       /* task_raise was called */
+    TASK_TIMEOUT = 8,     /* its expiry has passed */
+    TASK_SHUTDOWN = 16,   /* the server stops: come to an end */
+    TASK_KILL = 32        /* end now */
+};
+
+/* What a step waits for. */
+struct task_wait {
+    uint32_t events;      /* EPOLLIN, EPOLLOUT; 0: not for the descriptor */
+    int64_t expiry_ms;    /* monotonic; 0: none */
+};
+
+struct task_kind {
+    const char *name;
+    /* Works until it would wait. True: park for *RET (all zero when called). False: the task is over, END follows. */
+    bool (*step)(struct task *t, unsigned flags, struct task_wait *ret);
+    /* Closes the descriptor and frees the task. No flag can reach it any more. */
+    void (*end)(struct task *t);
+};
+
+/* Embedded in what is run. */
+struct task {
+    const struct task_kind *kind;
+    struct pool *pool;
+    struct task *queued;  /* next in the run queue */
+    int fd;               /* -1: none */
+    uint32_t slot, generation;
+    bool registered;      /* fd is in the epoll set */
+};
+
+/* A pool of WORKERS_MIN to WORKERS_MAX threads for at most SLOTS_MAX tasks. No thread runs before pool_run. */
+struct pool *pool_new(unsigned workers_min, unsigned workers_max, size_t slots_max);
+/* Ends all tasks that are left and frees. Not while pool_run runs. */
+void pool_free(struct pool *p);
+/* Makes T a task over FD (or -1), runnable with TASK_START. False when there are too many: T is as it was. From any thread. */
+bool pool_start(struct pool *p, struct task *t, const struct task_kind *kind, int fd) MUST_USE;
+/* Makes T runnable with FLAG. From any thread; T must not be over. */
+void task_raise(struct task *t, unsigned flag);
+/* The same for all tasks there are but EXCEPT. Tasks that start later miss it. */
+void pool_raise_all(struct pool *p, unsigned flag, const struct task *except);
+/* Calls FN(CTX) once on a worker when FD becomes readable: for the stop request of a signal handler. Before pool_run. */
+void pool_watch(struct pool *p, int fd, void (*fn)(void *), void *ctx);
+/* Runs tasks until pool_quit; the calling thread is one of the workers. All other workers have ended when it returns. */
+void pool_run(struct pool *p);
+/* Makes pool_run return as soon as the workers have finished their steps. From any thread. */
+void pool_quit(struct pool *p);
+
+struct pool_counts {
+    unsigned workers, busy, peak;
+    size_t tasks;
+};
+struct pool_counts pool_counts(const struct pool *p);
+
+/* --- timer_heap.c: a binary heap of deadlines, the earliest first; not thread-safe --- */
+
+struct timer {
+    int64_t when_ms;
+    uint32_t slot, generation;
+};
+struct timer_heap {
+    struct timer *timers;
+    size_t n, cap;
+};
+void timer_heap_push(struct timer_heap *h, struct timer t);
+/* The earliest, or NULL; valid until the next push or pop. */
+const struct timer *timer_heap_first(const struct timer_heap *h);
+void timer_heap_pop(struct timer_heap *h);
+void timer_heap_done(struct timer_heap *h);
+
+#endif

@@ -1,0 +1,502 @@
+/* server_conn: a connection over a socket, from the first byte to the last.
+ *
+ * Phases: HANDSHAKE (implicit TLS, or after CONN_STARTTLS) -> SESSION -> CLOSING (what is queued is sent) -> LINGER (our end is closed, the
+ * peer's is awaited). Each phase is a function that works until it must wait or the phase changes.
+ *
+ * Invariants:
+ *   C1  The session is run only in SESSION, with an empty output queue (CONN_DRAIN, CONN_WAIT) or for the first time.
+ *   C2  When the connection parks for input the command arena is empty and the buffers are given back.
+ *   C3  While output is queued nothing is read: a peer that does not read cannot make us hold more.
+ *   C4  A reason to run the session (pending) is kept until the session is run. */
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "run/conn_private.h"
+#include "run/server_private.h"
+#include "run/stream_private.h"
+#include "run/tls_private.h"
+
+enum {
+    CLOSING_MS = 10000,
+    LINGER_MS = 2000,
+    LINGER_TURNS = 64,             /* reads of 4 KiB that a lingering peer may still make us do */
+    OUTPUT_GRACE_MS = 60000,
+    OUTPUT_RATE = 256,             /* bytes per second that a peer must take on average after the grace */
+    IDLE_TURNS_MAX = 1000          /* runs for input that read none, before we call the session broken */
+};
+
+enum phase { PHASE_HANDSHAKE, PHASE_OPEN, PHASE_SESSION, PHASE_CLOSING, PHASE_LINGER };
+enum progress { PROGRESS_WAIT, PROGRESS_OVER, PROGRESS_ON };
+
+struct server_conn {
+    struct conn conn;              /* first: a struct conn is one of these */
+    struct task task;
+    struct server *server;
+    struct listener *listener;
+    struct sockaddr_storage address;
+    const char *reason;            /* why it ends, for the log */
+    uint64_t linger_in;
+    int64_t opened_ms;
+    int64_t expiry_ms;             /* of this phase or of the present wait */
+    int64_t output_since_ms;       /* since when output is waiting; 0: none is */
+    uint64_t output_base;          /* stream_bytes_out then */
+    unsigned pending;              /* enum conn_why */
+    unsigned idle_turns;
+    uint8_t phase, next;           /* enum phase, enum conn_next */
+    bool handshaking;              /* the TLS layer is in place */
+    bool for_input;                /* the last wait was for input */
+    bool told;                     /* CONN_SHUTDOWN was given */
+};
+
+static struct server_conn *socket_of(const struct conn *c)
+{
+    return (struct server_conn *)(uintptr_t)c;
+}
+
+static struct server_conn *conn_of_task(struct task *t)
+{
+    return (struct server_conn *)((char *)t - offsetof(struct server_conn, task));
+}
+
+static void socket_wake(struct conn *c)
+{
+    task_raise(&socket_of(c)->task, TASK_EVENT);
+}
+
+static bool socket_is_stopping(const struct conn *c)
+{
+    return atomic_load(&socket_of(c)->server->stopping);
+}
+
+static const struct conn_kind socket_kind = { .wake = socket_wake, .is_stopping = socket_is_stopping };
+
+static enum progress over(struct server_conn *c, const char *reason)
+{
+    if (!c->reason)
+        c->reason = reason;
+    return PROGRESS_OVER;
+}
+
+static enum progress enter(struct server_conn *c, enum phase phase, int64_t ms)
+{
+    c->phase = (uint8_t)phase;
+    c->expiry_ms = ms ? clock_mono_ms() + ms : 0;
+    return PROGRESS_ON;
+}
+
+static enum progress start_closing(struct server_conn *c, const char *reason)
+{
+    if (!c->reason)
+        c->reason = reason;
+    return enter(c, PHASE_CLOSING, CLOSING_MS);
+}
+
+/* --- handshake --- */
+
+static enum progress handshake_failed(struct server_conn *c, const char *why)
+{
+    log_info("tls-failed", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
+             LOG_Z("listener", c->listener->name), LOG_Z("reason", why));
+    return over(c, "tls-failed");
+}
+
+/* Puts the TLS layer in. With implicit TLS only once the peer has said something: a silent one costs no SSL. */
+static bool handshake_begin(struct server_conn *c)
+{
+    struct tls_context *t = c->listener->settings.tls ? tls_holder_get(c->listener->settings.tls) : NULL;
+    if (!t)
+        return false;
+    struct layer *old = stream_swap_layer(c->conn.stream, layer_tls_new(t, c->task.fd));
+    old->ops->close(old);
+    tls_context_unref(t);
+    c->handshaking = true;
+    return true;
+}
+
+static enum progress phase_handshake(struct server_conn *c, unsigned flags, struct task_wait *w)
+{
+    if (flags & TASK_TIMEOUT)
+        return handshake_failed(c, "the peer took too long");
+    if (flags & TASK_SHUTDOWN)
+        return over(c, "shutdown");
+    *w = (struct task_wait){ EPOLLIN, c->expiry_ms };
+    if (!c->handshaking) {
+        if (!(flags & TASK_IO))
+            return PROGRESS_WAIT;
+        if (!handshake_begin(c))
+            return handshake_failed(c, "no certificate is configured");
+    }
+    struct error e = ERROR_NONE;
+    struct layer *l = stream_layer(c->conn.stream);
+    int r = layer_tls_handshake(l, &e);
+    if (r == ERR_AGAIN) {
+        w->events = layer_tls_wants(l);
+        return PROGRESS_WAIT;
+    }
+    if (r < 0)
+        return handshake_failed(c, e.code ? e.text : "the peer left");
+    struct tls_info info;
+    layer_tls_info(l, &info);
+    conn_set_tls(&c->conn, &info);
+    c->handshaking = false;
+    if (!c->conn.session)
+        return enter(c, PHASE_OPEN, 0);
+    c->pending |= CONN_SECURED;
+    c->next = CONN_WAIT;
+    return enter(c, PHASE_SESSION, 0);
+}
+
+/* --- session --- */
+
+static enum progress phase_open(struct server_conn *c)
+{
+    c->next = CONN_WAIT;
+    c->conn.session = c->conn.ops->open(&c->conn, c->listener->settings.ctx);
+    if (!c->conn.session)
+        return start_closing(c, "refused");
+    c->pending |= CONN_START;
+    return enter(c, PHASE_SESSION, 0);
+}
+
+/* When the peer will have been too slow if it takes nothing from now on. */
+static int64_t output_limit(const struct server_conn *c)
+{
+    uint64_t taken = stream_bytes_out(c->conn.stream) - c->output_base;
+    int64_t ms = (int64_t)(taken / OUTPUT_RATE * 1000);
+    return c->output_since_ms + (ms > OUTPUT_GRACE_MS ? ms : OUTPUT_GRACE_MS);
+}
+
+/* The same for a peer that sends a body under conn_min_rate. 0: none is asked for. */
+static int64_t input_limit(const struct server_conn *c)
+{
+    if (!c->conn.min_rate)
+        return 0;
+    uint64_t got = stream_bytes_in(c->conn.stream) - c->conn.rate_base;
+    int64_t ms = (int64_t)(got / c->conn.min_rate * 1000);
+    return c->conn.rate_since_ms + (ms > CONN_MIN_RATE_GRACE_MS ? ms : CONN_MIN_RATE_GRACE_MS);
+}
+
+/* Sends what is queued. PROGRESS_ON: it is empty. */
+static enum progress flush(struct server_conn *c, struct task_wait *w)
+{
+    struct stream *s = c->conn.stream;
+    int r = stream_flush(s);
+    if (r < 0 && r != ERR_AGAIN)
+        return over(c, "broken");
+    if (r == 0) {
+        c->output_since_ms = 0;
+        return PROGRESS_ON;
+    }
+    int64_t now = clock_mono_ms();
+    if (!c->output_since_ms) {
+        c->output_since_ms = now;
+        c->output_base = stream_bytes_out(s);
+    }
+    int64_t limit = output_limit(c);
+    if (now >= limit)
+        return over(c, "reads-too-slowly");
+    w->events = c->conn.tls.active ? layer_tls_wants(stream_layer(s)) : EPOLLOUT;
+    w->expiry_ms = limit;
+    c->for_input = false;
+    return PROGRESS_WAIT;
+}
+
+/* Parks for input (C2). */
+static enum progress park(struct server_conn *c, struct task_wait *w)
+{
+    struct stream *s = c->conn.stream;
+    stream_idle(s);
+    require(c->conn.arena.used == 0);
+    int64_t limit = input_limit(c);
+    c->expiry_ms = c->conn.deadline_ms ? clock_mono_ms() + c->conn.deadline_ms : 0;
+    if (limit && (!c->expiry_ms || limit < c->expiry_ms))
+        c->expiry_ms = limit;
+    w->events = EPOLLIN;
+    if (c->conn.tls.active)
+        w->events |= layer_tls_wants(stream_layer(s)) & EPOLLOUT;
+    w->expiry_ms = c->expiry_ms;
+    c->for_input = true;
+    return PROGRESS_WAIT;
+}
+
+/* CONN_STARTTLS: RFC 3207 section 4.2, RFC 9051 section 6.2.1, RFC 2595 section 4. What came in plain text before the handshake must
+ * not be taken for what the peer says under its protection. */
+static enum progress start_tls(struct server_conn *c)
+{
+    if (!conn_can_starttls(&c->conn)) {
+        log_error("starttls-impossible", LOG_STR("session", conn_id(&c->conn)), LOG_Z("listener", c->listener->name));
+        return over(c, "starttls-impossible");
+    }
+    if (stream_peek(c->conn.stream).n) {
+        log_warning("starttls-injection", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)));
+        return over(c, "starttls-injection");
+    }
+    arena_reset(&c->conn.arena);
+    stream_idle(c->conn.stream);
+    (void)enter(c, PHASE_HANDSHAKE, c->listener->settings.handshake_ms);
+    return handshake_begin(c) ? PROGRESS_ON : handshake_failed(c, "no certificate is configured");
+}
+
+/* Reasons to run the session now; the queue is empty. */
+static unsigned reasons(struct server_conn *c, unsigned flags)
+{
+    unsigned why = c->pending;
+    struct stream *s = c->conn.stream;
+    if (c->next == CONN_DRAIN)
+        return why | CONN_DRAINED;
+    if (stream_has_input(s) || (flags & TASK_IO && c->for_input))
+        why |= CONN_INPUT;
+    if (flags & TASK_TIMEOUT && c->for_input) {
+        why |= CONN_TIMEOUT;
+        /* A new count, or a session that goes on would be told again at once. */
+        int64_t limit = input_limit(c);
+        if (limit && limit <= clock_mono_ms())
+            conn_min_rate(&c->conn, c->conn.min_rate);
+    }
+    return why;
+}
+
+/* Whether the session is called for input again and again and takes none: it would burn a processor. */
+static bool is_spinning(struct server_conn *c, unsigned why, uint64_t bytes_in, size_t unread)
+{
+    struct stream *s = c->conn.stream;
+    if (why != CONN_INPUT || c->next != CONN_WAIT || stream_bytes_in(s) != bytes_in || stream_peek(s).n != unread)
+        c->idle_turns = 0;
+    else
+        c->idle_turns++;
+    if (c->idle_turns < IDLE_TURNS_MAX)
+        return false;
+    log_error("session-spins", LOG_STR("session", conn_id(&c->conn)), LOG_Z("protocol", c->conn.ops->name));
+    return true;
+}
+
+static enum progress phase_session(struct server_conn *c, unsigned flags, struct task_wait *w)
+{
+    enum progress p = flush(c, w);
+    if (p != PROGRESS_ON)
+        return p;
+    if (c->next == CONN_STARTTLS)
+        return start_tls(c);
+    if (c->next == CONN_CLOSE)
+        return start_closing(c, "session");
+    if (c->next == CONN_WAIT)
+        arena_reset(&c->conn.arena);
+    struct stream *s = c->conn.stream;
+    unsigned why = reasons(c, flags);
+    if (!why)
+        return stream_is_ended(s) ? start_closing(c, "peer") : park(c, w);
+    uint64_t bytes_in = stream_bytes_in(s);
+    size_t unread = stream_peek(s).n;
+    c->pending = 0;
+    c->for_input = false;
+    c->next = (uint8_t)c->conn.ops->run(&c->conn, c->conn.session, why);
+    return is_spinning(c, why, bytes_in, unread) ? over(c, "session-spins") : PROGRESS_ON;
+}
+
+/* --- the end --- */
+
+static void session_end(struct server_conn *c)
+{
+    /* Sources may use what the session holds: none is left, the queue is empty. */
+    if (c->conn.session)
+        c->conn.ops->close(&c->conn, c->conn.session);
+    c->conn.session = NULL;
+}
+
+static enum progress phase_closing(struct server_conn *c, unsigned flags, struct task_wait *w)
+{
+    if (clock_mono_ms() >= c->expiry_ms)
+        return over(c, "session");
+    enum progress p = flush(c, w);
+    if (p == PROGRESS_WAIT && w->expiry_ms > c->expiry_ms)
+        w->expiry_ms = c->expiry_ms;
+    if (p != PROGRESS_ON)
+        return p;
+    session_end(c);
+    arena_reset(&c->conn.arena);
+    if (c->conn.tls.active)
+        layer_tls_shutdown(stream_layer(c->conn.stream));
+    if (shutdown(c->task.fd, SHUT_WR) != 0)
+        return over(c, "broken");
+    /* Closed now, unread input would make the kernel send RST, and the peer might lose our last words. */
+    return enter(c, PHASE_LINGER, LINGER_MS);
+}
+
+static enum progress phase_linger(struct server_conn *c, unsigned flags, struct task_wait *w)
+{
+    char junk[4096];
+    if (clock_mono_ms() >= c->expiry_ms)
+        return PROGRESS_OVER;
+    while (c->linger_in < LINGER_TURNS * sizeof junk) {
+        ssize_t n = recv(c->task.fd, junk, sizeof junk, MSG_DONTWAIT);
+        if (n < 0 && errno == EAGAIN) {
+            *w = (struct task_wait){ EPOLLIN, c->expiry_ms };
+            return PROGRESS_WAIT;
+        }
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return PROGRESS_OVER;
+        if (n > 0)
+            c->linger_in += (size_t)n;
+    }
+    return PROGRESS_OVER;
+}
+
+static void conn_task_end(struct task *t)
+{
+    struct server_conn *c = conn_of_task(t);
+    struct stream *s = c->conn.stream;
+    log_info("conn-close", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
+             LOG_Z("listener", c->listener->name), LOG_Z("reason", c->reason ? c->reason : "killed"),
+             LOG_NUM("in", stream_bytes_in(s)), LOG_NUM("out", stream_bytes_out(s)),
+             LOG_STR("tls", c->conn.tls.active ? c->conn.tls.version : STR("none")), LOG_NUM("ms", clock_mono_ms() - c->opened_ms));
+    conn_done(&c->conn);
+    (void)close(t->fd);
+    server_leave(c->server, &c->address);
+    listener_unref(c->listener);
+    free(c);
+}
+
+/* --- the task --- */
+
+static bool conn_task_step(struct task *t, unsigned flags, struct task_wait *w)
+{
+    struct server_conn *c = conn_of_task(t);
+    if (flags & TASK_KILL)
+        return false;
+    /* The expiry may be of an earlier wait. */
+    if (flags & TASK_TIMEOUT && (!c->expiry_ms || clock_mono_ms() < c->expiry_ms))
+        flags &= ~(unsigned)TASK_TIMEOUT;
+    if (flags & TASK_EVENT)
+        c->pending |= CONN_EVENT;
+    if (!c->told && atomic_load(&c->server->stopping)) {
+        c->told = true;
+        c->pending |= CONN_SHUTDOWN;
+        flags |= TASK_SHUTDOWN;
+    }
+    for (;;) {
+        enum progress p = PROGRESS_OVER;
+        switch ((enum phase)c->phase) {
+        case PHASE_HANDSHAKE:
+            p = phase_handshake(c, flags, w);
+            break;
+        case PHASE_OPEN:
+            p = phase_open(c);
+            break;
+        case PHASE_SESSION:
+            p = phase_session(c, flags, w);
+            break;
+        case PHASE_CLOSING:
+            p = phase_closing(c, flags, w);
+            break;
+        case PHASE_LINGER:
+            p = phase_linger(c, flags, w);
+            break;
+        }
+        if (p != PROGRESS_ON)
+            return p == PROGRESS_WAIT;
+        flags &= TASK_SHUTDOWN;
+    }
+}
+
+static const struct task_kind conn_task_kind = { "connection", conn_task_step, conn_task_end };
+
+/* The address of one end as text; empty for a socket that is not of the internet. */
+static uint16_t address_text(const struct sockaddr_storage *a, char text[CONN_ADDRESS_MAX])
+{
+    text[0] = 0;
+    if (a->ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)a;
+        (void)getnameinfo((const struct sockaddr *)a, sizeof *in, text, CONN_ADDRESS_MAX, NULL, 0, NI_NUMERICHOST);
+        return ntohs(in->sin_port);
+    }
+    if (a->ss_family == AF_INET6) {
+        /* Without the scope: a link-local address is the same to a policy whichever interface it came by. */
+        struct sockaddr_in6 in = *(const struct sockaddr_in6 *)a;
+        in.sin6_scope_id = 0;
+        (void)getnameinfo((const struct sockaddr *)&in, sizeof in, text, CONN_ADDRESS_MAX, NULL, 0, NI_NUMERICHOST);
+        return ntohs(in.sin6_port);
+    }
+    return 0;
+}
+
+/* An IPv4 peer of an IPv6 socket is an IPv4 peer (RFC 4291 section 2.5.5.2). */
+static void address_unmap(struct sockaddr_storage *a)
+{
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
+    if (a->ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+        return;
+    struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = six->sin6_port };
+    memcpy(&four.sin_addr, six->sin6_addr.s6_addr + 12, 4);
+    *a = (struct sockaddr_storage){ 0 };
+    memcpy(a, &four, sizeof four);
+}
+
+static void socket_addresses(int fd, struct sockaddr_storage *ret_peer, struct sockaddr_storage *ret_local)
+{
+    socklen_t n = sizeof *ret_peer;
+    *ret_peer = *ret_local = (struct sockaddr_storage){ 0 };
+    if (getpeername(fd, (struct sockaddr *)ret_peer, &n) != 0)
+        *ret_peer = (struct sockaddr_storage){ 0 };
+    n = sizeof *ret_local;
+    if (getsockname(fd, (struct sockaddr *)ret_local, &n) != 0)
+        *ret_local = (struct sockaddr_storage){ 0 };
+    address_unmap(ret_peer);
+    address_unmap(ret_local);
+}
+
+static bool has_certificate(const struct listener *l)
+{
+    struct tls_context *t = l->settings.tls ? tls_holder_get(l->settings.tls) : NULL;
+    tls_context_unref(t);
+    return t != NULL;
+}
+
+static int refuse(int fd, const struct sockaddr_storage *peer, const struct listener *l)
+{
+    char text[CONN_ADDRESS_MAX];
+    address_text(peer, text);
+    log_warning("conn-refused", LOG_Z("peer", text), LOG_Z("listener", l->name), LOG_Z("reason", "too many connections"));
+    (void)close(fd);
+    return ERR_LIMIT;
+}
+
+int server_conn_start(struct server *s, int fd, struct listener *l)
+{
+    struct sockaddr_storage peer, local;
+    socket_addresses(fd, &peer, &local);
+    if (!server_admit(s, &peer))
+        return refuse(fd, &peer, l);
+    int on = 1;
+    /* Fails on a socket that is not TCP, which needs it not. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    struct server_conn *c = calloc(1, sizeof *c);
+    if (!c)
+        panic("out of memory for a connection");
+    conn_init(&c->conn, &socket_kind, l->settings.ops, stream_new(layer_plain_new(fd)));
+    c->conn.peer_port = address_text(&peer, c->conn.peer);
+    c->conn.local_port = address_text(&local, c->conn.local);
+    c->conn.can_starttls = !l->settings.implicit_tls && has_certificate(l);
+    c->server = s;
+    c->listener = listener_ref(l);
+    c->address = peer;
+    c->opened_ms = clock_mono_ms();
+    if (l->settings.implicit_tls)
+        (void)enter(c, PHASE_HANDSHAKE, l->settings.handshake_ms);
+    else
+        (void)enter(c, PHASE_OPEN, 0);
+    log_info("conn-open", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
+             LOG_NUM("port", c->conn.peer_port), LOG_Z("listener", c->listener->name));
+    if (pool_start(s->pool, &c->task, &conn_task_kind, fd))
+        return 0;
+    conn_done(&c->conn);
+    server_leave(s, &peer);
+    listener_unref(c->listener);
+    free(c);
+    return refuse(fd, &peer, l);
+}

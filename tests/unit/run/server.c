@@ -1,0 +1,482 @@
+/* server: real sockets on loopback; no assertion depends on time. */
+#include "loopback.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+
+static const struct server_settings small = { .workers_min = 2, .workers_max = 3 };
+
+static unsigned threads_of_process(void)
+{
+    char text[4096];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t n = read(fd, text, sizeof text);
+    (void)close(fd);
+    assert_true(n > 0);
+    str s = { text, (size_t)n };
+    str rest = str_from(s, str_find(s, STR("Threads:\t")) + 9);
+    uint32_t threads = 0;
+    assert_true(str_to_u32(str_sub(rest, 0, str_find_byte(rest, '\n', 0)), 100000, &threads));
+    return threads;
+}
+
+static void echoes(void **state)
+{
+    struct loopback l;
+    loopback_start(&l, &small, NULL, false);
+    int fd = client_connect(&l);
+    client_expect(fd, STR("hello\r\n"));
+    str text = STR("one\r\ntwo\r\nbad\nthree\r\n");
+    for (size_t i = 0; i < text.n; i++)
+        client_send(fd, str_sub(text, i, 1));
+    client_expect(fd, STR("one\r\ntwo\r\n500 syntax\r\nthree\r\n"));
+    client_send(fd, STR("INFO\r\nTLS\r\n"));
+    client_expect(fd, STR("tls=0 version= cipher= bits=0 sni= alpn= resumed=0\r\n454 no\r\n"));
+    client_send(fd, STR("MANY 3\r\nlast\r\nQUIT\r\nignored\r\n"));
+    client_expect(fd, STR("line 3\r\nline 2\r\nline 1\r\nlast\r\nbye\r\n"));
+    client_expect_eof(fd);
+    (void)close(fd);
+    /* A peer that closes its half gets all its answers. */
+    fd = client_connect(&l);
+    client_send(fd, STR("BIG 300000\r\nx\r\n"));
+    (void)shutdown(fd, SHUT_WR);
+    client_expect(fd, STR("hello\r\n"));
+    client_read_big(fd, 300000);
+    client_expect(fd, STR("x\r\n"));
+    client_expect_eof(fd);
+    (void)close(fd);
+    loopback_stop(&l, 10000);
+}
+
+static void drains_piece_by_piece(void **state)
+{
+    struct loopback l;
+    loopback_start(&l, &small, NULL, false);
+    int fd = client_connect(&l);
+    client_expect(fd, STR("hello\r\n"));
+    client_send(fd, STR("MANY 200000\r\nafter\r\n"));
+    char line[32];
+    for (int i = 200000; i > 0; i--) {
+        int n = snprintf(line, sizeof line, "line %d\r\n", i);
+        client_expect(fd, (str){ line, (size_t)n });
+    }
+    client_expect(fd, STR("after\r\n"));
+    (void)close(fd);
+    loopback_stop(&l, 10000);
+}
+
+enum { SLOW = 80 };
+
+/* Silent from the start, silent in a line, not reading much, not reading a drain: none holds a thread. */
+static void slow_peers_cost_no_threads(void **state)
+{
+    static const char *const openings[] = { "", "half a li", "BIG 500000000\r\n", "MANY 9000000\r\n" };
+    struct loopback l;
+    int slow[SLOW * 4];
+    unsigned before = threads_of_process();
+    loopback_start(&l, &small, NULL, false);
+    for (size_t i = 0; i < SLOW * 4; i++) {
+        slow[i] = client_connect(&l);
+        client_expect(slow[i], STR("hello\r\n"));
+        client_send(slow[i], str_from_z(openings[i % 4]));
+    }
+    for (int k = 0; k < 20; k++) {
+        int fd = client_connect(&l);
+        client_expect(fd, STR("hello\r\n"));
+        for (int i = 0; i < 20; i++) {
+            client_send(fd, STR("ping\r\n"));
+            client_expect(fd, STR("ping\r\n"));
+        }
+        client_send(fd, STR("BIG 1000000\r\n"));
+        client_read_big(fd, 1000000);
+        (void)close(fd);
+    }
+    assert_true(server_counts(l.server).workers_peak <= 3);
+    assert_true(threads_of_process() <= before + 3 + 1); /* workers and herder */
+    /* Backpressure: of each 500 MB no more was pulled than sockets hold. */
+    assert_true(atomic_load(&l.world.pulled) < UINT64_C(20000000) + SLOW * UINT64_C(12000000));
+    for (size_t i = 0; i < SLOW * 4; i++) {
+        if (i % 4 == 1) { /* they are alive */
+            client_send(slow[i], STR("ne\r\n"));
+            client_expect(slow[i], STR("half a line\r\n"));
+        }
+        (void)close(slow[i]);
+    }
+    loopback_stop(&l, 10000);
+}
+
+/* --- conn_wake --- */
+
+struct waker {
+    struct loopback *l;
+    unsigned last;
+};
+
+static void wake_all(struct echo_world *w)
+{
+    pthread_mutex_lock(&w->lock); /* close takes it too: the connections are alive */
+    for (size_t i = 0; i < w->woken_n; i++)
+        if (w->woken[i])
+            conn_wake(w->woken[i]->conn);
+    pthread_mutex_unlock(&w->lock);
+}
+
+static void *waker_main(void *arg)
+{
+    struct waker *w = arg;
+    for (unsigned i = 0; i < 3000; i++) {
+        atomic_fetch_add(&w->l->world.counter, 1);
+        wake_all(&w->l->world);
+    }
+    return NULL;
+}
+
+static void read_until(int fd, str want)
+{
+    struct buf b = BUF_INIT(1 << 24);
+    while (!str_ends(buf_str(&b), want)) {
+        char *p = buf_reserve(&b, 4096);
+        ssize_t n = recv(fd, p, 4096, 0);
+        if (n <= 0)
+            fail_msg("\"%.*s\" never came, errno %d", STR_ARG(want), errno);
+        buf_commit(&b, (size_t)n);
+    }
+    buf_done(&b);
+}
+
+/* The last count must arrive at each: no wakeup is lost, whatever the connection does at that moment. */
+static void no_wakeup_is_lost(void **state)
+{
+    struct loopback l;
+    loopback_start(&l, &(struct server_settings){ .workers_min = 3, .workers_max = 4 }, NULL, false);
+    int fd[16];
+    for (size_t i = 0; i < 16; i++) {
+        fd[i] = client_connect(&l);
+        client_send(fd[i], STR("WAKE\r\nready\r\n"));
+        client_expect(fd[i], STR("hello\r\nready\r\n"));
+    }
+    pthread_t threads[2];
+    struct waker w = { &l, 0 };
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, waker_main, &w), 0);
+    for (int k = 0; k < 50; k++) /* at the same time they talk, and some die */
+        for (size_t i = 0; i < 16; i++)
+            if (fd[i] >= 0) {
+                client_send(fd[i], STR("noise\r\n"));
+                if (k == 25 && i % 4 == 3) {
+                    (void)close(fd[i]);
+                    fd[i] = -1;
+                }
+            }
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (size_t i = 0; i < 16; i++) {
+        if (fd[i] < 0)
+            continue;
+        client_send(fd[i], STR("end\r\n"));
+        struct buf b = BUF_INIT(1 << 24);
+        while (str_find(buf_str(&b), STR("count 6000\r\n")) == b.n || str_find(buf_str(&b), STR("end\r\n")) == b.n) {
+            char *p = buf_reserve(&b, 4096);
+            ssize_t n = recv(fd[i], p, 4096, 0);
+            assert_true(n > 0);
+            buf_commit(&b, (size_t)n);
+        }
+        buf_done(&b);
+    }
+    /* A parked one is woken. */
+    for (unsigned k = 1; k <= 200; k++) {
+        atomic_store(&l.world.counter, 10000 + k);
+        wake_all(&l.world);
+        char line[32];
+        int n = snprintf(line, sizeof line, "count %u\r\n", 10000 + k);
+        read_until(fd[0], (str){ line, (size_t)n });
+    }
+    for (size_t i = 0; i < 16; i++)
+        if (fd[i] >= 0)
+            (void)close(fd[i]);
+    loopback_stop(&l, 10000);
+}
+
+/* --- pool --- */
+
+static void the_pool_grows_when_all_block(void **state)
+{
+    struct loopback l;
+    pthread_barrier_t barrier;
+    pthread_barrier_init(&barrier, NULL, 8);
+    loopback_start(&l, &(struct server_settings){ .workers_min = 2, .workers_max = 8 }, NULL, false);
+    l.world.barrier = &barrier;
+    int fd[8];
+    for (size_t i = 0; i < 8; i++) {
+        fd[i] = client_connect(&l);
+        client_expect(fd[i], STR("hello\r\n"));
+    }
+    for (size_t i = 0; i < 8; i++)
+        client_send(fd[i], STR("BLOCK\r\n"));
+    for (size_t i = 0; i < 8; i++) {
+        client_expect(fd[i], STR("met\r\n"));
+        (void)close(fd[i]);
+    }
+    assert_int_equal(server_counts(l.server).workers_peak, 8);
+    loopback_stop(&l, 10000);
+    pthread_barrier_destroy(&barrier);
+}
+
+static void deadlines_fire(void **state)
+{
+    struct loopback l;
+    loopback_start(&l, &small, NULL, false);
+    int fd[20], patient = client_connect(&l);
+    client_send(patient, STR("DEADLINE 100000000\r\nDEADLINE 9000000\r\nx\r\n"));
+    client_expect(patient, STR("hello\r\nDEADLINE 100000000\r\nx\r\n"));
+    for (size_t i = 0; i < 20; i++) {
+        fd[i] = client_connect(&l);
+        char line[64];
+        int n = snprintf(line, sizeof line, "DEADLINE 600000\r\nDEADLINE %zu\r\n", 1 + i * 7 % 40);
+        client_send(fd[i], (str){ line, (size_t)n });
+    }
+    for (size_t i = 0; i < 20; i++) {
+        client_expect(fd[i], STR("hello\r\ntimeout\r\n"));
+        client_expect_eof(fd[i]);
+        (void)close(fd[i]);
+    }
+    client_send(patient, STR("still here\r\n"));
+    client_expect(patient, STR("still here\r\n"));
+    (void)close(patient);
+    loopback_stop(&l, 10000);
+}
+
+/* --- the end --- */
+
+static void shutdown_tells_everyone(void **state)
+{
+    struct loopback l;
+    loopback_start(&l, &small, NULL, false);
+    int fd[50];
+    for (size_t i = 0; i < 50; i++) {
+        fd[i] = client_connect(&l);
+        client_expect(fd[i], STR("hello\r\n"));
+    }
+    client_send(fd[0], STR("BIG 5000000\r\n")); /* finishes what runs */
+    eventually(atomic_load(&l.world.pulled) > 0);
+    server_stop(l.server, 60000);
+    client_read_big(fd[0], 5000000);
+    for (size_t i = 0; i < 50; i++) {
+        client_expect(fd[i], STR("shutdown\r\n"));
+        client_expect_eof(fd[i]);
+        (void)close(fd[i]);
+    }
+    loopback_stop(&l, 60000);
+}
+
+static void the_grace_ends(void **state)
+{
+    struct loopback l;
+    loopback_start(&l, &small, NULL, false);
+    int stubborn = client_connect(&l), blocked = client_connect(&l);
+    client_send(stubborn, STR("STUBBORN\r\nx\r\n"));
+    client_expect(stubborn, STR("hello\r\nx\r\n"));
+    client_send(blocked, STR("BIG 500000000\r\n"));
+    client_expect(blocked, STR("hello\r\n"));
+    eventually(atomic_load(&l.world.pulled) > 0);
+    loopback_stop(&l, 20);
+    client_expect_eof(stubborn);
+    (void)close(stubborn);
+    (void)close(blocked);
+}
+
+static void a_server_that_never_ran_is_freed(void **state)
+{
+    struct loopback l;
+    loopback_init(&l, &small, NULL, false);
+    int pair[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+    assert_int_equal(server_adopt(l.server, pair[0], &(struct listener_settings){ .name = "x", .ops = &echo_ops, .ctx = &l.world }), 0);
+    server_free(l.server);
+    client_expect_eof(pair[1]);
+    (void)close(pair[1]);
+    loopback_init(&l, &small, NULL, false);
+    server_stop(l.server, 0); /* before it runs: it ends at once */
+    loopback_run(&l);
+    loopback_stop(&l, 0);
+}
+
+/* --- limits --- */
+
+static void limits_refuse(void **state)
+{
+    static const struct server_settings settings[] = { { .workers_min = 2, .workers_max = 3, .connections_max = 3 },
+                                                       { .workers_min = 2, .workers_max = 3, .connections_per_address = 3 } };
+    for (size_t k = 0; k < 2; k++) {
+        struct loopback l;
+        loopback_start(&l, &settings[k], NULL, false);
+        int fd[3];
+        for (size_t i = 0; i < 3; i++) {
+            fd[i] = client_connect(&l);
+            client_expect(fd[i], STR("hello\r\n"));
+        }
+        int more = client_connect(&l);
+        client_expect_eof(more);
+        (void)close(more);
+        assert_int_equal(server_counts(l.server).refused, 1);
+        (void)close(fd[1]);
+        eventually(server_counts(l.server).connections == 2);
+        more = client_connect(&l);
+        client_expect(more, STR("hello\r\n"));
+        (void)close(more);
+        (void)close(fd[0]);
+        (void)close(fd[2]);
+        loopback_stop(&l, 10000);
+    }
+}
+
+static void no_descriptors_left(void **state)
+{
+    char name[] = "/tmp/valise-test-XXXXXX";
+    int log = mkstemp(name);
+    assert_true(log >= 0);
+    (void)unlink(name);
+    struct loopback l;
+    loopback_start(&l, &small, NULL, false);
+    int early = client_connect(&l);
+    client_expect(early, STR("hello\r\n"));
+    struct rlimit old, low;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), top = dup(late);
+    (void)close(top);
+    low = (struct rlimit){ (rlim_t)top, old.rlim_max };
+    log_set_fd(log);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(l.port) };
+    assert_int_equal(connect(late, (struct sockaddr *)&a, sizeof a), 0);
+    struct stat st;
+    eventually(fstat(log, &st) == 0 && st.st_size > 0);
+    client_send(early, STR("x\r\n")); /* the others are served */
+    client_expect(early, STR("x\r\n"));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    client_expect(late, STR("hello\r\n"));
+    assert_int_equal(fstat(log, &st), 0);
+    assert_true(st.st_size < 4096); /* some lines, not a flood */
+    log_set_fd(2);
+    (void)close(log);
+    (void)close(early);
+    (void)close(late);
+    loopback_stop(&l, 10000);
+}
+
+/* --- lanes and periodic work --- */
+
+static atomic_int handling;
+
+static int handle_double(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int fds[CHANNEL_FDS_MAX],
+                         size_t *ret_fd_n, struct error *e)
+{
+    if (str_eq(request->payload, STR("no")))
+        return error_set(e, ERR_REFUSED, "not this one");
+    if (str_eq(request->payload, STR("together"))) {
+        pthread_barrier_wait(ctx);
+    }
+    atomic_fetch_add(&handling, 1);
+    buf_add(reply, request->payload);
+    buf_add(reply, request->payload);
+    return 0;
+}
+
+struct asker {
+    struct channel *channel;
+    const char *text;
+};
+
+static void *asker_main(void *arg)
+{
+    struct asker *k = arg;
+    struct arena a = ARENA_INIT(1 << 20);
+    struct frame reply = { 0 };
+    struct error e = ERROR_NONE;
+    for (int i = 0; i < 20; i++) {
+        int r = channel_call(k->channel, &(struct frame){ .type = 7, .payload = str_from_z(k->text) }, &a, 60000, &reply, &e);
+        if (r != 0 || reply.payload.n != 2 * strlen(k->text))
+            panic("call failed: %d %s", r, e.text);
+    }
+    arena_done(&a);
+    return NULL;
+}
+
+static void channels_are_served(void **state)
+{
+    int pair[2];
+    pthread_barrier_t barrier;
+    pthread_barrier_init(&barrier, NULL, 4);
+    const struct channel_handler handlers[] = { { .type = 7, .name = "double", .payload_max = 1000, .handle = handle_double }, { 0 } };
+    const struct channel_service service = { "tester", handlers, &barrier };
+    struct loopback l;
+    loopback_init(&l, &(struct server_settings){ .workers_min = 2, .workers_max = 8 }, NULL, false);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    assert_int_equal(server_serve_channel(l.server, pair[0], &service), 0);
+    loopback_run(&l);
+    struct channel *c = channel_open(pair[1], "server");
+    struct arena a = ARENA_INIT(1 << 20);
+    struct frame reply = { 0 };
+    struct error e = ERROR_NONE;
+    assert_int_equal(channel_call(c, &(struct frame){ .type = 7, .payload = STR("ab") }, &a, 60000, &reply, &e), 0);
+    assert_true(str_eq(reply.payload, STR("abab")));
+    assert_int_equal(channel_call(c, &(struct frame){ .type = 7, .payload = STR("no") }, &a, 60000, &reply, &e), ERR_REFUSED);
+    assert_non_null(strstr(e.text, "not this one"));
+    /* Four lanes at once: each call waits for the others. */
+    pthread_t threads[4];
+    struct asker k = { c, "together" };
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, asker_main, &k), 0);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(atomic_load(&handling), 81);
+    /* A frame that breaks the rules closes its lane, not the server. */
+    assert_true(channel_call(c, &(struct frame){ .type = 9, .payload = STR("x") }, &a, 60000, &reply, &e) < 0);
+    int fd = client_connect(&l);
+    client_expect(fd, STR("hello\r\n"));
+    (void)close(fd);
+    channel_free(c);
+    arena_done(&a);
+    loopback_stop(&l, 10000);
+    pthread_barrier_destroy(&barrier);
+}
+
+static void tick(void *ctx)
+{
+    atomic_fetch_add((atomic_uint *)ctx, 1);
+}
+
+static void periodic_work(void **state)
+{
+    struct loopback l;
+    atomic_uint ticks = 0, rare = 0;
+    loopback_init(&l, &small, NULL, false);
+    server_every(l.server, 1, tick, &ticks);
+    server_every(l.server, 1000000, tick, &rare);
+    loopback_run(&l);
+    eventually(atomic_load(&ticks) >= 5);
+    assert_int_equal(atomic_load(&rare), 0);
+    loopback_stop(&l, 10000);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(echoes),
+        cmocka_unit_test(drains_piece_by_piece),
+        cmocka_unit_test(slow_peers_cost_no_threads),
+        cmocka_unit_test(no_wakeup_is_lost),
+        cmocka_unit_test(the_pool_grows_when_all_block),
+        cmocka_unit_test(deadlines_fire),
+        cmocka_unit_test(shutdown_tells_everyone),
+        cmocka_unit_test(the_grace_ends),
+        cmocka_unit_test(a_server_that_never_ran_is_freed),
+        cmocka_unit_test(limits_refuse),
+        cmocka_unit_test(no_descriptors_left),
+        cmocka_unit_test(channels_are_served),
+        cmocka_unit_test(periodic_work),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
