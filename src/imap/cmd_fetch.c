@@ -1,0 +1,188 @@
+/* cmd_fetch: FETCH and UID FETCH (RFC 3501 section 6.4.5).
+ *
+ * FLAGS, UID, INTERNALDATE and RFC822.SIZE come from the mailbox entry alone, ENVELOPE and BODYSTRUCTURE from the stored structure,
+ * sections are ranges of the stored bytes (fetch_section.c). Nothing is parsed again. */
+#include "imap/fetch_private.h"
+
+enum { STRUCTURE_ARENA_MAX = 8 * 1024 * 1024 };
+
+struct fetch_work {
+    struct imap_fetch fetch;
+    struct imap_set set;
+    size_t range;                    /* where it stands: this range of set, DONE messages of it */
+    uint32_t done;
+    uint8_t *seen_now;               /* bits by sequence number: \Seen was set by this command; NULL: of none */
+    bool missing;                    /* a message was expunged by another session and cannot be read any more */
+};
+
+static void separate(struct buf *b)
+{
+    if (b->p[b->n - 1] != '(')
+        buf_add_byte(b, ' ');
+}
+
+/* msg-att-dynamic, and what of msg-att-static an entry knows. One message of thousands: no formatting by templates. */
+static void write_entry_items(struct imap_session *s, unsigned items, const struct mail_entry *entry, uint32_t seq)
+{
+    struct buf *b = &s->out;
+    if (items & IMAP_FETCH_UID) {
+        buf_add(b, STR("UID "));
+        buf_add_u64(b, entry->uid);
+    }
+    if (items & IMAP_FETCH_FLAGS) {
+        size_t n;
+        const str *keywords = mail_view_keywords(s->view, &n);
+        separate(b);
+        buf_add(b, STR("FLAGS ("));
+        imap_write_flags(b, entry->flags, mail_view_is_recent(s->view, seq), keywords, n);
+        buf_add_byte(b, ')');
+    }
+    if (items & IMAP_FETCH_INTERNALDATE) {
+        separate(b);
+        buf_add(b, STR("INTERNALDATE "));
+        imap_write_date_time(b, entry->received_ms);
+    }
+    if (items & IMAP_FETCH_SIZE) {
+        separate(b);
+        buf_add(b, STR("RFC822.SIZE "));
+        buf_add_u64(b, entry->size);
+    }
+}
+
+/* ENVELOPE, BODY, BODYSTRUCTURE and sections. 0, or an error before anything was written. */
+static int write_email_items(struct imap_session *s, const struct imap_fetch *fetch, const struct mail_entry *entry)
+{
+    struct arena scratch = ARENA_INIT(STRUCTURE_ARENA_MAX);
+    struct mail_email email;
+    const struct structure *structure;
+    struct buf *b = &s->out;
+    int r = mail_email_get(s->account, entry->email, &scratch, &email);
+    if (r == 0)
+        r = structure_open(email.structure, email.size, &scratch, &structure);
+    if (r < 0)
+        goto out;
+    const struct part *root = structure_root(structure);
+    if (fetch->items & IMAP_FETCH_ENVELOPE) {
+        separate(b);
+        buf_add(b, STR("ENVELOPE "));
+        imap_write_envelope(b, root->envelope);
+    }
+    if (fetch->items & IMAP_FETCH_BODY) {
+        separate(b);
+        buf_add(b, STR("BODY "));
+        imap_write_body(b, root, false);
+    }
+    if (fetch->items & IMAP_FETCH_BODYSTRUCTURE) {
+        separate(b);
+        buf_add(b, STR("BODYSTRUCTURE "));
+        imap_write_body(b, root, true);
+    }
+    for (size_t i = 0; i < fetch->section_n; i++) {
+        /* After a queued source s->out is empty, and something is in front of this for sure. */
+        if (b->n == 0)
+            buf_add_byte(b, ' ');
+        else
+            separate(b);
+        imap_fetch_section(s, &fetch->sections[i], &email, structure);
+    }
+out:
+    arena_done(&scratch);
+    return r;
+}
+
+/* message-data = nz-number SP "FETCH" SP msg-att */
+static void fetch_one(struct imap_session *s, struct fetch_work *w, uint32_t seq)
+{
+    struct mail_entry entry = { 0 };
+    int r = mail_view_entry(s->view, seq, &entry);
+    if (r < 0 && entry.uid == 0) {
+        w->missing = true;
+        return;
+    }
+    unsigned items = w->fetch.items;
+    if (w->seen_now && w->seen_now[seq / 8] >> (seq % 8) & 1) {
+        entry.flags |= MAIL_SEEN;
+        items |= IMAP_FETCH_FLAGS;
+    }
+    size_t start = s->out.n;
+    buf_add(&s->out, STR("* "));
+    buf_add_u64(&s->out, seq);
+    buf_add(&s->out, STR(" FETCH ("));
+    write_entry_items(s, items, &entry, seq);
+    if (w->fetch.section_n || items & ~(unsigned)IMAP_FETCH_ENTRY_ITEMS) {
+        if (write_email_items(s, &w->fetch, &entry) < 0) {
+            buf_truncate(&s->out, start);
+            w->missing = true;
+            return;
+        }
+    }
+    buf_add(&s->out, STR(")\r\n"));
+    s->fetched++;
+}
+
+static enum imap_next fetch_more(struct imap_session *s)
+{
+    struct fetch_work *w = s->work;
+    for (; w->range < w->set.n; w->range++, w->done = 0) {
+        const struct imap_range *range = &w->set.ranges[w->range];
+        while (w->done <= range->last - range->first) {
+            if (imap_out_is_full(s))
+                return IMAP_MORE;
+            fetch_one(s, w, range->first + w->done++);
+        }
+    }
+    /* RFC 5530: with UIDs a missing message is nothing special. */
+    if (w->missing && !s->uid)
+        return imap_no(s, "[EXPUNGEISSUED] Some of the messages could not be read; they may have been expunged");
+    return imap_ok(s);
+}
+
+/* "The \Seen flag is implicitly set; if this causes the flags to change, they SHOULD be included as part of the FETCH responses."
+ * All at once, in front. When the store takes no change (disk full) the messages can be read all the same. */
+static void set_seen(struct imap_session *s, struct fetch_work *w)
+{
+    uint32_t *seqs;
+    size_t n, k = 0, modified_n, missing;
+    bool wanted = false;
+    for (size_t i = 0; i < w->fetch.section_n; i++)
+        wanted |= !w->fetch.sections[i].peek;
+    if (!wanted || mail_view_read_only(s->view) || imap_set_expand(s, &w->set, &seqs, &n) < 0)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        struct mail_entry entry;
+        if (mail_view_entry(s->view, seqs[i], &entry) == 0 && !(entry.flags & MAIL_SEEN))
+            seqs[k++] = seqs[i];
+    }
+    const struct mail_flags seen = { .system = MAIL_SEEN };
+    uint8_t *bits = k ? arena_alloc(&s->arena, mail_view_count(s->view) / 8 + 1) : NULL;
+    if (!bits || mail_view_store(s->view, seqs, k, MAIL_FLAGS_ADD, &seen, true, UINT64_MAX, NULL, &modified_n, &missing) < 0)
+        return;
+    for (size_t i = 0; i < k; i++)
+        bits[seqs[i] / 8] |= (uint8_t)(1 << seqs[i] % 8);
+    w->seen_now = bits;
+}
+
+/* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")") */
+IMAP_HANDLER(fetch)
+{
+    struct fetch_work *w = arena_new(&s->arena, struct fetch_work);
+    struct imap_set set;
+    int r = w ? imap_parse_sp(args) : ERR_LIMIT;
+    if (r == 0)
+        r = imap_parse_set(args, &s->arena, &imap_limits_default, &set);
+    if (r == 0)
+        r = imap_parse_sp(args);
+    if (r == 0)
+        r = imap_parse_fetch(args, &s->arena, &imap_limits_default, &w->fetch);
+    if (r < 0 || !scan_done(args))
+        return imap_bad_arguments(s, r);
+    r = imap_set_resolve(s, &set, s->uid, &w->set);
+    if (r < 0)
+        return imap_bad(s, "No message has that number");
+    if (s->uid)
+        w->fetch.items |= IMAP_FETCH_UID;
+    set_seen(s, w);
+    s->work = w;
+    s->resume = fetch_more;
+    return fetch_more(s);
+}

@@ -1,0 +1,182 @@
+/* cmd_list: LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9), \HasChildren (RFC 3348), special use (RFC 6154). */
+#include "imap/session_private.h"
+
+enum { PATTERN_MAX = 2 * MAIL_NAME_MAX, LIST_SLICE = 200 };
+
+struct list_work {
+    struct imap_list args;
+    bool lsub;
+    str *patterns;                   /* reference and pattern joined */
+    struct mailbox_info *boxes;
+    size_t box_n, at;
+    str last_parent;                 /* of LSUB: the parent written last */
+};
+
+/* Whether NAME fits PATTERN: "*" stands for anything, "%" for anything without "/". FOLD: letters folded, for INBOX. All places of the
+ * name that can be reached are kept, so that many wildcards cost no more than name times pattern. */
+static bool matches(str pattern, str name, bool fold)
+{
+    bool reach[MAIL_NAME_MAX + 2] = { true };
+    if (name.n > MAIL_NAME_MAX || pattern.n > PATTERN_MAX)
+        return false;
+    for (size_t i = 0; i < pattern.n; i++) {
+        char c = pattern.p[i];
+        bool before = false;
+        for (size_t k = 0; k <= name.n; k++) {
+            bool here = reach[k];
+            if (c == '*' || c == '%')
+                reach[k] = here || (k && reach[k - 1] && (c == '*' || name.p[k - 1] != '/'));
+            else
+                reach[k] = before && (name.p[k - 1] == c || (fold && ascii_lower(name.p[k - 1]) == ascii_lower(c)));
+            before = here;
+        }
+    }
+    return reach[name.n];
+}
+
+static bool matches_any(const struct list_work *w, str name)
+{
+    for (size_t i = 0; i < w->args.pattern_n; i++) {
+        if (matches(w->patterns[i], name, str_eq(name, STR("INBOX"))))
+            return true;
+    }
+    return false;
+}
+
+/* use-attr (RFC 6154 section 6) */
+static str use_name(enum mail_special_use use)
+{
+    switch (use) {
+    case MAIL_USE_NONE:
+        break;
+    case MAIL_USE_ALL:
+        return STR("\\All");
+    case MAIL_USE_ARCHIVE:
+        return STR("\\Archive");
+    case MAIL_USE_DRAFTS:
+        return STR("\\Drafts");
+    case MAIL_USE_FLAGGED:
+        return STR("\\Flagged");
+    case MAIL_USE_JUNK:
+        return STR("\\Junk");
+    case MAIL_USE_SENT:
+        return STR("\\Sent");
+    case MAIL_USE_TRASH:
+        return STR("\\Trash");
+    }
+    return STR("");
+}
+
+/* mailbox-list = "(" [mbx-list-flags] ")" SP DQUOTE "/" DQUOTE SP mailbox */
+static void write_row(struct imap_session *s, const struct list_work *w, const str *attributes, size_t n, str name)
+{
+    buf_add(&s->out, w->lsub ? STR("* LSUB (") : STR("* LIST ("));
+    for (size_t i = 0, k = 0; i < n; i++) {
+        if (attributes[i].n)
+            buf_add_all(&s->out, k++ ? STR(" ") : STR(""), attributes[i]);
+    }
+    buf_add(&s->out, STR(") \"/\" "));
+    imap_write_mailbox(&s->out, name);
+    buf_add(&s->out, STR("\r\n"));
+}
+
+static void list_one(struct imap_session *s, const struct list_work *w, const struct mailbox_info *box)
+{
+    const struct imap_list *args = &w->args;
+    bool listed = box->exists || box->has_children;
+    if (args->select_subscribed ? !box->subscribed : !listed)
+        return;
+    if ((args->select_special_use && box->use == MAIL_USE_NONE) || !matches_any(w, box->name))
+        return;
+    bool use = !args->extended || args->return_special_use || args->select_special_use;
+    const str attributes[] = {
+        box->exists ? STR("") : args->extended ? STR("\\NonExistent") : STR("\\Noselect"),
+        box->has_children ? STR("\\HasChildren") : STR("\\HasNoChildren"),
+        use ? use_name(box->use) : STR(""),
+        box->subscribed && (args->return_subscribed || args->select_subscribed) ? STR("\\Subscribed") : STR(""),
+    };
+    write_row(s, w, attributes, sizeof attributes / sizeof *attributes, box->name);
+}
+
+/* "if "foo/bar" is subscribed and "foo" is not, a "%" wildcard to LSUB must return foo ... flagged with \Noselect" (section 6.3.9). Names
+ * come sorted, so children of one parent stand together. */
+static void list_parents(struct imap_session *s, struct list_work *w, str name)
+{
+    for (size_t slash = str_find_byte(name, '/', 0); slash < name.n; slash = str_find_byte(name, '/', slash + 1)) {
+        str parent = str_sub(name, 0, slash);
+        if (str_eq(parent, w->last_parent) || !matches_any(w, parent))
+            continue;
+        for (size_t i = 0; i < w->box_n; i++) {
+            if (str_eq(w->boxes[i].name, parent) && w->boxes[i].subscribed)
+                return;
+        }
+        w->last_parent = parent;
+        write_row(s, w, &STR("\\Noselect"), 1, parent);
+        return;
+    }
+}
+
+static void lsub_one(struct imap_session *s, struct list_work *w, const struct mailbox_info *box)
+{
+    if (!box->subscribed)
+        return;
+    if (matches_any(w, box->name))
+        write_row(s, w, box->exists ? NULL : &STR("\\Noselect"), box->exists ? 0 : 1, box->name);
+    else
+        list_parents(s, w, box->name);
+}
+
+static enum imap_next list_more(struct imap_session *s)
+{
+    struct list_work *w = s->work;
+    for (unsigned i = 0; w->at < w->box_n; i++) {
+        if (imap_out_is_full(s) || i == LIST_SLICE)
+            return IMAP_MORE;
+        const struct mailbox_info *box = &w->boxes[w->at++];
+        if (w->lsub)
+            lsub_one(s, w, box);
+        else
+            list_one(s, w, box);
+    }
+    return imap_ok(s);
+}
+
+static enum imap_next list(struct imap_session *s, struct scan *args, bool lsub)
+{
+    struct list_work *w = arena_new(&s->arena, struct list_work);
+    if (!w)
+        return imap_fail(s, ERR_LIMIT, NULL);
+    s->work = w;
+    s->resume = list_more;
+    w->lsub = lsub;
+    int r = imap_parse_sp(args);
+    if (r == 0)
+        r = imap_parse_list(args, &s->arena, &w->args);
+    if (r < 0 || !scan_done(args) || (lsub && w->args.extended))
+        return imap_bad_arguments(s, r);
+    /* "An empty mailbox name argument is a special request to return the hierarchy delimiter" (section 6.3.8). */
+    if (!w->args.extended && !w->args.patterns[0].n) {
+        write_row(s, w, &STR("\\Noselect"), 1, STR(""));
+        return imap_ok(s);
+    }
+    w->patterns = arena_array(&s->arena, w->args.pattern_n, sizeof(str));
+    if (!w->patterns)
+        return imap_fail(s, ERR_LIMIT, NULL);
+    for (size_t i = 0; i < w->args.pattern_n; i++) {
+        r = arena_printf(&s->arena, &w->patterns[i], "%.*s%.*s", STR_ARG(w->args.reference), STR_ARG(w->args.patterns[i]));
+        if (r < 0)
+            return imap_fail(s, r, NULL);
+    }
+    r = mailbox_list(s->account, &s->arena, &w->boxes, &w->box_n);
+    return r < 0 ? imap_fail(s, r, NULL) : list_more(s);
+}
+
+IMAP_HANDLER(list)
+{
+    return list(s, args, false);
+}
+
+IMAP_HANDLER(lsub)
+{
+    return list(s, args, true);
+}

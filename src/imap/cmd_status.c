@@ -1,0 +1,45 @@
+/* cmd_status: STATUS (RFC 3501 section 6.3.10). */
+#include "imap/session_private.h"
+
+static void write_item(struct buf *b, bool wanted, str name, uint32_t value)
+{
+    if (!wanted)
+        return;
+    if (b->p[b->n - 1] != '(')
+        buf_add_byte(b, ' ');
+    buf_add(b, name);
+    buf_add_u64(b, value);
+}
+
+/* "STATUS" SP mailbox SP "(" [status-att-list] ")" */
+IMAP_HANDLER(status)
+{
+    str name;
+    unsigned items = 0;
+    struct mailbox_info info;
+    int r = imap_parse_sp(args);
+    if (r == 0)
+        r = imap_parse_mailbox(args, &s->arena, &name);
+    if (r == 0)
+        r = imap_parse_sp(args);
+    if (r == 0)
+        r = imap_parse_status_items(args, &items);
+    if (r < 0 || !scan_done(args))
+        return imap_bad_arguments(s, r);
+    r = mailbox_find(s->account, name, &s->arena, &info);
+    if (r == 0 && !info.exists)
+        r = ERR_NOTFOUND;
+    if (r < 0)
+        return imap_fail(s, r, NULL);
+    struct buf *b = &s->out;
+    buf_add(b, STR("* STATUS "));
+    imap_write_mailbox(b, info.name);
+    buf_add(b, STR(" ("));
+    write_item(b, items & IMAP_STATUS_MESSAGES, STR("MESSAGES "), info.messages);
+    write_item(b, items & IMAP_STATUS_RECENT, STR("RECENT "), info.recent);
+    write_item(b, items & IMAP_STATUS_UIDNEXT, STR("UIDNEXT "), info.uidnext);
+    write_item(b, items & IMAP_STATUS_UIDVALIDITY, STR("UIDVALIDITY "), info.uidvalidity);
+    write_item(b, items & IMAP_STATUS_UNSEEN, STR("UNSEEN "), info.unseen);
+    buf_add(b, STR(")\r\n"));
+    return imap_ok(s);
+}

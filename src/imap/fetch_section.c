@@ -1,0 +1,168 @@
+/* fetch_section: BODY[...] (RFC 3501 section 6.4.5) as ranges of the stored message; only HEADER.FIELDS looks at bytes. */
+#include "imap/fetch_private.h"
+
+#include "message/header.h"
+
+enum { DIRECT_MAX = 8 * 1024, HEADER_BYTES_MAX = 4 * 1024 * 1024 };
+
+struct byte_range {
+    uint64_t offset, n;
+};
+
+/* Which bytes SECTION names (for the header subsets: the whole header); false when the message has no such part. */
+static bool find_range(const struct imap_section *section, const struct mail_email *email, const struct structure *structure,
+                       struct byte_range *ret)
+{
+    const struct part *part = structure_part(structure, section->path, section->path_n);
+    if (!part)
+        return false;
+    if (section->text == IMAP_SECTION_ALL) {
+        *ret = section->path_n ? (struct byte_range){ part->body_offset, part->body_size } : (struct byte_range){ 0, email->size };
+        return true;
+    }
+    if (section->text == IMAP_SECTION_MIME) {
+        *ret = (struct byte_range){ part->header_offset, part->header_size };
+        return true;
+    }
+    /* HEADER and TEXT of a part are those of the message that a message/rfc822 part holds. */
+    if (section->path_n) {
+        if (!str_eq(part->type, STR("message")) || part->child_n != 1)
+            return false;
+        part = part->children[0];
+    }
+    *ret = section->text == IMAP_SECTION_TEXT ? (struct byte_range){ part->body_offset, part->body_size }
+                                              : (struct byte_range){ part->header_offset, part->header_size };
+    return true;
+}
+
+static bool is_named(const struct imap_section *section, str name)
+{
+    for (size_t i = 0; i < section->field_n; i++) {
+        if (str_ieq(section->fields[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* "BODY" section ["<" number ">"]: section as it was asked for. */
+static void write_name(struct buf *b, const struct imap_section *section)
+{
+    static const str texts[] = {
+        [IMAP_SECTION_ALL] = STR_INIT(""),
+        [IMAP_SECTION_HEADER] = STR_INIT("HEADER"),
+        [IMAP_SECTION_FIELDS] = STR_INIT("HEADER.FIELDS"),
+        [IMAP_SECTION_FIELDS_NOT] = STR_INIT("HEADER.FIELDS.NOT"),
+        [IMAP_SECTION_TEXT] = STR_INIT("TEXT"),
+        [IMAP_SECTION_MIME] = STR_INIT("MIME"),
+    };
+    if (section->name.n) {
+        buf_add(b, section->name);
+        return;
+    }
+    buf_add(b, STR("BODY["));
+    for (size_t i = 0; i < section->path_n; i++) {
+        if (i)
+            buf_add_byte(b, '.');
+        buf_add_u64(b, section->path[i]);
+    }
+    if (section->path_n && section->text != IMAP_SECTION_ALL)
+        buf_add_byte(b, '.');
+    buf_add(b, texts[section->text]);
+    for (size_t i = 0; i < section->field_n; i++) {
+        buf_add(b, i ? STR(" ") : STR(" ("));
+        imap_write_astring(b, section->fields[i]);
+    }
+    buf_add(b, section->field_n ? STR(")]") : STR("]"));
+    if (section->partial) {
+        buf_add_byte(b, '<');
+        buf_add_u64(b, section->offset);
+        buf_add_byte(b, '>');
+    }
+}
+
+/* "<" offset "." count ">": "any partial fetch that attempts to read beyond the end of the text is truncated as appropriate" */
+static struct byte_range cut(const struct imap_section *section, struct byte_range range)
+{
+    if (!section->partial)
+        return range;
+    uint64_t skip = section->offset < range.n ? section->offset : range.n;
+    uint64_t left = range.n - skip;
+    return (struct byte_range){ range.offset + skip, section->count < left ? section->count : left };
+}
+
+static void write_literal_size(struct buf *b, uint64_t n)
+{
+    buf_add_byte(b, '{');
+    buf_add_u64(b, n);
+    buf_add(b, STR("}\r\n"));
+}
+
+/* Reads RANGE of the message into B; false when the store does not give all of it. */
+static bool read_range(struct imap_session *s, const struct mail_email *email, struct byte_range range, struct buf *b)
+{
+    char *p = buf_reserve(b, (size_t)range.n);
+    size_t got = 0;
+    if (!p || mail_email_read(s->account, email, range.offset, p, (size_t)range.n, &got) < 0 || got != range.n)
+        return false;
+    buf_commit(b, got);
+    return true;
+}
+
+/* A literal of RANGE, straight from the store. */
+static void write_range(struct imap_session *s, const struct mail_email *email, struct byte_range range)
+{
+    if (range.n > DIRECT_MAX) {
+        write_literal_size(&s->out, range.n);
+        imap_out_flush(s);
+        stream_write_source(s->stream, mail_email_source(s->account, email, range.offset, range.n), range.n);
+        return;
+    }
+    struct buf bytes = BUF_INIT(DIRECT_MAX);
+    if (range.n && !read_range(s, email, range, &bytes)) {
+        buf_add(&s->out, STR("NIL"));
+    } else {
+        write_literal_size(&s->out, range.n);
+        buf_add(&s->out, buf_str(&bytes));
+    }
+    buf_done(&bytes);
+}
+
+/* HEADER.FIELDS and HEADER.FIELDS.NOT: "the subset ... contains only those header fields with a field-name that matches one of the names
+ * in the list ... the delimiting blank line is always included" */
+static void write_fields(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,
+                         struct byte_range header)
+{
+    struct buf bytes = BUF_INIT(HEADER_BYTES_MAX), subset = BUF_INIT(HEADER_BYTES_MAX + 2);
+    if (header.n > HEADER_BYTES_MAX)
+        header.n = HEADER_BYTES_MAX;
+    if (header.n && !read_range(s, email, header, &bytes)) {
+        buf_add(&s->out, STR("NIL"));
+        goto out;
+    }
+    struct message_header_field field;
+    for (size_t at = 0; message_header_next(buf_str(&bytes), &at, &field);) {
+        if (is_named(section, field.name) == (section->text == IMAP_SECTION_FIELDS))
+            buf_add(&subset, str_sub(buf_str(&bytes), field.offset, field.size));
+    }
+    buf_add(&subset, STR("\r\n"));
+    struct byte_range range = cut(section, (struct byte_range){ 0, subset.n });
+    write_literal_size(&s->out, range.n);
+    buf_add(&s->out, str_sub(buf_str(&subset), (size_t)range.offset, (size_t)range.n));
+out:
+    buf_done(&subset);
+    buf_done(&bytes);
+}
+
+void imap_fetch_section(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,
+                        const struct structure *structure)
+{
+    struct byte_range range;
+    write_name(&s->out, section);
+    buf_add_byte(&s->out, ' ');
+    if (!find_range(section, email, structure, &range))
+        buf_add(&s->out, STR("NIL"));
+    else if (section->text == IMAP_SECTION_FIELDS || section->text == IMAP_SECTION_FIELDS_NOT)
+        write_fields(s, section, email, range);
+    else
+        write_range(s, email, cut(section, range));
+}

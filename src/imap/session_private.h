@@ -1,0 +1,208 @@
+/* session_private: one IMAP connection, as session.c, commands.c and the cmd_ files see it.
+ *
+ * Invariants:
+ *  S1  at most one command runs; its memory is the arena, its work and the frame's unit, all given back when its tagged answer is out.
+ *  S2  view is not NULL exactly in the selected state; account is not NULL exactly when somebody is logged in.
+ *  S3  the numbers that the client knows change only in imap_updates_collect, which no command calls before its own answers are
+ *      written (RFC 3501 section 7.4.1).
+ *  S4  a handler stops when stream_is_full: what is queued for a peer that does not read is bounded. */
+#ifndef VALISE_IMAP_SESSION_PRIVATE_H
+#define VALISE_IMAP_SESSION_PRIVATE_H
+
+#include "imap/frame.h"
+#include "imap/imap.h"
+#include "imap/syntax.h"
+#include "imap/write.h"
+#include "sasl/sasl.h"
+
+enum {
+    IMAP_LINE_MAX = 64 * 1024,
+    IMAP_LITERALS_MAX = 256 * 1024,
+    IMAP_LINE_MAX_NOT_AUTHENTICATED = 16 * 1024,     /* a SASL response of 12 288 octets fits (RFC 4954 section 4's figure) */
+    IMAP_LITERALS_MAX_NOT_AUTHENTICATED = 4 * 1024,
+    IMAP_ARENA_MAX = 64 * 1024 * 1024,               /* sequence numbers and UID pairs of a mailbox of a million messages */
+    IMAP_AHEAD_MAX = 64 * 1024,
+    IMAP_OUT_MAX = 16 * 1024 * 1024,
+    IMAP_OUT_PIECE = 16 * 1024,                      /* the stream gets answers in pieces of about this size */
+    IMAP_IDLE_MS = 30 * 60 * 1000,                   /* RFC 3501 section 5.4: at least 30 minutes */
+    IMAP_LOGIN_MS = 60 * 1000,
+    IMAP_BODY_RATE = 100,                            /* bytes a second that a message must come in with */
+    IMAP_LOGINS_MAX = 10                             /* failed ones before BYE */
+};
+
+enum imap_state { IMAP_NOT_AUTHENTICATED = 1, IMAP_AUTHENTICATED = 2, IMAP_SELECTED = 4, IMAP_LOGGED_OUT = 8 };
+
+/* What a handler wants next. */
+enum imap_next {
+    IMAP_DONE,           /* the tagged answer is set: send updates, then it */
+    IMAP_MORE,           /* call resume again when the peer has read */
+    IMAP_LINE,           /* a continuation request is out; line gets the next line */
+    IMAP_HOLD,           /* wait until hold_until, then call resume */
+    IMAP_TLS             /* begin TLS after the tagged answer */
+};
+
+enum imap_step { IMAP_STEP_READ, IMAP_STEP_RESUME, IMAP_STEP_HOLD, IMAP_STEP_UPDATES, IMAP_STEP_TLS, IMAP_STEP_CLOSE };
+
+struct imap_session;
+
+enum { IMAP_CMD_UID = 1, IMAP_CMD_NO_EXPUNGE = 2, IMAP_CMD_NO_ARGUMENTS = 4 };
+
+struct imap_command {
+    str name;
+    unsigned states;                 /* enum imap_state bits in which it is allowed */
+    unsigned flags;                  /* IMAP_CMD_ */
+    str usage;                       /* of its arguments, for BAD */
+    str capability;                  /* what CAPABILITY says because of it, or empty */
+    enum imap_next (*run)(struct imap_session *s, struct scan *args);
+    const char *rfc;
+};
+
+/* A message that APPEND brings. */
+struct imap_append_work {
+    struct imap_append args;
+    struct mail_deposit *deposit;
+    int result;                      /* of writing it so far */
+    bool has_nul;
+    size_t unit_n;                   /* length of the unit at the announcement: nothing may follow */
+};
+
+/* Updates that were collected from the view and are not sent yet: EXPUNGE and FLAGS in order, the rest as last known. */
+struct imap_updates {
+    uint64_t *list;                  /* enum mail_change << 32 | sequence number */
+    size_t n, cap, sent;
+    bool keywords, exists, recent, deleted;
+    bool active;                     /* collected, not all sent */
+};
+
+struct imap_session {
+    struct conn *conn;
+    struct stream *stream;
+    const struct imap_config *config;
+    enum imap_state state;
+    enum imap_step step;
+
+    struct imap_frame frame;
+    struct buf ahead;                /* input read while an answer was held */
+    struct buf out;                  /* answers on their way to the stream */
+
+    /* the running command */
+    const struct imap_command *command;
+    bool uid;                        /* with UID in front */
+    char tag[256];
+    size_t tag_n;
+    struct arena arena;
+    struct buf answer;               /* the tagged one: "OK NOOP completed" */
+    const char *refusal;             /* answer to a refused literal */
+    enum imap_next (*resume)(struct imap_session *s);
+    enum imap_next (*line)(struct imap_session *s, str line);
+    void *work;                      /* in the arena */
+    struct imap_append_work *append; /* in the arena */
+    struct sasl_server *sasl;
+    int64_t hold_until;              /* monotonic */
+    bool idling;
+    struct imap_updates updates;
+
+    struct mail_account *account;
+    struct buf user;                 /* canonical address */
+    struct mail_view *view;
+
+    bool stopping, bye;              /* bye: BYE is out */
+    unsigned errors, failed_logins;
+    uint64_t commands, fetched, appended, expunged;
+};
+
+static inline str imap_tag(const struct imap_session *s) { return (str){ s->tag, s->tag_n }; }
+
+/* --- answers: set the tagged answer of the running command; all return IMAP_DONE --- */
+
+enum imap_next imap_ok(struct imap_session *s);                               /* "OK NAME completed" */
+enum imap_next imap_ok_text(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+enum imap_next imap_no(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+enum imap_next imap_bad(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* BAD with the command's usage; R is what a parser returned. */
+enum imap_next imap_bad_arguments(struct imap_session *s, int r);
+/* NO by the class of error CODE, E's text in it (may be NULL). The one place where errors become response codes (RFC 5530). */
+enum imap_next imap_fail(struct imap_session *s, int code, const struct error *e);
+/* The same where a missing mailbox could be created: [TRYCREATE]. */
+enum imap_next imap_fail_target(struct imap_session *s, int code);
+/* BYE and the end. */
+void imap_bye(struct imap_session *s, const char *text);
+
+/* Gives what s->out holds to the stream. */
+void imap_out_flush(struct imap_session *s);
+/* Whether a producer must stop (S4); flushes s->out first when it has grown. */
+bool imap_out_is_full(struct imap_session *s);
+
+/* --- views --- */
+
+/* Closes the view and goes back to the authenticated state. */
+void imap_deselect(struct imap_session *s);
+/* Resolves a sequence set (or UIDs, as the command says) to ascending disjoint ranges of sequence numbers. ERR_SYNTAX for a number
+ * above the count (RFC 3501 section 9: seq-number), ERR_LIMIT. */
+int imap_set_resolve(struct imap_session *s, const struct imap_set *set, bool uid, struct imap_set *ret) MUST_USE;
+/* All numbers of resolved SET in an array of the arena. */
+int imap_set_expand(struct imap_session *s, const struct imap_set *set, uint32_t **ret, size_t *ret_n) MUST_USE;
+bool imap_set_has(const struct imap_set *set, uint32_t number);
+/* Whether the selected mailbox may be changed; sets the answer when not. */
+bool imap_check_writable(struct imap_session *s);
+
+/* Collects what changed, then sends it. 0 when all is out, ERR_AGAIN when the stream is full. */
+int imap_updates_collect(struct imap_session *s, bool allow_expunge) MUST_USE;
+int imap_updates_send(struct imap_session *s) MUST_USE;
+/* "* n FETCH (" FLAGS ["UID"] ")" CRLF of an entry. */
+void imap_write_flags_update(struct imap_session *s, uint32_t seq);
+/* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" of the view. */
+void imap_write_mailbox_flags(struct imap_session *s);
+
+/* Whether TLS protects the session or need not. */
+bool imap_login_allowed(const struct imap_session *s);
+/* Verifies NAME and PASSWORD and logs in, or holds the answer back (RFC 3501 sections 6.2.2 and 6.2.3). */
+enum imap_next imap_login(struct imap_session *s, str name, str password);
+/* "IMAP4rev1 ..." for this state (commands.c). */
+void imap_write_capabilities(struct imap_session *s, struct buf *b);
+
+/* --- commands.c --- */
+
+const struct imap_command *imap_command_find(str name);
+/* All rows; *RET_N of them. */
+const struct imap_command *imap_commands(size_t *ret_n);
+
+/* APPEND's literal: whether the announced one is the message; then the answer to it was set or its bytes are diverted (cmd_append.c). */
+bool imap_append_announced(struct imap_session *s);
+/* Takes bytes of the message. */
+void imap_append_write(struct imap_session *s, str bytes);
+void imap_append_drop(struct imap_session *s);
+
+#define IMAP_HANDLER(name) enum imap_next imap_cmd_##name(struct imap_session *s, struct scan *args)
+IMAP_HANDLER(append);
+IMAP_HANDLER(authenticate);
+IMAP_HANDLER(capability);
+IMAP_HANDLER(check);
+IMAP_HANDLER(close);
+IMAP_HANDLER(copy);
+IMAP_HANDLER(create);
+IMAP_HANDLER(delete);
+IMAP_HANDLER(enable);
+IMAP_HANDLER(examine);
+IMAP_HANDLER(expunge);
+IMAP_HANDLER(fetch);
+IMAP_HANDLER(id);
+IMAP_HANDLER(idle);
+IMAP_HANDLER(list);
+IMAP_HANDLER(login);
+IMAP_HANDLER(logout);
+IMAP_HANDLER(lsub);
+IMAP_HANDLER(move);
+IMAP_HANDLER(namespace);
+IMAP_HANDLER(noop);
+IMAP_HANDLER(rename);
+IMAP_HANDLER(search);
+IMAP_HANDLER(select);
+IMAP_HANDLER(starttls);
+IMAP_HANDLER(status);
+IMAP_HANDLER(store);
+IMAP_HANDLER(subscribe);
+IMAP_HANDLER(unselect);
+IMAP_HANDLER(unsubscribe);
+
+#endif

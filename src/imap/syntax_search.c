@@ -1,0 +1,190 @@
+/* syntax_search: the keys of SEARCH (RFC 3501 sections 6.4.4 and 9); see syntax.h. */
+#include "imap/syntax_private.h"
+
+enum argument { ARG_NONE, ARG_DATE, ARG_NUMBER, ARG_ASTRING, ARG_KEYWORD, ARG_HEADER, ARG_SET, ARG_NOT, ARG_OR };
+
+struct key_name {
+    str name;
+    enum imap_search_type type;
+    enum argument argument;
+    bool negate;
+    int64_t number;
+    str field;
+};
+
+/* Those that need a header field by name are HEADER keys; NEW is taken apart below. */
+static const struct key_name key_names[] = {
+    { STR_INIT("ALL"), IMAP_SEARCH_ALL, ARG_NONE, false, 0, STR_INIT("") },
+    { STR_INIT("ANSWERED"), IMAP_SEARCH_FLAG, ARG_NONE, false, MAIL_ANSWERED, STR_INIT("") },
+    { STR_INIT("BCC"), IMAP_SEARCH_HEADER, ARG_ASTRING, false, 0, STR_INIT("Bcc") },
+    { STR_INIT("BEFORE"), IMAP_SEARCH_BEFORE, ARG_DATE, false, 0, STR_INIT("") },
+    { STR_INIT("BODY"), IMAP_SEARCH_BODY, ARG_ASTRING, false, 0, STR_INIT("") },
+    { STR_INIT("CC"), IMAP_SEARCH_HEADER, ARG_ASTRING, false, 0, STR_INIT("Cc") },
+    { STR_INIT("DELETED"), IMAP_SEARCH_FLAG, ARG_NONE, false, MAIL_DELETED, STR_INIT("") },
+    { STR_INIT("DRAFT"), IMAP_SEARCH_FLAG, ARG_NONE, false, MAIL_DRAFT, STR_INIT("") },
+    { STR_INIT("FLAGGED"), IMAP_SEARCH_FLAG, ARG_NONE, false, MAIL_FLAGGED, STR_INIT("") },
+    { STR_INIT("FROM"), IMAP_SEARCH_HEADER, ARG_ASTRING, false, 0, STR_INIT("From") },
+    { STR_INIT("HEADER"), IMAP_SEARCH_HEADER, ARG_HEADER, false, 0, STR_INIT("") },
+    { STR_INIT("KEYWORD"), IMAP_SEARCH_KEYWORD, ARG_KEYWORD, false, 0, STR_INIT("") },
+    { STR_INIT("LARGER"), IMAP_SEARCH_LARGER, ARG_NUMBER, false, 0, STR_INIT("") },
+    { STR_INIT("NEW"), IMAP_SEARCH_AND, ARG_NONE, false, 0, STR_INIT("") },
+    { STR_INIT("NOT"), IMAP_SEARCH_AND, ARG_NOT, true, 0, STR_INIT("") },
+    { STR_INIT("OLD"), IMAP_SEARCH_RECENT, ARG_NONE, true, 0, STR_INIT("") },
+    { STR_INIT("ON"), IMAP_SEARCH_ON, ARG_DATE, false, 0, STR_INIT("") },
+    { STR_INIT("OR"), IMAP_SEARCH_OR, ARG_OR, false, 0, STR_INIT("") },
+    { STR_INIT("RECENT"), IMAP_SEARCH_RECENT, ARG_NONE, false, 0, STR_INIT("") },
+    { STR_INIT("SEEN"), IMAP_SEARCH_FLAG, ARG_NONE, false, MAIL_SEEN, STR_INIT("") },
+    { STR_INIT("SENTBEFORE"), IMAP_SEARCH_SENTBEFORE, ARG_DATE, false, 0, STR_INIT("") },
+    { STR_INIT("SENTON"), IMAP_SEARCH_SENTON, ARG_DATE, false, 0, STR_INIT("") },
+    { STR_INIT("SENTSINCE"), IMAP_SEARCH_SENTSINCE, ARG_DATE, false, 0, STR_INIT("") },
+    { STR_INIT("SINCE"), IMAP_SEARCH_SINCE, ARG_DATE, false, 0, STR_INIT("") },
+    { STR_INIT("SMALLER"), IMAP_SEARCH_SMALLER, ARG_NUMBER, false, 0, STR_INIT("") },
+    { STR_INIT("SUBJECT"), IMAP_SEARCH_HEADER, ARG_ASTRING, false, 0, STR_INIT("Subject") },
+    { STR_INIT("TEXT"), IMAP_SEARCH_TEXT, ARG_ASTRING, false, 0, STR_INIT("") },
+    { STR_INIT("TO"), IMAP_SEARCH_HEADER, ARG_ASTRING, false, 0, STR_INIT("To") },
+    { STR_INIT("UID"), IMAP_SEARCH_UID, ARG_SET, false, 0, STR_INIT("") },
+    { STR_INIT("UNANSWERED"), IMAP_SEARCH_FLAG, ARG_NONE, true, MAIL_ANSWERED, STR_INIT("") },
+    { STR_INIT("UNDELETED"), IMAP_SEARCH_FLAG, ARG_NONE, true, MAIL_DELETED, STR_INIT("") },
+    { STR_INIT("UNDRAFT"), IMAP_SEARCH_FLAG, ARG_NONE, true, MAIL_DRAFT, STR_INIT("") },
+    { STR_INIT("UNFLAGGED"), IMAP_SEARCH_FLAG, ARG_NONE, true, MAIL_FLAGGED, STR_INIT("") },
+    { STR_INIT("UNKEYWORD"), IMAP_SEARCH_KEYWORD, ARG_KEYWORD, true, 0, STR_INIT("") },
+    { STR_INIT("UNSEEN"), IMAP_SEARCH_FLAG, ARG_NONE, true, MAIL_SEEN, STR_INIT("") },
+};
+
+struct search_parser {
+    struct scan at;
+    struct arena *arena;
+    const struct imap_limits *limits;
+    unsigned keys;
+};
+
+static int parse_key(struct search_parser *p, unsigned depth, struct imap_search_key **ret);
+
+static struct imap_search_key *new_key(struct search_parser *p, enum imap_search_type type)
+{
+    if (p->keys++ == p->limits->search_keys_max)
+        return NULL;
+    struct imap_search_key *key = arena_new(p->arena, struct imap_search_key);
+    if (key)
+        key->type = type;
+    return key;
+}
+
+/* search-key *(SP search-key) */
+static int parse_keys(struct search_parser *p, unsigned depth, struct imap_search_key **ret)
+{
+    int r;
+    do {
+        r = parse_key(p, depth, ret);
+        if (r < 0)
+            return r;
+        ret = &(*ret)->next;
+    } while (scan_byte(&p->at, ' '));
+    return 0;
+}
+
+/* NEW = (RECENT UNSEEN) (section 6.4.4) */
+static int expand_new(struct search_parser *p, struct imap_search_key *key)
+{
+    key->child = new_key(p, IMAP_SEARCH_RECENT);
+    if (!key->child)
+        return ERR_LIMIT;
+    struct imap_search_key *unseen = key->child->next = new_key(p, IMAP_SEARCH_FLAG);
+    if (!unseen)
+        return ERR_LIMIT;
+    unseen->number = MAIL_SEEN;
+    unseen->negate = true;
+    return 0;
+}
+
+static int parse_argument(struct search_parser *p, const struct key_name *name, unsigned depth, struct imap_search_key *key)
+{
+    uint32_t number = 0;
+    int r = 0;
+    if (name->argument == ARG_NONE)
+        return name->type == IMAP_SEARCH_AND ? expand_new(p, key) : 0;
+    if (!scan_byte(&p->at, ' '))
+        return ERR_SYNTAX;
+    switch (name->argument) {
+    case ARG_DATE:
+        return imap_parse_date(&p->at, &key->number);
+    case ARG_NUMBER:
+        if (!imap_scan_number(&p->at, &number))
+            return ERR_SYNTAX;
+        key->number = number;
+        return 0;
+    case ARG_ASTRING:
+        return imap_parse_astring(&p->at, p->arena, &key->text);
+    case ARG_KEYWORD:
+        return imap_parse_atom(&p->at, &key->text);
+    case ARG_HEADER:
+        r = imap_parse_astring(&p->at, p->arena, &key->field);
+        if (r < 0)
+            return r;
+        return scan_byte(&p->at, ' ') ? imap_parse_astring(&p->at, p->arena, &key->text) : ERR_SYNTAX;
+    case ARG_SET:
+        return imap_parse_set(&p->at, p->arena, p->limits, &key->set);
+    case ARG_NOT:
+        return parse_key(p, depth + 1, &key->child);
+    case ARG_OR:
+        r = parse_key(p, depth + 1, &key->child);
+        if (r < 0)
+            return r;
+        return scan_byte(&p->at, ' ') ? parse_key(p, depth + 1, &key->child->next) : ERR_SYNTAX;
+    case ARG_NONE:
+        break;
+    }
+    return ERR_INTERNAL;
+}
+
+/* search-key */
+static int parse_key(struct search_parser *p, unsigned depth, struct imap_search_key **ret)
+{
+    if (depth > p->limits->search_depth_max)
+        return ERR_LIMIT;
+    struct imap_search_key *key = new_key(p, IMAP_SEARCH_AND);
+    if (!key)
+        return ERR_LIMIT;
+    *ret = key;
+    if (scan_byte(&p->at, '(')) {
+        int r = parse_keys(p, depth + 1, &key->child);
+        if (r < 0)
+            return r;
+        return scan_byte(&p->at, ')') ? 0 : ERR_SYNTAX;
+    }
+    for (size_t i = 0; i < sizeof key_names / sizeof *key_names; i++) {
+        const struct key_name *name = &key_names[i];
+        if (!imap_scan_word(&p->at, name->name))
+            continue;
+        key->type = name->type;
+        key->negate = name->negate;
+        key->number = name->number;
+        key->field = name->field;
+        return parse_argument(p, name, depth, key);
+    }
+    key->type = IMAP_SEARCH_SET;
+    return imap_parse_set(&p->at, p->arena, p->limits, &key->set);
+}
+
+/* ["CHARSET" SP astring SP] search-key *(SP search-key) */
+int imap_parse_search(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_search *ret)
+{
+    struct search_parser p = { .at = *s, .arena = a, .limits = limits };
+    struct imap_search search = { 0 };
+    int r;
+    if (imap_scan_word(&p.at, STR("CHARSET"))) {
+        if (!scan_byte(&p.at, ' '))
+            return ERR_SYNTAX;
+        r = imap_parse_astring(&p.at, a, &search.charset);
+        if (r < 0)
+            return r;
+        if (!scan_byte(&p.at, ' '))
+            return ERR_SYNTAX;
+    }
+    r = parse_keys(&p, 0, &search.keys);
+    if (r < 0)
+        return r;
+    *s = p.at;
+    *ret = search;
+    return 0;
+}

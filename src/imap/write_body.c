@@ -1,0 +1,203 @@
+/* write_body: ENVELOPE, BODY and BODYSTRUCTURE from a message's structure (RFC 3501 section 7.4.2); see write.h. */
+#include "imap/write.h"
+
+#include "base/utf8.h"
+
+enum { DEPTH_MAX = 200 };
+
+/* nstring where an empty value means that there is none. */
+static void write_or_nil(struct buf *b, str s)
+{
+    imap_write_nstring(b, s.n ? s : (str){ NULL, 0 });
+}
+
+/* address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")". NIL hosts begin and end groups. */
+static void write_addresses(struct buf *b, const struct message_addresses *list)
+{
+    if (!list->n) {
+        buf_add(b, STR("NIL"));
+        return;
+    }
+    buf_add_byte(b, '(');
+    for (unsigned i = 0; i < list->n; i++) {
+        const struct message_address *a = &list->list[i];
+        buf_add_byte(b, '(');
+        write_or_nil(b, a->name);
+        buf_add_byte(b, ' ');
+        write_or_nil(b, a->route);
+        buf_add_byte(b, ' ');
+        imap_write_nstring(b, a->mailbox);
+        buf_add_byte(b, ' ');
+        imap_write_nstring(b, a->host);
+        buf_add_byte(b, ')');
+    }
+    buf_add_byte(b, ')');
+}
+
+/* envelope = "(" env-date SP env-subject SP env-from SP env-sender SP env-reply-to SP env-to SP env-cc SP env-bcc SP
+ *            env-in-reply-to SP env-message-id ")" */
+void imap_write_envelope(struct buf *b, const struct envelope *e)
+{
+    static const struct envelope nothing;
+    if (!e)
+        e = &nothing;
+    const struct message_addresses *lists[] = { &e->from, &e->sender, &e->reply_to, &e->to, &e->cc, &e->bcc };
+    buf_add_byte(b, '(');
+    imap_write_nstring(b, e->date);
+    buf_add_byte(b, ' ');
+    imap_write_nstring(b, e->subject);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        buf_add_byte(b, ' ');
+        write_addresses(b, lists[i]);
+    }
+    buf_add_byte(b, ' ');
+    imap_write_nstring(b, e->in_reply_to);
+    buf_add_byte(b, ' ');
+    imap_write_nstring(b, e->message_id);
+    buf_add_byte(b, ')');
+}
+
+/* A parameter whose value is not ASCII goes out as RFC 2231 section 4 writes it: the structure has it decoded. */
+static void write_param(struct buf *b, const struct message_param *param)
+{
+    if (utf8_is_ascii(param->value)) {
+        imap_write_string(b, param->name);
+        buf_add_byte(b, ' ');
+        imap_write_string(b, param->value);
+        return;
+    }
+    bool utf8 = utf8_valid(param->value);
+    struct buf text = BUF_INIT(4 * 65536);
+    buf_add_all(&text, param->name, STR("*"));
+    imap_write_string(b, buf_str(&text));
+    buf_add_byte(b, ' ');
+    buf_reset(&text);
+    buf_add(&text, utf8 ? STR("utf-8''") : STR("''"));
+    for (size_t i = 0; i < param->value.n; i++) {
+        char c = param->value.p[i];
+        if (ascii_is_alnum(c) || c == '.' || c == '-' || c == '_')
+            buf_add_byte(&text, c);
+        else
+            buf_addf(&text, "%%%02X", (unsigned)(unsigned char)c);
+    }
+    imap_write_string(b, buf_str(&text));
+    buf_done(&text);
+}
+
+/* body-fld-param = "(" string SP string *(SP string SP string) ")" / nil */
+static void write_params(struct buf *b, const struct message_param *params, unsigned n)
+{
+    if (!n) {
+        buf_add(b, STR("NIL"));
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        buf_add_byte(b, i ? ' ' : '(');
+        write_param(b, &params[i]);
+    }
+    buf_add_byte(b, ')');
+}
+
+/* SP body-fld-dsp SP body-fld-lang SP body-fld-loc
+ * body-fld-dsp = "(" string SP body-fld-param ")" / nil; body-fld-lang = nstring / "(" string *(SP string) ")" */
+static void write_extension(struct buf *b, const struct part *part)
+{
+    if (part->disposition.n) {
+        buf_add(b, STR(" ("));
+        imap_write_string(b, part->disposition);
+        buf_add_byte(b, ' ');
+        write_params(b, part->disposition_params, part->disposition_param_n);
+        buf_add_byte(b, ')');
+    } else {
+        buf_add(b, STR(" NIL"));
+    }
+    for (unsigned i = 0; i < part->language_n; i++) {
+        buf_add(b, i ? STR(" ") : STR(" ("));
+        imap_write_string(b, part->languages[i]);
+    }
+    buf_add(b, part->language_n ? STR(") ") : STR(" NIL "));
+    write_or_nil(b, part->location);
+}
+
+/* What stands for a part that is declared but not there: a multipart without parts, a message without content. */
+static void write_nothing(struct buf *b, bool extended)
+{
+    buf_add(b, STR("(\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0"));
+    buf_add(b, extended ? STR(" NIL NIL NIL NIL)") : STR(")"));
+}
+
+static void write_body(struct buf *b, const struct part *part, bool extended, unsigned depth);
+
+/* body-type-mpart = 1*body SP media-subtype [SP body-ext-mpart]; body-ext-mpart = body-fld-param [...] */
+static void write_multipart(struct buf *b, const struct part *part, bool extended, unsigned depth)
+{
+    for (unsigned i = 0; i < part->child_n; i++)
+        write_body(b, part->children[i], extended, depth + 1);
+    if (!part->child_n)
+        write_nothing(b, extended);
+    buf_add_byte(b, ' ');
+    imap_write_string(b, part->subtype);
+    if (!extended)
+        return;
+    buf_add_byte(b, ' ');
+    write_params(b, part->params, part->param_n);
+    write_extension(b, part);
+}
+
+/* body-type-1part = (body-type-basic / body-type-msg / body-type-text) [SP body-ext-1part]
+ * body-fields = body-fld-param SP body-fld-id SP body-fld-desc SP body-fld-enc SP body-fld-octets */
+static void write_single(struct buf *b, const struct part *part, bool extended, unsigned depth)
+{
+    imap_write_string(b, part->type);
+    buf_add_byte(b, ' ');
+    imap_write_string(b, part->subtype);
+    buf_add_byte(b, ' ');
+    write_params(b, part->params, part->param_n);
+    buf_add_byte(b, ' ');
+    write_or_nil(b, part->id);
+    buf_add_byte(b, ' ');
+    write_or_nil(b, part->description);
+    buf_add_byte(b, ' ');
+    imap_write_string(b, part->encoding.n ? part->encoding : STR("7bit"));
+    buf_add_byte(b, ' ');
+    buf_add_u64(b, part->body_size);
+    bool message = str_eq(part->type, STR("message")) && str_eq(part->subtype, STR("rfc822"));
+    if (message) {
+        buf_add_byte(b, ' ');
+        imap_write_envelope(b, part->child_n ? part->children[0]->envelope : NULL);
+        buf_add_byte(b, ' ');
+        if (part->child_n)
+            write_body(b, part->children[0], extended, depth + 1);
+        else
+            write_nothing(b, extended);
+    }
+    if (message || str_eq(part->type, STR("text"))) {
+        buf_add_byte(b, ' ');
+        buf_add_u64(b, part->body_lines);
+    }
+    if (!extended)
+        return;
+    buf_add_byte(b, ' ');
+    write_or_nil(b, part->md5);
+    write_extension(b, part);
+}
+
+/* body = "(" (body-type-1part / body-type-mpart) ")" */
+static void write_body(struct buf *b, const struct part *part, bool extended, unsigned depth)
+{
+    if (depth > DEPTH_MAX) {
+        write_nothing(b, extended);
+        return;
+    }
+    buf_add_byte(b, '(');
+    if (str_eq(part->type, STR("multipart")))
+        write_multipart(b, part, extended, depth);
+    else
+        write_single(b, part, extended, depth);
+    buf_add_byte(b, ')');
+}
+
+void imap_write_body(struct buf *b, const struct part *part, bool extended)
+{
+    write_body(b, part, extended, 0);
+}
