@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -51,6 +52,13 @@ def free_offset():
         offset = random.SystemRandom().randrange(11000, 31000)
         if all(port_is_free(p + offset) for p in PORTS.values()):
             return offset
+
+
+def make_directory(prefix="valise-e2e-"):
+    """A new temporary directory that the user of the roles can enter too, when root runs the tests."""
+    path = tempfile.mkdtemp(prefix=prefix)
+    os.chmod(path, 0o755)
+    return Path(path)
 
 
 def raise_descriptor_limit(wanted=20000):

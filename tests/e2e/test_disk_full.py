@@ -1,0 +1,94 @@
+"""A full disk: mail is refused for now, what is there can be read, and all goes on when there is room, without a restart."""
+
+import os
+import shutil
+import smtplib
+import subprocess
+
+import pytest
+
+import harness
+from helpers import Account, deliver, imap, letter, ok, subjects
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="mounting a small file system takes root")
+SIZE = 128 * 1024 * 1024
+
+
+@pytest.fixture
+def small():
+    """A lab on a file system of its own."""
+    directory = harness.make_directory()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=755", "tmpfs", directory], check=False).returncode != 0:
+        shutil.rmtree(directory)
+        pytest.skip("a tmpfs cannot be mounted here")
+    own = harness.Valise(directory / "lab")
+    own.log_path = directory.with_name(directory.name + ".log")     # the log is not what fills the disk
+    try:
+        yield own.init().start()
+    finally:
+        if own.process:
+            own.kill()
+        subprocess.run(["umount", "-l", directory], check=False)
+        shutil.rmtree(directory, ignore_errors=True)
+        own.log_path.unlink(missing_ok=True)
+
+
+def fill(directory, leave):
+    """Takes all room but LEAVE bytes."""
+    ballast = directory.parent / "ballast"
+    free = os.statvfs(directory)
+    with open(ballast, "wb") as f:
+        os.posix_fallocate(f.fileno(), 0, free.f_bavail * free.f_frsize - leave)
+    return ballast
+
+
+def refusal(small, alice, message):
+    """(code, text) of a delivery that has to be refused for now; None when it is taken."""
+    try:
+        deliver(small, alice.address, message)
+    except smtplib.SMTPDataError as e:
+        return e.smtp_code, e.smtp_error
+    except (smtplib.SMTPSenderRefused,) as e:
+        return e.smtp_code, e.smtp_error
+    except smtplib.SMTPRecipientsRefused as e:
+        return next(iter(e.recipients.values()))
+    return None
+
+
+def taken(small, alice):
+    return refusal(small, alice, letter(alice.address, "de nouveau")[0]) is None
+
+
+@pytest.mark.parametrize("leave", [0, 24 * 1024 * 1024], ids=["at-once", "while-mail-comes-in"])
+def test_full_and_free_again(small, leave):
+    address = f"alice@{harness.DOMAIN}"
+    alice = Account(address, small.accounts[address])
+    kept = [letter(address) for _ in range(3)]
+    for message, _ in kept:
+        deliver(small, address, message)
+    ballast = fill(small.dir, leave)
+    large, _ = letter(address, "grand", body=("0123456789abcdef" * 4 + "\r\n") * 15_000)
+    accepted, answer = 0, None
+    while answer is None and accepted < 60:
+        answer = refusal(small, alice, large)
+        accepted += answer is None
+    assert answer is not None and answer[0] == 452 and answer[1].startswith(b"4.3.1"), answer
+
+    with imap(small, alice) as session:
+        status, data = session.append("INBOX", None, None, large)
+        assert status == "NO" and b"UNAVAILABLE" in data[0].upper() or b"OVERQUOTA" in data[0].upper(), data
+        have = subjects(session)
+        assert have[:3] == [subject for _, subject in kept] and have.count("grand") == accepted
+        ok(session.select("INBOX", readonly=True))
+        assert ok(session.fetch("1", "(BODY.PEEK[])"))[0][1].endswith(kept[0][0])
+
+    pid, roles = small.process.pid, sorted(small.roles())
+    ballast.unlink()
+    harness.wait_until(lambda: taken(small, alice), 30, "mail is taken again when there is room")
+    assert small.process.pid == pid and sorted(small.roles()) == roles, "nothing was restarted"
+    with imap(small, alice) as session:
+        ok(session.append("INBOX", None, None, letter(address, "par APPEND")[0]))
+        have = subjects(session)
+        assert have[:3] == [subject for _, subject in kept] and have[-1] == "par APPEND" and have.count("grand") == accepted
+    assert small.check().returncode == 0
+    assert small.stop() == 0
