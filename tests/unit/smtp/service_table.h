@@ -6,6 +6,7 @@
 #ifndef VALISE_TESTS_SMTP_SERVICE_TABLE_H
 #define VALISE_TESTS_SMTP_SERVICE_TABLE_H
 
+#include "base/buf.h"
 #include "smtp/service.h"
 
 struct service_table {
