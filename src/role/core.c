@@ -255,15 +255,15 @@ static const struct imap_config *imap_config(struct core *c, const struct config
     return i;
 }
 
-static int listen_all(struct core *c, bool again, struct error *e)
+static int listen_all(struct core *c, struct error *e)
 {
     int err = 0;
     for (size_t i = 0; i < c->run->config->listener_n && err == 0; i++) {
         const struct config_listener *l = &c->run->config->listeners[i];
         if (l->protocol == CONFIG_SUBMISSION)
-            err = role_listen(c->run, l, &smtp_session_ops, submission_config(c, l), again, e);
+            err = role_listen(c->run, l, &smtp_session_ops, submission_config(c, l), e);
         else if (l->protocol == CONFIG_IMAP)
-            err = role_listen(c->run, l, &imap_session_ops, imap_config(c, l), again, e);
+            err = role_listen(c->run, l, &imap_session_ops, imap_config(c, l), e);
     }
     return err;
 }
@@ -292,7 +292,7 @@ static int open_store(struct core *c, struct error *e)
 static int listen_control(struct core *c, struct error *e)
 {
     const struct config_listener control = { .name = STR("control"), .tls = SMTP_TLS_OFF };
-    return role_listen(c->run, &control, &control_session_ops, c, false, e);
+    return role_listen(c->run, &control, &control_session_ops, c, e);
 }
 
 static int core_start(struct role_run *r, struct error *e)
@@ -309,7 +309,7 @@ static int core_start(struct role_run *r, struct error *e)
                                            .authenticate = core_authenticate, .may_send_as = core_may_send_as };
     c->mx_service = (struct channel_service){ .peer = "mx", .handlers = mx_handlers, .ctx = c };
     c->admin = (struct admin){ .engine = c->engine, .mail = c->mail, .directory = c->directory, .run = r };
-    err = listen_all(c, false, e);
+    err = listen_all(c, e);
     if (err == 0)
         err = listen_control(c, e);
     if (err == 0)
@@ -319,7 +319,7 @@ static int core_start(struct role_run *r, struct error *e)
 
 static int core_reload(struct role_run *r, struct error *e)
 {
-    return listen_all(r->state, true, e);
+    return listen_all(r->state, e);
 }
 
 static void core_end(struct role_run *r)

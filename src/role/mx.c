@@ -80,12 +80,12 @@ static const struct smtp_config *config_for(struct role_run *r, const struct con
     return c;
 }
 
-static int listen_all(struct role_run *r, bool again, struct error *e)
+static int listen_all(struct role_run *r, struct error *e)
 {
     for (size_t i = 0; i < r->config->listener_n; i++) {
         const struct config_listener *l = &r->config->listeners[i];
         if (l->protocol == CONFIG_SMTP) {
-            int err = role_listen(r, l, &smtp_session_ops, config_for(r, l), again, e);
+            int err = role_listen(r, l, &smtp_session_ops, config_for(r, l), e);
             if (err)
                 return err;
         }
@@ -100,12 +100,12 @@ static int mx_start(struct role_run *r, struct error *e)
         return error_set(e, ERR_INTERNAL, "mx has no lane to core");
     mx->service = (struct smtp_service){ .ctx = r, .recipient = ask_recipient, .accept = ask_accept, .spool = ask_spool };
     r->state = mx;
-    return listen_all(r, false, e);
+    return listen_all(r, e);
 }
 
 static int mx_reload(struct role_run *r, struct error *e)
 {
-    return listen_all(r, true, e);
+    return listen_all(r, e);
 }
 
 const struct role role_mx = { .name = "mx", .profile = &role_mx_profile, .wants_tls = true, .start = mx_start, .reload = mx_reload };

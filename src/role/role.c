@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -276,20 +277,59 @@ static const struct channel_handler link_handlers[] = {
     { WIRE_PEER, "peer", 32, 1, 1, on_peer },      { WIRE_SERVE, "serve", 32, 1, 1, on_serve }, { .handle = NULL },
 };
 
-int role_listen(struct role_run *r, const struct config_listener *l, const struct conn_ops *ops, const void *ctx, bool again,
-                struct error *e)
-{
+/* --- listeners whose context a reload can replace --- */
+
+/* Sessions take their snapshot when they open; the slot holds the one that future sessions will take. */
+struct slot {
+    struct conn_ops ops;                       /* the protocol's, but for open */
+    void *(*open)(struct conn *c, void *ctx);
+    _Atomic(const void *) ctx;
     char name[64];
-    (void)snprintf(name, sizeof name, "%.*s", STR_ARG(l->name));
-    if (!ctx)
-        return error_set(e, ERR_LIMIT, "no memory for listener %s", name);
-    if (again) {
-        server_listener_update(r->server, name, (void *)(uintptr_t)ctx);
+    struct slot *next;
+};
+
+static void *open_in_slot(struct conn *c, void *ctx)
+{
+    struct slot *slot = ctx;
+    return slot->open(c, (void *)(uintptr_t)atomic_load(&slot->ctx));
+}
+
+static struct slot *slot_of(struct role_run *r, str name)
+{
+    struct slot *s = r->slots;
+    while (s && !str_eq(name, str_from_z(s->name)))
+        s = s->next;
+    return s;
+}
+
+static struct slot *slot_new(struct role_run *r, str name, const struct conn_ops *ops, const void *ctx)
+{
+    struct slot *s = arena_new(&r->arena, struct slot);
+    if (!s)
+        return NULL;
+    s->ops = *ops;
+    s->open = ops->open;
+    s->ops.open = open_in_slot;
+    atomic_init(&s->ctx, ctx);
+    (void)snprintf(s->name, sizeof s->name, "%.*s", STR_ARG(name));
+    s->next = r->slots;
+    r->slots = s;
+    return s;
+}
+
+int role_listen(struct role_run *r, const struct config_listener *l, const struct conn_ops *ops, const void *ctx, struct error *e)
+{
+    struct slot *slot = ctx ? slot_of(r, l->name) : NULL;
+    if (slot) {
+        atomic_store(&slot->ctx, ctx);
         return 0;
     }
-    struct listener_settings settings = { .name = name,
-                                          .ops = ops,
-                                          .ctx = (void *)(uintptr_t)ctx,
+    slot = ctx ? slot_new(r, l->name, ops, ctx) : NULL;
+    if (!slot)
+        return error_set(e, ERR_LIMIT, "no memory for listener %.*s", STR_ARG(l->name));
+    struct listener_settings settings = { .name = slot->name,
+                                          .ops = &slot->ops,
+                                          .ctx = slot,
                                           .tls = l->tls == SMTP_TLS_OFF ? NULL : r->tls,
                                           .implicit_tls = l->tls == SMTP_TLS_IMPLICIT };
     for (size_t i = 0; i < r->listener_n; i++) {
@@ -297,7 +337,7 @@ int role_listen(struct role_run *r, const struct config_listener *l, const struc
             continue;
         int err = server_listen(r->server, r->listeners[i].fd, &settings);
         if (err)
-            return error_set(e, err, "listener %s cannot be served", name);
+            return error_set(e, err, "listener %s cannot be served", slot->name);
     }
     return 0;
 }

@@ -33,6 +33,7 @@ struct role_run {
     struct channel *keeper, *core, *supervisor;/* lanes to ask on; NULL when this role may not */
     struct role_listener listeners[ROLE_LISTENERS_MAX];
     size_t listener_n;
+    struct slot *slots;                        /* of the listeners that are served */
     void *state;                               /* the role's own */
 };
 
@@ -52,10 +53,9 @@ struct role {
 
 extern const struct role role_keeper, role_mx, role_core;
 
-/* Adds every descriptor of listener L to the server with session OPS and context CTX (NULL: out of memory), or with AGAIN makes future
- * connections of L use CTX. */
-int role_listen(struct role_run *r, const struct config_listener *l, const struct conn_ops *ops, const void *ctx, bool again,
-                struct error *e) MUST_USE;
+/* Adds every descriptor of listener L to the server with session OPS and context CTX (NULL: out of memory); called again for the same listener
+ * it makes future connections use CTX, while running ones keep theirs. CTX must live as long as the process. */
+int role_listen(struct role_run *r, const struct config_listener *l, const struct conn_ops *ops, const void *ctx, struct error *e) MUST_USE;
 
 /* Runs role NAME until it ends. Returns the process's exit status. */
 int role_main(const char *name);

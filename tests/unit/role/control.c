@@ -1,0 +1,108 @@
+/* control: administrator's requests over the socket, on a store in memory: what works, what is refused and why. */
+#include "../check.h"
+
+#include "role/control.h"
+#include "role/core.h"
+
+static struct core core;
+
+static json_t *ask(const char *line)
+{
+    struct conn *c = conn_memory_new(&control_session_ops, &core, 1, 512, false, false);
+    json_error_t bad;
+    conn_memory_feed(c, str_from_z(line));
+    conn_memory_feed(c, STR("\r\n"));
+    str out = conn_memory_take(c);
+    json_t *reply = json_loadb(out.p, out.n, 0, &bad);
+    if (!json_is_object(reply))
+        fail_msg("%s was answered with '%.*s'", line, STR_ARG(out));
+    conn_memory_free(c);
+    return reply;
+}
+
+static void test_requests(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request, *error;     /* NULL: ok */
+    } rows[] = {
+        { "{\"command\": \"domain.add\", \"domain\": \"mondomaine.fr\"}", NULL },
+        { "{\"command\": \"domain.add\", \"domain\": \"mondomaine.fr\"}", "exists" },
+        { "{\"command\": \"domain.add\", \"domain\": \"bad domain\"}", "syntax" },
+        { "{\"command\": \"domain.add\"}", "syntax" },
+        { "{\"command\": \"user.add\", \"address\": \"alice@mondomaine.fr\", \"password\": \"correct horse\"}", NULL },
+        { "{\"command\": \"user.add\", \"address\": \"alice@mondomaine.fr\", \"password\": \"correct horse\"}", "exists" },
+        { "{\"command\": \"user.add\", \"address\": \"alice@elsewhere.fr\", \"password\": \"correct horse\"}", "not-found" },
+        { "{\"command\": \"user.passwd\", \"address\": \"nobody@mondomaine.fr\", \"password\": \"x\"}", "not-found" },
+        { "{\"command\": \"user.disable\", \"address\": \"alice@mondomaine.fr\"}", NULL },
+        { "{\"command\": \"user.enable\", \"address\": \"alice@mondomaine.fr\"}", NULL },
+        { "{\"command\": \"alias.add\", \"address\": \"info@mondomaine.fr\", \"targets\": [\"alice@mondomaine.fr\"]}", NULL },
+        { "{\"command\": \"domain.remove\", \"domain\": \"mondomaine.fr\"}", "refused" },
+        { "{\"command\": \"check\"}", NULL },
+        { "{\"command\": \"alias.remove\", \"address\": \"info@mondomaine.fr\"}", NULL },
+        { "{\"command\": \"user.remove\", \"address\": \"alice@mondomaine.fr\"}", NULL },
+        { "{\"command\": \"domain.remove\", \"domain\": \"mondomaine.fr\"}", NULL },
+        { "{\"command\": \"reload\"}", "unavailable" },
+        { "{\"command\": \"status\"}", "unavailable" },
+        { "{\"command\": \"nonsense\"}", "unsupported" },
+        { "[]", "syntax" },
+        { "not json", "syntax" },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        json_t *reply = ask(rows[i].request);
+        const char *error = json_string_value(json_object_get(reply, "error"));
+        if (json_is_true(json_object_get(reply, "ok")) != (rows[i].error == NULL) ||
+            (rows[i].error && !str_eq(str_from_z(error), str_from_z(rows[i].error))))
+            fail_msg("%s gave %s (%s)", rows[i].request, error ? error : "ok", json_string_value(json_object_get(reply, "text")));
+        json_decref(reply);
+    }
+}
+
+static void test_lists(void **state)
+{
+    (void)state;
+    json_decref(ask("{\"command\": \"domain.add\", \"domain\": \"liste.fr\"}"));
+    json_decref(ask("{\"command\": \"user.add\", \"address\": \"bob@liste.fr\", \"password\": \"correct horse\"}"));
+    json_decref(ask("{\"command\": \"alias.add\", \"address\": \"team@liste.fr\", \"targets\": [\"bob@liste.fr\"]}"));
+    json_t *reply = ask("{\"command\": \"user.list\", \"domain\": \"liste.fr\"}");
+    const json_t *user = json_array_get(json_object_get(reply, "users"), 0);
+    assert_string_equal(json_string_value(json_object_get(user, "address")), "bob@liste.fr");
+    assert_true(json_is_true(json_object_get(user, "enabled")));
+    json_decref(reply);
+    reply = ask("{\"command\": \"alias.list\"}");
+    const json_t *alias = json_array_get(json_object_get(reply, "aliases"), 0);
+    assert_string_equal(json_string_value(json_array_get(json_object_get(alias, "targets"), 0)), "bob@liste.fr");
+    json_decref(reply);
+    reply = ask("{\"command\": \"domain.list\"}");
+    assert_int_equal(json_array_size(json_object_get(reply, "domains")), 1);
+    json_decref(reply);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    struct error e = ERROR_NONE;
+    log_set_level(LOG_ERROR);
+    if (engine_memory_open(&core.engine))
+        return -1;
+    core.mail = mail_store_new(core.engine);
+    if (directory_open(core.engine, &core.directory, &e))
+        return -1;
+    core.admin = (struct admin){ .engine = core.engine, .mail = core.mail, .directory = core.directory };
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    directory_free(core.directory);
+    mail_store_free(core.mail);
+    engine_close(core.engine);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_requests), cmocka_unit_test(test_lists) };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
