@@ -193,13 +193,24 @@ static int check_expected(struct rocks *r, const struct engine_txn *t, const str
     return met ? 0 : ERR_CONFLICT;
 }
 
-/* A write that RocksDB refused. Out of space: nothing of it is visible, and what part of it reached the log is a torn record that the next opening
- * drops. Anything else: we do not know what the disk holds. */
-static int write_failed(struct rocks *r, char *message)
+/* When RocksDB is out of space: nothing of the batch is visible, and what part of it reached the log is a torn record that the next opening drops. When
+ * anything else goes wrong we do not know what the disk holds. */
+static int write_batch(struct rocks *r, rocksdb_writebatch_t *batch)
 {
-    int rc = rocks_error(message, "write");
-    rocks_fail(r, rc == ERR_FULL ? ROCKS_FULL : ROCKS_BROKEN);
-    return rc == ERR_FULL ? ERR_FULL : ERR_UNKNOWN;
+    char *message = NULL;
+    int rc = 0;
+    pthread_rwlock_rdlock(&r->append);
+    int health = atomic_load(&r->health);
+    if (health != ROCKS_OK)
+        rc = health == ROCKS_FULL ? ERR_FULL : ERR_UNAVAILABLE;
+    else
+        rocksdb_write(r->db, r->write, batch, &message);
+    if (message) {
+        rc = rocks_error(message, "write") == ERR_FULL ? ERR_FULL : ERR_UNKNOWN;
+        rocks_fail(r, rc == ERR_FULL ? ROCKS_FULL : ROCKS_BROKEN);
+    }
+    pthread_rwlock_unlock(&r->append);
+    return rc;
 }
 
 /* Checks and writes under the stripe (R2). */
@@ -224,10 +235,9 @@ static int commit_locked(struct rocks *r, const struct engine_txn *t, rocksdb_wr
         struct rocks_key k = rocks_key(t->part, ENGINE_SPACE_OWN, STR("v"));
         rocksdb_writebatch_put_cf(batch, r->rows, k.b, k.n, (const char *)value, sizeof value);
     }
-    char *message = NULL;
-    rocksdb_write(r->db, r->write, batch, &message);
-    if (message)
-        return write_failed(r, message);
+    rc = write_batch(r, batch);
+    if (rc)
+        return rc;
     p->version = version;
     if (!t->unversioned)
         p->ticket = atomic_fetch_add(&r->written, 1) + 1;
@@ -238,14 +248,12 @@ static int commit_locked(struct rocks *r, const struct engine_txn *t, rocksdb_wr
 /* Chunks and journal rows depend on nothing. */
 static int commit_free(struct rocks *r, const struct engine_txn *t, rocksdb_writebatch_t *batch)
 {
-    char *message = NULL;
     for (size_t i = 0; i < t->n; i++) {
         int rc = add_op(r, batch, t, i);
         if (rc)
             return rc;
     }
-    rocksdb_write(r->db, r->write, batch, &message);
-    return message ? write_failed(r, message) : 0;
+    return write_batch(r, batch);
 }
 
 static bool is_free(const struct engine_txn *t)
@@ -285,26 +293,40 @@ int rocks_commit(struct engine *g, const struct engine_txn *t, uint64_t *ret_ver
 
 /* --- sync --- */
 
+static int sync_logs(struct rocks *r)
+{
+    char *message = NULL;
+    bool scarce = rocks_space_scarce(r);
+    int rc = 0;
+    if (scarce)
+        pthread_rwlock_wrlock(&r->append);
+    int health = atomic_load(&r->health);
+    if (health == ROCKS_OK)
+        rocksdb_flush_wal(r->db, 1, &message);
+    else
+        rc = health == ROCKS_FULL ? rocks_logs_sync(r) : ERR_IO;
+    if (scarce)
+        pthread_rwlock_unlock(&r->append);
+    return message ? rocks_error(message, "sync") : rc;
+}
+
 /* One sync for everybody who has a ticket by now; sync_lock is held on entry and on return. */
 static int sync_for_all(struct rocks *r)
 {
-    char *message = NULL;
     r->syncing = true;
     uint64_t target = atomic_load(&r->written);
     pthread_mutex_unlock(&r->sync_lock);
-    rocksdb_flush_wal(r->db, 1, &message);
-    if (message) {
-        (void)rocks_error(message, "sync");
+    int rc = sync_logs(r);
+    if (rc)
         rocks_fail(r, ROCKS_BROKEN);
-    }
     pthread_mutex_lock(&r->sync_lock);
     r->syncing = false;
-    if (!message) {
+    if (!rc) {
         atomic_store(&r->synced, target);
         atomic_fetch_add(&r->syncs, 1);
     }
     pthread_cond_broadcast(&r->sync_done);
-    return message ? ERR_UNKNOWN : 0;
+    return rc ? ERR_UNKNOWN : 0;
 }
 
 int rocks_wait(struct rocks *r, uint64_t ticket)

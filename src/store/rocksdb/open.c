@@ -139,20 +139,35 @@ static void db_close(struct rocks *r)
     r->db = NULL;
 }
 
-/* Makes the next opening read the logs from the disk and not what the kernel still has of them in memory (R4). */
-static void forget_pages(const char *path)
+/* Calls FN with each log file open for reading; ERR_IO when it fails for one. */
+static int each_log(const char *path, int (*fn)(int fd))
 {
     DIR *dir = opendir(path);
-    if (!dir)
-        return;
-    for (const struct dirent *d; (d = readdir(dir));) {
-        int fd = str_ends(str_from_z(d->d_name), STR(".log")) ? openat(dirfd(dir), d->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-        if (fd < 0)
+    int rc = dir ? 0 : ERR_IO;
+    for (const struct dirent *d; dir && (d = readdir(dir));) {
+        if (!str_ends(str_from_z(d->d_name), STR(".log")))
             continue;
-        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-        (void)close(fd);
+        int fd = openat(dirfd(dir), d->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 ? errno != ENOENT : fn(fd))
+            rc = ERR_IO;
+        if (fd >= 0)
+            (void)close(fd);
     }
-    (void)closedir(dir);
+    if (dir && fn == fdatasync && fsync(dirfd(dir)))
+        rc = ERR_IO;
+    if (dir)
+        (void)closedir(dir);
+    return rc;
+}
+
+int rocks_logs_sync(struct rocks *r)
+{
+    return each_log(r->path, fdatasync);
+}
+
+static int forget_pages(int fd)
+{
+    return posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 /* --- space --- */
@@ -171,6 +186,11 @@ static uint64_t space_free(struct rocks *r, bool now)
     }
     uint64_t free = atomic_load(&r->free);
     return free > unseen ? free - unseen : 0;
+}
+
+bool rocks_space_scarce(struct rocks *r)
+{
+    return space_free(r, false) < r->reserve * 2;
 }
 
 /* Deletions may eat into the reserve, or a full disk could never be emptied. */
@@ -230,19 +250,14 @@ static void settle_lost(struct rocks *r)
 /* Closes and opens; the write side of the gate and `reviving` are held. */
 static int reopen(struct rocks *r)
 {
-    if (r->db && atomic_load(&r->health) == ROCKS_FULL) {
-        /* Nothing is wrong with what was written before the disk was full: save it before the memory of it goes. */
-        char *message = NULL;
-        uint64_t target = atomic_load(&r->written);
-        rocksdb_flush_wal(r->db, 1, &message);
-        if (message)
-            rocksdb_free(message);
-        else
-            atomic_store(&r->synced, target);
-    }
+    /* Nothing is wrong with what was written before the disk was full. */
+    uint64_t target = atomic_load(&r->written);
+    if (r->db && atomic_load(&r->health) == ROCKS_FULL && !rocks_logs_sync(r))
+        atomic_store(&r->synced, target);
     rocks_parts_forget(r, note_pending);
     db_close(r);
-    forget_pages(r->path);
+    /* Read the logs from the disk, and not what the kernel still has of them in memory (R4). */
+    (void)each_log(r->path, forget_pages);
     char *message = db_open(r);
     if (message) {
         atomic_store(&r->health, ROCKS_BROKEN);
@@ -352,6 +367,7 @@ static void rocks_free(struct rocks *r)
         pthread_mutex_destroy(&r->stripes[i].lock);
     pthread_rwlock_destroy(&r->gate);
     pthread_mutex_destroy(&r->reviving);
+    pthread_rwlock_destroy(&r->append);
     pthread_mutex_destroy(&r->sync_lock);
     pthread_cond_destroy(&r->sync_done);
     rocksdb_options_destroy(r->rows_options);
@@ -402,6 +418,7 @@ static struct rocks *rocks_new(const char *path, const struct engine_settings *s
         pthread_mutex_init(&r->stripes[i].lock, NULL);
     pthread_rwlock_init(&r->gate, NULL);
     pthread_mutex_init(&r->reviving, NULL);
+    pthread_rwlock_init(&r->append, NULL);
     pthread_mutex_init(&r->sync_lock, NULL);
     pthread_cond_init(&r->sync_done, NULL);
     rocks_options(r, settings && settings->cache_bytes ? settings->cache_bytes : 16 * MIB, clamp(size / 32, 2 * MIB, 16 * MIB));

@@ -8,7 +8,9 @@
  *  R3  A ticket is drawn after its write is in the WAL. A sync that began after the ticket was drawn covers it: tickets <= synced are durable.
  *  R4  After a failed sync nothing is synced again by this opening of the database: what the kernel said it lost stays lost. The database is
  *      opened again, which reads the log from the disk and writes what it finds to new files.
- *  R5  What is in the database right after opening it is durable. */
+ *  R5  What is in the database right after opening it is durable.
+ *  R6  RocksDB is not asked to sync a log it could not append to: Debian's build aborts on that. A failed write sets the health before it lets go of
+ *      `append`; while space is scarce, a sync keeps writes out. What is in the logs is then synced by us. */
 #ifndef VALISE_STORE_ROCKSDB_PRIVATE_H
 #define VALISE_STORE_ROCKSDB_PRIVATE_H
 
@@ -62,6 +64,7 @@ struct rocks {
 
     struct rocks_stripe stripes[ROCKS_STRIPES];
 
+    pthread_rwlock_t append;  /* read: writing; write: syncing while space is scarce (R6) */
     pthread_mutex_t sync_lock;
     pthread_cond_t sync_done;
     bool syncing;
@@ -84,6 +87,10 @@ int rocks_enter(struct rocks *r, uint64_t write, bool reclaims);
 void rocks_leave(struct rocks *r);
 /* Frees RocksDB's message and gives the code for it: ERR_FULL, ERR_CORRUPT, ERR_NOTFOUND, ERR_IO. */
 int rocks_error(char *message, const char *doing);
+/* Whether a write could soon fail for lack of space. */
+bool rocks_space_scarce(struct rocks *r);
+/* Syncs all log files without RocksDB. 0 or ERR_IO. */
+int rocks_logs_sync(struct rocks *r);
 /* Nothing more is written by this opening of the database. */
 void rocks_fail(struct rocks *r, enum rocks_health health);
 
