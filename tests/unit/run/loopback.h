@@ -228,6 +228,9 @@ static int loopback_listen(uint16_t *ret_port)
     return fd;
 }
 
+/* For listeners made from now on; 0: the default. */
+static int64_t loopback_handshake_ms;
+
 static inline void loopback_init(struct loopback *l, const struct server_settings *settings, struct tls_holder *tls, bool implicit)
 {
     *l = (struct loopback){ 0 };
@@ -237,7 +240,8 @@ static inline void loopback_init(struct loopback *l, const struct server_setting
     int fd = loopback_listen(&l->port);
     assert_int_equal(server_listen(l->server, fd,
                                    &(struct listener_settings){ .name = "test", .ops = &echo_ops, .ctx = &l->world, .tls = tls,
-                                                                .implicit_tls = implicit }),
+                                                                .implicit_tls = implicit,
+                                                                .handshake_ms = loopback_handshake_ms }),
                      0);
 }
 
