@@ -10,25 +10,30 @@
 
 struct directory;
 
+/* Reads the directory from G, which must outlive it. ERR_CORRUPT when a row cannot be understood, or as engine_scan. */
 int directory_open(struct engine *g, struct directory **ret, struct error *e) MUST_USE;
+/* No call may be running. NULL accepted. */
 void directory_free(struct directory *d);
 
 enum directory_kind { DIRECTORY_NONE, DIRECTORY_ACCOUNT, DIRECTORY_ALIAS };
 struct directory_account {
     engine_part id;
     str address;                 /* canonical */
-    bool enabled;
+    bool enabled;                /* false: cannot log in; mail still arrives unless the caller decides otherwise */
+    bool administrator;
 };
 
 /* --- lookups: results in ARENA --- */
 
+/* Whether DOMAIN is one of ours, in any spelling. */
 bool directory_has_domain(struct directory *d, str domain);
 /* Which accounts mail for ADDRESS goes to: the account itself, or an alias followed (loops cut, at most 100 accounts), "+detail" dropped when the whole local part
- * is unknown; "postmaster" of a domain of ours always exists (falls back to the first administrator, else the first account). ERR_NOTFOUND: domain is ours, address is not; ERR_REFUSED:
- * domain is not ours. */
+ * is unknown; "postmaster" of a domain of ours always exists (falls back to the first administrator, else the first account; without a domain it is that of the first domain). ERR_NOTFOUND: domain is ours, address is not; ERR_REFUSED:
+ * domain is not ours; ERR_SYNTAX; ERR_LIMIT. */
 int directory_resolve(struct directory *d, str address, struct arena *arena, struct directory_account **ret, size_t *ret_n) MUST_USE;
 /* Whether ACCOUNT may send as ADDRESS: its own address (with any +detail) or an alias that leads to it. */
 bool directory_may_send_as(struct directory *d, engine_part account, str address);
+/* The account whose own address ADDRESS is (no aliases, no detail). ERR_NOTFOUND, ERR_SYNTAX, ERR_LIMIT. */
 int directory_find_account(struct directory *d, str address, struct arena *arena, struct directory_account *ret) MUST_USE;
 
 /* --- logging in --- */
@@ -44,21 +49,37 @@ int directory_authenticate(struct directory *d, str login, str password, str pee
 
 int directory_domain_add(struct directory *d, str domain, struct error *e) MUST_USE;       /* ERR_EXISTS, ERR_SYNTAX */
 int directory_domain_remove(struct directory *d, str domain, struct error *e) MUST_USE;    /* ERR_REFUSED while it has accounts or aliases */
-/* Adds an account with PASSWORD (empty: cannot log in). *RET_ID is new; the caller makes its mailboxes. */
+/* Adds an account with PASSWORD (empty: cannot log in; at most 1024 bytes). *RET_ID is new; the caller makes its mailboxes. ERR_SYNTAX, ERR_REFUSED
+ * (domain is not ours), ERR_EXISTS (also as an alias), ERR_LIMIT; and for all changes ERR_UNAVAILABLE, ERR_FULL, ERR_IO, ERR_UNKNOWN. */
 int directory_account_add(struct directory *d, str address, str password, engine_part *ret_id, struct error *e) MUST_USE;
 int directory_account_password(struct directory *d, str address, str password, struct error *e) MUST_USE;
 int directory_account_enable(struct directory *d, str address, bool enabled, struct error *e) MUST_USE;
+/* Administrators stand in for a postmaster nobody named. */
+int directory_account_administrator(struct directory *d, str address, bool administrator, struct error *e) MUST_USE;
+/* Aliases to it stay and lead nowhere until the address is there again. *RET_ID: the caller removes its mail. */
 int directory_account_remove(struct directory *d, str address, engine_part *ret_id, struct error *e) MUST_USE;
-int directory_alias_add(struct directory *d, str address, const str *targets, size_t n, struct error *e) MUST_USE;   /* targets: addresses of ours */
+/* TARGETS: 1 to 100 addresses of accounts and aliases of ours. ERR_NOTFOUND for one that is not there, ERR_EXISTS, ERR_REFUSED, ERR_SYNTAX, ERR_LIMIT. */
+int directory_alias_add(struct directory *d, str address, const str *targets, size_t n, struct error *e) MUST_USE;
 int directory_alias_remove(struct directory *d, str address, struct error *e) MUST_USE;
 
-/* --- listing: FN gets each in order; strings live until it returns; non-zero ends --- */
+/* --- listing: FN gets each in order of name; strings live until it returns; non-zero ends and is returned. FN may call the directory.
+ * An empty DOMAIN lists those of all; ERR_NOTFOUND when it is not ours --- */
 
 int directory_domains(struct directory *d, int (*fn)(void *ctx, str domain), void *ctx) MUST_USE;
 int directory_accounts(struct directory *d, str domain, int (*fn)(void *ctx, const struct directory_account *account), void *ctx) MUST_USE;
 int directory_aliases(struct directory *d, str domain, int (*fn)(void *ctx, str address, const str *targets, size_t n), void *ctx) MUST_USE;
 
+struct directory_counts {
+    size_t domains, accounts, accounts_enabled, aliases;
+    uint64_t argon2_runs;        /* password hashes computed by this process */
+};
+void directory_counts(struct directory *d, struct directory_counts *ret);
+/* Password hashes computed by this process. */
+uint64_t directory_argon2_runs(void);
+
 /* The canonical form of ADDRESS in ARENA: ERR_SYNTAX when it is none. */
 int directory_canonical(str address, struct arena *arena, str *ret, struct error *e) MUST_USE;
+/* The same for a domain: lower case, A-labels. */
+int directory_canonical_domain(str domain, struct arena *arena, str *ret, struct error *e) MUST_USE;
 
 #endif

@@ -1,0 +1,309 @@
+/* change: one row at a time, committed, then applied to the table.
+ *
+ *  C1  d->change is held from the check to the applying: what was checked is what is changed.
+ *  C2  A commit names the version that the table shows; when another process was faster the table is read again and the check
+ *      repeated. */
+#include "directory/directory_private.h"
+
+#include "base/random.h"
+
+enum { TRIES = 10, SCRATCH = 1 << 17 };
+
+struct change {
+    /* Checks the change against TABLE and writes the row's new value to VALUE; left empty, the row is deleted. */
+    int (*check)(const struct table *t, struct change *c, struct buf *value, struct error *e);
+    char kind;                 /* of the row */
+    str name;                  /* canonical domain or address */
+    /* Arguments of the check. */
+    str hash;
+    bool flag;
+    const str *targets;
+    size_t target_n;
+    engine_part id;            /* of the account added or removed */
+};
+
+/* Reads the table again. */
+static int change_reload(struct directory *d, struct error *e)
+{
+    struct table fresh, old;
+    uint64_t version;
+    int r = directory_load(d->engine, &fresh, &version, e);
+    if (r < 0)
+        return r;
+    pthread_rwlock_wrlock(&d->lock);
+    old = d->table;
+    d->table = fresh;
+    d->version = version;
+    pthread_rwlock_unlock(&d->lock);
+    table_done(&old);
+    return 0;
+}
+
+/* Commits row KEY with VALUE (p NULL: deletes it). */
+static int change_commit(struct directory *d, str key, str value)
+{
+    uint64_t version;
+    struct engine_txn *t = engine_begin(d->engine, directory_part, d->version);
+    if (value.p)
+        engine_put(t, key, value);
+    else
+        engine_del(t, key);
+    int r = engine_commit(t, &version);
+    if (r < 0)
+        return r;
+    d->version = version;
+    pthread_rwlock_wrlock(&d->lock);
+    require(table_apply(&d->table, key, value) == 0);
+    pthread_rwlock_unlock(&d->lock);
+    return 0;
+}
+
+static int change_run(struct directory *d, struct change *c, struct error *e)
+{
+    struct buf key = BUF_INIT(DIRECTORY_KEY_MAX), value = BUF_INIT(ENGINE_VALUE_MAX);
+    int r = ERR_CONFLICT;
+    row_key(&key, c->kind, c->name);
+    require(buf_error(&key) == 0);
+    pthread_mutex_lock(&d->change);
+    for (int tries = 0; r == ERR_CONFLICT && tries < TRIES; tries++) {
+        buf_reset(&value);
+        r = tries ? change_reload(d, e) : 0;
+        if (r == 0)
+            r = c->check(&d->table, c, &value, e);
+        if (r < 0)
+            break;
+        r = buf_error(&value);
+        if (r == 0)
+            r = change_commit(d, buf_str(&key), value.n ? buf_str(&value) : (str){ NULL, 0 });
+        if (r < 0)
+            error_set(e, r, "the directory could not be changed: %s", err_name(r));
+    }
+    /* The table must not show what may not be there; if it cannot be read now, the next change meets a conflict and reads it. */
+    if (r == ERR_UNKNOWN && change_reload(d, NULL) < 0)
+        d->version = UINT64_MAX - 1;
+    pthread_mutex_unlock(&d->change);
+    buf_done(&key);
+    buf_done(&value);
+    return r;
+}
+
+/* --- domains --- */
+
+static int check_domain_add(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    if (table_domain(t, c->name))
+        return error_set(e, ERR_EXISTS, "the domain %.*s is there already", STR_ARG(c->name));
+    row_encode_domain(value, t->seq_max + 1);
+    return 0;
+}
+
+static int check_domain_remove(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    const struct domain *d = table_domain(t, c->name);
+    if (!d)
+        return error_set(e, ERR_NOTFOUND, "there is no domain %.*s", STR_ARG(c->name));
+    if (d->accounts || d->aliases)
+        return error_set(e, ERR_REFUSED, "the domain %.*s still has %zu accounts and %zu aliases; remove them first", STR_ARG(c->name),
+                         d->accounts, d->aliases);
+    return 0;
+}
+
+static int domain_change(struct directory *d, str domain, struct change *c, struct error *e)
+{
+    struct arena a = ARENA_INIT(SCRATCH);
+    int r = directory_canonical_domain(domain, &a, &c->name, e);
+    if (r == 0 && c->name.p[0] == '[')
+        r = error_set(e, ERR_SYNTAX, "an address in brackets cannot be a domain of ours");
+    c->kind = 'd';
+    if (r == 0)
+        r = change_run(d, c, e);
+    arena_done(&a);
+    return r;
+}
+
+int directory_domain_add(struct directory *d, str domain, struct error *e)
+{
+    return domain_change(d, domain, &(struct change){ .check = check_domain_add }, e);
+}
+
+int directory_domain_remove(struct directory *d, str domain, struct error *e)
+{
+    return domain_change(d, domain, &(struct change){ .check = check_domain_remove }, e);
+}
+
+/* --- accounts --- */
+
+/* Whether an entry named C->name may be added. */
+static int check_new_address(const struct table *t, const struct change *c, struct error *e)
+{
+    if (!table_domain(t, str_from(c->name, str_rfind_byte(c->name, '@') + 1)))
+        return error_set(e, ERR_REFUSED, "the domain of %.*s is not one of ours; add it first", STR_ARG(c->name));
+    if (table_entry(t, c->name))
+        return error_set(e, ERR_EXISTS, "%.*s is there already", STR_ARG(c->name));
+    return 0;
+}
+
+/* The account C->name in *RET. */
+static int check_account(const struct table *t, const struct change *c, struct entry *ret, struct error *e)
+{
+    const struct entry *n = table_entry(t, c->name);
+    if (!n || n->kind != DIRECTORY_ACCOUNT)
+        return error_set(e, ERR_NOTFOUND, "there is no account %.*s", STR_ARG(c->name));
+    *ret = *n;
+    return 0;
+}
+
+static int check_account_add(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    int r = check_new_address(t, c, e);
+    if (r == 0)
+        row_encode_account(value, &(struct entry){ .id = c->id, .enabled = true, .seq = t->seq_max + 1, .hash = c->hash });
+    return r;
+}
+
+static int check_account_password(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    struct entry n;
+    int r = check_account(t, c, &n, e);
+    if (r < 0)
+        return r;
+    n.hash = c->hash;
+    row_encode_account(value, &n);
+    return 0;
+}
+
+static int check_account_enable(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    struct entry n;
+    int r = check_account(t, c, &n, e);
+    if (r < 0)
+        return r;
+    n.enabled = c->flag;
+    row_encode_account(value, &n);
+    return 0;
+}
+
+static int check_account_administrator(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    struct entry n;
+    int r = check_account(t, c, &n, e);
+    if (r < 0)
+        return r;
+    n.administrator = c->flag;
+    row_encode_account(value, &n);
+    return 0;
+}
+
+static int check_account_remove(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    struct entry n;
+    int r = check_account(t, c, &n, e);
+    if (r == 0)
+        c->id = n.id;
+    return r;
+}
+
+/* Runs C on ADDRESS; with PASSWORD not empty its hash is an argument of the check. */
+static int account_change(struct directory *d, str address, str password, struct change *c, struct error *e)
+{
+    struct arena a = ARENA_INIT(SCRATCH);
+    char hash[DIRECTORY_HASH_MAX];
+    int r = directory_canonical(address, &a, &c->name, e);
+    if (r == 0 && password.n) {
+        r = password_hash(d->gate, password, hash, e);
+        c->hash = r == 0 ? str_from_z(hash) : (str){ 0 };
+    }
+    c->kind = 'a';
+    if (r == 0)
+        r = change_run(d, c, e);
+    arena_done(&a);
+    return r;
+}
+
+int directory_account_add(struct directory *d, str address, str password, engine_part *ret_id, struct error *e)
+{
+    struct change c = { .check = check_account_add };
+    random_bytes(c.id.b, sizeof c.id.b);
+    int r = account_change(d, address, password, &c, e);
+    if (r == 0)
+        *ret_id = c.id;
+    return r;
+}
+
+int directory_account_password(struct directory *d, str address, str password, struct error *e)
+{
+    return account_change(d, address, password, &(struct change){ .check = check_account_password }, e);
+}
+
+int directory_account_enable(struct directory *d, str address, bool enabled, struct error *e)
+{
+    return account_change(d, address, STR(""), &(struct change){ .check = check_account_enable, .flag = enabled }, e);
+}
+
+int directory_account_administrator(struct directory *d, str address, bool administrator, struct error *e)
+{
+    return account_change(d, address, STR(""), &(struct change){ .check = check_account_administrator, .flag = administrator }, e);
+}
+
+int directory_account_remove(struct directory *d, str address, engine_part *ret_id, struct error *e)
+{
+    struct change c = { .check = check_account_remove };
+    int r = account_change(d, address, STR(""), &c, e);
+    if (r == 0)
+        *ret_id = c.id;
+    return r;
+}
+
+/* --- aliases --- */
+
+static int check_alias_add(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    int r = check_new_address(t, c, e);
+    for (size_t i = 0; r == 0 && i < c->target_n; i++) {
+        if (!table_domain(t, str_from(c->targets[i], str_rfind_byte(c->targets[i], '@') + 1)))
+            r = error_set(e, ERR_REFUSED, "%.*s is not an address of ours", STR_ARG(c->targets[i]));
+        else if (!table_lookup(t, c->targets[i]))
+            r = error_set(e, ERR_NOTFOUND, "there is no account or alias %.*s", STR_ARG(c->targets[i]));
+    }
+    if (r == 0)
+        row_encode_alias(value, c->targets, c->target_n);
+    return r;
+}
+
+static int check_alias_remove(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    const struct entry *n = table_entry(t, c->name);
+    if (!n || n->kind != DIRECTORY_ALIAS)
+        return error_set(e, ERR_NOTFOUND, "there is no alias %.*s", STR_ARG(c->name));
+    return 0;
+}
+
+int directory_alias_add(struct directory *d, str address, const str *targets, size_t n, struct error *e)
+{
+    struct arena a = ARENA_INIT(SCRATCH);
+    struct change c = { .check = check_alias_add, .kind = 'l', .target_n = n };
+    if (n == 0 || n > DIRECTORY_TARGETS_MAX)
+        return error_set(e, ERR_LIMIT, "an alias has 1 to %d targets", DIRECTORY_TARGETS_MAX);
+    int r = directory_canonical(address, &a, &c.name, e);
+    str *list = arena_array(&a, n, sizeof *list);
+    if (r == 0 && !list)
+        r = ERR_LIMIT;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = directory_canonical(targets[i], &a, &list[i], e);
+    c.targets = list;
+    if (r == 0)
+        r = change_run(d, &c, e);
+    arena_done(&a);
+    return r;
+}
+
+int directory_alias_remove(struct directory *d, str address, struct error *e)
+{
+    struct arena a = ARENA_INIT(SCRATCH);
+    struct change c = { .check = check_alias_remove, .kind = 'l' };
+    int r = directory_canonical(address, &a, &c.name, e);
+    if (r == 0)
+        r = change_run(d, &c, e);
+    arena_done(&a);
+    return r;
+}

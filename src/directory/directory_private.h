@@ -1,0 +1,127 @@
+/* directory_private: the parts of the directory.
+ *
+ *   rows in the engine  --row_decode-->  table (maps in memory, under a read-write lock)  <--lookups
+ *          ^------------ change: check, commit one row, apply the same row to the table
+ *
+ * The table is a function of the rows alone: loading and changing go through table_apply, so they cannot disagree. */
+#ifndef VALISE_DIRECTORY_DIRECTORY_PRIVATE_H
+#define VALISE_DIRECTORY_DIRECTORY_PRIVATE_H
+
+#include <pthread.h>
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "directory/directory.h"
+
+enum {
+    DIRECTORY_TARGETS_MAX = 100,      /* of one alias, and accounts that one address leads to */
+    DIRECTORY_PASSWORD_MAX = 1024,    /* bytes */
+    DIRECTORY_HASH_MAX = 256,         /* bytes of an encoded hash */
+    DIRECTORY_KEY_MAX = 300
+};
+
+/* --- table.c: what is known, in memory --- */
+
+struct domain {
+    uint64_t seq;                     /* order of adding: the lowest is the first domain */
+    size_t accounts, aliases;
+    str name;
+};
+
+struct entry {
+    enum directory_kind kind;
+    engine_part id;                   /* accounts */
+    bool enabled, administrator;      /* accounts */
+    uint64_t seq;
+    str address;
+    str hash;                         /* accounts: encoded Argon2id, empty when there is no password */
+    str *targets;                     /* aliases */
+    size_t target_n;
+};
+
+struct table {
+    struct map domains;               /* name: struct domain */
+    struct map entries;               /* address: struct entry */
+    struct map accounts;              /* id: struct entry, the same objects */
+    struct domain *first_domain;
+    struct entry *postmaster;         /* the account that stands in for a postmaster nobody named */
+    uint64_t seq_max;
+    size_t account_n, enabled_n, alias_n;
+};
+
+void table_init(struct table *t);
+void table_done(struct table *t);
+/* Applies one row; VALUE.p NULL removes it. ERR_CORRUPT when it cannot be understood: then nothing has changed. */
+int table_apply(struct table *t, str key, str value) MUST_USE;
+struct domain *table_domain(const struct table *t, str name);
+struct entry *table_entry(const struct table *t, str address);
+/* The entry for canonical ADDRESS with the rules of directory_resolve: exact, without its detail, postmaster. NULL when there is none. */
+struct entry *table_lookup(const struct table *t, str address);
+/* The accounts that mail for FROM goes to, at most DIRECTORY_TARGETS_MAX; how many. */
+size_t table_follow(const struct table *t, struct entry *from, struct entry *ret[DIRECTORY_TARGETS_MAX]);
+
+/* Rows. A key is a kind and a name: "d" domain, "a" account, "l" alias. */
+void row_key(struct buf *b, char kind, str name);
+void row_encode_domain(struct buf *b, uint64_t seq);
+void row_encode_account(struct buf *b, const struct entry *n);
+void row_encode_alias(struct buf *b, const str *targets, size_t n);
+
+/* --- password.c: Argon2id and what was verified lately --- */
+
+struct verified;                      /* the cache of verified logins */
+struct verified *verified_new(void);
+void verified_free(struct verified *v);
+struct verified_tag {
+    unsigned char b[32];
+};
+/* The keyed hash under which a success of PASSWORD is remembered: it covers the account and the encoded hash, so that a changed password
+ * is another tag. */
+struct verified_tag verified_tag(struct verified *v, engine_part id, str hash, str password);
+bool verified_has(struct verified *v, const struct verified_tag *tag);
+void verified_add(struct verified *v, const struct verified_tag *tag);
+
+struct gate;                          /* bounds the checks that run at once: each takes 19 MiB and a CPU */
+struct gate *gate_new(void);
+void gate_free(struct gate *g);
+/* The encoded hash of PASSWORD. ERR_UNAVAILABLE, ERR_LIMIT, ERR_INTERNAL. Blocks. */
+int password_hash(struct gate *g, str password, char ret[DIRECTORY_HASH_MAX], struct error *e) MUST_USE;
+/* 0 when PASSWORD fits HASH; ERR_REFUSED when not, or when HASH is empty, after the same work; ERR_UNAVAILABLE. Blocks. */
+int password_check(struct gate *g, str hash, str password) MUST_USE;
+
+/* --- delay.c: failures and what they cost --- */
+
+struct delays;
+struct delays *delays_new(void);
+void delays_free(struct delays *d);
+struct delay_key {
+    char text[384];                   /* a kind, a peer, a login */
+    size_t n;
+};
+/* Keys of PEER (an IPv6 address counts by its /64) and of LOGIN from PEER. */
+struct delay_key delay_key_peer(str peer);
+struct delay_key delay_key_login(str login, str peer);
+/* Milliseconds that the failures of KEY cost at time NOW (clock_mono_ms). */
+int64_t delays_get(struct delays *d, const struct delay_key *key, int64_t now);
+/* Counts one more failure and returns what it costs. */
+int64_t delays_fail(struct delays *d, const struct delay_key *key, int64_t now);
+/* Forgets the failures of KEY. */
+void delays_clear(struct delays *d, const struct delay_key *key);
+
+/* --- directory.c --- */
+
+struct directory {
+    struct engine *engine;
+    pthread_mutex_t change;           /* one change at a time; held over the commit; taken before lock */
+    pthread_rwlock_t lock;            /* the table: written only with both, read with either */
+    struct table table;
+    uint64_t version;                 /* of the partition that the table shows; under change */
+    struct verified *verified;
+    struct gate *gate;
+    struct delays *delays;
+};
+
+extern const engine_part directory_part;
+/* Reads all rows into *RET, initialised here. */
+int directory_load(struct engine *g, struct table *ret, uint64_t *ret_version, struct error *e) MUST_USE;
+
+#endif

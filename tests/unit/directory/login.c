@@ -1,0 +1,279 @@
+/* login: passwords, what is remembered of them, and what failures cost. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "directory/directory_private.h"
+
+struct fixture {
+    struct engine *engine;
+    struct directory *d;
+    struct arena a;
+    engine_part alice;
+};
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    engine_part id;
+    f = (struct fixture){ .a = ARENA_INIT(1 << 20) };
+    assert_int_equal(engine_memory_open(&f.engine), 0);
+    assert_int_equal(directory_open(f.engine, &f.d, NULL), 0);
+    assert_int_equal(directory_domain_add(f.d, STR("a.example"), NULL), 0);
+    assert_int_equal(directory_domain_add(f.d, STR("b.example"), NULL), 0);
+    assert_int_equal(directory_account_add(f.d, STR("alice@a.example"), STR("alice's secret"), &f.alice, NULL), 0);
+    assert_int_equal(directory_account_add(f.d, STR("bob@b.example"), STR("bob's secret"), &id, NULL), 0);
+    assert_int_equal(directory_account_add(f.d, STR("none@a.example"), STR(""), &id, NULL), 0);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    directory_free(f->d);
+    engine_close(f->engine);
+    arena_done(&f->a);
+    return 0;
+}
+
+static int64_t delay;
+
+static int login(struct fixture *f, const char *name, str password, const char *peer)
+{
+    struct directory_account account = { 0 };
+    return directory_authenticate(f->d, str_from_z(name), password, str_from_z(peer), &f->a, &account, &delay);
+}
+
+static void names_and_passwords(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *name;
+        str password;
+        int expected;
+    } cases[] = {
+        { "alice@a.example", STR_INIT("alice's secret"), 0 },
+        { "ALICE@A.example", STR_INIT("alice's secret"), 0 },
+        { "alice", STR_INIT("alice's secret"), 0 },
+        { "bob@b.example", STR_INIT("bob's secret"), 0 },
+        { "bob", STR_INIT("bob's secret"), ERR_REFUSED },
+        { "alice@a.example", STR_INIT("alice's secret "), ERR_REFUSED },
+        { "alice@a.example", STR_INIT("alice's secret\0"), ERR_REFUSED },
+        { "alice@a.example", STR_INIT("Alice's secret"), ERR_REFUSED },
+        { "alice@a.example", STR_INIT(""), ERR_REFUSED },
+        { "alice@a.example", STR_INIT("bob's secret"), ERR_REFUSED },
+        { "none@a.example", STR_INIT(""), ERR_REFUSED },
+        { "none@a.example", STR_INIT("x"), ERR_REFUSED },
+        { "nobody@a.example", STR_INIT("x"), ERR_REFUSED },
+        { "alice+x@a.example", STR_INIT("alice's secret"), ERR_REFUSED },
+        { "", STR_INIT("x"), ERR_REFUSED },
+        { "a b c", STR_INIT("x"), ERR_REFUSED },
+        { "@", STR_INIT("x"), ERR_REFUSED },
+    };
+    uint64_t before = directory_argon2_runs();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int r = login(f, cases[i].name, cases[i].password, "192.0.2.1");
+        if (r != cases[i].expected)
+            fail_msg("case %zu: %s", i, err_name(r));
+    }
+    /* Each costs the same work, but for the two that are remembered. */
+    assert_int_equal(directory_argon2_runs() - before, sizeof cases / sizeof cases[0] - 2);
+    struct directory_account account;
+    assert_int_equal(directory_authenticate(f->d, STR("alice"), STR("alice's secret"), STR("192.0.2.1"), &f->a, &account, &delay), 0);
+    assert_memory_equal(account.id.b, f->alice.b, sizeof f->alice.b);
+    assert_true(str_eq(account.address, STR("alice@a.example")));
+    char *big = calloc(1, 5000);
+    assert_int_equal(login(f, "alice", (str){ big, 5000 }, "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(directory_account_password(f->d, STR("alice@a.example"), (str){ big, 1025 }, NULL), ERR_LIMIT);
+    free(big);
+}
+
+static void ten_logins_cost_one_hash(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t before = directory_argon2_runs();
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(login(f, "alice", STR("alice's secret"), "192.0.2.1"), 0);
+        assert_int_equal(delay, 0);
+    }
+    assert_int_equal(directory_argon2_runs() - before, 1);
+    /* A wrong one is never remembered. */
+    assert_int_equal(login(f, "alice", STR("wrong"), "192.0.2.2"), ERR_REFUSED);
+    assert_int_equal(login(f, "alice", STR("wrong"), "192.0.2.2"), ERR_REFUSED);
+    assert_int_equal(directory_argon2_runs() - before, 3);
+}
+
+static void changes_end_what_is_remembered(void **state)
+{
+    struct fixture *f = *state;
+    str old = STR_INIT("alice's secret"), new = STR_INIT("new");
+    assert_int_equal(login(f, "alice", old, "192.0.2.1"), 0);
+    assert_int_equal(directory_account_password(f->d, STR("alice@a.example"), new, NULL), 0);
+    assert_int_equal(login(f, "alice", old, "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(login(f, "alice", new, "192.0.2.1"), 0);
+    /* The same password anew is another hash. */
+    uint64_t before = directory_argon2_runs();
+    assert_int_equal(directory_account_password(f->d, STR("alice@a.example"), new, NULL), 0);
+    assert_int_equal(login(f, "alice", new, "192.0.2.1"), 0);
+    assert_int_equal(directory_argon2_runs() - before, 2);
+    assert_int_equal(directory_account_enable(f->d, STR("alice@a.example"), false, NULL), 0);
+    assert_int_equal(login(f, "alice", new, "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(directory_account_enable(f->d, STR("alice@a.example"), true, NULL), 0);
+    assert_int_equal(login(f, "alice", new, "192.0.2.1"), 0);
+    /* And it is there after a restart. */
+    directory_free(f->d);
+    assert_int_equal(directory_open(f->engine, &f->d, NULL), 0);
+    assert_int_equal(login(f, "alice", old, "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(login(f, "alice", new, "192.0.2.1"), 0);
+    assert_int_equal(directory_account_password(f->d, STR("alice@a.example"), STR(""), NULL), 0);
+    assert_int_equal(login(f, "alice", new, "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(login(f, "alice", STR(""), "192.0.2.1"), ERR_REFUSED);
+}
+
+static void failures_cost_their_own_peer(void **state)
+{
+    struct fixture *f = *state;
+    static const int64_t expected[] = { 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000 };
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        assert_int_equal(login(f, "alice", STR("wrong"), "192.0.2.66"), ERR_REFUSED);
+        assert_int_equal(delay, expected[i]);
+    }
+    /* Elsewhere Alice is not delayed, nor locked out here. */
+    assert_int_equal(login(f, "alice", STR("alice's secret"), "192.0.2.1"), 0);
+    assert_int_equal(delay, 0);
+    assert_int_equal(login(f, "alice", STR("alice's secret"), "192.0.2.66"), 0);
+    assert_int_equal(delay, 30000);
+    /* Her failures are forgiven, the peer's are not: another name from there still waits, unless it logged in lately. */
+    assert_int_equal(login(f, "bob@b.example", STR("bob's secret"), "192.0.2.66"), 0);
+    assert_int_equal(delay, 30000);
+    assert_int_equal(login(f, "alice", STR("alice's secret"), "192.0.2.66"), 0);
+    assert_int_equal(delay, 0);
+    assert_int_equal(login(f, "nobody", STR("wrong"), "192.0.2.66"), ERR_REFUSED);
+    assert_int_equal(delay, 30000);
+}
+
+static void peers_are_networks(void **state)
+{
+    static const struct {
+        str a, b;
+        bool same;
+    } cases[] = {
+        { STR_INIT("192.0.2.1"), STR_INIT("192.0.2.1"), true },
+        { STR_INIT("192.0.2.1"), STR_INIT("192.0.2.2"), false },
+        { STR_INIT("2001:db8::1"), STR_INIT("2001:db8::ffff:1"), true },
+        { STR_INIT("2001:db8:0:1::1"), STR_INIT("2001:db8:0:2::1"), false },
+        { STR_INIT("::ffff:192.0.2.1"), STR_INIT("192.0.2.1"), true },
+        { STR_INIT("unix"), STR_INIT("unix"), true },
+        { STR_INIT("unix"), STR_INIT(""), false },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct delay_key a = delay_key_peer(cases[i].a), b = delay_key_peer(cases[i].b);
+        assert_int_equal(a.n == b.n && memcmp(a.text, b.text, a.n) == 0, cases[i].same);
+    }
+}
+
+static void delays_decay_and_stay_bounded(void **state)
+{
+    struct delays *d = delays_new();
+    struct delay_key key = delay_key_login(STR("alice@a.example"), STR("192.0.2.1"));
+    int64_t now = 1000;
+    for (int i = 0; i < 20; i++)
+        delays_fail(d, &key, now);
+    assert_int_equal(delays_get(d, &key, now + 59999), 30000);
+    assert_int_equal(delays_get(d, &key, now + 60000), 16000);
+    assert_int_equal(delays_get(d, &key, now + 119999), 16000);
+    assert_int_equal(delays_get(d, &key, now + 240000), 2000);
+    assert_int_equal(delays_fail(d, &key, now + 240000), 4000);
+    assert_int_equal(delays_get(d, &key, now + 10000000), 0);
+    assert_int_equal(delays_fail(d, &key, now + 10000000), 500);
+    delays_clear(d, &key);
+    assert_int_equal(delays_get(d, &key, now + 10000000), 0);
+    /* A flood of names pushes the oldest out, and takes no more room. */
+    delays_fail(d, &key, now + 10000000);
+    for (int i = 0; i < 25000; i++) {
+        char name[24];
+        int n = snprintf(name, sizeof name, "user%d", i);
+        struct delay_key other = delay_key_login((str){ name, (size_t)n }, STR("192.0.2.1"));
+        assert_int_equal(delays_fail(d, &other, now + 10000000), 500);
+    }
+    assert_int_equal(delays_get(d, &key, now + 10000000), 0);
+    delays_free(d);
+}
+
+static void what_is_remembered_is_bounded(void **state)
+{
+    struct verified *v = verified_new();
+    engine_part id = { { 1 } };
+    struct verified_tag first = verified_tag(v, id, STR("hash"), STR("0")), same = verified_tag(v, id, STR("hash"), STR("0"));
+    struct verified_tag shifted = verified_tag(v, id, STR("has"), STR("h0"));
+    assert_memory_equal(first.b, same.b, sizeof first.b);
+    assert_memory_not_equal(first.b, shifted.b, sizeof first.b);
+    assert_false(verified_has(v, &first));
+    verified_add(v, &first);
+    assert_true(verified_has(v, &first));
+    struct verified_tag last = first;
+    for (int i = 1; i <= 10000; i++) {
+        char password[16];
+        int n = snprintf(password, sizeof password, "%d", i);
+        last = verified_tag(v, id, STR("hash"), (str){ password, (size_t)n });
+        verified_add(v, &last);
+    }
+    assert_true(verified_has(v, &last));
+    assert_false(verified_has(v, &first));
+    verified_free(v);
+}
+
+struct guess {
+    struct fixture *f;
+    pthread_t thread;
+    int right, wrong, busy;
+};
+
+static void *guess_run(void *p)
+{
+    struct guess *g = p;
+    for (int i = 0; i < 6; i++) {
+        struct arena a = ARENA_INIT(1 << 16);
+        struct directory_account account;
+        int64_t ms;
+        int r = directory_authenticate(g->f->d, STR("alice"), i % 2 ? STR("wrong") : STR("alice's secret"), STR("192.0.2.9"), &a,
+                                       &account, &ms);
+        g->right += r == 0;
+        g->wrong += r == ERR_REFUSED;
+        g->busy += r == ERR_UNAVAILABLE;
+        arena_done(&a);
+    }
+    return NULL;
+}
+
+static void many_at_once(void **state)
+{
+    struct guess g[8];
+    for (int i = 0; i < 8; i++) {
+        g[i] = (struct guess){ .f = *state };
+        assert_int_equal(pthread_create(&g[i].thread, NULL, guess_run, &g[i]), 0);
+    }
+    for (int i = 0; i < 8; i++) {
+        pthread_join(g[i].thread, NULL);
+        assert_int_equal(g[i].right + g[i].wrong + g[i].busy, 6);
+        assert_true(g[i].right <= 3 && g[i].wrong <= 3);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(names_and_passwords, setup, teardown),
+        cmocka_unit_test_setup_teardown(ten_logins_cost_one_hash, setup, teardown),
+        cmocka_unit_test_setup_teardown(changes_end_what_is_remembered, setup, teardown),
+        cmocka_unit_test_setup_teardown(failures_cost_their_own_peer, setup, teardown),
+        cmocka_unit_test(peers_are_networks),
+        cmocka_unit_test(delays_decay_and_stay_bounded),
+        cmocka_unit_test(what_is_remembered_is_bounded),
+        cmocka_unit_test_setup_teardown(many_at_once, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
