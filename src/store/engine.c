@@ -198,6 +198,7 @@ void engine_unlink(struct engine_txn *t, engine_blob blob)
         t->error = ERR_INTERNAL;
     if (!txn_allow(t, sizeof blob.b, 0))
         return;
+    t->reclaims = true;     /* a full disk must still let mail go */
     int64_t due = clock_real_ms() + t->g->grace_ms;
     uint8_t when[8];
     engine_put_be(when, sizeof when, (uint64_t)due);

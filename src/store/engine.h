@@ -12,7 +12,8 @@
  *  E4  A read never shows what could still be lost: it waits for the sync of what it saw (unless ENGINE_UNSYNCED).
  *  E5  A blob is readable for ever once a commit that links it has returned 0; the put itself need not be durable before.
  *  E6  A blob is deleted only by collection, at the earliest the grace time after the commit that unlinked its last link.
- *  E7  On disk full a commit fails with ERR_FULL and leaves no trace; when space returns commits work again without restart.
+ *  E7  On disk full a commit fails with ERR_FULL and leaves no trace; when space returns commits work again without restart. A commit that unlinks a blob may use
+ *      most of the reserve: mail can be deleted from a full disk.
  *  E8  On an I/O error the outcome of commits in flight is ERR_UNKNOWN; the engine reopens itself, and after that its state is either
  *      with or without each such commit, whole.
  * All calls block on the disk; all are thread-safe; none keeps a pointer into its arguments after it returns. */
