@@ -85,7 +85,9 @@ static void after_step(struct smtp_session *s, int rc, const struct buf *challen
     if (err_class(rc) == ERR_CLASS_INTERNAL)
         log_error("smtp-sasl", LOG_STR("session", conn_id(s->conn)), LOG_Z("error", e->text));
     smtp_auth_abort(s);
-    smtp_say(s, rc == ERR_SYNTAX ? SMTP_REPLY_AUTH_MALFORMED : rc == ERR_LIMIT ? SMTP_REPLY_AUTH_TOO_LONG : SMTP_REPLY_AUTH_UNAVAILABLE);
+    smtp_say(s, rc == ERR_SYNTAX  ? SMTP_REPLY_AUTH_MALFORMED
+                : rc == ERR_LIMIT ? SMTP_REPLY_AUTH_TOO_LONG
+                                  : SMTP_REPLY_AUTH_UNAVAILABLE);
 }
 
 /* Decodes one response in base64. */

@@ -19,12 +19,18 @@ static void begin(struct smtp_session *s)
     struct buf trace = BUF_INIT(4096);
     int64_t now_s = clock_real_ms() / 1000;
     str id = id_str(&t->id);
-    smtp_trace_add(&trace, &(struct smtp_trace){
-                               .helo = smtp_session_helo(s), .peer = conn_peer_address(s->conn), .hostname = s->config->hostname,
-                               .id = id, .session = conn_id(s->conn), .esmtp = s->esmtp, .authenticated = s->is_authenticated,
-                               .smtputf8 = t->mail.smtputf8, .tls = smtp_session_tls(s),
-                               .recipient = t->recipient_n == 1 ? t->recipients[0] : STR(""),
-                               .now_s = now_s, .zone = date_local_zone(now_s) });
+    smtp_trace_add(&trace, &(struct smtp_trace){ .helo = smtp_session_helo(s),
+                                                 .peer = conn_peer_address(s->conn),
+                                                 .hostname = s->config->hostname,
+                                                 .id = id,
+                                                 .session = conn_id(s->conn),
+                                                 .esmtp = s->esmtp,
+                                                 .authenticated = s->is_authenticated,
+                                                 .smtputf8 = t->mail.smtputf8,
+                                                 .tls = smtp_session_tls(s),
+                                                 .recipient = t->recipient_n == 1 ? t->recipients[0] : STR(""),
+                                                 .now_s = now_s,
+                                                 .zone = date_local_zone(now_s) });
     require(!buf_error(&trace));
     smtp_body_add(&t->body, buf_str(&trace));
     buf_done(&trace);
@@ -102,9 +108,14 @@ static enum smtp_reply deliver(struct smtp_session *s, struct error *e)
     struct smtp_transaction *t = s->transaction;
     const struct smtp_service *service = s->config->service;
     struct buf structure = BUF_INIT(message_limits_default.structure_max);
-    struct smtp_delivery d = { .session = conn_id(s->conn), .id = id_str(&t->id), .reverse_path = t->mail.reverse_path.text,
-                               .recipients = t->recipients, .recipient_n = t->recipient_n, .smtputf8 = t->mail.smtputf8,
-                               .body_8bit = t->mail.body == SMTP_BODY_8BITMIME || t->data.has_8bit, .fd = -1 };
+    struct smtp_delivery d = { .session = conn_id(s->conn),
+                               .id = id_str(&t->id),
+                               .reverse_path = t->mail.reverse_path.text,
+                               .recipients = t->recipients,
+                               .recipient_n = t->recipient_n,
+                               .smtputf8 = t->mail.smtputf8,
+                               .body_8bit = t->mail.body == SMTP_BODY_8BITMIME || t->data.has_8bit,
+                               .fd = -1 };
     enum smtp_reply reply = SMTP_REPLY_ACCEPTED;
     if (t->data.faults)
         return from_data_faults(t->data.faults);
@@ -135,8 +146,8 @@ static void log_result(const struct smtp_session *s, enum smtp_reply reply, cons
     log_event(is_accepted ? LOG_INFO : LOG_WARNING, is_accepted ? "smtp-accepted" : "smtp-message-refused",
               LOG_STR("session", conn_id(s->conn)), LOG_STR("id", id_str(&t->id)), LOG_STR("from", t->mail.reverse_path.text),
               LOG_NUM("recipients", t->recipient_n), LOG_NUM("size", t->data.size), LOG_STR("tls", smtp_session_tls(s)->version),
-              LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", s->login.address), LOG_NUM("code", smtp_reply_code(reply)),
-              LOG_Z("error", e->text));
+              LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", s->login.address),
+              LOG_NUM("code", smtp_reply_code(reply)), LOG_Z("error", e->text));
 }
 
 /* The message is over: answers, and ends the transaction whatever the answer is (RFC 5321 section 4.1.1.4). */

@@ -3,8 +3,8 @@
 
 struct extension {
     str keyword;
-    bool (*is_offered)(const struct smtp_session *s);            /* NULL: always */
-    void (*parameters)(const struct smtp_session *s, struct buf *out);   /* NULL: none; begins with a space */
+    bool (*is_offered)(const struct smtp_session *s);                  /* NULL: always */
+    void (*parameters)(const struct smtp_session *s, struct buf *out); /* NULL: none; begins with a space */
     const char *source;
 };
 
@@ -74,7 +74,7 @@ enum conn_next smtp_cmd_ehlo(struct smtp_session *s, str argument)
         buf_add(&line, x->keyword);
         if (x->parameters)
             x->parameters(s, &line);
-        if (!arena_dup(a, buf_str(&line), &lines[n]))       /* a keyword left out is no lie: it is not offered then */
+        if (!arena_dup(a, buf_str(&line), &lines[n])) /* a keyword left out is no lie: it is not offered then */
             n++;
         buf_done(&line);
     }

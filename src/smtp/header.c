@@ -80,7 +80,7 @@ static void pass(struct smtp_header *h)
     }
     if (!h->submission) {
         bool is_orphan = held.n && (held.p[0] == ' ' || held.p[0] == '\t');
-        if (is_orphan)              /* else it would continue the trace field above it */
+        if (is_orphan) /* else it would continue the trace field above it */
             smtp_body_add(h->body, STR("\r\n"));
         smtp_body_add(h->body, held);
         buf_done(&h->held);
@@ -134,8 +134,8 @@ static void add_protocol(struct buf *out, const struct smtp_trace *t)
 void smtp_trace_add(struct buf *out, const struct smtp_trace *t)
 {
     bool is_v6 = str_find_byte(t->peer, ':', 0) < t->peer.n;
-    buf_add_all(out, STR("Received: from "), t->helo.n ? t->helo : STR("unknown"), STR(" (["), is_v6 ? STR("IPv6:") : STR(""), t->peer,
-                STR("])\r\n\tby "), t->hostname, STR(" with "));
+    buf_add_all(out, STR("Received: from "), t->helo.n ? t->helo : STR("unknown"), STR(" (["), is_v6 ? STR("IPv6:") : STR(""),
+                t->peer, STR("])\r\n\tby "), t->hostname, STR(" with "));
     add_protocol(out, t);
     if (t->tls->active) {
         buf_add_all(out, STR("\r\n\t(using "), t->tls->version, STR(" with cipher "), t->tls->cipher);

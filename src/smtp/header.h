@@ -19,13 +19,14 @@ struct smtp_header {
     unsigned received_n, from_n, date_n, message_id_n;
     /* submission: complete and clean the header */
     bool submission;
-    str default_from, message_id_right; int64_t now_s;
-    str id;
+    str default_from, id, message_id_right;
+    int64_t now_s;
 };
 
 void smtp_header_init(struct smtp_header *h, struct smtp_body *body);
-/* Makes H complete the header of a submitted message: Bcc and Return-Path are removed (RFC 5322 section 3.6.3, RFC 5321 section 4.4);
- * missing From (if DEFAULT_FROM is not empty), Date and Message-ID are added. ID and HOSTNAME make the Message-ID. They live as long as H. */
+/* Makes H complete the header of a submitted message: Bcc and Return-Path are removed (RFC 5322 section 3.6.3, RFC 5321 section
+ * 4.4); missing From (if DEFAULT_FROM is not empty), Date and Message-ID are added. ID and HOSTNAME make the Message-ID. All of them
+ * live as long as H. */
 void smtp_header_complete(struct smtp_header *h, str default_from, str id, str hostname, int64_t now_s);
 /* Takes the next bytes of the message. */
 void smtp_header_put(struct smtp_header *h, str bytes);

@@ -160,7 +160,7 @@ static int take_line(struct smtp_session *s, enum conn_next *next)
         *next = smtp_command_run(s, line);
     }
     check_counts(s);
-    arena_reset(conn_arena(s->conn));       /* many commands may come before the connection parks */
+    arena_reset(conn_arena(s->conn)); /* many commands may come before the connection parks */
     return 0;
 }
 
@@ -218,13 +218,13 @@ static enum conn_next loop(struct smtp_session *s)
             smtp_say(s, SMTP_REPLY_SHUTDOWN);
         if (s->is_closing)
             return CONN_CLOSE;
-        if (stream_is_full(s->stream))      /* a peer that asks without reading answers waits until it has read */
+        if (stream_is_full(s->stream)) /* a peer that asks without reading answers waits until it has read */
             return CONN_DRAIN;
         enum conn_next next = CONN_WAIT;
         int rc = take(s, &next);
         if (rc == ERR_AGAIN)
             return CONN_WAIT;
-        if (rc)                             /* ended or broken: an unfinished message was never ours */
+        if (rc) /* ended or broken: an unfinished message was never ours */
             return CONN_CLOSE;
         if (next != CONN_WAIT)
             return next;

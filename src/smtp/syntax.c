@@ -8,12 +8,17 @@
 #include "base/utf8.h"
 
 const struct smtp_limits smtp_limits_default = {
-    .line_max = 2048, .auth_line_max = 12286, .local_max = 255, .domain_max = 255, .mailbox_max = 320, .params_max = 16,
+    .line_max = 2048,
+    .auth_line_max = 12286,
+    .local_max = 255,
+    .domain_max = 255,
+    .mailbox_max = 320,
+    .params_max = 16,
 };
 
 /* Sets of bytes as four words: 0-63, 64-127, and all above 127 where UTF-8 is part of the class. */
-#define DIGITS 0x03ff000000000000ull
-#define LETTERS 0x07fffffe07fffffeull
+#define DIGITS      0x03ff000000000000ull
+#define LETTERS     0x07fffffe07fffffeull
 #define ABOVE_ASCII UINT64_MAX, UINT64_MAX
 /* atext = ALPHA / DIGIT / any of !#$%&'*+-/=?^_`{|}~ (RFC 5322 section 3.2.3), and UTF8-non-ascii (RFC 6531 section 3.3). */
 static const struct scan_set atext = { { 0xa3ffacfa00000000ull, 0x7fffffffc7fffffeull, ABOVE_ASCII } };
@@ -63,8 +68,9 @@ bool smtp_scan_literal(struct scan *s, str *ret)
         z[number.n] = '\0';
         if (inet_pton(is_v6 ? AF_INET6 : AF_INET, z, address) != 1)
             return false;
-    } else if (!scan_while(&inside, &ldh, 64, &tag) || tag.p[tag.n - 1] == '-' || !scan_byte(&inside, ':') || scan_done(&inside)) {
-        return false;           /* General-address-literal = Standardized-tag ":" 1*dcontent */
+    } else if (!scan_while(&inside, &ldh, 64, &tag) || tag.p[tag.n - 1] == '-' || !scan_byte(&inside, ':') ||
+               scan_done(&inside)) {
+        return false; /* General-address-literal = Standardized-tag ":" 1*dcontent */
     }
     *ret = (str){ s->p, (size_t)(t.p - s->p) };
     *s = t;
@@ -81,7 +87,7 @@ bool smtp_scan_domain(struct scan *s, bool utf8, size_t max, str *ret)
         const struct scan_set *edge = utf8 ? &let_dig_utf8 : &let_dig;
         if (!scan_set_has(edge, label.p[0]) || !scan_set_has(edge, label.p[label.n - 1]))
             return false;
-        if (label.n > 63 && utf8_is_ascii(label))      /* RFC 1035 section 2.3.4; a U-label's A-label is for its user to make */
+        if (label.n > 63 && utf8_is_ascii(label)) /* RFC 1035 section 2.3.4; a U-label's A-label is for its user to make */
             return false;
     } while (scan_byte(&t, '.'));
     if ((size_t)(t.p - s->p) > max)
@@ -118,7 +124,7 @@ static bool scan_quoted(struct scan *s, struct buf *ret)
         if (c == '\\') {
             (void)scan_byte(&t, '\\');
             c = scan_peek(&t);
-            if (c > 126)        /* quoted-pairSMTP is ASCII even with RFC 6531 */
+            if (c > 126) /* quoted-pairSMTP is ASCII even with RFC 6531 */
                 return false;
         }
         if (c < 32 || c == 127)
@@ -266,7 +272,7 @@ static bool is_xtext(str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] != '+')
-            continue;           /* the other bytes of esmtp-value are all xchar */
+            continue; /* the other bytes of esmtp-value are all xchar */
         if (s.n - i < 3 || ascii_hex_value(s.p[i + 1]) < 0 || ascii_hex_value(s.p[i + 2]) < 0)
             return false;
         i += 2;
@@ -281,15 +287,15 @@ static enum smtp_fault mail_param(const struct esmtp_param *p, bool auth_offered
 {
     unsigned bit;
     bool good;
-    if (str_ieq(p->keyword, STR("SIZE"))) {             /* RFC 1870 section 4: 1*20DIGIT */
+    if (str_ieq(p->keyword, STR("SIZE"))) { /* RFC 1870 section 4: 1*20DIGIT */
         bit = PARAM_SIZE;
         good = p->has_value && p->value.n <= 20 && str_to_u64(p->value, UINT64_MAX, &ret->size);
         ret->has_size = true;
-    } else if (str_ieq(p->keyword, STR("BODY"))) {      /* RFC 6152 section 2 */
+    } else if (str_ieq(p->keyword, STR("BODY"))) { /* RFC 6152 section 2 */
         bit = PARAM_BODY;
         good = str_ieq(p->value, STR("7BIT")) || str_ieq(p->value, STR("8BITMIME"));
         ret->body = str_ieq(p->value, STR("8BITMIME")) ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
-    } else if (str_ieq(p->keyword, STR("SMTPUTF8"))) {  /* RFC 6531 section 3.4: it takes no value */
+    } else if (str_ieq(p->keyword, STR("SMTPUTF8"))) { /* RFC 6531 section 3.4: it takes no value */
         bit = PARAM_UTF8;
         good = !p->has_value;
         ret->smtputf8 = true;

@@ -33,12 +33,12 @@ int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *c
     /* RFC 5321 section 4.5.3.1.8: at least 100 must be taken, whatever the configuration says. */
     size_t max = config->recipients_max > 100 ? config->recipients_max : 100;
     for (size_t i = 0; i < t->recipient_n; i++) {
-        if (str_eq(t->recipients[i], address))     /* said twice, delivered once */
+        if (str_eq(t->recipients[i], address)) /* said twice, delivered once */
             return 0;
     }
     if (t->recipient_n >= max)
         return ERR_LIMIT;
-    if ((t->recipient_n & (t->recipient_n - 1)) == 0) {       /* full at each power of two */
+    if ((t->recipient_n & (t->recipient_n - 1)) == 0) { /* full at each power of two */
         size_t cap = t->recipient_n ? t->recipient_n * 2 : 1;
         str *larger = reallocarray(t->recipients, cap, sizeof(*larger));
         if (!larger)

@@ -23,9 +23,9 @@ static str exact(str s)
 struct exchange {
     const char *mechanism;
     bool has_initial;
-    str responses[4];                   /* the first is the initial response when there is one */
+    str responses[4]; /* the first is the initial response when there is one */
     size_t response_n;
-    int expected;                       /* result of the last step */
+    int expected; /* result of the last step */
     const char *authzid, *authcid, *password;
 };
 
@@ -62,7 +62,14 @@ static void test_exchanges(void **state)
         { "PLAIN", true, { STR(NUL "alice" NUL "secret") }, 1, 0, "", "alice", "secret" },
         { "plain", false, { STR(NUL "alice" NUL "secret") }, 1, 0, "", "alice", "secret" },
         { "PLAIN", true, { STR("bob" NUL "alice" NUL "secret") }, 1, 0, "bob", "alice", "secret" },
-        { "PLAIN", true, { STR(NUL "\xc3\xa9lo\xc3\xafse" NUL "\xc3\xa9t\xc3\xa9") }, 1, 0, "", "\xc3\xa9lo\xc3\xafse", "\xc3\xa9t\xc3\xa9" },
+        { "PLAIN",
+          true,
+          { STR(NUL "\xc3\xa9lo\xc3\xafse" NUL "\xc3\xa9t\xc3\xa9") },
+          1,
+          0,
+          "",
+          "\xc3\xa9lo\xc3\xafse",
+          "\xc3\xa9t\xc3\xa9" },
         { "PLAIN", true, { STR("") }, 1, ERR_SYNTAX },
         { "PLAIN", false, { STR("") }, 1, ERR_SYNTAX },
         { "PLAIN", true, { STR("alice") }, 1, ERR_SYNTAX },
@@ -153,7 +160,7 @@ static void test_mechanism_list(void **state)
     assert_true(n >= 2);
     for (size_t i = 0; i < n; i++) {
         assert_ptr_equal(sasl_mechanism_find(list[i].name), &list[i]);
-        assert_true(list[i].plaintext);         /* none of the present ones may be offered without TLS */
+        assert_true(list[i].plaintext); /* none of the present ones may be offered without TLS */
     }
     assert_null(sasl_mechanism_find(STR("")));
     assert_null(sasl_mechanism_find(STR("PLAINX")));

@@ -12,8 +12,8 @@
 struct data_case {
     str in;
     unsigned faults;
-    str out;            /* what the sink gets when there is no fault */
-    str rest;           /* what is left after the end */
+    str out;  /* what the sink gets when there is no fault */
+    str rest; /* what is left after the end */
 };
 
 #define END "\r\n.\r\n"
@@ -222,8 +222,8 @@ static void test_large_header(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_cut),  cmocka_unit_test(test_byte_by_byte),         cmocka_unit_test(test_only_the_one_end),
-        cmocka_unit_test(test_size_limit), cmocka_unit_test(test_far_too_large_is_cut), cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_every_cut),    cmocka_unit_test(test_byte_by_byte),         cmocka_unit_test(test_only_the_one_end),
+        cmocka_unit_test(test_size_limit),   cmocka_unit_test(test_far_too_large_is_cut), cmocka_unit_test(test_long_line),
         cmocka_unit_test(test_large_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

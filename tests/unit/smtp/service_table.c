@@ -17,8 +17,9 @@ static int table_recipient(void *ctx, str address, enum smtp_recipient_verdict *
         *ret = SMTP_RECIPIENT_NOT_OURS;
     else if (str_ieq(address, STR("disabled@example.org")))
         *ret = SMTP_RECIPIENT_DISABLED;
-    else if (str_istarts(address, STR("alice@")) || str_istarts(address, STR("bob@")) || str_istarts(address, STR("postmaster")) ||
-             str_istarts(address, STR("user")) || str_starts(address, STR("\"odd user\"@")) || str_starts(address, STR("\xc3\xa9lise@")))
+    else if (str_istarts(address, STR("alice@")) || str_istarts(address, STR("bob@")) ||
+             str_istarts(address, STR("postmaster")) || str_istarts(address, STR("user")) ||
+             str_starts(address, STR("\"odd user\"@")) || str_starts(address, STR("\xc3\xa9lise@")))
         *ret = SMTP_RECIPIENT_OK;
     else
         *ret = SMTP_RECIPIENT_UNKNOWN;
@@ -87,12 +88,22 @@ static int table_spool(void *ctx, struct error *e)
 
 void service_table_init(struct service_table *t)
 {
-    *t = (struct service_table){ .message = BUF_INIT(64 * 1024 * 1024), .recipients = BUF_INIT(1024 * 1024),
-                                 .reverse_path = BUF_INIT(4096), .structure = BUF_INIT(1024 * 1024) };
-    t->service = (struct smtp_service){ .ctx = t, .recipient = table_recipient, .accept = table_accept,
-                                        .authenticate = table_authenticate, .may_send_as = table_may_send_as, .spool = table_spool };
-    t->config = (struct smtp_config){ .service = &t->service, .tls = SMTP_TLS_OPPORTUNISTIC, .hostname = STR("mx.example.org"),
-                                      .size_max = 10 * 1024 * 1024, .recipients_max = 100, .errors_max = 10 };
+    *t = (struct service_table){ .message = BUF_INIT(64 * 1024 * 1024),
+                                 .recipients = BUF_INIT(1024 * 1024),
+                                 .reverse_path = BUF_INIT(4096),
+                                 .structure = BUF_INIT(1024 * 1024) };
+    t->service = (struct smtp_service){ .ctx = t,
+                                        .recipient = table_recipient,
+                                        .accept = table_accept,
+                                        .authenticate = table_authenticate,
+                                        .may_send_as = table_may_send_as,
+                                        .spool = table_spool };
+    t->config = (struct smtp_config){ .service = &t->service,
+                                      .tls = SMTP_TLS_OPPORTUNISTIC,
+                                      .hostname = STR("mx.example.org"),
+                                      .size_max = 10 * 1024 * 1024,
+                                      .recipients_max = 100,
+                                      .errors_max = 10 };
 }
 
 void service_table_done(struct service_table *t)

@@ -11,7 +11,8 @@
 
 enum stage { START, READY, MAIL, RCPT, STAGE_N };
 /* What a session is brought to each stage with; each includes the ones before it. */
-static const char *const approach[STAGE_N] = { "", "EHLO c\r\n", "MAIL FROM:<alice@example.org>\r\n", "RCPT TO:<bob@example.org>\r\n" };
+static const char *const approach[STAGE_N] = { "", "EHLO c\r\n", "MAIL FROM:<alice@example.org>\r\n",
+                                               "RCPT TO:<bob@example.org>\r\n" };
 static const char login[] = "AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n";
 
 static struct conn *arrive(struct service_table *t, enum stage stage, bool submission)
@@ -46,10 +47,10 @@ static unsigned ask(struct conn *c, const char *line)
 /* What a session accepts next tells its stage. */
 static enum stage probe(struct conn *c)
 {
-    static const char *const bad_data = "DATA x\r\n";          /* 501 with recipients, 503 or 554 before; changes nothing */
+    static const char *const bad_data = "DATA x\r\n"; /* 501 with recipients, 503 or 554 before; changes nothing */
     if (ask(c, bad_data) == 501)
         return RCPT;
-    unsigned code = ask(c, "RCPT TO:<broken>\r\n");             /* 501 within a transaction, 503 outside; changes nothing */
+    unsigned code = ask(c, "RCPT TO:<broken>\r\n"); /* 501 within a transaction, 503 outside; changes nothing */
     if (code == 501)
         return MAIL;
     return ask(c, "MAIL FROM:<broken>\r\n") == 503 ? START : READY;
@@ -81,8 +82,14 @@ static void drive(const struct transition *table, size_t n, bool submission)
     }
 }
 
-#define STAYS { START, READY, MAIL, RCPT }
-#define TO_READY { READY, READY, READY, READY }
+#define STAYS                                                                                                                    \
+    {                                                                                                                            \
+        START, READY, MAIL, RCPT                                                                                                 \
+    }
+#define TO_READY                                                                                                                 \
+    {                                                                                                                            \
+        READY, READY, READY, READY                                                                                               \
+    }
 
 static void test_every_command_in_every_stage(void **state)
 {
@@ -149,8 +156,14 @@ static void test_message_sizes(void **state)
         size_t size;
         int kind;
     } table[] = {
-        { 0, 0 }, { 1000, 0 }, { SMTP_BODY_HEAP_MAX - 1000, 0 }, { SMTP_BODY_HEAP_MAX, 1 }, { 300000, 1 },
-        { SMTP_BODY_MEMFD_MAX - 70000, 1 }, { SMTP_BODY_MEMFD_MAX + 1000, 2 }, { 3000000, 2 },
+        { 0, 0 },
+        { 1000, 0 },
+        { SMTP_BODY_HEAP_MAX - 1000, 0 },
+        { SMTP_BODY_HEAP_MAX, 1 },
+        { 300000, 1 },
+        { SMTP_BODY_MEMFD_MAX - 70000, 1 },
+        { SMTP_BODY_MEMFD_MAX + 1000, 2 },
+        { 3000000, 2 },
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct service_table t;

@@ -1,7 +1,7 @@
 /* Runs every script of tests/session/smtp, each in four ways: as it comes, with 1-byte reads, with 512-byte writes, with both.
  *
  * Options ("@"): submission, tls-required, tls-off, size-max N, errors-max N, accept ERROR, spool ERROR.
- * Commands ("!"): accepted N; message has/lacks TEXT; message begins, ends TEXT (\r\n decoded as in C~); recipients LIST; from ADDRESS;
+ * Commands ("!"): accepted N; message has/lacks/begins/ends TEXT (\r and \n decoded); recipients LIST; from ADDRESS;
  * kept heap/memfd/file; smtputf8; 8bit; 7bit. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,7 +52,11 @@ static void decode(struct buf *out, str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         bool escape = s.p[i] == '\\' && i + 1 < s.n;
-        buf_add_byte(out, !escape ? s.p[i] : s.p[i + 1] == 'r' ? '\r' : s.p[i + 1] == 'n' ? '\n' : s.p[i + 1] == 't' ? '\t' : s.p[i + 1]);
+        buf_add_byte(out, !escape             ? s.p[i]
+                          : s.p[i + 1] == 'r' ? '\r'
+                          : s.p[i + 1] == 'n' ? '\n'
+                          : s.p[i + 1] == 't' ? '\t'
+                                              : s.p[i + 1]);
         i += escape;
     }
 }
@@ -112,8 +116,13 @@ static bool run_one(void *ctx, const char *path)
     struct service_table table;
     struct buf report = BUF_INIT(1024 * 1024);
     service_table_init(&table);
-    struct script_setup setup = { .ops = &smtp_session_ops, .ctx = &table.config, .read_step = m->read_step,
-                                  .write_step = m->write_step, .user = &table, .option = option, .command = command };
+    struct script_setup setup = { .ops = &smtp_session_ops,
+                                  .ctx = &table.config,
+                                  .read_step = m->read_step,
+                                  .write_step = m->write_step,
+                                  .user = &table,
+                                  .option = option,
+                                  .command = command };
     if (!script_run(path, &setup, &report)) {
         m->failed++;
         print_error("%.*s\n", STR_ARG(buf_str(&report)));

@@ -8,8 +8,8 @@
 #include "base/scan.h"
 #include "smtp/syntax.h"
 
-#define A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define A250 A50 A50 A50 A50 A50
+#define A50     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A250    A50 A50 A50 A50 A50
 #define E_ACUTE "\xc3\xa9"
 
 static str exact(str s)
@@ -104,7 +104,9 @@ static void test_mail(void **state)
         { "FROM: <a@x>", 0, { .reverse_path = { STR_INIT("a@x"), false } } },
         { "FROM:<@one,@two.org:a@x>", 0, { .reverse_path = { STR_INIT("a@x"), false } } },
         { "FROM:<a@x> SIZE=123", 0, { .reverse_path = { STR_INIT("a@x"), false }, .has_size = true, .size = 123 } },
-        { "FROM:<a@x>  size=0  BODY=8bitmime", 0, { .reverse_path = { STR_INIT("a@x"), false }, .has_size = true, .body = SMTP_BODY_8BITMIME } },
+        { "FROM:<a@x>  size=0  BODY=8bitmime",
+          0,
+          { .reverse_path = { STR_INIT("a@x"), false }, .has_size = true, .body = SMTP_BODY_8BITMIME } },
         { "FROM:<a@x> BODY=7BIT SMTPUTF8", 0, { .reverse_path = { STR_INIT("a@x"), false }, .smtputf8 = true } },
         { "FROM:<" E_ACUTE "@x> SMTPUTF8", 0, { .reverse_path = { STR_INIT(E_ACUTE "@x"), true }, .smtputf8 = true } },
         { "FROM:<a@x> AUTH=<>", 0, { .reverse_path = { STR_INIT("a@x"), false }, .has_auth = true } },
@@ -231,8 +233,8 @@ static void test_line_split(void **state)
     static const struct {
         const char *line, *verb, *argument;
     } table[] = {
-        { "NOOP", "NOOP", "" },       { "NOOP  ", "NOOP", "" }, { "MAIL FROM:<> ", "MAIL", "FROM:<>" }, { "", "", "" },
-        { "  x y", "", "x y" },       { "a\tb", "a", "b" },
+        { "NOOP", "NOOP", "" }, { "NOOP  ", "NOOP", "" }, { "MAIL FROM:<> ", "MAIL", "FROM:<>" },
+        { "", "", "" },         { "  x y", "", "x y" },   { "a\tb", "a", "b" },
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         str verb, argument, in = exact(str_from_z(table[i].line));
@@ -260,8 +262,8 @@ static void test_round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_mail),       cmocka_unit_test(test_auth_parameter_only_where_offered),
-        cmocka_unit_test(test_rcpt),      cmocka_unit_test(test_helo),       cmocka_unit_test(test_line_split),
+        cmocka_unit_test(test_addresses),  cmocka_unit_test(test_mail), cmocka_unit_test(test_auth_parameter_only_where_offered),
+        cmocka_unit_test(test_rcpt),       cmocka_unit_test(test_helo), cmocka_unit_test(test_line_split),
         cmocka_unit_test(test_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
