@@ -102,6 +102,12 @@ void conn_min_rate(struct conn *c, uint32_t bytes_per_second)
     c->rate_base = stream_bytes_in(c->stream);
 }
 
+int64_t conn_rate_limit(int64_t since_ms, uint64_t bytes, uint32_t rate, int64_t grace_ms)
+{
+    uint64_t paid = bytes / rate * 1000 + bytes % rate * 1000 / rate;
+    return since_ms + (paid > (uint64_t)grace_ms ? (int64_t)paid : grace_ms);
+}
+
 void conn_wake(struct conn *c)
 {
     c->kind->wake(c);

