@@ -2,7 +2,6 @@
 #include "smtp/session_private.h"
 
 #include "base/base64.h"
-#include "base/clock.h"
 #include "base/log.h"
 
 void smtp_auth_abort(struct smtp_session *s)
@@ -24,14 +23,13 @@ static void answer(struct smtp_session *s, enum smtp_reply reply, int64_t delay_
         return;
     }
     s->mode = SMTP_MODE_HELD;
-    s->held_until_ms = clock_mono_ms() + delay_ms;
-    conn_deadline(s->conn, delay_ms);
+    smtp_session_wait(s, delay_ms);
 }
 
 void smtp_auth_release(struct smtp_session *s)
 {
     s->mode = SMTP_MODE_COMMAND;
-    conn_deadline(s->conn, SMTP_IDLE_MS);
+    smtp_session_wait(s, SMTP_IDLE_MS);
     smtp_say(s, s->held);
     if (s->held == SMTP_REPLY_AUTHENTICATED)
         s->is_authenticated = true;

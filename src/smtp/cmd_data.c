@@ -166,6 +166,7 @@ static void end(struct smtp_session *s, enum smtp_reply reply, const struct erro
         smtp_say(s, reply);
     }
     s->mode = SMTP_MODE_COMMAND;
+    smtp_session_wait(s, SMTP_IDLE_MS);
     conn_min_rate(s->conn, 0);
     smtp_transaction_end(s);
 }

@@ -79,6 +79,20 @@ void smtp_say_text(struct smtp_session *s, enum smtp_reply r, str text)
     buf_done(&escaped);
 }
 
+void smtp_session_wait(struct smtp_session *s, int64_t ms)
+{
+    s->wait_until_ms = clock_mono_ms() + ms;
+}
+
+/* The runtime counts a deadline from each park, so what is left of the wait is set each time: a line that drips in byte by byte must be
+ * whole in time, and an answer that is held is not put off by input. A message has its minimum rate instead. */
+static enum conn_next park(struct smtp_session *s)
+{
+    int64_t left = s->mode == SMTP_MODE_DATA ? SMTP_IDLE_MS : s->wait_until_ms - clock_mono_ms();
+    conn_deadline(s->conn, left > 1 ? left : 1);
+    return CONN_WAIT;
+}
+
 static void *session_open(struct conn *c, void *ctx)
 {
     struct smtp_session *s = calloc(1, sizeof(*s));
@@ -88,7 +102,7 @@ static void *session_open(struct conn *c, void *ctx)
     s->stream = conn_stream(c);
     s->config = ctx;
     buf_init(&s->login_address, SASL_NAME_MAX);
-    conn_deadline(c, SMTP_IDLE_MS);
+    smtp_session_wait(s, SMTP_IDLE_MS);
     return s;
 }
 
@@ -148,6 +162,8 @@ static int take_line(struct smtp_session *s, enum conn_next *next)
     str line;
     int rc = stream_line(s->stream, s->config->submission ? limits->auth_line_max : limits->line_max, &line);
     *next = CONN_WAIT;
+    if (rc == 0 || rc == ERR_SYNTAX || rc == ERR_LIMIT)
+        smtp_session_wait(s, SMTP_IDLE_MS);
     if (rc == ERR_SYNTAX || rc == ERR_LIMIT) {
         bool in_auth = s->mode == SMTP_MODE_AUTH;
         smtp_auth_abort(s);
@@ -190,9 +206,6 @@ static int drop_input(struct smtp_session *s)
         stream_consume(s->stream, n);
         rc = stream_fill(s->stream);
     } while (rc == 0);
-    /* The runtime counts a deadline from each park: what drips in meanwhile must not put the answer off. */
-    int64_t left = s->held_until_ms - clock_mono_ms();
-    conn_deadline(s->conn, left > 1 ? left : 1);
     return rc;
 }
 
@@ -223,7 +236,7 @@ static enum conn_next loop(struct smtp_session *s)
         enum conn_next next = CONN_WAIT;
         int rc = take(s, &next);
         if (rc == ERR_AGAIN)
-            return CONN_WAIT;
+            return park(s);
         if (rc) /* ended or broken: an unfinished message was never ours */
             return CONN_CLOSE;
         if (next != CONN_WAIT)

@@ -62,7 +62,7 @@ struct smtp_session {
     struct smtp_login login;          /* address points into login_address */
     struct buf login_address;
     enum smtp_reply held;             /* the answer of MODE_HELD */
-    int64_t held_until_ms;            /* monotonic */
+    int64_t wait_until_ms;            /* monotonic: when the wait for the next line, or of MODE_HELD, is over */
     unsigned errors, auth_failures, unknown, junk;
     uint64_t message_n;               /* accepted */
 };
@@ -114,6 +114,8 @@ bool smtp_session_offers_auth(const struct smtp_session *s);
 bool smtp_session_offers_starttls(const struct smtp_session *s);
 str smtp_session_helo(const struct smtp_session *s);
 
+/* Waits for the next line, or in MODE_HELD for nothing, until MS milliseconds from now. */
+void smtp_session_wait(struct smtp_session *s, int64_t ms);
 /* Answers R with its usual text, counts errors, and notes whether it is the last answer. */
 void smtp_say(struct smtp_session *s, enum smtp_reply r);
 /* The same with another text, escaped and cut as needed. */

@@ -222,6 +222,21 @@ static void test_held_answer_deadline_shrinks(void **state)
     service_table_done(&t);
 }
 
+/* A line that drips in byte by byte gets no more time than one that does not come at all. */
+static void test_a_dripping_line_gets_no_more_time(void **state)
+{
+    struct service_table t;
+    service_table_init(&t);
+    struct conn *c = conn_memory_new(&smtp_session_ops, &t.config, 0, 0, false, false);
+    int64_t before = conn_memory_deadline(c);
+    assert_true(before > 0 && before <= SMTP_IDLE_MS);
+    (void)nanosleep(&(struct timespec){ .tv_nsec = 5 * 1000 * 1000 }, NULL);
+    conn_memory_feed(c, STR("NO"));
+    assert_true(conn_memory_deadline(c) <= SMTP_IDLE_MS - 5);
+    conn_memory_free(c);
+    service_table_done(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_message_sizes),
         cmocka_unit_test(test_output_is_bounded),
         cmocka_unit_test(test_held_answer_deadline_shrinks),
+        cmocka_unit_test(test_a_dripping_line_gets_no_more_time),
     };
     log_set_level(LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
