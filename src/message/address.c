@@ -193,6 +193,17 @@ static bool route_part(struct addresses *p, char separator)
     return true;
 }
 
+/* Ends a route, or the host of "<a@b:25>", or belongs to a local part that lacks its quotes. */
+static void colon_in_angle(struct addresses *p)
+{
+    if (route_part(p, ':'))
+        return;
+    if (p->at)
+        p->host_done = true;
+    else
+        word_add(p, STR(":"));
+}
+
 /* One of ( ) < > @ , ; : \ " [ ] or a control that no word begins with. */
 static int special(struct addresses *p, char c)
 {
@@ -212,8 +223,8 @@ static int special(struct addresses *p, char c)
         return group_end(p);
     case ':':
         if (p->angle)
-            return route_part(p, c) ? 0 : (word_add(p, STR(":")), 0);
-        return p->had_angle ? 0 : group_start(p);
+            colon_in_angle(p);
+        return p->angle || p->had_angle ? 0 : group_start(p);
     default:
         return 0;
     }
@@ -225,13 +236,19 @@ static bool is_word_byte(char c)
     return u == 0 || (u > ' ' && u != 127 && !memchr("()<>@,;:\\\"[]", c, 12)) || (u < ' ' && !message_lex_is_wsp(c));
 }
 
-/* "[...]" up to the bracket or what must end it when there is none; white space is dropped in a host, kept in "[List] Name". */
+/* "[...]" up to the bracket or what must end it when there is none; white space is dropped in a host, kept in "[List] Name".
+ * A quoted pair loses a byte that would end the literal when it is written again. */
 static void domain_literal(struct addresses *p, struct scan *s)
 {
     struct buf text = BUF_INIT(p->host.max);
     while (s->p != s->end && *s->p != ']' && *s->p != '>' && *s->p != ',') {
-        if (*s->p == '\\' && s->end - s->p > 1)
+        bool pair = *s->p == '\\';
+        if (pair && ++s->p == s->end)
+            break;
+        if (pair && memchr("[]\\<>,", *s->p, 6)) {
             s->p++;
+            continue;
+        }
         if (!p->at || !message_lex_is_wsp(*s->p))
             message_lex_add_byte(&text, *s->p);
         s->p++;
@@ -255,9 +272,12 @@ static int token(struct addresses *p, struct scan *s)
     if (*s->p == '"' && !p->quotes_done) {
         struct buf text = BUF_INIT(p->phrase.max);
         p->quotes_done = !message_lex_quoted(s, &text);
-        if (!p->quotes_done) {
+        if (!p->quotes_done && p->at) {   /* no host has quotes: what is in them must not pass for one */
+            p->host_done = true;
+            p->space = true;
+        } else if (!p->quotes_done) {
             word_add(p, buf_str(&text));
-            p->quoted |= !p->at;
+            p->quoted = true;
         }
         buf_done(&text);
         return 0;

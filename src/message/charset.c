@@ -2,6 +2,7 @@
 #include "message/charset.h"
 
 #include <unicode/ucnv.h>
+#include <unicode/ucnv_cb.h>
 
 #include "base/utf8.h"
 
@@ -87,6 +88,8 @@ static int from_ascii(str in, struct buf *out)
 
 static int convert(UConverter *cnv, str in, struct buf *out)
 {
+    if (in.n == 0)
+        return 0;
     UErrorCode code = U_ZERO_ERROR;
     ucnv_setToUCallBack(cnv, replace, NULL, NULL, NULL, &code);
     UConverter *utf8 = ucnv_open("UTF-8", &code);

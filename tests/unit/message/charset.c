@@ -39,6 +39,9 @@ static void charsets(void **state)
         free_exact(in);
         free_exact(charset);
     }
+    struct buf none = BUF_INIT(10);
+    assert_int_equal(message_charset_to_utf8(STR("koi8-r"), (str){ 0 }, &none), 0);
+    assert_int_equal(none.n, 0);
     assert_true(message_charset_known(STR("EUC-JP")));
     assert_false(message_charset_known(STR("x-unknown")));
 }

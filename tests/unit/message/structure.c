@@ -331,6 +331,28 @@ static void section_one_is_the_message_itself(void **state)
     }
 }
 
+/* RFC 3501 section 7.4.2: absent is NIL, present but empty the empty string; the first of several counts, empty or not. */
+static void empty_fields_are_not_absent(void **state)
+{
+    struct buf flat = BUF_INIT(60000);
+    struct opened o;
+    str m = STR("Date:\r\nSubject: \r\nsubject: x\r\nFrom:\r\nSender: a@b\r\nTo: <>\r\nMessage-ID:\t\r\n\r\n");
+    parse_limits(m, &message_limits_default, &flat);
+    open_checked(&o, buf_str(&flat), m.n);
+    const struct envelope *e = structure_root(o.s)->envelope;
+    assert_true(e->date.p && e->date.n == 0 && e->date_unix == INT64_MIN);
+    assert_true(e->subject.p && e->subject.n == 0);
+    assert_true(e->message_id.p && e->message_id.n == 0);
+    assert_null(e->in_reply_to.p);
+    assert_null(e->references.p);
+    assert_int_equal(e->from.n, 0);
+    assert_int_equal(e->reply_to.n, 0);
+    assert_int_equal(e->sender.n, 1);
+    assert_int_equal(e->to.n, 0);
+    close_opened(&o);
+    buf_done(&flat);
+}
+
 static void every_prefix_opens(void **state)
 {
     for (size_t n = 0; n <= SAMPLE.n; n++) {
@@ -538,6 +560,7 @@ int main(void)
         cmocka_unit_test(envelope_of_the_sample),
         cmocka_unit_test(parts_of_the_sample),
         cmocka_unit_test(section_one_is_the_message_itself),
+        cmocka_unit_test(empty_fields_are_not_absent),
         cmocka_unit_test(every_prefix_opens),
         cmocka_unit_test(limits_cut_as_they_say),
         cmocka_unit_test(ten_thousand_parts),
