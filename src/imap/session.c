@@ -212,7 +212,7 @@ static void answer_announcement(struct imap_session *s)
 
 static void answer_unit(struct imap_session *s, enum imap_frame_event event)
 {
-    if (event != IMAP_FRAME_COMMAND) {
+    if (s->frame.state == IMAP_FRAME_ENDED && event != IMAP_FRAME_COMMAND) {
         if (!s->line)
             take_tag(s);
         imap_append_drop(s);
@@ -397,7 +397,7 @@ static enum conn_next imap_run(struct conn *c, void *session, unsigned why)
     }
     if (why & CONN_TIMEOUT) {
         if (s->step == IMAP_STEP_HOLD)
-            s->hold_until = INT64_MIN;
+            s->hold_until = 0;
         else
             imap_bye(s, s->state == IMAP_NOT_AUTHENTICATED ? "Login took too long" : "Autologout, nothing came for too long");
     }

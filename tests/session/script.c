@@ -10,7 +10,7 @@ struct script {
     const struct script_setup *setup;
     const char *path;
     unsigned line;
-    bool starttls, tls;
+    bool starttls, tls, whole;
     struct conn *conns[SCRIPT_CONNS];
     struct buf said[SCRIPT_CONNS];       /* what the server said, expected lines removed */
     struct buf *report;
@@ -31,7 +31,8 @@ static bool script_fail(struct script *s, const char *fmt, ...)
 static struct conn *script_conn(struct script *s, size_t i)
 {
     if (!s->conns[i])
-        s->conns[i] = conn_memory_new(s->setup->ops, s->setup->ctx, s->setup->read_step, s->setup->write_step, s->starttls, s->tls);
+        s->conns[i] = conn_memory_new(s->setup->ops, s->setup->ctx, s->whole ? 0 : s->setup->read_step, s->setup->write_step, s->starttls,
+                                      s->tls);
     return s->conns[i];
 }
 
@@ -180,6 +181,8 @@ static bool script_option(struct script *s, str words)
         s->tls = true;
     else if (str_eq(words, STR("starttls")))
         s->starttls = true;
+    else if (str_eq(words, STR("whole")))
+        s->whole = true;
     else if (!s->setup->option || !s->setup->option(s->setup->user, words))
         return script_fail(s, "unknown option \"%.*s\"", STR_ARG(words));
     return true;

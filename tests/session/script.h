@@ -3,8 +3,8 @@
  * One claim per file; the file's name is the claim. A line is a directive:
  *
  *   # comment            and empty lines: ignored
- *   @ tls                the connection starts inside TLS; "@ starttls": TLS can be started. Other words go to setup->option. Before the
- *                        first C or S line.
+ *   @ tls                the connection starts inside TLS; "@ starttls": TLS can be started; "@ whole": what is sent together is read
+ *                        together in every mode. Other words go to setup->option. Before the first C or S line.
  *   C: text              the client sends text and CRLF. "C2:" to "C4:" is another connection to the same server ("C" is "C1").
  *   C~: text             the client sends text with \r \n \t \0 \\ \xHH decoded and nothing added
  *   C*100: text          the same line 100 times ("C2*100:" on connection 2)
