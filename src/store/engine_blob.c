@@ -1,8 +1,9 @@
 /* engine_blob: names, chunks and checksums of blobs, the same for all engines.
  *
  * A name is class(1) | creation time in ms(6) | owner hash(4) | random(8) | size(5), all big-endian; the first 19 bytes, the stem, name
- * the chunks, and the size at the end spares every reader a manifest. A chunk is a CRC-32 of stem, number and bytes, then up to
- * 1 MiB of bytes; number and stem are summed too, so that a chunk which turns up in another's place is noticed. */
+ * the chunks, and the size at the end spares every reader a manifest. A chunk is up to 1 MiB of bytes, then a CRC-32 for each piece of
+ * 64 KiB (the last one may be shorter; an empty chunk has one empty piece), so that a small range does not cost summing all of the chunk. The chunk's key and
+ * the piece's place are summed too: bytes that turn up in another's place are noticed. */
 #include "store/engine_private.h"
 
 #include <zlib.h>
@@ -10,7 +11,8 @@
 #include "base/clock.h"
 #include "base/random.h"
 
-enum { CLASS_PRIVATE = 'p', CLASS_SHARED = 's', SIZE_BYTES = 24 - ENGINE_STEM, ORPHAN_MS_MAX = 3600 * 1000 };
+enum { CLASS_PRIVATE = 'p', CLASS_SHARED = 's', SIZE_BYTES = 24 - ENGINE_STEM, PIECE = 65536, SUM = 4, ORPHAN_MS_MAX = 3600 * 1000 };
+enum { CHUNK_MOST = ENGINE_CHUNK + ENGINE_CHUNK / PIECE * SUM };
 #define SIZE_MAX_BLOB ((UINT64_C(1) << (8 * SIZE_BYTES)) - 1)
 
 struct engine_blob_writer {
@@ -21,7 +23,7 @@ struct engine_blob_writer {
     uint32_t chunks;          /* written so far */
     int64_t due;              /* of its row in the journal; 0 when there is none */
     int error;
-    char *p;                  /* the chunk being filled, its checksum in front */
+    char *p;                  /* the chunk being filled */
     size_t n, cap;
 };
 
@@ -84,10 +86,18 @@ void engine_chunk_key(const uint8_t *stem, uint32_t number, char ret[ENGINE_CHUN
     engine_put_be((uint8_t *)ret + ENGINE_STEM, 4, number);
 }
 
-static uint32_t chunk_sum(str key, str bytes)
+static size_t chunk_pieces(size_t size)
 {
-    uLong sum = crc32_z(0, (const Bytef *)key.p, key.n);
-    return (uint32_t)(bytes.n ? crc32_z(sum, (const Bytef *)bytes.p, bytes.n) : sum);
+    return size ? (size + PIECE - 1) / PIECE : 1;
+}
+
+/* The checksum of piece I of the chunk KEY with these BYTES. */
+static uint32_t piece_sum(str key, str bytes, size_t i)
+{
+    str piece = str_sub(bytes, i * PIECE, PIECE);
+    const Bytef place = (Bytef)i;
+    uLong sum = crc32_z(crc32_z(0, (const Bytef *)key.p, key.n), &place, 1);
+    return (uint32_t)(piece.n ? crc32_z(sum, (const Bytef *)piece.p, piece.n) : sum);
 }
 
 int64_t engine_orphan_ms(const struct engine *g)
@@ -109,7 +119,6 @@ static struct engine_blob_writer *writer_new(struct engine *g, uint8_t class, co
         put_owner(w->blob.b + 7, *owner);
     random_bytes(w->blob.b + 11, 8);
     w->home = owner ? *owner : engine_blob_holders(w->blob.b);
-    w->n = ENGINE_CHUNK_HEAD;
     return w;
 }
 
@@ -128,8 +137,8 @@ static void writer_room(struct engine_blob_writer *w, size_t more)
     size_t need = w->n + more, cap = w->cap ? w->cap : 4096;
     while (cap < need)
         cap *= 2;
-    if (cap > ENGINE_CHUNK + ENGINE_CHUNK_HEAD)
-        cap = ENGINE_CHUNK + ENGINE_CHUNK_HEAD;
+    if (cap > CHUNK_MOST)
+        cap = CHUNK_MOST;
     if (cap == w->cap)
         return;
     w->p = realloc(w->p, cap);
@@ -144,8 +153,10 @@ static int writer_chunk(struct engine_blob_writer *w)
 {
     char key[ENGINE_CHUNK_KEY];
     engine_chunk_key(w->blob.b, w->chunks, key);
-    uint32_t sum = chunk_sum((str){ key, sizeof key }, (str){ w->p + ENGINE_CHUNK_HEAD, w->n - ENGINE_CHUNK_HEAD });
-    engine_put_be((uint8_t *)w->p, ENGINE_CHUNK_HEAD, sum);
+    size_t pieces = chunk_pieces(w->n);
+    writer_room(w, pieces * SUM);
+    for (size_t i = 0; i < pieces; i++)
+        engine_put_be((uint8_t *)w->p + w->n + i * SUM, SUM, piece_sum((str){ key, sizeof key }, (str){ w->p, w->n }, i));
     int64_t due = clock_real_ms() + engine_orphan_ms(w->g);
     struct engine_txn *t = engine_begin_own(w->g, w->home);
     if (w->due && w->due != due) {
@@ -153,13 +164,13 @@ static int writer_chunk(struct engine_blob_writer *w)
         engine_txn_add(t, ENGINE_OP_JOURNAL_DEL, ENGINE_SPACE_OWN, engine_own_str(&old), (str){ NULL, 0 });
     }
     engine_txn_journal(t, due, ENGINE_DUE_BLOB, w->blob.b, &w->home, w->chunks + 1);
-    engine_txn_add(t, ENGINE_OP_CHUNK_PUT, ENGINE_SPACE_OWN, (str){ key, sizeof key }, (str){ w->p, w->n });
+    engine_txn_add(t, ENGINE_OP_CHUNK_PUT, ENGINE_SPACE_OWN, (str){ key, sizeof key }, (str){ w->p, w->n + pieces * SUM });
     int rc = engine_commit_unsynced(t, NULL);
     if (rc)
         return rc;
     w->due = due;
     w->chunks++;
-    w->n = ENGINE_CHUNK_HEAD;
+    w->n = 0;
     return 0;
 }
 
@@ -168,7 +179,7 @@ int engine_blob_write(struct engine_blob_writer *w, str bytes)
     if (!w->error && bytes.n > SIZE_MAX_BLOB - w->size)
         w->error = ERR_LIMIT;
     while (!w->error && bytes.n) {
-        size_t room = ENGINE_CHUNK + ENGINE_CHUNK_HEAD - w->n;
+        size_t room = ENGINE_CHUNK - w->n;
         if (!room) {
             w->error = writer_chunk(w);
             continue;
@@ -185,10 +196,8 @@ int engine_blob_write(struct engine_blob_writer *w, str bytes)
 
 int engine_blob_finish(struct engine_blob_writer *w, engine_blob *ret)
 {
-    if (!w->error && (w->n > ENGINE_CHUNK_HEAD || !w->chunks)) {
-        writer_room(w, 0);
+    if (!w->error && (w->n || !w->chunks))
         w->error = writer_chunk(w);
-    }
     int rc = w->error;
     if (!rc) {
         engine_put_be(w->blob.b + ENGINE_STEM, SIZE_BYTES, w->size);
@@ -239,11 +248,12 @@ struct chunk_copy {
 static int chunk_copy_fn(void *ctx, str value)
 {
     const struct chunk_copy *c = ctx;
-    if (value.n != ENGINE_CHUNK_HEAD + c->size)
+    if (value.n != c->size + chunk_pieces(c->size) * SUM)
         return ERR_CORRUPT;
-    str bytes = str_from(value, ENGINE_CHUNK_HEAD);
-    if (engine_get_be((const uint8_t *)value.p, ENGINE_CHUNK_HEAD) != chunk_sum(c->key, bytes))
-        return ERR_CORRUPT;
+    str bytes = str_sub(value, 0, c->size);
+    for (size_t i = c->from / PIECE; i * PIECE < c->from + c->n; i++)
+        if (engine_get_be((const uint8_t *)value.p + c->size + i * SUM, SUM) != piece_sum(c->key, bytes, i))
+            return ERR_CORRUPT;
     memcpy(c->p, bytes.p + c->from, c->n);
     return 0;
 }
@@ -283,7 +293,8 @@ int engine_blob_size(struct engine *g, const engine_blob *blob, uint64_t *ret)
     char key[ENGINE_CHUNK_KEY];
     uint64_t size = engine_blob_bytes(blob);
     uint32_t chunks = engine_blob_chunks(size);
-    size_t last = (size_t)(size - (uint64_t)(chunks - 1) * ENGINE_CHUNK) + ENGINE_CHUNK_HEAD;
+    size_t last = (size_t)(size - (uint64_t)(chunks - 1) * ENGINE_CHUNK);
+    last += chunk_pieces(last) * SUM;
     engine_chunk_key(blob->b, chunks - 1, key);
     int rc = g->ops->chunk(g, (str){ key, sizeof key }, chunk_exists_fn, &last);
     if (!rc)

@@ -277,8 +277,8 @@ int engine_collect(struct engine *g, unsigned budget, unsigned *ret_done)
         if (batch.max)
             rc = collect_batch(g, &batch, &done, &bytes);
     } while (!rc && done > before && done < budget);
-    if (bytes && g->ops->reclaim)
-        g->ops->reclaim(g, bytes);
+    if (g->ops->tidy)
+        g->ops->tidy(g, bytes);
     pthread_mutex_unlock(&g->collecting);
     if (ret_done)
         *ret_done = done;

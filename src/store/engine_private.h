@@ -21,7 +21,7 @@
 #include <stdatomic.h>
 
 enum { ENGINE_OPS_VERSION = 1 };
-enum { ENGINE_STEM = 19, ENGINE_CHUNK_KEY = ENGINE_STEM + 4, ENGINE_CHUNK = 1 << 20, ENGINE_CHUNK_HEAD = 4 };
+enum { ENGINE_STEM = 19, ENGINE_CHUNK_KEY = ENGINE_STEM + 4, ENGINE_CHUNK = 1 << 20 };
 enum engine_space { ENGINE_SPACE_OWN = 0, ENGINE_SPACE_USER = 1 };
 
 enum engine_op_kind {
@@ -31,7 +31,7 @@ enum engine_op_kind {
     ENGINE_OP_EXPECT,         /* key has value before the transaction; value.p == NULL: is absent */
     ENGINE_OP_JOURNAL_PUT,    /* a row of the journal partition, own space: atomically with the rest, or before it and as durable */
     ENGINE_OP_JOURNAL_DEL,    /* the same, atomically or after the rest */
-    ENGINE_OP_CHUNK_PUT,      /* key: stem and number, value: checksum and bytes */
+    ENGINE_OP_CHUNK_PUT,      /* key: stem and number, value: bytes and checksums */
     ENGINE_OP_CHUNK_DEL,
 };
 
@@ -76,8 +76,8 @@ struct engine_ops {
     int (*chunk)(struct engine *g, str key, engine_chunk_fn *fn, void *ctx);
     void (*state)(struct engine *g, struct engine_state *ret);
     uint64_t (*epoch)(struct engine *g);
-    /* After collection freed about BYTES: give space back to the file system where that needs a push. May be NULL. */
-    void (*reclaim)(struct engine *g, uint64_t bytes);
+    /* Called now and then, after a collection that deleted about BYTES: give space and memory back where that needs a push. May be NULL. */
+    void (*tidy)(struct engine *g, uint64_t bytes);
 };
 
 enum { ENGINE_WATCH_BUCKETS = 64 };

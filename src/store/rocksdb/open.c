@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -84,20 +85,28 @@ static rocksdb_options_t *options_new(struct rocks *r, uint64_t buffer)
     return o;
 }
 
-static void rocks_options(struct rocks *r, size_t cache_bytes, uint64_t buffer)
+/* Few shards: one must hold several chunks of 1 MiB. */
+static rocksdb_cache_t *cache_new(size_t bytes)
 {
     rocksdb_lru_cache_options_t *lru = rocksdb_lru_cache_options_create();
-    rocksdb_lru_cache_options_set_capacity(lru, cache_bytes);
-    rocksdb_lru_cache_options_set_num_shard_bits(lru, 1);     /* a shard must hold several chunks of 1 MiB */
-    r->cache = rocksdb_cache_create_lru_opts(lru);
+    rocksdb_lru_cache_options_set_capacity(lru, bytes);
+    rocksdb_lru_cache_options_set_num_shard_bits(lru, 0);
+    rocksdb_cache_t *cache = rocksdb_cache_create_lru_opts(lru);
     rocksdb_lru_cache_options_destroy(lru);
+    return cache;
+}
+
+static void rocks_options(struct rocks *r, size_t cache_bytes, uint64_t buffer)
+{
+    r->row_cache = cache_new(cache_bytes - cache_bytes / 4);
+    r->blob_cache = cache_new(cache_bytes / 4);
 
     r->rows_options = options_new(r, buffer);
-    table_options(r->rows_options, r->cache, 4096);
+    table_options(r->rows_options, r->row_cache, 4096);
     rocksdb_options_set_prefix_extractor(r->rows_options, rocksdb_slicetransform_create_fixed_prefix(sizeof(engine_part)));
 
     r->blob_options = options_new(r, buffer);
-    table_options(r->blob_options, r->cache, 16384);
+    table_options(r->blob_options, r->row_cache, 16384);
     rocksdb_options_set_enable_blob_files(r->blob_options, 1);
     rocksdb_options_set_min_blob_size(r->blob_options, 4096);
     rocksdb_options_set_blob_file_size(r->blob_options, clamp(buffer * 4, 4 * MIB, 64 * MIB));
@@ -105,7 +114,7 @@ static void rocks_options(struct rocks *r, size_t cache_bytes, uint64_t buffer)
     rocksdb_options_set_enable_blob_gc(r->blob_options, 1);
     rocksdb_options_set_blob_gc_age_cutoff(r->blob_options, 0.5);
     rocksdb_options_set_blob_gc_force_threshold(r->blob_options, 0.5);
-    rocksdb_options_set_blob_cache(r->blob_options, r->cache);
+    rocksdb_options_set_blob_cache(r->blob_options, r->blob_cache);
 
     r->read = rocksdb_readoptions_create();
     r->write = rocksdb_writeoptions_create();
@@ -348,15 +357,44 @@ static uint64_t rocks_epoch(struct engine *g)
 }
 
 /* The tree of the blob family holds only names, so that it seldom compacts by itself, and only compaction lets blob files go. */
-static void rocks_reclaim(struct engine *g, uint64_t bytes)
+static void compact(struct rocks *r)
+{
+    rocksdb_compact_range_cf(r->db, r->blobs, NULL, 0, NULL, 0);
+    r->reclaimable = 0;
+}
+
+/* An idle engine holds no full memory tables: less memory, and a log that is read quickly after a crash. */
+static void flush_idle(struct rocks *r)
+{
+    rocksdb_column_family_handle_t *families[2] = { r->rows, r->blobs };
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    for (size_t i = 0; i < 2; i++) {
+        char *message = NULL;
+        rocksdb_flush_cf(r->db, options, families[i], &message);
+        if (message)
+            (void)rocks_error(message, "flush");     /* the next write meets the same and decides */
+    }
+    rocksdb_flushoptions_destroy(options);
+    (void)malloc_trim(0);
+}
+
+static void rocks_tidy(struct engine *g, uint64_t bytes)
 {
     struct rocks *r = rocks_of(g);
+    uint64_t commits = atomic_load(&r->commits);
     r->reclaimable += bytes;
-    if (r->reclaimable < r->reserve / 2 || rocks_enter(r, 0, false))
+    if (rocks_enter(r, 0, false))
         return;
-    rocksdb_compact_range_cf(r->db, r->blobs, NULL, 0, NULL, 0);
+    if (atomic_load(&r->health) == ROCKS_OK) {
+        if (r->reclaimable >= r->reserve / 2 && r->reclaimable)
+            compact(r);
+        if (commits == r->tidy_seen && commits != r->tidy_done) {
+            flush_idle(r);
+            r->tidy_done = commits;
+        }
+    }
     rocks_leave(r);
-    r->reclaimable = 0;
+    r->tidy_seen = commits;
 }
 
 static void rocks_free(struct rocks *r)
@@ -372,7 +410,8 @@ static void rocks_free(struct rocks *r)
     pthread_cond_destroy(&r->sync_done);
     rocksdb_options_destroy(r->rows_options);
     rocksdb_options_destroy(r->blob_options);
-    rocksdb_cache_destroy(r->cache);
+    rocksdb_cache_destroy(r->row_cache);
+    rocksdb_cache_destroy(r->blob_cache);
     rocksdb_readoptions_destroy(r->read);
     rocksdb_writeoptions_destroy(r->write);
     free(r->lost);
@@ -400,7 +439,7 @@ static const struct engine_ops rocks_ops = {
     .chunk = rocks_chunk,
     .state = rocks_state,
     .epoch = rocks_epoch,
-    .reclaim = rocks_reclaim,
+    .tidy = rocks_tidy,
 };
 
 static struct rocks *rocks_new(const char *path, const struct engine_settings *settings, uint64_t size)

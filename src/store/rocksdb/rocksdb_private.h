@@ -48,7 +48,7 @@ struct rocks {
     char *path;
     uint64_t reserve;
     rocksdb_options_t *rows_options, *blob_options;
-    rocksdb_cache_t *cache;
+    rocksdb_cache_t *row_cache, *blob_cache;  /* apart, so that reading one large attachment does not drop the index */
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write;
 
@@ -73,7 +73,8 @@ struct rocks {
 
     atomic_int_fast64_t space_ms;             /* when `free` was asked */
     atomic_uint_fast64_t free, unseen;        /* bytes: then free, written since */
-    uint64_t reclaimable;                     /* bytes of deleted chunks since the last compaction; collector only */
+    uint64_t reclaimable;                     /* bytes of deleted chunks since the last compaction; this and the next two: collector only */
+    uint64_t tidy_seen, tidy_done;            /* commits at the last look; at the last flush */
 };
 
 static inline struct rocks *rocks_of(struct engine *g) { return (struct rocks *)(void *)g; }
