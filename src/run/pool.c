@@ -22,6 +22,7 @@ enum {
     CHUNK = 512,             /* slots in one allocation */
     IDLE_MS = 10000,         /* a worker beyond the minimum ends after so long without work */
     HERDER_PAUSE_NS = 2000000,
+    TIMERS_SWEEP = 4096,
     QUEUE_TURNS = 16,        /* tasks from the queue before epoll is asked again */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     STACK = 4 * 1024 * 1024
@@ -238,6 +239,21 @@ static void timerfd_update(struct pool *p)
     p->timer_set = when;
 }
 
+/* Whether the slot still waits for this entry: its task is there, and no earlier entry took the place. */
+static bool timer_is_valid(void *ctx, const struct timer *t)
+{
+    struct slot *s = slot_at(ctx, t->slot);
+    return (uint32_t)(atomic_load(&s->word) >> 32) == t->generation && atomic_load(&s->entry) == t->when_ms;
+}
+
+static void timer_push(struct pool *p, struct timer t)
+{
+    /* Entries of tasks that are gone stay until they are due; short connections with long deadlines would pile them up. */
+    if (p->timers.n > TIMERS_SWEEP && p->timers.n > 2 * atomic_load(&p->task_n))
+        timer_heap_filter(&p->timers, timer_is_valid, p);
+    timer_heap_push(&p->timers, t);
+}
+
 /* Makes sure that the heap looks at the slot at WHEN or before (P4). Mostly an entry from an earlier park is there and
  * nothing is to be done: it finds the newer expiry when it fires. */
 static void timer_ensure(struct pool *p, uint32_t i, uint32_t g, int64_t when)
@@ -250,7 +266,7 @@ static void timer_ensure(struct pool *p, uint32_t i, uint32_t g, int64_t when)
     entry = atomic_load(&s->entry);
     if (!entry || entry > when) {
         atomic_store(&s->entry, when);
-        timer_heap_push(&p->timers, (struct timer){ when, i, g });
+        timer_push(p, (struct timer){ when, i, g });
         timerfd_update(p);
     }
     pthread_mutex_unlock(&p->timer_lock);
@@ -266,8 +282,8 @@ static void timers_run(struct pool *p)
         struct timer t = *first;
         timer_heap_pop(&p->timers);
         struct slot *s = slot_at(p, t.slot);
-        if ((uint32_t)(atomic_load(&s->word) >> 32) != t.generation || atomic_load(&s->entry) != t.when_ms)
-            continue; /* the task is gone, or an earlier entry took this one's place */
+        if (!timer_is_valid(p, &t))
+            continue;
         atomic_store(&s->entry, 0);
         int64_t expiry = atomic_load(&s->expiry);
         if (expiry > now) {

@@ -8,8 +8,8 @@
  *   C2  When the connection parks for input the command arena is empty and the buffers are given back.
  *   C3  While output is queued nothing is read: a peer that does not read cannot make us hold more.
  *   C4  A reason to run the session (pending) is kept until the session is run. */
+#include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -403,21 +403,19 @@ static bool conn_task_step(struct task *t, unsigned flags, struct task_wait *w)
 
 static const struct task_kind conn_task_kind = { "connection", conn_task_step, conn_task_end };
 
-/* The address of one end as text; empty for a socket that is not of the internet. */
+/* The address of one end as text, and its port; empty and 0 for a socket that is not of the internet. */
 static uint16_t address_text(const struct sockaddr_storage *a, char text[CONN_ADDRESS_MAX])
 {
+    const struct sockaddr_in *four = (const struct sockaddr_in *)a;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
     text[0] = 0;
     if (a->ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)a;
-        (void)getnameinfo((const struct sockaddr *)a, sizeof *in, text, CONN_ADDRESS_MAX, NULL, 0, NI_NUMERICHOST);
-        return ntohs(in->sin_port);
+        require(inet_ntop(AF_INET, &four->sin_addr, text, CONN_ADDRESS_MAX));
+        return ntohs(four->sin_port);
     }
     if (a->ss_family == AF_INET6) {
-        /* Without the scope: a link-local address is the same to a policy whichever interface it came by. */
-        struct sockaddr_in6 in = *(const struct sockaddr_in6 *)a;
-        in.sin6_scope_id = 0;
-        (void)getnameinfo((const struct sockaddr *)&in, sizeof in, text, CONN_ADDRESS_MAX, NULL, 0, NI_NUMERICHOST);
-        return ntohs(in.sin6_port);
+        require(inet_ntop(AF_INET6, &six->sin6_addr, text, CONN_ADDRESS_MAX));
+        return ntohs(six->sin6_port);
     }
     return 0;
 }
@@ -454,11 +452,15 @@ static bool has_certificate(const struct listener *l)
     return t != NULL;
 }
 
-static int refuse(int fd, const struct sockaddr_storage *peer, const struct listener *l)
+/* At most one line a second: whoever opens connections without end shall not fill the disk as well. */
+static int refuse(struct server *s, int fd, const struct sockaddr_storage *peer, const struct listener *l)
 {
     char text[CONN_ADDRESS_MAX];
+    int64_t now = clock_mono_ms(), last = atomic_load(&s->refusal_logged_ms);
     address_text(peer, text);
-    log_warning("conn-refused", LOG_Z("peer", text), LOG_Z("listener", l->name), LOG_Z("reason", "too many connections"));
+    if ((last == 0 || now - last >= 1000) && atomic_compare_exchange_strong(&s->refusal_logged_ms, &last, now))
+        log_warning("conn-refused", LOG_Z("peer", text), LOG_Z("listener", l->name), LOG_Z("reason", "too many connections"),
+                    LOG_NUM("so-far", atomic_load(&s->refused)));
     (void)close(fd);
     return ERR_LIMIT;
 }
@@ -468,7 +470,7 @@ int server_conn_start(struct server *s, int fd, struct listener *l)
     struct sockaddr_storage peer, local;
     socket_addresses(fd, &peer, &local);
     if (!server_admit(s, &peer))
-        return refuse(fd, &peer, l);
+        return refuse(s, fd, &peer, l);
     int on = 1;
     /* Fails on a socket that is not TCP, which needs it not. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -495,5 +497,5 @@ int server_conn_start(struct server *s, int fd, struct listener *l)
     server_leave(s, &peer);
     listener_unref(c->listener);
     free(c);
-    return refuse(fd, &peer, l);
+    return refuse(s, fd, &peer, l);
 }

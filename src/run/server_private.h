@@ -18,6 +18,7 @@ struct server {
     struct task *warden;                 /* ends last; see server.c */
     _Atomic unsigned connections;
     _Atomic uint64_t accepted, refused;
+    _Atomic int64_t refusal_logged_ms;
     pthread_mutex_t addresses_lock;
     struct map addresses;                /* connections by address; the value is the count */
 };

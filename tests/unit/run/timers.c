@@ -41,6 +41,28 @@ static void the_earliest_comes_first(void **state)
     }
 }
 
+static bool is_odd(void *ctx, const struct timer *t)
+{
+    return t->slot % 2;
+}
+
+static void filtering_keeps_the_order(void **state)
+{
+    for (uint32_t n = 0; n < 100; n++) {
+        struct timer_heap h = { 0 };
+        for (uint32_t i = 0; i < n; i++)
+            timer_heap_push(&h, (struct timer){ .when_ms = random_below(50), .slot = i });
+        timer_heap_filter(&h, is_odd, NULL);
+        assert_int_equal(h.n, n / 2);
+        int64_t last = 0;
+        for (const struct timer *t; (t = timer_heap_first(&h)); timer_heap_pop(&h)) {
+            assert_true(t->when_ms >= last && t->slot % 2);
+            last = t->when_ms;
+        }
+        timer_heap_done(&h);
+    }
+}
+
 static void minimum_rates(void **state)
 {
     static const struct {
@@ -62,6 +84,10 @@ static void minimum_rates(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(the_earliest_comes_first), cmocka_unit_test(minimum_rates) };
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_earliest_comes_first),
+        cmocka_unit_test(filtering_keeps_the_order),
+        cmocka_unit_test(minimum_rates),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

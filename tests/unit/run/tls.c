@@ -12,7 +12,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "run/tls.h"
+#include "run/tls_private.h"
 
 static const struct server_settings small = { .workers_min = 2, .workers_max = 4 };
 
@@ -624,6 +624,74 @@ static void bad_contexts(void **state)
     assert_string_not_equal(keys[KEY_P256].id, keys[KEY_OTHER].id);
 }
 
+/* A server-side stream and its client over a socket pair, the handshake done, in one thread. */
+static struct stream *pair_make(struct client *ret_client, int fd[2])
+{
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
+    struct tls_context *t = context_of(KEY_P256, "");
+    struct layer *l = layer_tls_new(t, fd[0]);
+    tls_context_unref(t); /* the layer holds it */
+    *ret_client = client_make(fd[1], NULL, 0);
+    struct error e = ERROR_NONE;
+    int server = ERR_AGAIN, client = 0;
+    while (server == ERR_AGAIN || client != 1) {
+        if (client != 1)
+            client = SSL_connect(ret_client->ssl);
+        if (server == ERR_AGAIN)
+            server = layer_tls_handshake(l, &e);
+    }
+    assert_int_equal(server, 0);
+    return stream_new(l);
+}
+
+/* Whoever can cut a connection must not be able to make the cut look like the peer's end (RFC 8446 section 6.1). */
+static void a_cut_is_no_end(void **state)
+{
+    for (int orderly = 0; orderly < 2; orderly++) {
+        struct client c;
+        int fd[2];
+        struct stream *s = pair_make(&c, fd);
+        assert_int_equal(stream_fill(s), ERR_AGAIN);
+        tls_send(&c, STR("half"));
+        assert_int_equal(stream_fill(s), 0);
+        assert_true(str_eq(stream_peek(s), STR("half")));
+        if (orderly)
+            SSL_shutdown(c.ssl);
+        assert_int_equal(shutdown(c.fd, SHUT_WR), 0);
+        assert_int_equal(stream_fill(s), orderly ? ERR_EOF : ERR_IO);
+        assert_int_equal(stream_fill(s), orderly ? ERR_EOF : ERR_IO);
+        stream_free(s);
+        tls_client_free(&c);
+        (void)close(fd[0]);
+    }
+}
+
+/* A record longer than what is read at once stays in the layer: the connection must not park. */
+static void what_the_layer_holds_counts(void **state)
+{
+    struct client c;
+    int fd[2];
+    struct stream *s = pair_make(&c, fd);
+    char text[10000];
+    memset(text, 'x', sizeof text);
+    tls_send(&c, (str){ text, sizeof text });
+    assert_int_equal(stream_fill(s), 0);
+    stream_consume(s, stream_peek(s).n);
+    assert_true(stream_has_input(s));
+    stream_idle(s); /* gives nothing back that is needed */
+    size_t n = 4096;
+    while (stream_fill(s) == 0) {
+        n += stream_peek(s).n;
+        stream_consume(s, stream_peek(s).n);
+        stream_idle(s);
+    }
+    assert_int_equal(n, sizeof text);
+    assert_false(stream_has_input(s));
+    stream_free(s);
+    tls_client_free(&c);
+    (void)close(fd[0]);
+}
+
 /* --- memory --- */
 
 enum { IDLERS = 200 };
@@ -712,6 +780,8 @@ int main(void)
         cmocka_unit_test(slow_handshakes_cost_no_threads),
         cmocka_unit_test(handshakes_have_a_deadline),
         cmocka_unit_test(bad_contexts),
+        cmocka_unit_test(a_cut_is_no_end),
+        cmocka_unit_test(what_the_layer_holds_counts),
     };
     return cmocka_run_group_tests(tests, make_keys, free_keys);
 }
