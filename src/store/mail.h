@@ -15,6 +15,7 @@
  *  M7  a stored structure opens against its blob's size.
  *  M8  every change since the oldest kept modseq is in the change log exactly once.
  *  M9  keyword bits of an entry name keywords that its mailbox knows.
+ *  M10 a thread row exists for each Message-ID that an email is threaded by, and counts those emails.
  *
  * Functions block on the store and are thread-safe unless said otherwise. Errors besides the listed ones: ERR_FULL, ERR_UNKNOWN,
  * ERR_UNAVAILABLE, ERR_IO, ERR_CORRUPT, ERR_LIMIT. */
@@ -31,6 +32,11 @@ struct mail_account;     /* reference counted */
 struct mail_store *mail_store_new(struct engine *g);
 void mail_store_free(struct mail_store *s);
 struct engine *mail_store_engine(struct mail_store *s);
+/* Memory for accounts and indexes that are kept for the next use; 96 MiB at first. */
+void mail_store_set_cache(struct mail_store *s, size_t bytes);
+/* Directory (a descriptor, the caller's) where deposits over 1 MiB wait in files without a name; -1, as at first: in anonymous memory files. Before the
+ * first deposit. */
+void mail_store_set_spool(struct mail_store *s, int dir);
 
 /* Creates account ID with its standard mailboxes: INBOX, Drafts, Sent, Junk, Trash, Archive (special use set, subscribed). ERR_EXISTS. */
 int mail_account_create(struct mail_store *s, engine_part id) MUST_USE;
@@ -152,6 +158,7 @@ struct mail_email {
     uint64_t size;
     int64_t received_ms;
     str structure;               /* bytes for structure_open */
+    str prefix;                  /* its first bytes, which are not in the blob (see mail_recipient); mail_email_read knows */
 };
 /* The email with id EMAIL, structure in ARENA. ERR_NOTFOUND. */
 int mail_email_get(struct mail_account *a, uint64_t email, struct arena *arena, struct mail_email *ret) MUST_USE;

@@ -1,0 +1,144 @@
+/* append: new emails from APPEND and from deliveries. */
+#include "base/clock.h"
+#include "store/mail_private.h"
+
+uint32_t update_new_email(struct update *u, struct mailbox *mb, struct thread_rows *rows, const struct new_email *n)
+{
+    struct email_record e = { .blob = n->blob, .size = n->size, .received_ms = n->received_ms, .prefix = n->prefix, .structure = n->structure,
+                              .ref_n = n->refs->n };
+    uint64_t id = u->h.next_email++;
+    memcpy(e.refs, n->refs->list, sizeof e.refs);
+    e.thread = thread_rows_join(rows, n->refs, id);
+    struct key k = key_of_id(KEY_EMAIL, id);
+    email_encode(&u->scratch, &e);
+    update_put(u, &k, buf_str(&u->scratch));
+    engine_link(u->t, n->blob);
+    u->ops++;
+    struct mail_entry entry = { .size = (uint32_t)n->size, .flags = n->flags, .email = id, .received_ms = n->received_ms };
+    update_append(u, mb, &entry, false);
+    return entry.uid;
+}
+
+/* --- APPEND --- */
+
+struct append {
+    struct mail_account *a;
+    str name;
+    const struct mail_append *items;
+    size_t n;
+    engine_blob *blobs;
+    uint32_t *uids, uidvalidity;
+    uint64_t epoch, modseq;
+    struct mailbox *mb;               /* referenced once committed */
+};
+
+static int append_build(struct append *p, struct update *u, struct thread_rows *rows, str *new, size_t *new_n)
+{
+    struct mail_account *a = p->a;
+    int64_t now = clock_real_ms();
+    for (size_t i = 0; i < p->n; i++) {
+        const struct mail_append *item = &p->items[i];
+        const struct mail_deposit *d = item->deposit;
+        uint64_t bits;
+        str more[MAIL_KEYWORDS_MAX];
+        size_t more_n;
+        int r = mail_flags_resolve(p->mb, &item->flags, true, &bits, more, &more_n);
+        if (r)
+            return r;
+        /* Keywords that an earlier item of this command has brought are resolved again together with this one's. */
+        for (size_t j = 0; j < more_n; j++) {
+            size_t at = 0;
+            while (at < *new_n && !str_ieq(new[at], more[j]))
+                at++;
+            size_t known = atomic_load(&p->mb->keywords->n);
+            if (at == *new_n) {
+                if (known + at == MAIL_KEYWORDS_MAX)
+                    return ERR_LIMIT;
+                new[(*new_n)++] = more[j];
+            }
+            bits &= ~(1ull << (MAIL_KEYWORD_BIT + known + j)) | (at < j ? 1ull << (MAIL_KEYWORD_BIT + known + at) : 0);
+            bits |= 1ull << (MAIL_KEYWORD_BIT + known + at);
+        }
+        r = thread_rows_read(a, rows, d->refs.list, d->refs.n);
+        if (r)
+            return r;
+        p->uids[i] = update_new_email(u, p->mb, rows,
+                                      &(struct new_email){ .blob = p->blobs[i], .size = d->size, .structure = buf_str(&d->structure), .refs = &d->refs,
+                                                           .received_ms = item->received_ms == INT64_MIN ? now : item->received_ms, .flags = bits });
+        if (u->ops > UPDATE_OPS_MAX - EMAIL_REFS_MAX * 2 || u->bytes > UPDATE_BYTES_MAX)
+            return ERR_LIMIT;
+    }
+    return 0;
+}
+
+/* One attempt; ERR_CONFLICT asks for another. */
+static int append_try(struct append *p)
+{
+    struct mail_account *a = p->a;
+    int r = account_enter_write(a);
+    if (r)
+        return r;
+    struct mailbox *mb = p->mb = account_mailbox(a, p->name);
+    if (!mb) {
+        account_leave(a);
+        return ERR_NOTFOUND;
+    }
+    struct update u;
+    struct thread_rows rows = { .n = 0 };
+    str new[MAIL_KEYWORDS_MAX];
+    size_t new_n = 0;
+    update_begin(&u, a);
+    r = append_build(p, &u, &rows, new, &new_n);
+    if (!r) {
+        thread_rows_write(&rows, &u);
+        mail_flags_write(&u, mb, new, new_n);
+        r = update_commit(&u);
+    } else {
+        update_abort(&u);
+    }
+    thread_rows_done(&rows);
+    if (!r) {
+        mail_flags_adopt(mb, new, new_n);
+        mailbox_ref(mb);
+        p->uidvalidity = mb->uidvalidity;
+        p->epoch = a->epoch;
+        p->modseq = a->h.modseq;
+    }
+    account_leave(a);
+    return r;
+}
+
+int mail_append(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids, uint32_t *ret_uidvalidity,
+                struct error *e)
+{
+    struct append p = { .a = a, .name = name, .items = items, .n = n, .uids = ret_uids };
+    int r = n ? 0 : ERR_LIMIT;
+    for (size_t i = 0; i < n && !r; i++)
+        r = deposit_finish(items[i].deposit, e);
+    if (r)
+        return r;
+    p.blobs = reallocarray(NULL, n, sizeof *p.blobs);
+    if (!p.blobs)
+        panic("out of memory for %zu messages", n);
+    /* A conflict may also mean that the collector has condemned a blob that waited too long: so the blobs are put again each time. What is
+     * put in vain is collected. */
+    for (int attempt = 0; attempt < 5; attempt++) {
+        r = 0;
+        for (size_t i = 0; i < n && !r; i++)
+            r = deposit_put_blob(items[i].deposit, a->id, &p.blobs[i]);
+        if (!r)
+            r = append_try(&p);
+        if (r != ERR_CONFLICT)
+            break;
+    }
+    free(p.blobs);
+    if (!r) {
+        r = account_wait(a, p.epoch, p.modseq);
+        mailbox_wake(a, p.mb, NULL);
+        if (!r)
+            *ret_uidvalidity = p.uidvalidity;
+    }
+    if (r)
+        return error_set(e, r, r == ERR_NOTFOUND ? "there is no such mailbox" : r == ERR_FULL ? "the disk is full" : "the message could not be stored");
+    return 0;
+}

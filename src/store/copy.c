@@ -1,0 +1,359 @@
+/* copy: COPY and MOVE.
+ *
+ * What fits one commit is one commit. A larger copy is written in several, with uids from the target's uidnext on, where nobody looks; the last one
+ * raises uidnext and the counts and so makes all messages visible at once. A record (P) says since the first commit what would have to be taken
+ * back, and the account's next change does so if the last one never came. A larger move is several whole moves, each message being here or there
+ * (RFC 6851 section 3.3 asks no more). */
+#include "store/view_private.h"
+
+enum { COPY_AT_ONCE = 300, MOVE_AT_ONCE = 240 };
+
+/* --- taking back --- */
+
+struct rollback { uint64_t emails[RELEASE_MAX]; uint32_t uids[RELEASE_MAX]; size_t n; uint64_t mailbox; };
+enum { ROLLBACK_FULL = 1 };
+
+static int rollback_row(void *ctx, str key, str value)
+{
+    struct rollback *b = ctx;
+    struct mail_entry e;
+    uint32_t uid;
+    if (b->n == RELEASE_MAX)
+        return ROLLBACK_FULL;
+    if (!key_read_entry(key, &b->mailbox, &uid) || entry_decode(value, uid, &e))
+        return ERR_CORRUPT;
+    b->uids[b->n] = uid;
+    b->emails[b->n++] = e.email;
+    return 0;
+}
+
+/* Commits U's rows alone: nothing that anybody could have seen has changed. */
+static int commit_unseen(struct update *u)
+{
+    struct mail_account *a = u->a;
+    uint64_t version = 0;
+    int r = engine_commit_unsynced(u->t, &version);
+    if (!r)
+        a->version = version;
+    else if (r != ERR_FULL && r != ERR_LIMIT)
+        account_drop(a);
+    u->t = NULL;
+    update_abort(u);
+    return r;
+}
+
+/* Removes up to RELEASE_MAX entries of MAILBOX with uids in [*FROM, TO) and, when these were all, the row DONE. *FROM moves on, so that the
+ * next scan does not walk over what was deleted. */
+static int remove_some(struct mail_account *a, uint64_t mailbox, uint32_t *from, uint64_t to, const struct key *done, bool *ret_all)
+{
+    struct rollback b = { .n = 0 };
+    struct key first = key_of_entry(mailbox, *from), last = to > UINT32_MAX ? key_of_entry(mailbox + 1, 0) : key_of_entry(mailbox, (uint32_t)to);
+    int r = engine_scan(a->store->g, a->id, key_str(&first), key_str(&last), ENGINE_UNSYNCED, rollback_row, &b, NULL);
+    if (r != 0 && r != ROLLBACK_FULL)
+        return r;
+    struct update u;
+    update_begin(&u, a);
+    *ret_all = r == 0;
+    r = b.n ? emails_release(&u, b.emails, b.n) : 0;
+    for (size_t i = 0; i < b.n; i++) {
+        struct key k = key_of_entry(mailbox, b.uids[i]);
+        update_del(&u, &k);
+    }
+    if (*ret_all)
+        update_del(&u, done);
+    if (r) {
+        update_abort(&u);
+        return r;
+    }
+    r = commit_unseen(&u);
+    if (!r && b.n)
+        *from = b.uids[b.n - 1];
+    return r;
+}
+
+int account_rollback(struct mail_account *a)
+{
+    struct key done = key_of(KEY_PENDING);
+    uint32_t from = a->pending_at.from;
+    bool all = false;
+    int r = 0;
+    while (!all && !r)
+        r = remove_some(a, a->pending_at.mailbox, &from, a->pending_at.to, &done, &all);
+    if (!r)
+        a->pending = false;
+    return r;
+}
+
+int account_purge(struct mail_account *a)
+{
+    uint64_t mailbox = a->doomed[a->doomed_n - 1];
+    struct key done = key_of_id(KEY_DOOMED, mailbox);
+    bool all = false;
+    int r = remove_some(a, mailbox, &a->doomed_from, (uint64_t)UINT32_MAX + 1, &done, &all);
+    if (!r && all) {
+        a->doomed_n--;
+        a->doomed_from = 0;
+    }
+    return r;
+}
+
+/* --- keywords travel by name --- */
+
+/* The bits that the flags of a message in FROM have in TO; keywords that TO lacks get the next bits and are added to NEW. */
+static int translate(const struct mailbox *from, const struct mailbox *to, uint64_t flags, str *new, size_t *new_n, uint64_t *ret)
+{
+    uint64_t bits = flags & ((1 << MAIL_KEYWORD_BIT) - 1);
+    size_t known = atomic_load(&to->keywords->n);
+    for (size_t i = 0; i < atomic_load(&from->keywords->n); i++) {
+        if (!(flags >> (MAIL_KEYWORD_BIT + i) & 1))
+            continue;
+        str k = from->keywords->list[i];
+        size_t at = 0;
+        while (at < known + *new_n && !str_ieq(k, at < known ? to->keywords->list[at] : new[at - known]))
+            at++;
+        if (at == MAIL_KEYWORDS_MAX)
+            return ERR_LIMIT;
+        if (at == known + *new_n)
+            new[(*new_n)++] = k;
+        bits |= 1ull << (MAIL_KEYWORD_BIT + at);
+    }
+    *ret = bits;
+    return 0;
+}
+
+/* --- copying --- */
+
+struct copying {
+    struct mail_account *a;
+    struct mailbox *from, *to;
+    struct mail_entry *list;          /* source entries, ascending */
+    size_t n;
+    struct mail_uid_pair *pairs;
+    str new[MAIL_KEYWORDS_MAX];
+    size_t new_n;
+};
+
+/* The source's entries become the target's: email, size, date stay; flags are translated. */
+static int entry_copy(struct copying *c, const struct mail_entry *e, struct mail_entry *ret)
+{
+    *ret = *e;
+    return translate(c->from, c->to, e->flags, c->new, &c->new_n, &ret->flags);
+}
+
+static int retain(struct update *u, const struct mail_entry *list, size_t n)
+{
+    uint64_t emails[COPY_AT_ONCE];
+    for (size_t i = 0; i < n; i++)
+        emails[i] = list[i].email;
+    return emails_retain(u, emails, n);
+}
+
+/* Entries [FIRST, FIRST + N) in one commit, visible. */
+static int copy_commit(struct copying *c, size_t first, size_t n, bool move)
+{
+    struct update u;
+    update_begin(&u, c->a);
+    c->new_n = 0;
+    int r = 0;
+    for (size_t i = first; i < first + n && !r; i++) {
+        struct mail_entry e;
+        r = entry_copy(c, &c->list[i], &e);
+        if (!r) {
+            update_append(&u, c->to, &e, false);
+            c->pairs[i] = (struct mail_uid_pair){ c->list[i].uid, e.uid };
+        }
+    }
+    for (size_t i = first; i < first + n && move && !r; i++)
+        update_expunge(&u, c->from, &c->list[i]);
+    if (!r && !move)
+        r = retain(&u, c->list + first, n);
+    if (r) {
+        update_abort(&u);
+        return r;
+    }
+    mail_flags_write(&u, c->to, c->new, c->new_n);
+    r = update_commit(&u);
+    if (!r)
+        mail_flags_adopt(c->to, c->new, c->new_n);
+    return r;
+}
+
+/* A part of a large copy: rows that nobody sees yet. */
+static int copy_unseen(struct copying *c, size_t first, size_t n, uint64_t modseq)
+{
+    struct update u;
+    update_begin(&u, c->a);
+    struct key p = key_of(KEY_PENDING);
+    struct pending_record pending = { c->to->id, c->to->c.uidnext, c->to->c.uidnext + (uint32_t)c->n };
+    pending_encode(&u.scratch, &pending);
+    update_put(&u, &p, buf_str(&u.scratch));
+    int r = retain(&u, c->list + first, n);
+    for (size_t i = first; i < first + n && !r; i++) {
+        struct mail_entry e;
+        r = entry_copy(c, &c->list[i], &e);
+        e.uid = c->to->c.uidnext + (uint32_t)i;
+        e.modseq = modseq;
+        struct key k = key_of_entry(c->to->id, e.uid);
+        entry_encode(&u.scratch, &e);
+        update_put(&u, &k, buf_str(&u.scratch));
+    }
+    if (r) {
+        update_abort(&u);
+        return r;
+    }
+    c->a->pending = true;
+    c->a->pending_at = pending;
+    return commit_unseen(&u);
+}
+
+static int copy_large(struct copying *c)
+{
+    uint64_t modseq = c->a->h.modseq + 1;
+    if (c->n >= UINT32_MAX - c->to->c.uidnext)
+        return ERR_LIMIT;
+    c->new_n = 0;
+    int r = 0;
+    for (size_t i = 0; i < c->n && !r; i += COPY_AT_ONCE)
+        r = copy_unseen(c, i, c->n - i < COPY_AT_ONCE ? c->n - i : COPY_AT_ONCE, modseq);
+    if (r)
+        return r;
+    struct update u;
+    update_begin(&u, c->a);
+    for (size_t i = 0; i < c->n && !r; i++) {
+        struct mail_entry e;
+        r = entry_copy(c, &c->list[i], &e);
+        update_append(&u, c->to, &e, true);
+        c->pairs[i] = (struct mail_uid_pair){ c->list[i].uid, e.uid };
+    }
+    require(!r && u.h.modseq == modseq);
+    struct key p = key_of(KEY_PENDING);
+    update_del(&u, &p);
+    mail_flags_write(&u, c->to, c->new, c->new_n);
+    r = update_commit(&u);
+    if (!r) {
+        mail_flags_adopt(c->to, c->new, c->new_n);
+        c->a->pending = false;
+    }
+    return r;
+}
+
+/* All of C. *RET_DONE of the entries have gone over, also on error (a large move is done in parts). */
+static int copy_all(struct copying *c, bool move, size_t *ret_done)
+{
+    *ret_done = 0;
+    int r = 0;
+    if (!move && c->n > COPY_AT_ONCE) {
+        r = copy_large(c);
+        if (!r)
+            *ret_done = c->n;
+        else if (c->a->loaded && c->a->pending && account_rollback(c->a))
+            account_drop(c->a);       /* the next change tries again */
+        return r;
+    }
+    while (*ret_done < c->n && !r) {
+        size_t most = move ? MOVE_AT_ONCE : COPY_AT_ONCE, n = c->n - *ret_done < most ? c->n - *ret_done : most;
+        r = copy_commit(c, *ret_done, n, move);
+        if (!r)
+            *ret_done += n;
+    }
+    return r;
+}
+
+int mailbox_move_all(struct mail_account *a, struct mailbox *from, struct mailbox *to)
+{
+    int r = mailbox_index_load(a, from);
+    if (r || from->index_n == 0)
+        return r;
+    size_t done;
+    struct copying c = { .a = a, .from = from, .to = to, .n = from->index_n };
+    c.list = reallocarray(NULL, c.n, sizeof *c.list);
+    c.pairs = reallocarray(NULL, c.n, sizeof *c.pairs);
+    if (!c.list || !c.pairs)
+        panic("out of memory for %zu messages", c.n);
+    memcpy(c.list, from->index, c.n * sizeof *c.list);
+    r = copy_all(&c, true, &done);
+    free(c.list);
+    free(c.pairs);
+    return r;
+}
+
+/* --- COPY and MOVE of a view --- */
+
+struct view_copy {
+    struct mail_view *v;
+    const uint32_t *seqs;
+    size_t n, done;
+    str target;
+    bool move;
+    struct mail_uid_pair *pairs;
+    uint32_t uidvalidity;
+    uint64_t epoch, modseq;
+    struct mailbox *to;               /* referenced once something was committed */
+};
+
+static int copy_enter(struct view_copy *p)
+{
+    struct mail_view *v = p->v;
+    if (p->move)
+        return view_enter_write(v);
+    int r = account_enter_write(v->a);
+    if (r)
+        return r;
+    r = v->mb->gone ? ERR_NOTFOUND : mailbox_index_load(v->a, v->mb);
+    if (r)
+        account_leave(v->a);
+    return r;
+}
+
+static int copy_try(struct view_copy *p)
+{
+    struct mail_view *v = p->v;
+    struct copying c = { .a = v->a, .from = v->mb, .pairs = p->pairs };
+    int r = copy_enter(p);
+    if (r)
+        return r;
+    c.to = account_mailbox(v->a, p->target);
+    if (!c.to) {
+        account_leave(v->a);
+        return ERR_NOTFOUND;
+    }
+    c.list = reallocarray(NULL, p->n + 1, sizeof *c.list);
+    if (!c.list)
+        panic("out of memory for %zu messages", p->n);
+    for (size_t i = 0; i < p->n; i++) {
+        const struct mail_entry *e = mailbox_index_get(v->mb, mail_view_uid(v, p->seqs[i]), p->seqs[i] - 1);
+        if (e)
+            c.list[c.n++] = *e;
+    }
+    p->uidvalidity = c.to->uidvalidity;
+    /* A MOVE to the mailbox where the messages are gives them new uids, as a copy and an expunge would. */
+    r = copy_all(&c, p->move, &p->done);
+    if (p->done) {
+        mailbox_ref(c.to);
+        mailbox_ref(v->mb);
+        p->to = c.to;
+        p->epoch = v->a->epoch;
+        p->modseq = v->a->h.modseq;
+    }
+    free(c.list);
+    account_leave(v->a);
+    return r;
+}
+
+int mail_view_copy(struct mail_view *v, const uint32_t *seqs, size_t n, str target, bool move, struct mail_uid_pair *pairs, size_t *ret_n,
+                   uint32_t *ret_uidvalidity)
+{
+    struct view_copy p = { .v = v, .seqs = seqs, .n = n, .target = target, .move = move, .pairs = pairs };
+    int r;
+    for (int attempt = 0; (r = copy_try(&p)) == ERR_CONFLICT && p.done == 0 && attempt < 5; attempt++)
+        ;
+    *ret_n = p.done;
+    if (p.done) {
+        int waited = view_finish(v, p.to, p.epoch, p.modseq);
+        mailbox_wake(v->a, v->mb, v);
+        r = r ? r : waited;
+    }
+    if (!r)
+        *ret_uidvalidity = p.uidvalidity;
+    return r;
+}

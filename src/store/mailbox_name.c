@@ -1,0 +1,74 @@
+/* mailbox_name: what a mailbox may be called, and the order of names. */
+#include "base/utf8.h"
+#include "store/mail_private.h"
+
+/* Control characters and line separators would break lists on screens and in protocols (RFC 5198 section 2). */
+static bool code_is_bad(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff;
+}
+
+static int name_check(str name, struct error *e)
+{
+    if (name.n == 0)
+        return error_set(e, ERR_SYNTAX, "a mailbox name must not be empty");
+    if (name.n > MAIL_NAME_MAX)
+        return error_set(e, ERR_SYNTAX, "the mailbox name is longer than %d bytes", MAIL_NAME_MAX);
+    for (str rest = name; rest.n;) {
+        uint32_t c;
+        size_t n = utf8_decode(rest, &c);
+        if (n == 0)
+            return error_set(e, ERR_SYNTAX, "the mailbox name is not UTF-8");
+        if (code_is_bad(c))
+            return error_set(e, ERR_SYNTAX, "the mailbox name holds a control character");
+        rest = str_from(rest, n);
+    }
+    int levels = 0;
+    str rest = name, level;
+    while (str_split(&rest, '/', &level)) {
+        if (level.n == 0)
+            return error_set(e, ERR_SYNTAX, "the mailbox name has an empty level");
+        if (++levels > MAIL_LEVELS_MAX)
+            return error_set(e, ERR_SYNTAX, "the mailbox name has more than %d levels", MAIL_LEVELS_MAX);
+    }
+    return 0;
+}
+
+int mailbox_name_normalize(str name, struct arena *arena, str *ret, struct error *e)
+{
+    int r = name_check(name, e);
+    if (r)
+        return r;
+    str inbox = STR("INBOX");
+    if (!str_istarts(name, inbox) || (name.n > inbox.n && name.p[inbox.n] != '/'))
+        return arena_dup(arena, name, ret);
+    char *p = arena_alloc(arena, name.n);
+    if (!p)
+        return ERR_LIMIT;
+    memcpy(p, name.p, name.n);
+    memcpy(p, inbox.p, inbox.n);
+    *ret = (str){ p, name.n };
+    return 0;
+}
+
+static int rank(char c)
+{
+    return c == '/' ? 0 : (unsigned char)c + 1;
+}
+
+int mailbox_name_cmp(str a, str b)
+{
+    str inbox = STR("INBOX");
+    bool a_in = str_eq(a, inbox) || mailbox_name_below(a, inbox), b_in = str_eq(b, inbox) || mailbox_name_below(b, inbox);
+    if (a_in != b_in)
+        return a_in ? -1 : 1;
+    for (size_t i = 0; i < a.n && i < b.n; i++)
+        if (a.p[i] != b.p[i])
+            return rank(a.p[i]) - rank(b.p[i]);
+    return a.n < b.n ? -1 : a.n > b.n;
+}
+
+bool mailbox_name_below(str child, str parent)
+{
+    return child.n > parent.n + 1 && str_starts(child, parent) && child.p[parent.n] == '/';
+}
