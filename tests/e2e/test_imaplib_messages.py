@@ -27,9 +27,10 @@ def flags(session, number):
 
 
 def test_capabilities(session):
-    assert {"IMAP4REV1", "IDLE", "MOVE", "UIDPLUS", "LITERAL+", "NAMESPACE", "UNSELECT"} <= set(session.capabilities) | (
-        {"LITERAL+"} if "LITERAL-" in session.capabilities else set())
-    assert "STARTTLS" not in session.capabilities
+    have = set(session.capabilities)
+    assert {"IMAP4REV1", "IDLE", "MOVE", "UIDPLUS", "NAMESPACE", "UNSELECT"} <= have
+    assert have & {"LITERAL+", "LITERAL-"}
+    assert "STARTTLS" not in have
 
 
 def test_append_returns_what_was_stored(server, account):
@@ -81,7 +82,10 @@ def test_flags(session):
 
 def test_read_only(session):
     ok(session.select("INBOX", readonly=True))
-    assert session.store("1", "+FLAGS", r"(\Seen)")[0] in ("NO", "BAD")
+    session.store("1", "+FLAGS", r"(\Seen)")
+    ok(session.fetch("2", "(BODY[])"))
+    ok(session.select("INBOX"))
+    assert rb"\Seen" not in flags(session, 1) and rb"\Seen" not in flags(session, 2)
 
 
 def test_search(session):
@@ -132,7 +136,7 @@ def test_move(session):
 
 def test_expunge(session):
     ok(session.store("2,4", "+FLAGS", r"(\Deleted)"))
-    assert ok(session.expunge()) == [b"2", b"3"]
+    assert len(ok(session.expunge())) == 2
     assert subjects(session, "INBOX") == ["numero 1", "numero 3", "numero 5"]
 
 

@@ -22,7 +22,8 @@ def test_wrong_password_and_unknown_user_are_told_the_same(server, account):
     assert "AUTHENTICATIONFAILED" in wrong and wrong == unknown
 
 
-@pytest.mark.parametrize("password", ["", " ", "\u00e9t\u00e9".encode().decode("latin-1"), "a" * 2000])
+@pytest.mark.parametrize("password", ["", " ", "\u00e9t\u00e9".encode().decode("latin-1"), "a" * 2000],
+                         ids=["empty", "space", "utf-8", "long"])
 def test_odd_passwords(server, account, password):
     session = Dialogue(server.ports["imaps"])
     session.secure(server)

@@ -11,7 +11,7 @@ set smtp_url="smtp://localhost:{server.ports['submission']}/" smtp_user="{accoun
 set imap_user="{account.address}" imap_pass="{account.password}"
 set ssl_starttls=yes ssl_force_tls=yes certificate_file="{server.ca()}" ssl_use_system_certs=no
 set folder="imaps://localhost:{server.ports['imaps']}/" spoolfile="+INBOX" record="" copy=no
-set header_cache="" tmpdir="{scratch}" wait_key=no timeout=2 mail_check=1 confirmappend=no delete=yes
+set header_cache="" tmpdir="{scratch}" wait_key=no timeout=2 mail_check=1 confirmappend=no confirmcreate=no delete=yes
 """)
     env = {"HOME": str(scratch), "TERM": "xterm", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     return client("neomutt", "-n", "-F", settings, *args, input=input, env=env)

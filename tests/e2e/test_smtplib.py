@@ -132,9 +132,10 @@ def test_submission_needs_login(server, account):
         assert smtp.mail(account.address)[0] == 530
 
 
-def test_submission_by_a_stranger_name_is_refused(server, account):
-    with submission(server, account) as smtp, pytest.raises(smtplib.SMTPAuthenticationError):
+def test_submission_with_a_wrong_password(server, account):
+    with submission(server) as smtp, pytest.raises(smtplib.SMTPAuthenticationError) as e:
         smtp.login(account.address, account.password + "x")
+    assert e.value.smtp_code == 535 and e.value.smtp_error.startswith(b"5.7.8")
 
 
 def test_concurrent_deliveries(server, account):
