@@ -1,4 +1,4 @@
-/* Fuzzes address lists. Groups must alternate, no text may hold a line end, and a mailbox that is written is read again the same. */
+/* Fuzzes address lists. Groups must alternate, no text holds a line end, and a mailbox that is written is read again the same. */
 #include "message/address.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

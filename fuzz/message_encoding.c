@@ -1,5 +1,5 @@
-/* Fuzzes the transfer encodings: the first byte chooses, the second one where the rest is cut. Decoding does not depend on the cut,
- * and what was encoded is decoded to itself. */
+/* Fuzzes the transfer encodings: the first byte chooses, the second one where the rest is cut. Decoding does not depend on the
+ * cut, and what was encoded is decoded to itself. */
 #include "message/encoding.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

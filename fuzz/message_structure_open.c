@@ -1,5 +1,5 @@
-/* Fuzzes structure_open with what a hostile process may send: 4 bytes of message size, then the flat form. What opens must keep the
- * promises that its readers rely on. */
+/* Fuzzes structure_open with what a hostile process may send: 4 bytes of message size, then the flat form. What opens must keep
+ * the promises that its readers rely on. */
 #include "message/structure.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

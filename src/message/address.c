@@ -1,7 +1,8 @@
 /* address: see address.h.
  *
- * One pass over the tokens of the field. Words are collected twice while an element lasts: with spaces, as what might be a display
- * name, and without, as what might be an addr-spec; the punctuation that follows decides which it was. So nothing is read twice.
+ * One pass over the tokens of the field. Words are collected twice while an element lasts: with spaces, as what might be a
+ * display name, and without, as what might be an addr-spec; the punctuation that follows decides which it was. So nothing is
+ * read twice.
  *
  * Invariants
  *  A1  n + (a group is open ? 1 : 0) <= max: an open group can always be closed.

@@ -1,4 +1,5 @@
-/* date: the dates of header fields (RFC 5322 section 3.3, obsolete forms of section 4.3) and IMAP's date-time (RFC 3501 section 9). */
+/* date: the dates of header fields (RFC 5322 section 3.3, obsolete forms of section 4.3) and IMAP's date-time (RFC 3501
+ * section 9). */
 #ifndef VALISE_MESSAGE_DATE_H
 #define VALISE_MESSAGE_DATE_H
 

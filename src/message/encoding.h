@@ -30,8 +30,8 @@ struct message_decoder {
 void message_decoder_init(struct message_decoder *d, enum message_encoding encoding);
 /* Decodes all of IN and appends to OUT. 0 or ERR_LIMIT from OUT.
  * Base64: bytes outside the alphabet are skipped (RFC 2045 section 6.8); after padding a new run may begin.
- * Quoted-printable: "=" that begins no escape stands for itself, lower-case hex is taken, white space before a line end and around
- * a soft break is removed, line ends are passed on as they are (RFC 2045 section 6.7). */
+ * Quoted-printable: "=" that begins no escape stands for itself, lower-case hex is taken, white space before a line end and
+ * around a soft break is removed, line ends are passed on as they are (RFC 2045 section 6.7). */
 int message_decoder_feed(struct message_decoder *d, str in, struct buf *out) MUST_USE;
 /* Ends the input: appends what is still held. An incomplete base64 quantum gives the whole bytes in it. 0 or ERR_LIMIT. */
 int message_decoder_end(struct message_decoder *d, struct buf *out) MUST_USE;

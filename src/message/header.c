@@ -46,11 +46,12 @@ bool message_header_next(str header, size_t *at, struct message_header_field *re
         end = line_end(header, end);
     str line = without_line_end(str_sub(header, from, end - from));
     size_t name = name_length(line);
+    size_t skip = name ? str_find_byte(line, ':', name) + 1 : 0;
     *ret = (struct message_header_field){
         .offset = from,
         .size = end - from,
         .name = str_sub(line, 0, name),
-        .value = name ? str_from(line, str_find_byte(line, ':', name) + 1) : line,
+        .value = { line.p + skip, line.n - skip },   /* not NULL when empty: a present field is told from an absent one */
     };
     *at = end;
     return true;

@@ -22,7 +22,7 @@ struct pieces {
     unsigned n, max;
 };
 
-/* RFC 2045 section 5.1: token, widened to what senders write: anything but white space, controls and the tspecials that end one. */
+/* RFC 2045 section 5.1: token, widened to what senders write: anything but white space, controls and tspecials. */
 static bool is_token_byte(char c)
 {
     return (unsigned char)c > ' ' && c != 127 && !memchr("()<>@,;:\\\"/[]?=", c, 15);
@@ -153,7 +153,7 @@ static str take_charset(str *value)
     return charset;
 }
 
-/* The piece NUMBER of NAME that is not used yet; the search begins at HINT, where senders put it, so that it is mostly one step. */
+/* The piece NUMBER of NAME that is not used yet; the search begins at HINT, where senders put it: mostly one step. */
 static struct piece *piece_find(const struct pieces *all, str name, int number, unsigned hint)
 {
     for (unsigned i = 0; i < all->n; i++) {

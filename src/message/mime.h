@@ -23,10 +23,10 @@ struct message_disposition {
     struct message_params params;
 };
 
-/* Parses the value of a Content-Type field into *RET, allocated from A. Without a readable type: text/plain (RFC 2045 section 5.2);
- * a type without subtype is completed with "plain", "mixed", "rfc822" or "octet-stream".
- * RFC 2231: pieces (name*0, name*1*) are joined up to the first gap, percent-decoded and converted to UTF-8 from their charset, and
- * win over a plain parameter of the same name. No CR, LF or NUL is left in a value. At most LIMITS->params_max parameters of
+/* Parses the value of a Content-Type field into *RET, allocated from A. Without a readable type: text/plain (RFC 2045
+ * section 5.2); a type without subtype is completed with "plain", "mixed", "rfc822" or "octet-stream".
+ * RFC 2231: pieces (name*0, name*1*) are joined up to the first gap, percent-decoded and converted to UTF-8 from their charset,
+ * and win over a plain parameter of the same name. No CR, LF or NUL is left in a value. At most LIMITS->params_max parameters of
  * value_max bytes; *RET_CUT (may be NULL) is set to true when something was cut. 0 or ERR_LIMIT for A's quota. */
 int message_content_type_parse(str value, const struct message_limits *limits, struct arena *a, struct message_content_type *ret,
                                bool *ret_cut) MUST_USE;

@@ -1,7 +1,8 @@
 /* parse: message_parse, from bytes to the flat form.
  *
- * A structure that would be too large is written again with less in it, then with fewer parts: in this order, because finding one's
- * way in a message matters more than its thousandth recipient. Each step is a constant factor at most, so time stays linear. */
+ * A structure that would be too large is written again with less in it, then with fewer parts: in this order, because finding
+ * one's way in a message matters more than its thousandth recipient. Each step is a constant factor at most, so time stays
+ * linear. */
 #include "message/structure_private.h"
 
 const struct message_limits message_limits_default = {

@@ -240,7 +240,8 @@ static void embedded_begin(struct builder *b)
 void message_tree_build(str message, const struct message_limits *limits, struct arena *a, struct message_tree *ret)
 {
     *ret = (struct message_tree){ 0 };
-    struct builder b = { .m = message, .limits = limits, .arena = a, .scratch = ARENA_INIT(SIZE_MAX), .tree = ret, .splitting = true };
+    struct builder b = { .m = message, .limits = limits, .arena = a, .scratch = ARENA_INIT(SIZE_MAX), .tree = ret,
+                         .splitting = true };
     b.nesting_max = limits->nesting_max < STRUCTURE_NESTING_MAX ? limits->nesting_max : STRUCTURE_NESTING_MAX;
     if (!b.m.p)
         b.m.p = "";

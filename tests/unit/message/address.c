@@ -39,7 +39,8 @@ static void check(str field, const char *expected)
 
 static void table(void **state)
 {
-    static const struct { const char *in, *expected; } cases[] = {
+    static const struct { const char *in, *expected;
+    } cases[] = {
         { "", "" },
         { " \r\n\t", "" },
         { "joe@example.com", "-|-|joe|example.com;" },
@@ -48,7 +49,8 @@ static void table(void **state)
         { "joe@example.com (Joe Doe)", "Joe Doe|-|joe|example.com;" },
         { "<joe@example.com> (Joe)", "Joe|-|joe|example.com;" },
         { "Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", "Pete|-|pete|silly.test;" },
-        { "A Group(Some people):Chris Jones <c@(Chris's host.)public.example>, joe@example.org, John <jdoe@one.test> (my dear friend);"
+        { "A Group(Some people):Chris Jones <c@(Chris's host.)public.example>, joe@example.org, John <jdoe@one.test> (my dear "
+          "friend);"
           " (the end of the group)",
           "-|-|A Group|-;Chris Jones|-|c|public.example;-|-|joe|example.org;John|-|jdoe|one.test;-|-|-|-;" },
         { "(Empty list)(start)Hidden recipients  :(nobody(that I know))  ;", "-|-|Hidden recipients|-;-|-|-|-;" },

@@ -28,7 +28,8 @@ static void content_type(str field, const struct message_limits *limits, const c
 
 static void content_types(void **state)
 {
-    static const struct { const char *in, *expected; } cases[] = {
+    static const struct { const char *in, *expected;
+    } cases[] = {
         { "text/plain", "text/plain" },
         { " TEXT / Html ; Charset = UTF-8 ", "text/html;charset=UTF-8" },
         { "text/plain; charset=us-ascii (Plain text)", "text/plain;charset=us-ascii" },
@@ -62,9 +63,11 @@ static void content_types(void **state)
         /* RFC 2231 */
         { "message/external-body; access-type=URL; URL*0=\"ftp://\"; URL*1=\"cs.utk.edu/pub/moore/bulk-mailer/bulk-mailer.tar\"",
           "message/external-body;access-type=URL;url=ftp://cs.utk.edu/pub/moore/bulk-mailer/bulk-mailer.tar" },
-        { "application/x-stuff; title*=us-ascii'en-us'This%20is%20%2A%2A%2Afun%2A%2A%2A", "application/x-stuff;title=This is ***fun***" },
+        { "application/x-stuff; title*=us-ascii'en-us'This%20is%20%2A%2A%2Afun%2A%2A%2A",
+          "application/x-stuff;title=This is ***fun***" },
         { "application/x-stuff; title*0*=us-ascii'en'This%20is%20even%20more%20; title*1*=%2A%2A%2Afun%2A%2A%2A%20;"
-          " title*2=\"isn't it!\"", "application/x-stuff;title=This is even more ***fun*** isn't it!" },
+          " title*2=\"isn't it!\"",
+          "application/x-stuff;title=This is even more ***fun*** isn't it!" },
         { "a/b; t*1=b; t*0=a; t*2=c", "a/b;t=abc" },
         { "a/b; t*0=a; t*2=c", "a/b;t=a" },
         { "a/b; t*1=b; t*2=c", "a/b" },

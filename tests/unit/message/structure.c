@@ -108,7 +108,8 @@ static void check_limits(str message, const struct message_limits *limits, const
 
 static void trees(void **state)
 {
-    static const struct { str in; const char *tree; } cases[] = {
+    static const struct { str in; const char *tree;
+    } cases[] = {
         { STR_INIT(""), "text/plain{0|}" },
         { STR_INIT("\r\n"), "text/plain{0|}" },
         { STR_INIT("Subject: x\r\n"), "text/plain{0|}" },
@@ -123,32 +124,38 @@ static void trees(void **state)
         { STR_INIT(MP "--b\r\n\r\none\r\n--b"), "multipart/mixed(text/plain{0|one} text/plain{0|})" },
         { STR_INIT(MP "--b\r\n--b\r\n\r\n--b--"), "multipart/mixed(text/plain{0|} text/plain{0|})" },
         { STR_INIT(MP "--b\r\nContent-Type: text/html\r\n--b--\r\n"), "multipart/mixed(text/html{0|})" },
-        { STR_INIT(MP "--bx\r\n\r\n-- b\r\n --b\r\n--b---\r\n"), "multipart/mixed{5|--bx\\x0d\\x0a\\x0d\\x0a-- b\\x0d\\x0a --b\\x0d\\x0a--b---\\x0d\\x0a}" },
+        { STR_INIT(MP "--bx\r\n\r\n-- b\r\n --b\r\n--b---\r\n"),
+          "multipart/mixed{5|--bx\\x0d\\x0a\\x0d\\x0a-- b\\x0d\\x0a --b\\x0d\\x0a--b---\\x0d\\x0a}" },
         { STR_INIT("Content-Type: multipart/mixed\r\n\r\n--b\r\n"), "multipart/mixed{1|--b\\x0d\\x0a}" },
         { STR_INIT("Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n"), "multipart/mixed{1|--\\x0d\\x0a}" },
         { STR_INIT(MP "nothing"), "multipart/mixed{0|nothing}" },
         { STR_INIT(MP "--b--\r\n"), "multipart/mixed{1|--b--\\x0d\\x0a}" },
         /* nested: the inner boundary begins like the outer one */
-        { STR_INIT(MP "--b\r\nContent-Type: multipart/alternative; boundary=bb\r\n\r\n--bb\r\n\r\n1\r\n--bb\r\n\r\n2\r\n--bb--\r\n"
+        { STR_INIT(MP
+                   "--b\r\nContent-Type: multipart/alternative; boundary=bb\r\n\r\n--bb\r\n\r\n1\r\n--bb\r\n\r\n2\r\n--bb--\r\n"
                    "--bb\r\nstill the epilogue\r\n--b\r\n\r\n3\r\n--b--\r\n"),
           "multipart/mixed(multipart/alternative(text/plain{0|1} text/plain{0|2}) text/plain{0|3})" },
         /* the outer delimiter ends an inner multipart that does not end itself */
         { STR_INIT(MP "--b\r\nContent-Type: multipart/related; boundary=i\r\n\r\n--i\r\n\r\n1\r\n--b\r\n\r\n2\r\n--b--\r\n"),
           "multipart/mixed(multipart/related(text/plain{0|1}) text/plain{0|2})" },
         /* the same boundary twice: the innermost counts until it closes */
-        { STR_INIT(MP "--b\r\nContent-Type: multipart/related; boundary=b\r\n\r\n--b\r\n\r\n1\r\n--b--\r\n--b\r\n\r\n2\r\n--b--\r\n"),
+        { STR_INIT(
+              MP "--b\r\nContent-Type: multipart/related; boundary=b\r\n\r\n--b\r\n\r\n1\r\n--b--\r\n--b\r\n\r\n2\r\n--b--\r\n"),
           "multipart/mixed(multipart/related(text/plain{0|1}) text/plain{0|2})" },
-        { STR_INIT("Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nbody\r\n"), "message/rfc822(text/plain{1|body\\x0d\\x0a})" },
+        { STR_INIT("Content-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nbody\r\n"),
+          "message/rfc822(text/plain{1|body\\x0d\\x0a})" },
         { STR_INIT("Content-Type: message/global\r\n\r\n\r\nbody"), "message/global(text/plain{0|body})" },
         { STR_INIT("Content-Type: message/rfc822\r\n\r\n"), "message/rfc822(text/plain{0|})" },
         { STR_INIT("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nU3Vi"), "message/rfc822{0|U3Vi}" },
         { STR_INIT("Content-Type: message/delivery-status\r\n\r\nA: b"), "message/delivery-status{0|A: b}" },
         { STR_INIT(MP "--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\n--b\r\n\r\n2\r\n--b--\r\n"),
           "multipart/mixed(message/rfc822(text/plain{0|}) text/plain{0|2})" },
-        { STR_INIT(MP "--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n1\r\n--c--\r\n"
-                   "\r\n--b--\r\n"),
+        { STR_INIT(MP "--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/mixed; "
+                      "boundary=c\r\n\r\n--c\r\n\r\n1\r\n--c--\r\n"
+                      "\r\n--b--\r\n"),
           "multipart/mixed(message/rfc822(multipart/mixed(text/plain{0|1})))" },
-        { STR_INIT("Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nSubject: 1\r\n\r\none\r\n--b\r\nContent-Type: text/html"
+        { STR_INIT("Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nSubject: 1\r\n\r\none\r\n--b\r\nContent-Type: "
+                   "text/html"
                    "\r\n\r\ntwo\r\n--b--\r\n"),
           "multipart/digest(message/rfc822(text/plain{0|one}) text/html{0|two})" },
         { STR_INIT("Content-Type: junk\r\nContent-Type: text/html\r\n\r\nx"), "junk/octet-stream{0|x}" },
@@ -300,7 +307,8 @@ static void parts_of_the_sample(void **state)
             assert_strz(p->subtype, paths[i].subtype);
         }
     }
-    const struct part *html = structure_part(o.s, (const uint32_t[]){ 3, 2 }, 2), *plain = structure_part(o.s, (const uint32_t[]){ 3, 1 }, 2);
+    const struct part *html = structure_part(o.s, (const uint32_t[]){ 3, 2 }, 2),
+                      *plain = structure_part(o.s, (const uint32_t[]){ 3, 1 }, 2);
     assert_true(plain->has_nul && !plain->has_8bit && !html->has_nul);
     close_opened(&o);
     buf_done(&flat);
@@ -409,7 +417,10 @@ static void ten_thousand_parts(void **state)
     bool truncated;
     buf_add(&m, STR("Subject: many\r\n" MP));
     for (int i = 0; i < 10000; i++)
-        buf_addf(&m, "--b\r\nContent-Type: application/x-%d; name=\"file number %d.dat\"\r\nContent-Disposition: attachment\r\n\r\n%d\r\n", i, i, i);
+        buf_addf(
+            &m,
+            "--b\r\nContent-Type: application/x-%d; name=\"file number %d.dat\"\r\nContent-Disposition: attachment\r\n\r\n%d\r\n",
+            i, i, i);
     buf_add(&m, STR("--b--\r\n"));
     assert_int_equal(count_parts(buf_str(&m), &message_limits_default, &truncated), 1000);
     assert_true(truncated);
@@ -547,7 +558,8 @@ static void damaged_structures_are_refused_or_sound(void **state)
     assert_int_equal(structure_open(buf_str(&flat), SAMPLE.n, &a, &(const struct structure *){ 0 }), ERR_CORRUPT);
     arena_done(&a);
     a = ARENA_INIT(200);
-    assert_int_equal(structure_open(str_sub(buf_str(&flat), 0, flat.n - 1), SAMPLE.n, &a, &(const struct structure *){ 0 }), ERR_LIMIT);
+    assert_int_equal(structure_open(str_sub(buf_str(&flat), 0, flat.n - 1), SAMPLE.n, &a, &(const struct structure *){ 0 }),
+                     ERR_LIMIT);
     arena_done(&a);
     buf_done(&flat);
     buf_done(&bad);
