@@ -23,8 +23,8 @@ struct smtp_body {
 void smtp_body_init(struct smtp_body *b, const struct smtp_service *service);
 /* Appends BYTES. May block on the disk. */
 void smtp_body_add(struct smtp_body *b, str bytes);
-/* Ends the message: *RET is all of it and *RET_FD its descriptor, -1 when it is on the heap (a memfd is sealed, and both are mapped
- * read-only). Both are B's and live until smtp_body_done. ERR_FULL, ERR_IO, or what service.spool said. */
+/* Ends the message: *RET is all of it and *RET_FD its descriptor, -1 when it is on the heap (a memfd is sealed, both kinds are
+ * mapped read-only). Both are B's and live until smtp_body_done. ERR_FULL, ERR_IO, or what service.spool said. */
 int smtp_body_finish(struct smtp_body *b, str *ret, int *ret_fd, struct error *e) MUST_USE;
 void smtp_body_done(struct smtp_body *b);
 

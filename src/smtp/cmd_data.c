@@ -1,4 +1,4 @@
-/* DATA (RFC 5321 section 4.1.1.4): takes the message in, checks it, and hands it over. The answer at its end is the moment at which
+/* DATA (RFC 5321 section 4.1.1.4): takes the message in, checks it, and hands it over. The answer at its end is when the
  * responsibility passes: 250 is said only after service.accept has returned 0 (RFC 5321 section 6.1). */
 #include "smtp/session_private.h"
 

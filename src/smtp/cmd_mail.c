@@ -15,7 +15,7 @@ enum conn_next smtp_cmd_mail(struct smtp_session *s, str argument)
         reply = smtp_reply_from_fault(fault, SMTP_CLAUSE_SENDER);
     else if (t->mail.has_size && t->mail.size > config->size_max) /* RFC 1870 section 6.1 */
         reply = SMTP_REPLY_TOO_LARGE;
-    /* RFC 6409 section 6.1. The null sender is for what must not be answered, as receipts; the From: field is checked in any case. */
+    /* RFC 6409 section 6.1. The null sender is for what must not be answered, as receipts; the From: field is checked anyway. */
     else if (config->submission && from.n && !config->service->may_send_as(config->service->ctx, &s->login, from))
         reply = SMTP_REPLY_NOT_YOUR_ADDRESS;
     if (reply != SMTP_REPLY_SENDER_OK) {

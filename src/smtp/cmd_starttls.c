@@ -13,8 +13,8 @@ enum conn_next smtp_cmd_starttls(struct smtp_session *s, str argument)
         smtp_say(s, SMTP_REPLY_TLS_UNAVAILABLE);
         return CONN_WAIT;
     }
-    /* A client waits for the answer before it begins the handshake. Bytes that are here already were said in the clear, perhaps by
-     * somebody in between, and would count as said under TLS if they were kept. */
+    /* A client waits for the answer before it begins the handshake. Bytes that are here already were said in the clear, perhaps
+     * by somebody in between, and would count as said under TLS if they were kept. */
     if (stream_peek(s->stream).n || stream_fill(s->stream) == 0 || stream_has_input(s->stream)) {
         log_warning("smtp-starttls-injection", LOG_STR("session", conn_id(s->conn)), LOG_STR("peer", conn_peer_address(s->conn)));
         smtp_say(s, SMTP_REPLY_INJECTION);

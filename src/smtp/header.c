@@ -1,7 +1,7 @@
 /* header: see header.h.
  *
  * Invariants
- *  1. HELD holds everything since the start of the message until PASSED; afterwards it is empty and bytes go straight to the body.
+ *  1. HELD holds everything since the start of the message until PASSED; then it is empty and bytes go straight to the body.
  *  2. The held header is at most SMTP_DATA_HEADER_MAX bytes: the data reader stops handing on when it is longer. */
 #include "smtp/header.h"
 
@@ -73,7 +73,7 @@ static void pass(struct smtp_header *h)
     struct message_header_field f;
     size_t at = 0, fields_end = 0;
     h->passed = true;
-    /* The header is the fields up to the first line that is none: a message that begins with other text has no header, only a body. */
+    /* The header is the fields up to the first line that is none: a message that begins with other text is all body. */
     while (message_header_next(held, &at, &f) && f.name.n) {
         count_field(h, f.name);
         fields_end = at;

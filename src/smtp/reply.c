@@ -39,6 +39,8 @@ static bool is_one_line(str s)
 int smtp_reply_add(struct buf *out, enum smtp_reply r, const str *lines, size_t n)
 {
     const struct reply_row *row = &rows[r];
+    /* RFC 4954 section 4: a challenge is no text that could be cut. */
+    size_t max = r == SMTP_REPLY_CHALLENGE ? SMTP_CHALLENGE_LINE_MAX : SMTP_REPLY_LINE_MAX;
     require(n > 0);
     for (size_t i = 0; i < n; i++) {
         if (!is_one_line(lines[i]))
@@ -48,7 +50,7 @@ int smtp_reply_add(struct buf *out, enum smtp_reply r, const str *lines, size_t 
         size_t start = out->n;
         buf_addf(out, "%u%c%s%s", row->code, i + 1 < n ? '-' : ' ', row->status, row->status[0] ? " " : "");
         size_t prefix = out->n - start;
-        str text = str_sub(lines[i], 0, SMTP_REPLY_LINE_MAX - 2 - prefix);
+        str text = str_sub(lines[i], 0, max - 2 - prefix);
         for (size_t j = 0; j < text.n; j++)
             buf_add_byte(out, (unsigned char)text.p[j] > 126 ? '?' : text.p[j]);
         buf_add(out, STR("\r\n"));

@@ -8,7 +8,10 @@
 #include "base/buf.h"
 #include "smtp/syntax.h"
 
-enum { SMTP_REPLY_LINE_MAX = 512 };      /* with CRLF: RFC 5321 section 4.5.3.1.5 */
+enum {
+    SMTP_REPLY_LINE_MAX = 512,           /* with CRLF: RFC 5321 section 4.5.3.1.5 */
+    SMTP_CHALLENGE_LINE_MAX = 12288      /* the same of a SASL challenge: RFC 4954 section 4 */
+};
 
 enum smtp_reply_flags {
     SMTP_REPLY_BAD = 1,      /* a bad command: counts towards the session's errors */
@@ -102,7 +105,7 @@ unsigned smtp_reply_flags(enum smtp_reply r);
 str smtp_reply_text(enum smtp_reply r);
 
 /* Appends the answer R with the N LINES of text to OUT (RFC 5321 section 4.2.1): "250-...", "250 ...". A line longer than
- * SMTP_REPLY_LINE_MAX with its code is cut; bytes beyond ASCII become "?". ERR_SYNTAX, and nothing appended, when a line holds
+ * SMTP_REPLY_LINE_MAX with its code is cut (a challenge has its own maximum); bytes beyond ASCII become "?". ERR_SYNTAX, and nothing appended, when a line holds
  * CR, LF, NUL or another control byte: an answer must not become two. N is at least 1. */
 int smtp_reply_add(struct buf *out, enum smtp_reply r, const str *lines, size_t n) MUST_USE;
 

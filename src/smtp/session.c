@@ -1,5 +1,5 @@
-/* session: the SMTP server's dialogue (RFC 5321, submission: RFC 6409). One loop: read a line or a piece of a message, act, answer;
- * the runtime flushes when nothing more has come, so PIPELINING (RFC 2920) needs no code of its own.
+/* session: the SMTP server's dialogue (RFC 5321, submission: RFC 6409). One loop: read a line or a piece of a message, act,
+ * answer; the runtime flushes when nothing more has come, so PIPELINING (RFC 2920) needs no code of its own.
  *
  * Invariants, checked after every step
  *  1. A transaction exists only after EHLO or HELO, and on submission only after AUTH.
@@ -84,8 +84,8 @@ void smtp_session_wait(struct smtp_session *s, int64_t ms)
     s->wait_until_ms = clock_mono_ms() + ms;
 }
 
-/* The runtime counts a deadline from each park, so what is left of the wait is set each time: a line that drips in byte by byte must be
- * whole in time, and an answer that is held is not put off by input. A message has its minimum rate instead. */
+/* The runtime counts a deadline from each park, so what is left of the wait is set each time: a line that drips in byte by byte
+ * must be whole in time, and an answer that is held is not put off by input. A message has its minimum rate instead. */
 static enum conn_next park(struct smtp_session *s)
 {
     int64_t left = s->mode == SMTP_MODE_DATA ? SMTP_IDLE_MS : s->wait_until_ms - clock_mono_ms();

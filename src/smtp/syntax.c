@@ -1,4 +1,4 @@
-/* syntax: see syntax.h. Every function works on a complete line; the caller has seen to it that there is no CR, LF or NUL in it. */
+/* syntax: see syntax.h. Every function works on a complete line; the caller has seen to it that no CR, LF or NUL is in it. */
 #include "smtp/syntax.h"
 
 #include <arpa/inet.h>

@@ -62,6 +62,9 @@ static void test_cuts_and_stays_ascii(void **state)
     assert_int_equal(smtp_reply_add(&out, SMTP_REPLY_OK, &line, 1), 0);
     assert_int_equal(out.n, SMTP_REPLY_LINE_MAX);
     assert_true(str_starts(buf_str(&out), STR("250 2.0.0 ????")) && str_ends(buf_str(&out), STR("?\r\n")));
+    buf_reset(&out);
+    assert_int_equal(smtp_reply_add(&out, SMTP_REPLY_CHALLENGE, &line, 1), 0);
+    assert_int_equal(out.n, strlen("334 ") + sizeof(text) + strlen("\r\n"));
     buf_done(&out);
 }
 
