@@ -1,7 +1,7 @@
 /* address: the one spelling by which an address of ours is stored and looked up (RFC 5321 section 4.1.2, RFC 6531, RFC 5891).
  *
- * Domain: A-labels, lower case. Local part: unquoted where it can be, NFC, lower case. Octet limits of RFC 5321 section 4.5.3.1 hold for
- * the result. */
+ * Domain: A-labels, lower case. Local part: unquoted where it can be, NFC, lower case. Octet limits of RFC 5321 section
+ * 4.5.3.1 hold for the result. */
 #include "directory/directory_private.h"
 
 #include <pthread.h>
@@ -44,7 +44,8 @@ static bool domain_is_ldh(str domain)
     return true;
 }
 
-/* "[192.0.2.1]", "[IPv6:2001:db8::1]": an address, if never one of ours. Only bytes that these two forms have: above all no "@". */
+/* "[192.0.2.1]", "[IPv6:2001:db8::1]": an address, if never one of ours. Only bytes that these two forms have: above all no
+ * "@". */
 static bool domain_is_literal(str domain)
 {
     if (domain.n < 3 || domain.p[0] != '[' || domain.p[domain.n - 1] != ']')

@@ -103,8 +103,8 @@ static int check_domain_remove(const struct table *t, struct change *c, struct b
     if (!d)
         return error_set(e, ERR_NOTFOUND, "there is no domain %.*s", STR_ARG(c->name));
     if (d->accounts || d->aliases)
-        return error_set(e, ERR_REFUSED, "the domain %.*s still has %zu accounts and %zu aliases; remove them first", STR_ARG(c->name),
-                         d->accounts, d->aliases);
+        return error_set(e, ERR_REFUSED, "the domain %.*s still has %zu accounts and %zu aliases; remove them first",
+                         STR_ARG(c->name), d->accounts, d->aliases);
     return 0;
 }
 
@@ -242,7 +242,8 @@ int directory_account_enable(struct directory *d, str address, bool enabled, str
 
 int directory_account_administrator(struct directory *d, str address, bool administrator, struct error *e)
 {
-    return account_change(d, address, STR(""), &(struct change){ .check = check_account_administrator, .flag = administrator }, e);
+    return account_change(d, address, STR(""), &(struct change){ .check = check_account_administrator, .flag = administrator },
+                          e);
 }
 
 int directory_account_remove(struct directory *d, str address, engine_part *ret_id, struct error *e)

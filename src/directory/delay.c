@@ -1,8 +1,8 @@
 /* delay: what failed logins cost the one who fails.
  *
- * Two kinds of keys: the peer, and the login together with the peer. There is none for the login alone: with it anyone could lock out
- * anyone. Each failure doubles the delay, from half a second to thirty; each quiet minute takes one failure back. The table is a ring of
- * fixed size, so that a flood of names costs no memory; what is overwritten was the oldest. */
+ * Two kinds of keys: the peer, and the login together with the peer. There is none for the login alone: with it anyone could
+ * lock out anyone. Each failure doubles the delay, from half a second to thirty; each quiet minute takes one failure back. The
+ * table is a ring of fixed size, so that a flood of names costs no memory; what is overwritten was the oldest. */
 #include "directory/directory_private.h"
 
 #include <arpa/inet.h>

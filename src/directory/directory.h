@@ -1,8 +1,8 @@
 /* directory: domains, accounts, aliases and passwords, kept in the store's directory partition.
  *
- * Addresses are compared as mail does: domain without case (IDN in A-label form), local part without case for accounts and aliases of ours
- * (stored lower-case, NFC). Lookups come from an in-memory snapshot that is replaced after each change, so that a RCPT costs no disk.
- * Thread-safe. Changes block on the store and are durable on return. */
+ * Addresses are compared as mail does: domain without case (IDN in A-label form), local part without case for accounts and
+ * aliases of ours (stored lower-case, NFC). Lookups come from a copy in memory that follows each change, so that
+ * a RCPT costs no disk. Thread-safe. Changes block on the store and are durable on return. */
 #ifndef VALISE_DIRECTORY_DIRECTORY_H
 #define VALISE_DIRECTORY_DIRECTORY_H
 
@@ -27,10 +27,12 @@ struct directory_account {
 
 /* Whether DOMAIN is one of ours, in any spelling. */
 bool directory_has_domain(struct directory *d, str domain);
-/* Which accounts mail for ADDRESS goes to: the account itself, or an alias followed (loops cut, at most 100 accounts), "+detail" dropped when the whole local part
- * is unknown; "postmaster" of a domain of ours always exists (falls back to the first administrator, else the first account; without a domain it is that of the first domain). ERR_NOTFOUND: domain is ours, address is not; ERR_REFUSED:
- * domain is not ours; ERR_SYNTAX; ERR_LIMIT. */
-int directory_resolve(struct directory *d, str address, struct arena *arena, struct directory_account **ret, size_t *ret_n) MUST_USE;
+/* Which accounts mail for ADDRESS goes to: the account itself, or an alias followed (loops cut, at most 100 accounts),
+ * "+detail" dropped when the whole local part is unknown; "postmaster" of a domain of ours always exists (falls back to the
+ * first administrator, else the first account; without a domain it is that of the first domain). ERR_NOTFOUND: domain is ours,
+ * address is not; ERR_REFUSED: domain is not ours; ERR_SYNTAX; ERR_LIMIT. */
+int directory_resolve(struct directory *d, str address, struct arena *arena, struct directory_account **ret,
+                      size_t *ret_n) MUST_USE;
 /* Whether ACCOUNT may send as ADDRESS: its own address (with any +detail) or an alias that leads to it. */
 bool directory_may_send_as(struct directory *d, engine_part account, str address);
 /* The account whose own address ADDRESS is (no aliases, no detail). ERR_NOTFOUND, ERR_SYNTAX, ERR_LIMIT. */
@@ -38,19 +40,22 @@ int directory_find_account(struct directory *d, str address, struct arena *arena
 
 /* --- logging in --- */
 
-/* Checks PASSWORD of LOGIN (an address; without "@" the first domain is assumed). 0 with *RET, ERR_REFUSED for a wrong name or password alike (the same time for both),
- * ERR_UNAVAILABLE while too many checks run. Argon2id; a success is remembered some minutes under a keyed hash in memory. PEER (address text) and
- * LOGIN each grow a delay on failures: *RET_DELAY_MS is how long the caller must hold its answer (park with a deadline, do not sleep); 0 at first.
- * May take 50 ms of CPU. */
-int directory_authenticate(struct directory *d, str login, str password, str peer, struct arena *arena, struct directory_account *ret,
-                           int64_t *ret_delay_ms) MUST_USE;
+/* Checks PASSWORD of LOGIN (an address; without "@" the first domain is assumed). 0 with *RET, ERR_REFUSED for a wrong name or
+ * password alike (the same time for both), ERR_UNAVAILABLE while too many checks run, ERR_LIMIT. Argon2id; a success is
+ * remembered some minutes under a keyed hash in memory. PEER (address text), and LOGIN from that peer, each grow a delay on
+ * failures: *RET_DELAY_MS is how long the caller must hold its answer, also a good one (park with a deadline, do not sleep); 0
+ * at first. May take 50 ms of CPU. */
+int directory_authenticate(struct directory *d, str login, str password, str peer, struct arena *arena,
+                           struct directory_account *ret, int64_t *ret_delay_ms) MUST_USE;
 
 /* --- changes --- */
 
 int directory_domain_add(struct directory *d, str domain, struct error *e) MUST_USE;       /* ERR_EXISTS, ERR_SYNTAX */
-int directory_domain_remove(struct directory *d, str domain, struct error *e) MUST_USE;    /* ERR_REFUSED while it has accounts or aliases */
-/* Adds an account with PASSWORD (empty: cannot log in; at most 1024 bytes). *RET_ID is new; the caller makes its mailboxes. ERR_SYNTAX, ERR_REFUSED
- * (domain is not ours), ERR_EXISTS (also as an alias), ERR_LIMIT; and for all changes ERR_UNAVAILABLE, ERR_FULL, ERR_IO, ERR_UNKNOWN. */
+/* ERR_REFUSED while it has accounts or aliases. */
+int directory_domain_remove(struct directory *d, str domain, struct error *e) MUST_USE;
+/* Adds an account with PASSWORD (empty: cannot log in; at most 1024 bytes). *RET_ID is new; the caller makes its mailboxes.
+ * ERR_SYNTAX, ERR_REFUSED (domain is not ours), ERR_EXISTS (also as an alias), ERR_LIMIT; and for all changes ERR_UNAVAILABLE,
+ * ERR_FULL, ERR_IO, ERR_UNKNOWN. */
 int directory_account_add(struct directory *d, str address, str password, engine_part *ret_id, struct error *e) MUST_USE;
 int directory_account_password(struct directory *d, str address, str password, struct error *e) MUST_USE;
 int directory_account_enable(struct directory *d, str address, bool enabled, struct error *e) MUST_USE;
@@ -58,16 +63,19 @@ int directory_account_enable(struct directory *d, str address, bool enabled, str
 int directory_account_administrator(struct directory *d, str address, bool administrator, struct error *e) MUST_USE;
 /* Aliases to it stay and lead nowhere until the address is there again. *RET_ID: the caller removes its mail. */
 int directory_account_remove(struct directory *d, str address, engine_part *ret_id, struct error *e) MUST_USE;
-/* TARGETS: 1 to 100 addresses of accounts and aliases of ours. ERR_NOTFOUND for one that is not there, ERR_EXISTS, ERR_REFUSED, ERR_SYNTAX, ERR_LIMIT. */
+/* TARGETS: 1 to 100 addresses of accounts and aliases of ours. ERR_NOTFOUND for one that is not there, ERR_EXISTS,
+ * ERR_REFUSED, ERR_SYNTAX, ERR_LIMIT. */
 int directory_alias_add(struct directory *d, str address, const str *targets, size_t n, struct error *e) MUST_USE;
 int directory_alias_remove(struct directory *d, str address, struct error *e) MUST_USE;
 
-/* --- listing: FN gets each in order of name; strings live until it returns; non-zero ends and is returned. FN may call the directory.
- * An empty DOMAIN lists those of all; ERR_NOTFOUND when it is not ours --- */
+/* --- listing: FN gets each in order of name; strings live until it returns; non-zero ends and is returned. FN may call the
+ * directory. An empty DOMAIN lists those of all; ERR_NOTFOUND when it is not ours --- */
 
 int directory_domains(struct directory *d, int (*fn)(void *ctx, str domain), void *ctx) MUST_USE;
-int directory_accounts(struct directory *d, str domain, int (*fn)(void *ctx, const struct directory_account *account), void *ctx) MUST_USE;
-int directory_aliases(struct directory *d, str domain, int (*fn)(void *ctx, str address, const str *targets, size_t n), void *ctx) MUST_USE;
+int directory_accounts(struct directory *d, str domain, int (*fn)(void *ctx, const struct directory_account *account),
+                       void *ctx) MUST_USE;
+int directory_aliases(struct directory *d, str domain, int (*fn)(void *ctx, str address, const str *targets, size_t n),
+                      void *ctx) MUST_USE;
 
 struct directory_counts {
     size_t domains, accounts, accounts_enabled, aliases;

@@ -55,7 +55,8 @@ void table_done(struct table *t);
 int table_apply(struct table *t, str key, str value) MUST_USE;
 struct domain *table_domain(const struct table *t, str name);
 struct entry *table_entry(const struct table *t, str address);
-/* The entry for canonical ADDRESS with the rules of directory_resolve: exact, without its detail, postmaster. NULL when there is none. */
+/* The entry for canonical ADDRESS with the rules of directory_resolve: exact, without its detail, postmaster. NULL when there
+ * is none. */
 struct entry *table_lookup(const struct table *t, str address);
 /* The accounts that mail for FROM goes to, at most DIRECTORY_TARGETS_MAX; how many. */
 size_t table_follow(const struct table *t, struct entry *from, struct entry *ret[DIRECTORY_TARGETS_MAX]);
@@ -74,8 +75,8 @@ void verified_free(struct verified *v);
 struct verified_tag {
     unsigned char b[32];
 };
-/* The keyed hash under which a success of PASSWORD is remembered: it covers the account and the encoded hash, so that a changed password
- * is another tag. */
+/* The keyed hash under which a success of PASSWORD is remembered: it covers the account and the encoded hash, so that a
+ * changed password is another tag. */
 struct verified_tag verified_tag(struct verified *v, engine_part id, str hash, str password);
 bool verified_has(struct verified *v, const struct verified_tag *tag);
 void verified_add(struct verified *v, const struct verified_tag *tag);

@@ -46,8 +46,8 @@ static int candidate_find(struct directory *d, str address, struct arena *a, str
     return r;
 }
 
-int directory_authenticate(struct directory *d, str login, str password, str peer, struct arena *arena, struct directory_account *ret,
-                           int64_t *ret_delay_ms)
+int directory_authenticate(struct directory *d, str login, str password, str peer, struct arena *arena,
+                           struct directory_account *ret, int64_t *ret_delay_ms)
 {
     struct candidate c = { 0 };
     struct verified_tag tag = { 0 };
@@ -73,8 +73,9 @@ int directory_authenticate(struct directory *d, str login, str password, str pee
         by_peer = delays_fail(d->delays, &peer_key, now);
         by_login = delays_fail(d->delays, &login_key, now);
     } else {
-        /* A success waits as long as a failure would have: who guesses must not learn more by hanging up early. Only the peer's share is
-         * waived for a login that succeeded lately, so that one bad client does not slow down a whole office behind its address. */
+        /* A success waits as long as a failure would have: who guesses must not learn more by hanging up early. Only the
+         * peer's share is waived for a login that succeeded lately, so that one bad client does not slow down a whole office
+         * behind its address. */
         by_peer = remembered ? 0 : delays_get(d->delays, &peer_key, now);
         by_login = delays_get(d->delays, &login_key, now);
         delays_clear(d->delays, &login_key);

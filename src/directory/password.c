@@ -1,7 +1,8 @@
 /* password: Argon2id (RFC 9106), how many run at once, and what was verified lately.
  *
- * A success is remembered for some minutes under HMAC-SHA256 with a key of this process: an IMAP client that opens ten connections costs
- * one hash. Nothing that is kept can be tried against offline without that key, and nothing of it reaches a disk. */
+ * A success is remembered for some minutes under HMAC-SHA256 with a key of this process: an IMAP client that opens ten
+ * connections costs one hash. Nothing that is kept can be tried against offline without that key, and nothing of it reaches a
+ * disk. */
 #include "directory/directory_private.h"
 
 #include <argon2.h>
@@ -176,7 +177,8 @@ struct verified_tag verified_tag(struct verified *v, engine_part id, str hash, s
     require(hash.n < DIRECTORY_HASH_MAX);
     if (!ctx || EVP_MAC_init(ctx, v->key, sizeof v->key, params) != 1 || EVP_MAC_update(ctx, id.b, sizeof id.b) != 1 ||
         EVP_MAC_update(ctx, &hash_n, 1) != 1 || EVP_MAC_update(ctx, (const unsigned char *)hash.p, hash.n) != 1 ||
-        EVP_MAC_update(ctx, (const unsigned char *)password.p, password.n) != 1 || EVP_MAC_final(ctx, tag.b, &n, sizeof tag.b) != 1)
+        EVP_MAC_update(ctx, (const unsigned char *)password.p, password.n) != 1 ||
+        EVP_MAC_final(ctx, tag.b, &n, sizeof tag.b) != 1)
         panic("HMAC-SHA256 failed");
     EVP_MAC_CTX_free(ctx);
     return tag;

@@ -70,8 +70,8 @@ static X509 *certificate_new(EVP_PKEY *pkey, int64_t from, int64_t to)
 
 static bool set_common_name(X509 *cert, str cn)
 {
-    return X509_NAME_add_entry_by_NID(X509_get_subject_name(cert), NID_commonName, MBSTRING_UTF8, (const unsigned char *)cn.p, (int)cn.n,
-                                      -1, 0) == 1;
+    return X509_NAME_add_entry_by_NID(X509_get_subject_name(cert), NID_commonName, MBSTRING_UTF8, (const unsigned char *)cn.p,
+                                      (int)cn.n, -1, 0) == 1;
 }
 
 /* Adds extension NID with VALUE, a literal in OpenSSL's configuration syntax. */
@@ -145,9 +145,11 @@ int pki_ca_create(const struct pki_key *key, str domain, int64_t now, struct buf
     static const char suffix[] = " root CA";
     char cn[COMMON_NAME_MAX + 1];
     if (!host_is_valid(domain) || domain.p[0] == '*')
-        return error_set(e, ERR_SYNTAX, "'%.*s' is not a domain name; write an internationalised one as A-labels (xn--...)", STR_ARG(domain));
+        return error_set(e, ERR_SYNTAX, "'%.*s' is not a domain name; write an internationalised one as A-labels (xn--...)",
+                         STR_ARG(domain));
     /* A common name has at most 64 characters: a longer domain loses its beginning. */
-    str shown = domain.n + sizeof suffix - 1 > COMMON_NAME_MAX ? str_from(domain, domain.n + sizeof suffix - 1 - COMMON_NAME_MAX) : domain;
+    str shown = domain.n + sizeof suffix - 1 > COMMON_NAME_MAX ? str_from(domain, domain.n + sizeof suffix - 1 - COMMON_NAME_MAX)
+                                                               : domain;
     int n = snprintf(cn, sizeof cn, "%.*s%s", STR_ARG(shown), suffix);
     X509 *cert = certificate_new(key->pkey, now, now + (int64_t)PKI_CA_DAYS * DAY - 1);
     int r;
@@ -188,18 +190,22 @@ static int64_t certificate_end(const X509 *cert, int64_t now)
 }
 
 /* Fills and signs the certificate; the arguments have been checked. */
-static int server_certificate(X509 *ca, const struct pki_key *ca_key, const struct pki_key *key, const struct pki_server_request *request,
-                              int64_t from, int64_t to, struct buf *out, struct error *e)
+static int server_certificate(X509 *ca, const struct pki_key *ca_key, const struct pki_key *key,
+                              const struct pki_server_request *request, int64_t from, int64_t to, struct buf *out,
+                              struct error *e)
 {
     X509 *cert = certificate_new(key->pkey, from, to);
     str cn = request->names[0];
-    const char *usage = EVP_PKEY_is_a(key->pkey, "RSA") ? "critical,digitalSignature,keyEncipherment" : "critical,digitalSignature";
+    const char *usage =
+        EVP_PKEY_is_a(key->pkey, "RSA") ? "critical,digitalSignature,keyEncipherment" : "critical,digitalSignature";
     int r;
     if (!cert || (cn.n <= COMMON_NAME_MAX && !set_common_name(cert, cn)) ||
-        X509_set_issuer_name(cert, X509_get_subject_name(ca)) != 1 || !add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") ||
-        !add_extension(cert, ca, NID_key_usage, usage) || !add_extension(cert, ca, NID_ext_key_usage, "serverAuth") ||
+        X509_set_issuer_name(cert, X509_get_subject_name(ca)) != 1 ||
+        !add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") || !add_extension(cert, ca, NID_key_usage, usage) ||
+        !add_extension(cert, ca, NID_ext_key_usage, "serverAuth") ||
         !add_extension(cert, ca, NID_subject_key_identifier, "hash") ||
-        !add_extension(cert, ca, NID_authority_key_identifier, "keyid:always") || !add_names(cert, request->names, request->name_n))
+        !add_extension(cert, ca, NID_authority_key_identifier, "keyid:always") ||
+        !add_names(cert, request->names, request->name_n))
         r = pki_fail(e, ERR_INTERNAL, "the certificate could not be made");
     else
         r = certificate_finish(cert, ca_key->pkey, out, e);
@@ -207,8 +213,8 @@ static int server_certificate(X509 *ca, const struct pki_key *ca_key, const stru
     return r;
 }
 
-int pki_server_issue(const struct pki_key *ca_key, str ca_pem, const struct pki_key *key, const struct pki_server_request *request,
-                     int64_t now, struct buf *out, struct error *e)
+int pki_server_issue(const struct pki_key *ca_key, str ca_pem, const struct pki_key *key,
+                     const struct pki_server_request *request, int64_t now, struct buf *out, struct error *e)
 {
     X509 *ca = NULL;
     int r = request_check(request, e);

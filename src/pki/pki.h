@@ -1,7 +1,7 @@
 /* pki: the certification authority of a domain: keys, the root certificate, server certificates (RFC 5280), and their files.
  *
- * Certificates travel as PEM text, keys as opaque objects that only keeper and the commands of the administrator hold. Nothing here reads
- * a configuration or asks for a passphrase. Thread-safe; nothing blocks except the functions on files. */
+ * Certificates travel as PEM text, keys as opaque objects that only keeper and the commands of the administrator hold. Nothing
+ * here reads a configuration or asks for a passphrase. Thread-safe; nothing blocks except the functions on files. */
 #ifndef VALISE_PKI_PKI_H
 #define VALISE_PKI_PKI_H
 
@@ -34,26 +34,26 @@ void pki_key_free(struct pki_key *k);
  * ERR_INTERNAL. */
 int pki_key_id(const struct pki_key *k, char ret_hex[65]) MUST_USE;
 /* The private operation of struct tls_signer (run/tls.h). RSA: the raw operation on DATA, a padded block as long as the modulus;
- * EC: ECDSA over DATA, a SHA-2 digest of 32, 48 or 64 bytes, giving DER. Returns the signature's length, ERR_SYNTAX for DATA of another
- * length, ERR_LIMIT when SIG_MAX is too small, ERR_INTERNAL. */
+ * EC: ECDSA over DATA, a SHA-2 digest of 32, 48 or 64 bytes, giving DER. Returns the signature's length, ERR_SYNTAX for DATA
+ * of another length, ERR_LIMIT when SIG_MAX is too small, ERR_INTERNAL. */
 int64_t pki_key_sign(const struct pki_key *k, str data, char *sig, size_t sig_max) MUST_USE;
 
 /* --- certificates --- */
 
-/* Appends the self-signed certificate of root CA KEY to OUT in PEM: subject "CN=<DOMAIN> root CA", valid from NOW (seconds since 1970) for
- * PKI_CA_DAYS, may have one intermediate CA below it. ERR_SYNTAX for a bad DOMAIN, ERR_LIMIT, ERR_INTERNAL. */
+/* Appends the self-signed certificate of root CA KEY to OUT in PEM: subject "CN=<DOMAIN> root CA", valid from NOW (seconds
+ * since 1970) for PKI_CA_DAYS, may have one intermediate CA below it. ERR_SYNTAX for a bad DOMAIN, ERR_LIMIT, ERR_INTERNAL. */
 int pki_ca_create(const struct pki_key *key, str domain, int64_t now, struct buf *out, struct error *e) MUST_USE;
 
 struct pki_server_request {
-    const str *names;    /* host names ("mail.example.net", "*.example.net"; IDN as A-labels) and IP addresses; the first is the subject */
+    const str *names; /* host names ("mail.example.net", "*.example.net"; IDN as A-labels) and IP addresses; the subject first */
     size_t name_n;       /* 1 to PKI_NAMES_MAX */
     unsigned days;       /* 1 to PKI_SERVER_DAYS_MAX; cut to what is left of the CA's time */
 };
-/* Appends a server certificate for KEY, signed by CA_KEY whose certificate is CA_PEM, to OUT in PEM. NOW in seconds since 1970; valid from
- * an hour before, for clients whose clocks are late. ERR_SYNTAX for a bad name or CA_PEM, ERR_LIMIT, ERR_REFUSED when CA_KEY is not the
- * key of CA_PEM, CA_PEM is no CA or its time is over, ERR_INTERNAL. */
-int pki_server_issue(const struct pki_key *ca_key, str ca_pem, const struct pki_key *key, const struct pki_server_request *request,
-                     int64_t now, struct buf *out, struct error *e) MUST_USE;
+/* Appends a server certificate for KEY, signed by CA_KEY whose certificate is CA_PEM, to OUT in PEM. NOW in seconds since
+ * 1970; valid from an hour before, for clients whose clocks are late. ERR_SYNTAX for a bad name or CA_PEM, ERR_LIMIT,
+ * ERR_REFUSED when CA_KEY is not the key of CA_PEM, CA_PEM is no CA or its time is over, ERR_INTERNAL. */
+int pki_server_issue(const struct pki_key *ca_key, str ca_pem, const struct pki_key *key,
+                     const struct pki_server_request *request, int64_t now, struct buf *out, struct error *e) MUST_USE;
 
 enum pki_name_kind { PKI_NAME_DNS, PKI_NAME_IP, PKI_NAME_EMAIL };
 struct pki_name {
@@ -74,16 +74,16 @@ int pki_certificate_describe(str pem, struct arena *a, struct pki_description *r
 
 /* --- files --- */
 
-/* Puts BYTES in file PATH whole or not at all, durable on return: written beside it, synced, renamed, the directory synced. Without
- * REPLACE a file that is there is left alone: ERR_EXISTS. ERR_NOTFOUND (directory), ERR_REFUSED, ERR_FULL, ERR_IO. */
+/* Puts BYTES in file PATH whole or not at all, durable on return: written beside it, synced, renamed, the directory synced.
+ * Without REPLACE a file that is there is left alone: ERR_EXISTS. ERR_NOTFOUND (directory), ERR_REFUSED, ERR_FULL, ERR_IO. */
 int pki_file_write(const char *path, str bytes, unsigned mode, bool replace, struct error *e) MUST_USE;
 /* The same for a private key (mode 0600) and for a certificate or chain (mode 0644). */
 int pki_key_store(const struct pki_key *k, const char *path, bool replace, struct error *e) MUST_USE;
 int pki_certificate_store(str pem, const char *path, bool replace, struct error *e) MUST_USE;
 /* Appends file PATH to OUT. ERR_NOTFOUND, ERR_REFUSED, ERR_LIMIT when it is larger than OUT may grow, ERR_IO. */
 int pki_file_read(const char *path, struct buf *out, struct error *e) MUST_USE;
-/* pki_file_read and pki_key_from_pem, nothing left in memory but the key. ERR_REFUSED when others than its owner may read or write the
- * file. */
+/* pki_file_read and pki_key_from_pem, nothing left in memory but the key. ERR_REFUSED when others than its owner may read or
+ * write the file. */
 int pki_key_load(const char *path, struct pki_key **ret, struct error *e) MUST_USE;
 
 #endif

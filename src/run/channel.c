@@ -130,8 +130,8 @@ static int lane_make(int root)
     return pair[0];
 }
 
-/* Waits a moment for a lane to be given back; false when UNTIL has passed. Called with the mutex. Not longer than a moment, because
- * room in the root lane's buffer is not announced. */
+/* Waits a moment for a lane to be given back; false when UNTIL has passed. Called with the mutex. Not longer than a moment,
+ * because room in the root lane's buffer is not announced. */
 static bool channel_wait(struct channel *c, int64_t until)
 {
     int64_t now = clock_mono_ms();
@@ -171,7 +171,8 @@ static int lane_take(struct channel *c, struct lane *l, int64_t until, struct er
     pthread_mutex_unlock(&c->lock);
     if (fd >= 0)
         return 0;
-    return error_set(e, ERR_UNAVAILABLE, full ? "%s is busy: no free lane within the deadline" : "%s is not running; try again", c->name);
+    return error_set(e, ERR_UNAVAILABLE, full ? "%s is busy: no free lane within the deadline" : "%s is not running; try again",
+                     c->name);
 }
 
 /* Gives a lane back: KEEP when it may serve again (L2). */

@@ -1,7 +1,7 @@
 /* channel: requests from one role to another over socketpairs.
  *
- * A lane is a SOCK_SEQPACKET socketpair that carries one request at a time; a channel is a set of lanes to one role. A caller takes
- * a free lane (or opens one: the new socket travels over the channel's root lane), sends a frame, blocks until the
+ * A lane is a SOCK_SEQPACKET socketpair that carries one request at a time; a channel is a set of lanes to one role. A caller
+ * takes a free lane (or opens one: the new socket travels over the channel's root lane), sends a frame, blocks until the
  * reply or its deadline. A lane whose request timed out is closed, so that a late reply can never be taken for another's. The
  * serving side parks each lane in its pool like any connection; handlers run on workers and may block.
  *
@@ -18,8 +18,8 @@
 
 enum { CHANNEL_PAYLOAD_MAX = 128 * 1024, CHANNEL_FDS_MAX = 4, CHANNEL_LANES_MAX = 256 };
 
-/* The type of the frame that opens a lane: sent on the root lane only, without payload, with the lane's far end (SOCK_SEQPACKET) as
- * its one descriptor; it has no reply. No handler may have this type. */
+/* The type of the frame that opens a lane: sent on the root lane only, without payload, with the lane's far end
+ * (SOCK_SEQPACKET) as its one descriptor; it has no reply. No handler may have this type. */
 enum { CHANNEL_FRAME_LANE = 0 };
 
 struct frame {
@@ -37,12 +37,13 @@ struct channel;
 struct channel *channel_open(int fd, const char *name);
 /* Closes all lanes; no call may be running. NULL accepted. */
 void channel_free(struct channel *c);
-/* The other role was started anew: FD (owned, or -1 for "gone") is the root lane to it. Calls that wait on lanes to the former process
- * fail with ERR_UNAVAILABLE at once; calls from now on use the new one. Thread-safe, does not block. */
+/* The other role was started anew: FD (owned, or -1 for "gone") is the root lane to it. Calls that wait on lanes to the former
+ * process fail with ERR_UNAVAILABLE at once; calls from now on use the new one. Thread-safe, does not block. */
 void channel_replace(struct channel *c, int fd);
-/* Sends REQUEST (its fds stay the caller's) and waits up to DEADLINE_MS (milliseconds from now) for the reply, whose payload is allocated in A and whose fds
- * become the caller's. Returns the reply's status when it is negative (its text in E), or ERR_TIMEOUT, ERR_UNAVAILABLE when the
- * other role is gone or has no lane free, ERR_CORRUPT for a bad reply, ERR_LIMIT when A is too small. Blocks. Thread-safe. */
+/* Sends REQUEST (its fds stay the caller's) and waits up to DEADLINE_MS (milliseconds from now) for the reply, whose payload
+ * is allocated in A and whose fds become the caller's. Returns the reply's status when it is negative (its text in E), or
+ * ERR_TIMEOUT, ERR_UNAVAILABLE when the other role is gone or has no lane free, ERR_CORRUPT for a bad reply, ERR_LIMIT when A
+ * is too small. Blocks. Thread-safe. */
 int channel_call(struct channel *c, const struct frame *request, struct arena *a, int64_t deadline_ms, struct frame *ret_reply,
                  struct error *e) MUST_USE;
 
@@ -69,9 +70,9 @@ struct channel_service {
     void *ctx;
 };
 
-/* Checks and answers one received frame: the part of the server that is fuzzed. Gives the reply frame (payload in REPLY, empty before;
- * its fds are the caller's to close after sending). REQUEST's fds stay the caller's in every case. ERR_CORRUPT when the lane must
- * be closed (logged). */
+/* Checks and answers one received frame: the part of the server that is fuzzed. Gives the reply frame (payload in REPLY, empty
+ * before; its fds are the caller's to close after sending). REQUEST's fds stay the caller's in every case. ERR_CORRUPT when
+ * the lane must be closed (logged). */
 int channel_serve_frame(const struct channel_service *s, const struct frame *request, struct arena *a, struct buf *reply,
                         struct frame *ret_reply) MUST_USE;
 
@@ -83,17 +84,18 @@ int frame_decode(str bytes, struct frame *ret) MUST_USE;
 /* Closes F's descriptors and sets fd_n to 0. */
 void frame_close_fds(struct frame *f);
 
-/* Blocking send and receive of one frame on FD (SOCK_SEQPACKET, blocking or not) within DEADLINE_MS from now (0: only what is possible
- * at once); for both sides and for the supervisor's pipes. Received payload in A, fds (close-on-exec) owned by the caller.
- * 0, ERR_TIMEOUT, ERR_EOF, ERR_IO, ERR_CORRUPT, ERR_LIMIT; after a failure no descriptor is left over. */
+/* Blocking send and receive of one frame on FD (SOCK_SEQPACKET, blocking or not) within DEADLINE_MS from now (0: only what is
+ * possible at once); for both sides and for the supervisor's pipes. Received payload in A, fds (close-on-exec) owned by the
+ * caller. 0, ERR_TIMEOUT, ERR_EOF, ERR_IO, ERR_CORRUPT, ERR_LIMIT; after a failure no descriptor is left over. */
 int frame_send(int fd, const struct frame *f, int64_t deadline_ms) MUST_USE;
 int frame_receive(int fd, struct arena *a, int64_t deadline_ms, struct frame *ret) MUST_USE;
 
 /* A sealed memfd with BYTES in it; the descriptor or a negative enum err. */
 int channel_memfd(const char *name, str bytes) MUST_USE;
-/* Checks that FD is a memfd sealed against writing, shrinking and growing (or, with SPOOL, an unlinked regular file opened by us), of
- * at most MAX bytes, and maps it read-only; unmap with channel_unmap. ERR_CORRUPT when it is not what it must be, ERR_LIMIT when larger.
- * A spool file cannot be sealed: that its writer cannot shrink it under our eyes is seen to by its sandbox, which has no ftruncate. */
+/* Checks that FD is a memfd sealed against writing, shrinking and growing (or, with SPOOL, an unlinked regular file opened by
+ * us), of at most MAX bytes, and maps it read-only; unmap with channel_unmap. ERR_CORRUPT when it is not what it must be,
+ * ERR_LIMIT when larger. A spool file cannot be sealed: that its writer cannot shrink it under our eyes is seen to by its
+ * sandbox, which has no ftruncate. */
 int channel_map(int fd, bool spool, uint64_t max, str *ret) MUST_USE;
 void channel_unmap(str bytes);
 

@@ -1,7 +1,7 @@
 /* frame: the unit of a channel, one SOCK_SEQPACKET message: 8 bytes of header, the payload, and descriptors beside it.
  *
- * The kernel keeps message boundaries, so a frame is sent and received whole or not at all; what arrives longer, shorter or with more
- * descriptors than a frame may have is refused, and every descriptor that came with it is closed. */
+ * The kernel keeps message boundaries, so a frame is sent and received whole or not at all; what arrives longer, shorter or
+ * with more descriptors than a frame may have is refused, and every descriptor that came with it is closed. */
 #include "run/channel.h"
 
 #include <errno.h>
@@ -62,8 +62,8 @@ void frame_close_fds(struct frame *f)
     f->fd_n = 0;
 }
 
-/* Waits for EVENTS on FD until UNTIL (clock_mono_ms). 0, ERR_TIMEOUT or ERR_IO. A peer that hung up counts as ready: the next call
- * on the socket says what happened. */
+/* Waits for EVENTS on FD until UNTIL (clock_mono_ms). 0, ERR_TIMEOUT or ERR_IO. A peer that hung up counts as ready: the next
+ * call on the socket says what happened. */
 static int frame_wait(int fd, short events, int64_t until)
 {
     for (;;) {
@@ -119,8 +119,8 @@ int frame_send(int fd, const struct frame *f, int64_t deadline_ms)
     }
 }
 
-/* Takes the descriptors out of a received message into RET. False when anything else or too much came: the kernel has cut the list
- * then (MSG_CTRUNC), and what the sender meant is no longer known. What did arrive is in RET in either case. */
+/* Takes the descriptors out of a received message into RET. False when anything else or too much came: the kernel has cut the
+ * list then (MSG_CTRUNC), and what the sender meant is no longer known. What did arrive is in RET in either case. */
 static bool frame_take_fds(struct msghdr *m, struct frame *ret)
 {
     bool ok = !(m->msg_flags & MSG_CTRUNC);
@@ -144,8 +144,8 @@ static bool frame_take_fds(struct msghdr *m, struct frame *ret)
     return ok;
 }
 
-/* The size of the next message, which stays in the socket; or negative. A message of no bytes cannot be told from the end, and ends
- * the lane as well: no frame is empty. */
+/* The size of the next message, which stays in the socket; or negative. A message of no bytes cannot be told from the end, and
+ * ends the lane as well: no frame is empty. */
 static int64_t frame_peek(int fd, int64_t until)
 {
     for (;;) {

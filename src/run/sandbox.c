@@ -25,7 +25,8 @@ int sandbox_enter(const struct sandbox_profile *profile, const char **ret_missin
     if (files == 0 && calls == 0)
         return 0;
     *ret_missing = files == 0 ? "seccomp" : calls == 0 ? "landlock" : "landlock and seccomp";
-    return error_set(e, ERR_UNAVAILABLE, "%s: this kernel has no %s; the role runs with less protection", profile->name, *ret_missing);
+    return error_set(e, ERR_UNAVAILABLE, "%s: this kernel has no %s; the role runs with less protection", profile->name,
+                     *ret_missing);
 }
 
 int sandbox_drop_user(const char *name, struct error *e)
@@ -39,7 +40,8 @@ int sandbox_drop_user(const char *name, struct error *e)
         return error_set(e, ERR_INTERNAL, "user %s cannot be looked up: %s", name, strerrordesc_np(r));
     if (!found)
         return error_set(e, ERR_NOTFOUND, "there is no user %s; create it, or name another in the configuration", name);
-    if (setgroups(0, NULL) < 0 || setresgid(pw.pw_gid, pw.pw_gid, pw.pw_gid) < 0 || setresuid(pw.pw_uid, pw.pw_uid, pw.pw_uid) < 0)
+    if (setgroups(0, NULL) < 0 || setresgid(pw.pw_gid, pw.pw_gid, pw.pw_gid) < 0 ||
+        setresuid(pw.pw_uid, pw.pw_uid, pw.pw_uid) < 0)
         return error_set(e, ERR_INTERNAL, "cannot become user %s: %s", name, strerrordesc_np(errno));
     if (pw.pw_uid != 0 && setuid(0) == 0)
         panic("the way back to root is open after dropping to %s", name);

@@ -4,8 +4,8 @@
 
 #include "run/sandbox.h"
 
-/* The sanitizers of a test build need system calls of their own (personality, ptrace for the leak check, /proc/self): such builds get a
- * wider filter. They are never what is installed. */
+/* The sanitizers of a test build need system calls of their own (personality, ptrace for the leak check, /proc/self): such
+ * builds get a wider filter. They are never what is installed. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANDBOX_SANITIZED 1
 #elif defined(__has_feature)

@@ -1,11 +1,12 @@
 /* sandbox_seccomp: which system calls a role may make.
  *
- * For roles: a list of what is allowed, in groups that the profile switches on; all else answers EPERM, so that a library that tries
- * something optional goes on. What only an attacker would try kills the process. Memory that is writable never becomes executable.
+ * For roles: a list of what is allowed, in groups that the profile switches on; all else answers EPERM, so that a library that
+ * tries something optional goes on. What only an attacker would try kills the process. Memory that is writable never becomes
+ * executable.
  *
- * For the supervisor (children): the filter is inherited by the roles it starts, so it cannot be narrower than all of them: everything
- * but the hostile calls. clone3 answers ENOSYS everywhere, because its flags lie in memory where no filter sees them; the C library then
- * uses clone. */
+ * For the supervisor (children): the filter is inherited by the roles it starts, so it cannot be narrower than all of them:
+ * everything but the hostile calls. clone3 answers ENOSYS everywhere, because its flags lie in memory where no filter sees
+ * them; the C library then uses clone. */
 #include "run/sandbox_private.h"
 
 #include <errno.h>
@@ -20,66 +21,81 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Ends a list of call numbers: not a number, nor one of libseccomp's stand-ins for calls a machine does not have (-1 and below -10000). */
+/* Ends a list of call numbers: not a number, nor one of libseccomp's stand-ins for calls a machine does not have (-1 and below
+ * -10000). */
 enum { END = -2 };
 #define CALL(name) SCMP_SYS(name)
 
 static const int base_calls[] = {
     /* descriptors */
-    CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(pread64), CALL(preadv), CALL(lseek), CALL(close), CALL(close_range),
-    CALL(dup), CALL(dup2), CALL(dup3), CALL(fcntl), CALL(fstat), CALL(newfstatat), CALL(statx), CALL(statfs), CALL(fstatfs), CALL(pipe2),
-    CALL(memfd_create),
+    CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(pread64), CALL(preadv), CALL(lseek), CALL(close),
+    CALL(close_range), CALL(dup), CALL(dup2), CALL(dup3), CALL(fcntl), CALL(fstat), CALL(newfstatat), CALL(statx), CALL(statfs),
+    CALL(fstatfs), CALL(pipe2), CALL(memfd_create),
     /* waiting */
-    CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6), CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_wait), CALL(epoll_pwait),
-    CALL(epoll_pwait2), CALL(eventfd2), CALL(timerfd_create), CALL(timerfd_settime), CALL(timerfd_gettime), CALL(signalfd4),
-    CALL(nanosleep), CALL(clock_nanosleep), CALL(restart_syscall),
+    CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6), CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_wait),
+    CALL(epoll_pwait), CALL(epoll_pwait2), CALL(eventfd2), CALL(timerfd_create), CALL(timerfd_settime), CALL(timerfd_gettime),
+    CALL(signalfd4), CALL(nanosleep), CALL(clock_nanosleep), CALL(restart_syscall),
     /* memory */
     CALL(brk), CALL(munmap), CALL(mremap), CALL(madvise), CALL(msync), CALL(mlock), CALL(munlock), CALL(mincore),
     /* threads and signals */
-    CALL(futex), CALL(set_robust_list), CALL(rseq), CALL(membarrier), CALL(sched_yield), CALL(sched_getaffinity), CALL(sched_getparam),
-    CALL(sched_getscheduler), CALL(getcpu), CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigreturn), CALL(rt_sigtimedwait),
-    CALL(rt_sigpending), CALL(sigaltstack), CALL(exit), CALL(exit_group),
+    CALL(futex), CALL(set_robust_list), CALL(rseq), CALL(membarrier), CALL(sched_yield), CALL(sched_getaffinity),
+    CALL(sched_getparam), CALL(sched_getscheduler), CALL(getcpu), CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigreturn),
+    CALL(rt_sigtimedwait), CALL(rt_sigpending), CALL(sigaltstack), CALL(exit), CALL(exit_group),
     /* what time it is, who and where we are */
-    CALL(clock_gettime), CALL(clock_getres), CALL(gettimeofday), CALL(time), CALL(getrandom), CALL(getpid), CALL(getppid), CALL(gettid),
-    CALL(getuid), CALL(geteuid), CALL(getgid), CALL(getegid), CALL(getresuid), CALL(getresgid), CALL(uname), CALL(sysinfo),
-    CALL(getrusage), CALL(getrlimit), CALL(times), END,
+    CALL(clock_gettime), CALL(clock_getres), CALL(gettimeofday), CALL(time), CALL(getrandom), CALL(getpid), CALL(getppid),
+    CALL(gettid), CALL(getuid), CALL(geteuid), CALL(getgid), CALL(getegid), CALL(getresuid), CALL(getresgid), CALL(uname),
+    CALL(sysinfo), CALL(getrusage), CALL(getrlimit), CALL(times), END,
 };
-static const int read_calls[] = { CALL(getdents64), CALL(access), CALL(faccessat), CALL(faccessat2), CALL(stat), CALL(lstat),
-                                  CALL(readlink), CALL(readlinkat), CALL(getcwd), CALL(readahead), CALL(fadvise64), END };
+static const int read_calls[] = {
+    CALL(getdents64), CALL(access), CALL(faccessat), CALL(faccessat2), CALL(stat), CALL(lstat), CALL(readlink),
+    CALL(readlinkat), CALL(getcwd), CALL(readahead), CALL(fadvise64), END,
+};
 static const int write_calls[] = {
-    CALL(open), CALL(openat), CALL(creat), CALL(pwrite64), CALL(pwritev), CALL(fsync), CALL(fdatasync), CALL(syncfs), CALL(sync_file_range),
-    CALL(truncate), CALL(ftruncate), CALL(fallocate), CALL(copy_file_range), CALL(flock), CALL(mkdir), CALL(mkdirat), CALL(rmdir), CALL(unlink),
-    CALL(unlinkat), CALL(rename), CALL(renameat), CALL(renameat2), CALL(link), CALL(linkat), CALL(chmod), CALL(fchmod), CALL(fchmodat),
-    CALL(utimensat), CALL(umask), END,
+    CALL(open), CALL(openat), CALL(creat), CALL(pwrite64), CALL(pwritev), CALL(fsync), CALL(fdatasync), CALL(syncfs),
+    CALL(sync_file_range), CALL(truncate), CALL(ftruncate), CALL(fallocate), CALL(copy_file_range), CALL(flock), CALL(mkdir),
+    CALL(mkdirat), CALL(rmdir), CALL(unlink), CALL(unlinkat), CALL(rename), CALL(renameat), CALL(renameat2), CALL(link),
+    CALL(linkat), CALL(chmod), CALL(fchmod), CALL(fchmodat), CALL(utimensat), CALL(umask), END,
 };
-static const int socket_calls[] = { CALL(recvfrom), CALL(recvmsg), CALL(sendto), CALL(sendmsg), CALL(shutdown), CALL(getsockopt),
-                                    CALL(getsockname), CALL(getpeername), END };
-static const int accept_calls[] = { CALL(accept4), CALL(accept), CALL(sendfile), END };
-static const int connect_calls[] = { CALL(connect), CALL(bind), CALL(sendmmsg), CALL(recvmmsg), END };
+static const int socket_calls[] = {
+    CALL(recvfrom), CALL(recvmsg), CALL(sendto), CALL(sendmsg), CALL(shutdown), CALL(getsockopt), CALL(getsockname),
+    CALL(getpeername), END,
+};
+static const int accept_calls[] = {
+    CALL(accept4), CALL(accept), CALL(sendfile), END,
+};
+static const int connect_calls[] = {
+    CALL(connect), CALL(bind), CALL(sendmmsg), CALL(recvmmsg), END,
+};
 /* Only an attacker calls these. */
 static const int hostile_calls[] = {
-    CALL(process_vm_readv), CALL(process_vm_writev), CALL(kcmp), CALL(mount), CALL(umount2), CALL(pivot_root), CALL(chroot), CALL(open_tree),
-    CALL(move_mount), CALL(fsopen), CALL(fsconfig), CALL(fsmount), CALL(fspick), CALL(unshare), CALL(setns), CALL(open_by_handle_at),
-    CALL(init_module), CALL(finit_module), CALL(delete_module), CALL(kexec_load), CALL(kexec_file_load), CALL(bpf), CALL(perf_event_open),
-    CALL(keyctl), CALL(add_key), CALL(request_key), CALL(userfaultfd), CALL(reboot), CALL(swapon), CALL(swapoff), CALL(acct), CALL(quotactl),
-    CALL(iopl), CALL(ioperm), CALL(modify_ldt), CALL(settimeofday), CALL(clock_settime), CALL(clock_adjtime), CALL(sethostname),
-    CALL(setdomainname), CALL(syslog), CALL(vhangup), END,
+    CALL(process_vm_readv), CALL(process_vm_writev), CALL(kcmp), CALL(mount), CALL(umount2), CALL(pivot_root), CALL(chroot),
+    CALL(open_tree), CALL(move_mount), CALL(fsopen), CALL(fsconfig), CALL(fsmount), CALL(fspick), CALL(unshare), CALL(setns),
+    CALL(open_by_handle_at), CALL(init_module), CALL(finit_module), CALL(delete_module), CALL(kexec_load),
+    CALL(kexec_file_load), CALL(bpf), CALL(perf_event_open), CALL(keyctl), CALL(add_key), CALL(request_key), CALL(userfaultfd),
+    CALL(reboot), CALL(swapon), CALL(swapoff), CALL(acct), CALL(quotactl), CALL(iopl), CALL(ioperm), CALL(modify_ldt),
+    CALL(settimeofday), CALL(clock_settime), CALL(clock_adjtime), CALL(sethostname), CALL(setdomainname), CALL(syslog),
+    CALL(vhangup), END,
 };
-static const int hostile_role_calls[] = { CALL(execve), CALL(execveat), CALL(fork), CALL(vfork), END };
+static const int hostile_role_calls[] = {
+    CALL(execve), CALL(execveat), CALL(fork), CALL(vfork), END,
+};
 /* For the sanitizers only. */
-static const int sanitizer_calls[] = { CALL(personality), CALL(ptrace), CALL(wait4), CALL(clone), CALL(mmap), CALL(mprotect), CALL(prctl), CALL(prlimit64),
-                                       CALL(sched_setaffinity), CALL(set_tid_address), CALL(arch_prctl), CALL(process_madvise), END };
+static const int sanitizer_calls[] = {
+    CALL(personality), CALL(ptrace), CALL(wait4), CALL(clone), CALL(mmap), CALL(mprotect), CALL(prctl), CALL(prlimit64),
+    CALL(sched_setaffinity), CALL(set_tid_address), CALL(arch_prctl), CALL(process_madvise), END,
+};
 
 /* Socket options that are ours; none that loads a filter or hands the connection to another protocol. */
 static const struct {
     int level, name;
 } socket_options[] = {
-    { SOL_SOCKET, SO_KEEPALIVE },      { SOL_SOCKET, SO_SNDBUF },        { SOL_SOCKET, SO_RCVBUF },       { SOL_SOCKET, SO_LINGER },
-    { SOL_SOCKET, SO_RCVTIMEO },       { SOL_SOCKET, SO_SNDTIMEO },      { SOL_SOCKET, SO_REUSEADDR },    { SOL_SOCKET, SO_REUSEPORT },
-    { IPPROTO_TCP, TCP_NODELAY },      { IPPROTO_TCP, TCP_CORK },        { IPPROTO_TCP, TCP_QUICKACK },   { IPPROTO_TCP, TCP_KEEPIDLE },
-    { IPPROTO_TCP, TCP_KEEPINTVL },    { IPPROTO_TCP, TCP_KEEPCNT },     { IPPROTO_TCP, TCP_USER_TIMEOUT }, { IPPROTO_TCP, TCP_NOTSENT_LOWAT },
-    { IPPROTO_IPV6, IPV6_V6ONLY },     { IPPROTO_IPV6, IPV6_MTU },       { IPPROTO_IPV6, IPV6_MTU_DISCOVER },
-    { IPPROTO_IPV6, IPV6_RECVERR },    { IPPROTO_IP, IP_MTU_DISCOVER },  { IPPROTO_IP, IP_RECVERR },
+    { SOL_SOCKET, SO_KEEPALIVE }, { SOL_SOCKET, SO_SNDBUF }, { SOL_SOCKET, SO_RCVBUF }, { SOL_SOCKET, SO_LINGER },
+    { SOL_SOCKET, SO_RCVTIMEO }, { SOL_SOCKET, SO_SNDTIMEO }, { SOL_SOCKET, SO_REUSEADDR }, { SOL_SOCKET, SO_REUSEPORT },
+    { IPPROTO_TCP, TCP_NODELAY }, { IPPROTO_TCP, TCP_CORK }, { IPPROTO_TCP, TCP_QUICKACK }, { IPPROTO_TCP, TCP_KEEPIDLE },
+    { IPPROTO_TCP, TCP_KEEPINTVL }, { IPPROTO_TCP, TCP_KEEPCNT }, { IPPROTO_TCP, TCP_USER_TIMEOUT },
+    { IPPROTO_TCP, TCP_NOTSENT_LOWAT }, { IPPROTO_IPV6, IPV6_V6ONLY }, { IPPROTO_IPV6, IPV6_MTU },
+    { IPPROTO_IPV6, IPV6_MTU_DISCOVER }, { IPPROTO_IPV6, IPV6_RECVERR }, { IPPROTO_IP, IP_MTU_DISCOVER },
+    { IPPROTO_IP, IP_RECVERR },
 };
 
 /* Adds ACTION for the calls of LIST; a sticky error in *R. */
@@ -107,7 +123,8 @@ static void add_limited(scmp_filter_ctx f, const struct sandbox_profile *profile
 {
     static const int controls[] = { PR_SET_NAME, PR_GET_NAME, PR_GET_DUMPABLE, PR_SET_VMA };
     static const unsigned long ioctls[] = { FIONREAD, FIONBIO, TCGETS };
-    const uint64_t namespaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP;
+    const uint64_t namespaces =
+        CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWCGROUP;
     if (SANDBOX_SANITIZED)
         return;
     allow_masked(f, CALL(mmap), 2, PROT_EXEC, 0, r);
@@ -180,7 +197,8 @@ int sandbox_seccomp(const struct sandbox_profile *profile, struct error *e)
     int loaded = r == 0 ? seccomp_load(f) : 0;
     seccomp_release(f);
     if (r < 0)
-        return error_set(e, ERR_INTERNAL, "%s: a rule of the system call filter was refused: %s", profile->name, strerrordesc_np(-r));
+        return error_set(e, ERR_INTERNAL, "%s: a rule of the system call filter was refused: %s", profile->name,
+                         strerrordesc_np(-r));
     if (loaded < 0)
         return error_set(e, loaded == -ECANCELED || loaded == -EINVAL || loaded == -ENOSYS ? ERR_UNAVAILABLE : ERR_INTERNAL,
                          "%s: the system call filter was refused: %s", profile->name, strerrordesc_np(-loaded));

@@ -82,7 +82,8 @@ static void names_and_passwords(void **state)
     /* Each costs the same work, but for the two that are remembered. */
     assert_int_equal(directory_argon2_runs() - before, sizeof cases / sizeof cases[0] - 2);
     struct directory_account account;
-    assert_int_equal(directory_authenticate(f->d, STR("alice"), STR("alice's secret"), STR("192.0.2.1"), &f->a, &account, &delay), 0);
+    assert_int_equal(directory_authenticate(f->d, STR("alice"), STR("alice's secret"), STR("192.0.2.1"), &f->a, &account, &delay),
+                     0);
     assert_memory_equal(account.id.b, f->alice.b, sizeof f->alice.b);
     assert_true(str_eq(account.address, STR("alice@a.example")));
     char *big = calloc(1, 5000);

@@ -104,7 +104,8 @@ static void issued_certificates_verify(void **state)
             assert_int_equal(verify(cert, ca, cases[i].host, cases[i].ip, X509_PURPOSE_SSL_SERVER, f.now), cases[i].expected);
         assert_int_equal(verify(cert, ca, NULL, false, X509_PURPOSE_SSL_CLIENT, f.now), X509_V_ERR_INVALID_PURPOSE);
         assert_int_equal(verify(cert, ca, NULL, false, X509_PURPOSE_SSL_SERVER, f.now - 1800), X509_V_ERR_CERT_NOT_YET_VALID);
-        assert_int_equal(verify(cert, ca, NULL, false, X509_PURPOSE_SSL_SERVER, f.now + 397LL * DAY), X509_V_ERR_CERT_HAS_EXPIRED);
+        assert_int_equal(verify(cert, ca, NULL, false, X509_PURPOSE_SSL_SERVER, f.now + 397LL * DAY),
+                         X509_V_ERR_CERT_HAS_EXPIRED);
         fixture_done(&f);
     }
 }

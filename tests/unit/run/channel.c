@@ -332,7 +332,8 @@ static void map_wants_seals(void **state)
     channel_unmap(got);
     close(fd);
 
-    static const int seals[] = { 0, F_SEAL_WRITE, F_SEAL_SHRINK | F_SEAL_GROW, F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW };
+    static const int seals[] = { 0, F_SEAL_WRITE, F_SEAL_SHRINK | F_SEAL_GROW,
+                                 F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW };
     for (size_t i = 0; i < sizeof seals / sizeof seals[0]; i++) {
         fd = memfd_create("open", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         assert_int_equal(write(fd, "abc", 3), 3);

@@ -131,7 +131,8 @@ static int do_thread(void)
 static int do_everyday(void)
 {
     struct epoll_event ev = { .events = EPOLLIN };
-    int ep = epoll_create1(EPOLL_CLOEXEC), event = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+    int ep = epoll_create1(EPOLL_CLOEXEC), event = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    int timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
     str got;
     if (ep < 0 || event < 0 || timer < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, event, &ev) < 0 || epoll_wait(ep, &ev, 1, 1000) != 1)
         return errno ? errno : EINVAL;
@@ -187,14 +188,19 @@ static int do_spawn(void)
 
 /* --- profiles and what is expected of them --- */
 
-static struct sandbox_path paths[] = { { inside, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE }, { "/nowhere", SANDBOX_READ }, { 0 } };
+static struct sandbox_path paths[] = { { inside, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE },
+                                       { "/nowhere", SANDBOX_READ },
+                                       { 0 } };
 static struct sandbox_path readable[] = { { inside, SANDBOX_READ }, { 0 } };
-static struct sandbox_path system_paths[] = { { "/usr", SANDBOX_READ }, { "/lib", SANDBOX_READ }, { "/lib64", SANDBOX_READ },
-                                              { "/bin", SANDBOX_READ }, { "/proc", SANDBOX_READ }, { "/etc/ld.so.cache", SANDBOX_READ }, { 0 } };
+static struct sandbox_path system_paths[] = { { "/usr", SANDBOX_READ },  { "/lib", SANDBOX_READ },
+                                              { "/lib64", SANDBOX_READ }, { "/bin", SANDBOX_READ },
+                                              { "/proc", SANDBOX_READ }, { "/etc/ld.so.cache", SANDBOX_READ }, { 0 } };
 
 static const struct sandbox_profile keeper = { .name = "keeper", .paths = readable, .unix_sockets = true, .threads = true };
 static const struct sandbox_profile mx = { .name = "mx", .network_accept = true, .unix_sockets = true, .threads = true };
-static const struct sandbox_profile core = { .name = "core", .paths = paths, .network_accept = true, .unix_sockets = true, .threads = true, .file_writes = true };
+static const struct sandbox_profile core = {
+    .name = "core", .paths = paths, .network_accept = true, .unix_sockets = true, .threads = true, .file_writes = true
+};
 static const struct sandbox_profile relay = { .name = "relay", .network_connect = true, .unix_sockets = true, .threads = true };
 static const struct sandbox_profile bare = { .name = "bare" };
 static const struct sandbox_profile supervisor = { .name = "supervisor", .paths = system_paths, .children = true };
