@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 
-static void set_answer(struct imap_session *s, str status, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void set_answer(struct imap_session *s, str status, const char *fmt, va_list ap)
 {
     char text[512];
     (void)vsnprintf(text, sizeof text, fmt, ap);
