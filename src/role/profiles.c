@@ -6,6 +6,7 @@
 const struct sandbox_profile role_supervisor_profile = {
     .name = "supervisor",
     .paths = (const struct sandbox_path[]){ { ".", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE },
+                                            { "/proc/self/exe", SANDBOX_READ },
                                             { "/usr", SANDBOX_READ },
                                             { "/lib", SANDBOX_READ },
                                             { "/lib64", SANDBOX_READ },
