@@ -26,9 +26,9 @@ enum conn_why {
 
 /* What the session waits for. */
 enum conn_next {
-    /* Flush, then call again for input, event, timeout or shutdown. A session returns this after its reads ended in ERR_AGAIN; if it
-     * leaves complete input unread (one command a turn), it is called again with CONN_INPUT as soon as the output queue is empty. After
-     * the end of input (ERR_EOF, ERR_IO) it means CONN_CLOSE. */
+    /* Flush, then call again for input, event, timeout or shutdown. A session returns this after its reads ended in ERR_AGAIN; if
+     * it leaves complete input unread (one command a turn), it is called again with CONN_INPUT as soon as the output queue is
+     * empty. After the end of input (ERR_EOF, ERR_IO) it means CONN_CLOSE. */
     CONN_WAIT,
     CONN_DRAIN,           /* flush, and call again when the queue is empty: for long answers made piece by piece */
     CONN_STARTTLS,        /* flush, do a TLS handshake as server, call again with CONN_SECURED; unread input must be none */
@@ -76,17 +76,17 @@ void conn_deadline(struct conn *c, int64_t ms);
 /* While a body is coming in: besides the idle deadline, the peer must on average (after a grace of 30 s) send at least
  * BYTES_PER_SECOND since this call, or run is called with CONN_TIMEOUT. 0 ends it. Output has a minimum rate always. */
 void conn_min_rate(struct conn *c, uint32_t bytes_per_second);
-/* Makes the connection runnable with CONN_EVENT. From any thread, between open and the return of close. Cheap; several calls before
- * run count once. */
+/* Makes the connection runnable with CONN_EVENT. From any thread, between open and the return of close. Cheap; several calls
+ * before run count once. */
 void conn_wake(struct conn *c);
 /* Whether the server is stopping: a session checks it between commands. */
 bool conn_is_stopping(const struct conn *c);
 
 /* --- for tests and fuzzing: a connection over memory, run by hand, no threads --- */
 
-/* A connection with session OPS and CTX over a memory layer (see stream.h for the steps). With STARTTLS, CONN_STARTTLS is simulated: the
- * handshake "succeeds" at once and conn_tls says TLSv1.3; with TLS_AT_START the same from the beginning. Calls open and
- * run(CONN_START). */
+/* A connection with session OPS and CTX over a memory layer (see stream.h for the steps). With STARTTLS, CONN_STARTTLS is
+ * simulated: the handshake "succeeds" at once and conn_tls says TLSv1.3; with TLS_AT_START the same from the beginning. Calls
+ * open and run(CONN_START). */
 struct conn *conn_memory_new(const struct conn_ops *ops, void *ctx, size_t read_step, size_t write_step, bool starttls,
                              bool tls_at_start);
 /* Feeds BYTES and runs the session until it waits for more input. */

@@ -1,5 +1,5 @@
-/* conn_private: the part of a connection that is the same over a socket (server_conn.c) and over memory (conn_memory.c). Either embeds it as
- * its first member. */
+/* conn_private: the part of a connection that is the same over a socket (server_conn.c) and over memory (conn_memory.c). Either
+ * embeds it as its first member. */
 #ifndef VALISE_RUN_CONN_PRIVATE_H
 #define VALISE_RUN_CONN_PRIVATE_H
 
@@ -34,8 +34,8 @@ struct conn {
 
 /* Fills what both kinds share. STREAM is owned. */
 void conn_init(struct conn *c, const struct conn_kind *kind, const struct conn_ops *ops, struct stream *stream);
-/* When (in monotonic ms) a peer falls below RATE bytes per second on average since SINCE_MS if nothing is moved after BYTES; never within
- * GRACE_MS. */
+/* When (in monotonic ms) a peer falls below RATE bytes per second on average since SINCE_MS if nothing is moved after BYTES;
+ * never within GRACE_MS. */
 int64_t conn_rate_limit(int64_t since_ms, uint64_t bytes, uint32_t rate, int64_t grace_ms);
 /* Gives the output up, closes the session if it is open, frees all but C itself. */
 void conn_done(struct conn *c);

@@ -1,7 +1,7 @@
 /* lane: the serving side of a channel; see channel.h.
  *
- * Each lane is a task. When its socket is readable a worker takes one frame, has it handled (which may block), answers and parks the
- * lane again. The root lane also brings new lanes: frames of type CHANNEL_FRAME_LANE with one descriptor. */
+ * Each lane is a task. When its socket is readable a worker takes one frame, has it handled (which may block), answers and parks
+ * the lane again. The root lane also brings new lanes: frames of type CHANNEL_FRAME_LANE with one descriptor. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>

@@ -1,7 +1,7 @@
 /* layer_memory: the layer for tests; see stream.h.
  *
- * With a step the layer behaves like a slow network: after each piece one call answers ERR_AGAIN, so that whoever reads or writes must
- * be able to stop and go on at every boundary. */
+ * With a step the layer behaves like a slow network: after each piece one call answers ERR_AGAIN, so that whoever reads or writes
+ * must be able to stop and go on at every boundary. */
 #include "base/buf.h"
 #include "run/stream_private.h"
 

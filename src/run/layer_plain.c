@@ -13,7 +13,8 @@ struct layer_plain {
 static int64_t plain_read(struct layer *l, char *p, size_t n)
 {
     struct layer_plain *x = (struct layer_plain *)l;
-    /* Saves one call in five of a dialogue. What came in between wakes the connection as soon as it parks: epoll is asked for the level. */
+    /* Saves one call in five of a dialogue. What came in between wakes the connection as soon as it parks: epoll is asked for the
+     * level. */
     if (x->drained) {
         x->drained = false;
         return ERR_AGAIN;

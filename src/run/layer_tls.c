@@ -1,7 +1,7 @@
 /* layer_tls: the layer that speaks TLS as server over a non-blocking socket (RFC 8446, RFC 5246); see stream.h and tls_private.h.
  *
- * OpenSSL keeps an error queue per thread that a connection's thread shares with whatever ran on it before: it is emptied before each
- * call and after each that failed. The socket BIO is our own because OpenSSL's would raise SIGPIPE. */
+ * OpenSSL keeps an error queue per thread that a connection's thread shares with whatever ran on it before: it is emptied before
+ * each call and after each that failed. The socket BIO is our own because OpenSSL's would raise SIGPIPE. */
 #include <errno.h>
 #include <pthread.h>
 #include <sys/epoll.h>

@@ -2,8 +2,8 @@
  *
  * Workers take tasks from the run queue (raised flags, new tasks) and from epoll (descriptors). The eventfd that announces the
  * queue is edge-triggered and never read: each write wakes one waiting worker, and a worker that leaves more in the queue writes
- * again. A further thread, the herder, sleeps until no worker waits; if something is ready then and stays so for a moment, it starts
- * another worker. */
+ * again. A further thread, the herder, sleeps until no worker waits; if something is ready then and stays so for a moment, it
+ * starts another worker. */
 #include "run/pool_private.h"
 
 #include <errno.h>
@@ -170,8 +170,8 @@ static struct task *queue_pop(struct pool *p)
 
 /* --- claiming --- */
 
-/* Raises FLAG on the task in slot I if it is still generation G. The task when it was parked and is the caller's now (P1), with the flag
- * not set but known to the caller; else NULL. With PARKED_ONLY a running task is left alone. */
+/* Raises FLAG on the task in slot I if it is still generation G. The task when it was parked and is the caller's now (P1), with
+ * the flag not set but known to the caller; else NULL. With PARKED_ONLY a running task is left alone. */
 static struct task *slot_claim(struct pool *p, uint32_t i, uint32_t g, unsigned flag, bool parked_only)
 {
     struct slot *s = slot_at(p, i);
@@ -309,8 +309,8 @@ static bool task_park(struct task *t, const struct task_wait *w, unsigned *ret_f
     atomic_store(&s->expiry, w->expiry_ms);
     if (w->expiry_ms)
         timer_ensure(p, i, g, w->expiry_ms);
-    /* Armed before it is parked: from the moment it is parked others may run it and close the descriptor. An event in between finds the
-     * task running and leaves TASK_IO. */
+    /* Armed before it is parked: from the moment it is parked others may run it and close the descriptor. An event in between
+     * finds the task running and leaves TASK_IO. */
     if (w->events) {
         struct epoll_event ev = { .events = w->events | EPOLLONESHOT, .data.u64 = (uint64_t)g << 32 | i };
         if (epoll_ctl(p->epoll, t->registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, t->fd, &ev) != 0) {
@@ -384,8 +384,8 @@ static bool wait_and_handle(struct pool *p, int timeout_ms)
     return n != 0;
 }
 
-/* Counts the calling worker off; it must end then and not touch P again. False for an IDLE one that is needed. Each one that ends joins
- * the one before it, so that no thread is left behind. */
+/* Counts the calling worker off; it must end then and not touch P again. False for an IDLE one that is needed. Each one that ends
+ * joins the one before it, so that no thread is left behind. */
 static bool worker_leave(struct pool *p, bool idle)
 {
     pthread_mutex_lock(&p->workers_lock);

@@ -5,9 +5,10 @@
  *
  * Invariants:
  *   P1  One worker at a time runs a task: whoever moves its slot from PARKED to RUNNING owns it.
- *   P2  A reason to run is never lost: a flag raised while the task runs stays in its slot, and a slot with flags cannot be parked.
- *   P3  The epoll set and the timer heap know tasks by slot and generation only, so that an event that was fetched for a task that
- *       is gone meets a newer generation and does nothing. Slots are not freed before the pool.
+ *   P2  A reason to run is never lost: a flag raised while the task runs stays in its slot, and a slot with flags cannot be
+ *       parked.
+ *   P3  The epoll set and the timer heap know tasks by slot and generation only, so that an event that was fetched for a task
+ *       that is gone meets a newer generation and does nothing. Slots are not freed before the pool.
  *   P4  A parked task's descriptor is armed and its expiry is in the heap, or an earlier entry is that leads to it. */
 #ifndef VALISE_RUN_POOL_PRIVATE_H
 #define VALISE_RUN_POOL_PRIVATE_H

@@ -1,7 +1,7 @@
 /* server: see server.h. Limits, periodic work, and how it all ends.
  *
- * Stopping: the request (an eventfd, so that a signal handler may make it) is taken up by a worker, which raises TASK_SHUTDOWN on all
- * tasks: listeners close, sessions are told. When the last connection has gone, or the grace is over, TASK_KILL
+ * Stopping: the request (an eventfd, so that a signal handler may make it) is taken up by a worker, which raises TASK_SHUTDOWN on
+ * all tasks: listeners close, sessions are told. When the last connection has gone, or the grace is over, TASK_KILL
  * ends what is left, and the pool quits when the last task has. */
 #include "run/server.h"
 
@@ -77,8 +77,8 @@ void server_leave(struct server *s, const struct sockaddr_storage *peer)
 
 /* --- the end --- */
 
-/* Watches over the end: parked until the server stops, then until the connections are gone or the grace is over, then until nothing
- * else is left. */
+/* Watches over the end: parked until the server stops, then until the connections are gone or the grace is over, then until
+ * nothing else is left. */
 struct warden {
     struct task task;
     struct server *server;

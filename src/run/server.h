@@ -1,8 +1,8 @@
 /* server: the worker pool, the parked connections and the listeners of one process.
  *
  * All workers wait on one epoll set, one-shot. The pool grows while all workers are busy, up to a cap, and shrinks again after
- * idle seconds. Deadlines sit in one timer heap served by whoever waits. This folder is the only one that knows epoll, threads and
- * OpenSSL I/O. */
+ * idle seconds. Deadlines sit in one timer heap served by whoever waits. This folder is the only one that knows epoll, threads
+ * and OpenSSL I/O. */
 #ifndef VALISE_RUN_SERVER_H
 #define VALISE_RUN_SERVER_H
 

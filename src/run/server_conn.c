@@ -1,7 +1,7 @@
 /* server_conn: a connection over a socket, from the first byte to the last.
  *
- * Phases: HANDSHAKE (implicit TLS, or after CONN_STARTTLS) -> SESSION -> CLOSING (what is queued is sent) -> LINGER (our end is closed, the
- * peer's is awaited). Each phase is a function that works until it must wait or the phase changes.
+ * Phases: HANDSHAKE (implicit TLS, or after CONN_STARTTLS) -> SESSION -> CLOSING (what is queued is sent) -> LINGER (our end is
+ * closed, the peer's is awaited). Each phase is a function that works until it must wait or the phase changes.
  *
  * Invariants:
  *   C1  The session is run only in SESSION, with an empty output queue (CONN_DRAIN, CONN_WAIT) or for the first time.
@@ -222,8 +222,8 @@ static enum progress park(struct server_conn *c, struct task_wait *w)
     return PROGRESS_WAIT;
 }
 
-/* CONN_STARTTLS: RFC 3207 section 4.2, RFC 9051 section 6.2.1, RFC 2595 section 4. What came in plain text before the handshake must
- * not be taken for what the peer says under its protection. */
+/* CONN_STARTTLS: RFC 3207 section 4.2, RFC 9051 section 6.2.1, RFC 2595 section 4. What came in plain text before the handshake
+ * must not be taken for what the peer says under its protection. */
 static enum progress start_tls(struct server_conn *c)
 {
     if (!conn_can_starttls(&c->conn)) {
@@ -351,7 +351,8 @@ static void conn_task_end(struct task *t)
     log_info("conn-close", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
              LOG_Z("listener", c->listener->name), LOG_Z("reason", c->reason ? c->reason : "killed"),
              LOG_NUM("in", stream_bytes_in(s)), LOG_NUM("out", stream_bytes_out(s)),
-             LOG_STR("tls", c->conn.tls.active ? c->conn.tls.version : STR("none")), LOG_NUM("ms", clock_mono_ms() - c->opened_ms));
+             LOG_STR("tls", c->conn.tls.active ? c->conn.tls.version : STR("none")),
+             LOG_NUM("ms", clock_mono_ms() - c->opened_ms));
     conn_done(&c->conn);
     (void)close(t->fd);
     server_leave(c->server, &c->address);

@@ -1,9 +1,9 @@
 /* stream: a buffered, non-blocking byte stream in both directions: plain socket, TLS, or memory for tests.
  *
  * No call here ever blocks on the peer. Input is framed incrementally: when a unit is not complete the framing call returns
- * ERR_AGAIN and the session parks until more arrives. Output is appended to a queue; the runtime flushes it when the session is about to
- * wait, in as few writes as possible. A large body is queued as a source that is pulled only as fast as the peer reads, so
- * memory stays bounded.
+ * ERR_AGAIN and the session parks until more arrives. Output is appended to a queue; the runtime flushes it when the session is
+ * about to wait, in as few writes as possible. A large body is queued as a source that is pulled only as fast as the peer reads,
+ * so memory stays bounded.
  *
  * A stream belongs to the thread that runs its connection; nothing here is thread-safe. */
 #ifndef VALISE_RUN_STREAM_H
@@ -32,10 +32,10 @@ str stream_peek(const struct stream *s);
 /* Drops the first N bytes of what is buffered; N must not exceed it. */
 void stream_consume(struct stream *s, size_t n);
 /* One CRLF-terminated line of at most MAX bytes (CRLF not counted) in *RET without its CRLF, consumed; valid until the next
- * call on the stream. Fills by itself when nothing complete is buffered. MAX is cut to 64 KiB - 2. A line always ends at its first
- * LF. ERR_AGAIN when no complete line has arrived, ERR_LIMIT when the line is longer than MAX (consumed up to its LF over as many calls
- * as needed; ERR_LIMIT comes once, at its end), else ERR_SYNTAX for a bare CR, bare LF or NUL in the line (which is consumed
- * up to its LF), or as stream_fill. */
+ * call on the stream. Fills by itself when nothing complete is buffered. MAX is cut to 64 KiB - 2. A line always ends at its
+ * first LF. ERR_AGAIN when no complete line has arrived, ERR_LIMIT when the line is longer than MAX (consumed up to its LF over
+ * as many calls as needed; ERR_LIMIT comes once, at its end), else ERR_SYNTAX for a bare CR, bare LF or NUL in the line (which is
+ * consumed up to its LF), or as stream_fill. */
 int stream_line(struct stream *s, size_t max, str *ret) MUST_USE;
 /* Whether input is buffered here or in the TLS layer that nobody has looked at: then the connection must not park for input. An
  * incomplete line or literal for which the last call answered ERR_AGAIN does not count. */

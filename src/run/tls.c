@@ -1,7 +1,7 @@
 /* tls: see tls.h. Contexts, server names (RFC 6066 section 3), ALPN (RFC 7301), tickets (RFC 5077, RFC 8446 section 4.6.1).
  *
- * Identities of the same name (one RSA, one EC) share an SSL_CTX, and OpenSSL picks what the client can verify. The first SSL_CTX is
- * the default identity's: connections begin with it and change when a server name asks for another. */
+ * Identities of the same name (one RSA, one EC) share an SSL_CTX, and OpenSSL picks what the client can verify. The first SSL_CTX
+ * is the default identity's: connections begin with it and change when a server name asks for another. */
 #include "run/tls_private.h"
 
 #include <openssl/core_names.h>
@@ -85,9 +85,10 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* RFC 7301 section 3.2: the server's preference; no overlap is fatal, so that a client of another protocol (a browser made to talk to a
- * mail server) gets nothing. */
-static int on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_n, const unsigned char *offer, unsigned offer_n, void *arg)
+/* RFC 7301 section 3.2: the server's preference; no overlap is fatal, so that a client of another protocol (a browser made to
+ * talk to a mail server) gets nothing. */
+static int on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_n, const unsigned char *offer, unsigned offer_n,
+                   void *arg)
 {
     const struct tls_context *t = arg;
     str ours = { t->alpn, t->alpn_n }, name;

@@ -2,8 +2,9 @@
  *
  * A context holds certificates by server name; the private operation of each handshake is a callback (in production a request to
  * keeper). Contexts are immutable once in use: a reload makes a new one, swapped into the holder; connections keep the one they
- * began with. Session tickets use keys that rotate hourly. ALPN: when the client offers protocols and none is ours, the handshake is
- * refused (RFC 7301; against cross-protocol attacks). TLS 1.2 with forward-secret AEAD suites only; no compression, no renegotiation. */
+ * began with. Session tickets use keys that rotate hourly. ALPN: when the client offers protocols and none is ours, the handshake
+ * is refused (RFC 7301; against cross-protocol attacks). TLS 1.2 with forward-secret AEAD suites only; no compression, no
+ * renegotiation. */
 #ifndef VALISE_RUN_TLS_H
 #define VALISE_RUN_TLS_H
 
@@ -11,8 +12,8 @@
 
 struct tls_context;
 
-/* What a private key does: signs DATA as given for the kind of key. RSA: raw private operation on a padded block (OpenSSL has done the
- * padding); EC: ECDSA over a digest, DER signature. SIG holds up to SIG_MAX bytes. Returns the signature's length or a
+/* What a private key does: signs DATA as given for the kind of key. RSA: raw private operation on a padded block (OpenSSL has
+ * done the padding); EC: ECDSA over a digest, DER signature. SIG holds up to SIG_MAX bytes. Returns the signature's length or a
  * negative enum err. May block; called on worker threads. */
 struct tls_signer {
     int64_t (*sign)(void *ctx, str key_id, str data, char *sig, size_t sig_max);
@@ -25,23 +26,23 @@ struct tls_identity {
     str key_id;           /* what the signer is asked with: hex SHA-256 of the SubjectPublicKeyInfo */
 };
 
-/* A context for a server whose protocols have the ALPN names in the comma-separated list ALPN ("imap"; "" when they have none). A client
- * that offers protocols of which none is in the list is refused with no_application_protocol; one that offers none is welcome
- * (RFC 7301 section 3.2). Two identities of one name may hold an EC and an RSA certificate. Copies everything. NULL with E set for bad
- * PEM, an unusable key or no default identity. */
+/* A context for a server whose protocols have the ALPN names in the comma-separated list ALPN ("imap"; "" when they have none). A
+ * client that offers protocols of which none is in the list is refused with no_application_protocol; one that offers none is
+ * welcome (RFC 7301 section 3.2). Two identities of one name may hold an EC and an RSA certificate. Copies everything. NULL with
+ * E set for bad PEM, an unusable key or no default identity. */
 struct tls_context *tls_context_new(const struct tls_identity *identities, size_t n, struct tls_signer signer, str alpn,
                                     struct error *e);
 struct tls_context *tls_context_ref(struct tls_context *t);
 void tls_context_unref(struct tls_context *t);
-/* Gives the ticket key material for the current hour: 80 bytes a key (16 name, 32 AES, 32 HMAC), newest first, of which two are used.
- * Called at creation and each hour, from any thread; without it random keys of this process are used, new each hour. */
+/* Gives the ticket key material for the current hour: 80 bytes a key (16 name, 32 AES, 32 HMAC), newest first, of which two are
+ * used. Called at creation and each hour, from any thread; without it random keys of this process are used, new each hour. */
 void tls_context_set_ticket_keys(struct tls_context *t, str keys);
 
 /* The key id of the first certificate of CHAIN_PEM. 0 or ERR_SYNTAX. */
 int tls_key_id(str chain_pem, char ret_hex[65]) MUST_USE;
 
-/* A holder that listeners point to; the context in it can be replaced while connections run. It takes references of its own: the caller
- * keeps his. T may be NULL: no TLS for now. */
+/* A holder that listeners point to; the context in it can be replaced while connections run. It takes references of its own: the
+ * caller keeps his. T may be NULL: no TLS for now. */
 struct tls_holder;
 struct tls_holder *tls_holder_new(struct tls_context *t);
 void tls_holder_replace(struct tls_holder *h, struct tls_context *t);

@@ -1,7 +1,7 @@
 /* tls_key: public keys whose private operations happen elsewhere.
  *
- * OpenSSL 3 still lets an RSA or EC key carry a method of its own; libssl then uses it like any key. The methods and the low-level
- * key types are deprecated in favour of providers, which need ten times the code for the same: so they are
+ * OpenSSL 3 still lets an RSA or EC key carry a method of its own; libssl then uses it like any key. The methods and the
+ * low-level key types are deprecated in favour of providers, which need ten times the code for the same: so they are
  * confined to this file. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/ec.h>
@@ -50,8 +50,8 @@ static int rsa_refuse(int n, const unsigned char *from, unsigned char *to, RSA *
     return -1;
 }
 
-static int ec_sign_elsewhere(int type, const unsigned char *digest, int n, unsigned char *sig, unsigned *ret_n, const BIGNUM *kinv,
-                             const BIGNUM *r, EC_KEY *key)
+static int ec_sign_elsewhere(int type, const unsigned char *digest, int n, unsigned char *sig, unsigned *ret_n,
+                             const BIGNUM *kinv, const BIGNUM *r, EC_KEY *key)
 {
     int max = ECDSA_size(key);
     if (n < 0 || max <= 0)

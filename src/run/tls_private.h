@@ -18,7 +18,8 @@ struct tls_key {
     size_t id_n;
     EVP_PKEY *pkey;
 };
-/* Makes k->pkey: the public key of CERT with private operations through k->signer. ERR_UNSUPPORTED for keys other than RSA and EC. */
+/* Makes k->pkey: the public key of CERT with private operations through k->signer. ERR_UNSUPPORTED for keys other than RSA and
+ * EC. */
 int tls_key_make(struct tls_key *k, X509 *cert, struct error *e) MUST_USE;
 
 /* --- tls.c --- */

@@ -9,7 +9,8 @@
 #include "run/conn.h"
 #include "run/stream_private.h"
 
-/* Echoes lines. "ONE" makes it handle one line a turn, "TLS" asks for STARTTLS, "MANY n" answers n lines by CONN_DRAIN, "QUIT" closes. */
+/* Echoes lines. "ONE" makes it handle one line a turn, "TLS" asks for STARTTLS, "MANY n" answers n lines by CONN_DRAIN, "QUIT"
+ * closes. */
 struct echo {
     bool one_per_turn;
     unsigned many;

@@ -23,9 +23,9 @@
 
 /* --- the session --- */
 
-/* Commands, one a line: "BIG n" (n bytes from a source), "MANY n" (n lines by CONN_DRAIN), "DEADLINE ms", "TLS" (STARTTLS), "INFO"
- * (what is known of TLS), "BLOCK" (meets the others that block), "WAKE" (reports the counter at each event), "STUBBORN" (ignores shutdown),
- * "QUIT". Anything else is echoed. */
+/* Commands, one a line: "BIG n" (n bytes from a source), "MANY n" (n lines by CONN_DRAIN), "DEADLINE ms", "TLS" (STARTTLS),
+ * "INFO" (what is known of TLS), "PEER" (both addresses), "BLOCK" (meets the others that block), "WAKE" (reports the counter at
+ * each event), "STUBBORN" (ignores shutdown), "QUIT". Anything else is echoed. */
 struct echo {
     struct conn *conn;
     unsigned many;
@@ -124,6 +124,9 @@ static enum conn_next echo_command(struct conn *c, struct echo_session *e, str l
     }
     if (str_eq(line, STR("INFO"))) {
         echo_info(c);
+    } else if (str_eq(line, STR("PEER"))) {
+        stream_printf(s, "%.*s %u %.*s %u\r\n", STR_ARG(conn_peer_address(c)), conn_peer_port(c), STR_ARG(conn_local_address(c)),
+                      conn_local_port(c));
     } else if (str_eq(line, STR("BLOCK"))) {
         pthread_barrier_wait(e->world->barrier);
         stream_write(s, STR("met\r\n"));
@@ -231,7 +234,8 @@ static int loopback_listen(uint16_t *ret_port)
 /* For listeners made from now on; 0: the default. */
 static int64_t loopback_handshake_ms;
 
-static inline void loopback_init(struct loopback *l, const struct server_settings *settings, struct tls_holder *tls, bool implicit)
+static inline void loopback_init(struct loopback *l, const struct server_settings *settings, struct tls_holder *tls,
+                                 bool implicit)
 {
     *l = (struct loopback){ 0 };
     log_set_level(LOG_ERROR);
@@ -250,7 +254,8 @@ static inline void loopback_run(struct loopback *l)
     assert_int_equal(pthread_create(&l->thread, NULL, loopback_main, l->server), 0);
 }
 
-static inline void loopback_start(struct loopback *l, const struct server_settings *settings, struct tls_holder *tls, bool implicit)
+static inline void loopback_start(struct loopback *l, const struct server_settings *settings, struct tls_holder *tls,
+                                  bool implicit)
 {
     loopback_init(l, settings, tls, implicit);
     loopback_run(l);

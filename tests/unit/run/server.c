@@ -50,6 +50,41 @@ static void echoes(void **state)
     loopback_stop(&l, 10000);
 }
 
+/* Through an IPv6 socket an IPv4 peer is the same peer. */
+static void addresses(void **state)
+{
+    struct loopback l;
+    loopback_init(&l, &small, NULL, false);
+    uint16_t ports[2] = { l.port, 0 };
+    struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
+    socklen_t n = sizeof six;
+    int off = 0, fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off) == 0 &&
+        bind(fd, (struct sockaddr *)&six, sizeof six) == 0 && listen(fd, 10) == 0) {
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&six, &n), 0);
+        ports[1] = ntohs(six.sin6_port);
+        assert_int_equal(server_listen(l.server, fd,
+                                       &(struct listener_settings){ .name = "six", .ops = &echo_ops, .ctx = &l.world }),
+                         0);
+    } else if (fd >= 0) {
+        (void)close(fd);
+    }
+    loopback_run(&l);
+    for (size_t i = 0; i < 2 && ports[i]; i++) {
+        struct sockaddr_in own;
+        n = sizeof own;
+        l.port = ports[i];
+        fd = client_connect(&l);
+        assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &n), 0);
+        char want[100];
+        int len = snprintf(want, sizeof want, "hello\r\n127.0.0.1 %u 127.0.0.1 %u\r\n", ntohs(own.sin_port), ports[i]);
+        client_send(fd, STR("PEER\r\n"));
+        client_expect(fd, (str){ want, (size_t)len });
+        (void)close(fd);
+    }
+    loopback_stop(&l, 10000);
+}
+
 static void drains_piece_by_piece(void **state)
 {
     struct loopback l;
@@ -293,7 +328,8 @@ static void a_server_that_never_ran_is_freed(void **state)
     loopback_init(&l, &small, NULL, false);
     int pair[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
-    assert_int_equal(server_adopt(l.server, pair[0], &(struct listener_settings){ .name = "x", .ops = &echo_ops, .ctx = &l.world }), 0);
+    const struct listener_settings settings = { .name = "x", .ops = &echo_ops, .ctx = &l.world };
+    assert_int_equal(server_adopt(l.server, pair[0], &settings), 0);
     server_free(l.server);
     client_expect_eof(pair[1]);
     (void)close(pair[1]);
@@ -409,7 +445,10 @@ static void channels_are_served(void **state)
     int pair[2];
     pthread_barrier_t barrier;
     pthread_barrier_init(&barrier, NULL, 4);
-    const struct channel_handler handlers[] = { { .type = 7, .name = "double", .payload_max = 1000, .handle = handle_double }, { 0 } };
+    const struct channel_handler handlers[] = {
+        { .type = 7, .name = "double", .payload_max = 1000, .handle = handle_double },
+        { 0 },
+    };
     const struct channel_service service = { "tester", handlers, &barrier };
     struct loopback l;
     loopback_init(&l, &(struct server_settings){ .workers_min = 2, .workers_max = 8 }, NULL, false);
@@ -465,6 +504,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(echoes),
+        cmocka_unit_test(addresses),
         cmocka_unit_test(drains_piece_by_piece),
         cmocka_unit_test(slow_peers_cost_no_threads),
         cmocka_unit_test(no_wakeup_is_lost),
