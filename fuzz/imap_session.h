@@ -1,5 +1,5 @@
-/* A whole session over memory and a store in memory, brought to a state and then fed the input in pieces of a size that the first byte
- * chooses. */
+/* A whole session over memory and a store in memory, brought to a state and then fed the input in pieces of a size that the first
+ * byte chooses. */
 #include "base/log.h"
 #include "imap/imap.h"
 #include "imap_answer.h"
@@ -8,7 +8,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const engine_part alice = { { 'a', 'l', 'i', 'c', 'e' } };
 
-static int authenticate(void *ctx, str login, str password, str peer, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms)
+static int authenticate(void *ctx, str login, str password, str peer, struct arena *a, struct imap_login *ret,
+                        int64_t *ret_delay_ms)
 {
     (void)ctx;
     (void)peer;

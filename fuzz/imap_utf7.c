@@ -1,4 +1,5 @@
-/* Modified UTF-7 (RFC 3501 section 5.1.3): what is decoded from ASCII encodes to the same bytes, and each name survives the way out and back. */
+/* Modified UTF-7 (RFC 3501 section 5.1.3): what is decoded from ASCII encodes to the same bytes, and each name survives the way
+ * out and back. */
 #include "base/utf8.h"
 #include "imap/utf7.h"
 

@@ -1,7 +1,7 @@
 /* cmd_append: APPEND (RFC 3501 section 6.3.11, APPENDUID of RFC 4315).
  *
- * The message is never in the command: when its literal is announced the arguments are read, its bytes go to a deposit as they come,
- * and the connection parks between them. The handler runs when the line behind the literal is complete. */
+ * The message is never in the command: when its literal is announced the arguments are read, its bytes go to a deposit as they
+ * come, and the connection parks between them. The handler runs when the line behind the literal is complete. */
 #include "imap/session_private.h"
 
 void imap_append_drop(struct imap_session *s)
@@ -13,8 +13,8 @@ void imap_append_drop(struct imap_session *s)
     conn_min_rate(s->conn, 0);
 }
 
-/* Whether the unit is "tag APPEND arguments {n}" with nothing but the announcement left; the arguments then, copied to the arena, since
- * the unit may still grow. */
+/* Whether the unit is "tag APPEND arguments {n}" with nothing but the announcement left; the arguments then, copied to the arena,
+ * since the unit may still grow. */
 static int parse_front(struct imap_session *s, struct imap_append *ret)
 {
     str unit, tag, name;

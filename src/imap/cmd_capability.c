@@ -12,8 +12,8 @@ IMAP_HANDLER(capability)
     return imap_ok(s);
 }
 
-/* capability-enable = "ENABLE" 1*(SP capability) (RFC 5161 section 3.1). Unknown names are ignored, and no extension here waits to be
- * enabled. */
+/* capability-enable = "ENABLE" 1*(SP capability) (RFC 5161 section 3.1). Unknown names are ignored, and no extension here waits
+ * to be enabled. */
 IMAP_HANDLER(enable)
 {
     str capability;

@@ -1,7 +1,7 @@
 /* cmd_fetch: FETCH and UID FETCH (RFC 3501 section 6.4.5).
  *
- * FLAGS, UID, INTERNALDATE and RFC822.SIZE come from the mailbox entry alone, ENVELOPE and BODYSTRUCTURE from the stored structure,
- * sections are ranges of the stored bytes (fetch_section.c). Nothing is parsed again. */
+ * FLAGS, UID, INTERNALDATE and RFC822.SIZE come from the mailbox entry alone, ENVELOPE and BODYSTRUCTURE from the stored
+ * structure, sections are ranges of the stored bytes (fetch_section.c). Nothing is parsed again. */
 #include "imap/fetch_private.h"
 
 enum { STRUCTURE_ARENA_MAX = 8 * 1024 * 1024 };
@@ -21,7 +21,8 @@ static void separate(struct buf *b)
         buf_add_byte(b, ' ');
 }
 
-/* Most of what clients fetch is these few items of thousands of messages: they are put into reserved room, with one check for all. */
+/* Most of what clients fetch is these few items of thousands of messages: they are put into reserved room, with one check for
+ * all. */
 enum { ENTRY_ITEMS_MAX = 256 };
 
 static char *put(char *p, str s)

@@ -12,8 +12,8 @@ struct list_work {
     str last_parent;                 /* of LSUB: the parent written last */
 };
 
-/* Whether NAME fits PATTERN: "*" stands for anything, "%" for anything without "/". FOLD: letters folded, for INBOX. All places of the
- * name that can be reached are kept, so that many wildcards cost no more than name times pattern. */
+/* Whether NAME fits PATTERN: "*" stands for anything, "%" for anything without "/". FOLD: letters folded, for INBOX. All places
+ * of the name that can be reached are kept, so that many wildcards cost no more than name times pattern. */
 static bool matches(str pattern, str name, bool fold)
 {
     bool reach[MAIL_NAME_MAX + 2] = { true };
@@ -98,8 +98,8 @@ static void list_one(struct imap_session *s, const struct list_work *w, const st
     write_row(s, w, attributes, sizeof attributes / sizeof *attributes, box->name);
 }
 
-/* "if "foo/bar" is subscribed and "foo" is not, a "%" wildcard to LSUB must return foo ... flagged with \Noselect" (section 6.3.9). Names
- * come sorted, so children of one parent stand together. */
+/* "if "foo/bar" is subscribed and "foo" is not, a "%" wildcard to LSUB must return foo ... flagged with \Noselect" (section
+ * 6.3.9). Names come sorted, so children of one parent stand together. */
 static void list_parents(struct imap_session *s, struct list_work *w, str name)
 {
     for (size_t slash = str_find_byte(name, '/', 0); slash < name.n; slash = str_find_byte(name, '/', slash + 1)) {

@@ -1,4 +1,5 @@
-/* cmd_login: LOGIN (RFC 3501 section 6.2.3), and what it shares with AUTHENTICATE: verifying, holding an answer back, the account. */
+/* cmd_login: LOGIN (RFC 3501 section 6.2.3), and what it shares with AUTHENTICATE: verifying, holding an answer back, the
+ * account. */
 #include "imap/session_private.h"
 
 #include "base/clock.h"
@@ -26,7 +27,8 @@ static enum imap_next accept_login(struct imap_session *s, const struct imap_log
 {
     int r = mail_account_open(s->config->store, login->account, &s->account);
     if (r < 0) {
-        log_error("imap-account", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", login->address), LOG_Z("error", err_name(r)));
+        log_error("imap-account", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", login->address),
+                  LOG_Z("error", err_name(r)));
         s->account = NULL;
         return say_unavailable(s);
     }

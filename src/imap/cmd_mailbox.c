@@ -12,8 +12,8 @@ static enum imap_next answer(struct imap_session *s, int r, const struct error *
     return r < 0 ? imap_fail(s, r, e) : imap_ok(s);
 }
 
-/* "If the mailbox name is suffixed with the server's hierarchy separator character, this is a declaration that the client intends to
- * create mailbox names under this name": the name itself is created without it (section 6.3.3). */
+/* "If the mailbox name is suffixed with the server's hierarchy separator character, this is a declaration that the client intends
+ * to create mailbox names under this name": the name itself is created without it (section 6.3.3). */
 IMAP_HANDLER(create)
 {
     str name;

@@ -1,8 +1,8 @@
 /* cmd_starttls: STARTTLS (RFC 3501 section 6.2.1). */
 #include "imap/session_private.h"
 
-/* Whether the client has sent anything behind the command: somebody in the middle could have put it there, and it would be taken for
- * words under TLS. */
+/* Whether the client has sent anything behind the command: somebody in the middle could have put it there, and it would be taken
+ * for words under TLS. */
 static bool has_more_input(struct imap_session *s)
 {
     return s->ahead.n > 0 || stream_peek(s->stream).n > 0 || stream_fill(s->stream) == 0;

@@ -17,7 +17,8 @@ static bool find_range(const struct imap_section *section, const struct mail_ema
     if (!part)
         return false;
     if (section->text == IMAP_SECTION_ALL) {
-        *ret = section->path_n ? (struct byte_range){ part->body_offset, part->body_size } : (struct byte_range){ 0, email->size };
+        *ret = section->path_n ? (struct byte_range){ part->body_offset, part->body_size }
+                               : (struct byte_range){ 0, email->size };
         return true;
     }
     if (section->text == IMAP_SECTION_MIME) {
@@ -127,8 +128,8 @@ static void write_range(struct imap_session *s, const struct mail_email *email, 
     buf_done(&bytes);
 }
 
-/* HEADER.FIELDS and HEADER.FIELDS.NOT: "the subset ... contains only those header fields with a field-name that matches one of the names
- * in the list ... the delimiting blank line is always included" */
+/* HEADER.FIELDS and HEADER.FIELDS.NOT: "the subset ... contains only those header fields with a field-name that matches one of
+ * the names in the list ... the delimiting blank line is always included" */
 static void write_fields(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,
                          struct byte_range header)
 {

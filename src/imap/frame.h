@@ -1,14 +1,15 @@
 /* frame: where a command ends, RFC 3501 section 2.2 and RFC 7888.
  *
  * A command is a line, and when the line ends with a literal's announcement ("{5}" or "{5+}"), the literal's bytes and a further
- * line, and so on. imap_frame_feed takes bytes as they come and stops at each announcement, so that the session can decide: keep the
- * literal in the command, take its bytes itself (the message of APPEND), or refuse.
+ * line, and so on. imap_frame_feed takes bytes as they come and stops at each announcement, so that the session can decide: keep
+ * the literal in the command, take its bytes itself (the message of APPEND), or refuse.
  *
  * Invariants:
  *  F1  unit is the command so far, literals in place ("{5}" CRLF bytes), without the last CRLF.
  *  F2  unit never holds more than line_max + literal_max bytes and the CRLFs of announcements.
  *  F3  after IMAP_FRAME_LITERAL nothing is taken before keep, divert or refuse was called.
- *  F4  a refused or spoilt command is still framed to its end (announced literals skipped), so that its bytes are never commands. */
+ *  F4  a refused or spoilt command is still framed to its end (announced literals skipped), so that its bytes are never
+ *      commands. */
 #ifndef VALISE_IMAP_FRAME_H
 #define VALISE_IMAP_FRAME_H
 
@@ -24,8 +25,14 @@ enum imap_frame_event {
     IMAP_FRAME_REFUSED       /* a command ended of which a literal was refused */
 };
 
-enum imap_frame_state { IMAP_FRAME_IN_LINE, IMAP_FRAME_ASKED, IMAP_FRAME_IN_LITERAL, IMAP_FRAME_IN_SKIPPED, IMAP_FRAME_IN_DIVERTED,
-                        IMAP_FRAME_ENDED };
+enum imap_frame_state {
+    IMAP_FRAME_IN_LINE,
+    IMAP_FRAME_ASKED,        /* waits for keep, divert or refuse */
+    IMAP_FRAME_IN_LITERAL,
+    IMAP_FRAME_IN_SKIPPED,
+    IMAP_FRAME_IN_DIVERTED,
+    IMAP_FRAME_ENDED         /* waits for reset */
+};
 
 struct imap_frame {
     struct buf unit;
@@ -55,8 +62,8 @@ bool imap_frame_keep(struct imap_frame *f);
 void imap_frame_divert(struct imap_frame *f);
 /* The diverted literal has been taken; the line goes on. */
 void imap_frame_resume(struct imap_frame *f);
-/* The literal is not wanted. A synchronizing one is not sent then and the command is over; another is skipped and the command framed
- * to its end, then IMAP_FRAME_REFUSED follows. */
+/* The literal is not wanted. A synchronizing one is not sent then and the command is over; another is skipped and the command
+ * framed to its end, then IMAP_FRAME_REFUSED follows. */
 void imap_frame_refuse(struct imap_frame *f);
 
 #endif

@@ -1,5 +1,5 @@
-/* search_match: see search_match.h. Text is compared as UTF-8 with simple case folding: header fields after RFC 2047, text parts after
- * their transfer encoding and charset. */
+/* search_match: see search_match.h. Text is compared as UTF-8 with simple case folding: header fields after RFC 2047, text parts
+ * after their transfer encoding and charset. */
 #include "imap/search_match.h"
 
 #include "imap/fold.h"
@@ -195,9 +195,9 @@ static bool field_contains(str value, str needle)
     return found;
 }
 
-/* "HEADER <field-name> <string>: messages that have a header with the specified field-name and that contains the specified string in the
- * text of the header. If the string to search is zero-length, this matches all messages that have a header line with the specified
- * field-name." */
+/* "HEADER <field-name> <string>: messages that have a header with the specified field-name and that contains the specified string
+ * in the text of the header. If the string to search is zero-length, this matches all messages that have a header line with the
+ * specified field-name." */
 static bool header_has(struct candidate *c, str field, str needle)
 {
     struct message_header_field f;
@@ -251,7 +251,8 @@ static bool body_has(struct candidate *c, const struct part *part, str needle)
 {
     if (part->parent && part->envelope && part->header_size) {
         struct buf header = BUF_INIT(HEADER_BYTES_MAX);
-        bool found = read_bytes(c, part->header_offset, part->header_size, HEADER_BYTES_MAX, &header) && block_has(buf_str(&header), needle);
+        bool found = read_bytes(c, part->header_offset, part->header_size, HEADER_BYTES_MAX, &header) &&
+                     block_has(buf_str(&header), needle);
         buf_done(&header);
         if (found)
             return true;

@@ -1,7 +1,8 @@
 /* session_private: one IMAP connection, as session.c, commands.c and the cmd_ files see it.
  *
  * Invariants:
- *  S1  at most one command runs; its memory is the arena, its work and the frame's unit, all given back when its tagged answer is out.
+ *  S1  at most one command runs; its memory is the arena, its work and the frame's unit, all given back when its tagged answer is
+ * out.
  *  S2  view is not NULL exactly in the selected state; account is not NULL exactly when somebody is logged in.
  *  S3  the numbers that the client knows change only in imap_updates_collect, which no command calls before its own answers are
  *      written (RFC 3501 section 7.4.1).
@@ -137,8 +138,8 @@ bool imap_out_is_full(struct imap_session *s);
 
 /* Closes the view and goes back to the authenticated state. */
 void imap_deselect(struct imap_session *s);
-/* Resolves a sequence set (or UIDs, as the command says) to ascending disjoint ranges of sequence numbers. ERR_SYNTAX for a number
- * above the count (RFC 3501 section 9: seq-number), ERR_LIMIT. */
+/* Resolves a sequence set (or UIDs, as the command says) to ascending disjoint ranges of sequence numbers. ERR_SYNTAX for a
+ * number above the count (RFC 3501 section 9: seq-number), ERR_LIMIT. */
 int imap_set_resolve(struct imap_session *s, const struct imap_set *set, bool uid, struct imap_set *ret) MUST_USE;
 /* All numbers of resolved SET in an array of the arena. */
 int imap_set_expand(struct imap_session *s, const struct imap_set *set, uint32_t **ret, size_t *ret_n) MUST_USE;
@@ -167,7 +168,8 @@ const struct imap_command *imap_command_find(str name);
 /* All rows; *RET_N of them. */
 const struct imap_command *imap_commands(size_t *ret_n);
 
-/* APPEND's literal: whether the announced one is the message; then the answer to it was set or its bytes are diverted (cmd_append.c). */
+/* APPEND's literal: whether the announced one is the message; then the answer to it was set or its bytes are diverted
+ * (cmd_append.c). */
 bool imap_append_announced(struct imap_session *s);
 /* Takes bytes of the message. */
 void imap_append_write(struct imap_session *s, str bytes);

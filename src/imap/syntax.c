@@ -447,7 +447,8 @@ int imap_parse_store(struct scan *s, struct arena *a, const struct imap_limits *
     store.silent = imap_scan_word(&at, STR("FLAGS.SILENT"));
     if ((!store.silent && !imap_scan_word(&at, STR("FLAGS"))) || !scan_byte(&at, ' '))
         return ERR_SYNTAX;
-    int r = scan_peek(&at) == '(' ? imap_parse_flag_list(&at, a, limits, &store.flags) : parse_flags(&at, a, limits, &store.flags);
+    int r = scan_peek(&at) == '(' ? imap_parse_flag_list(&at, a, limits, &store.flags)
+                                  : parse_flags(&at, a, limits, &store.flags);
     if (r < 0)
         return r;
     *s = at;
@@ -494,7 +495,8 @@ static int parse_list_patterns(struct scan *s, struct arena *a, struct imap_list
     return many && !scan_byte(s, ')') ? ERR_SYNTAX : 0;
 }
 
-/* list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP "RETURN" SP "(" options ")"] (RFC 3501, RFC 6154 section 6) */
+/* list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP "RETURN" SP "(" options ")"] (RFC 3501, RFC 6154 section 6)
+ * */
 int imap_parse_list(struct scan *s, struct arena *a, struct imap_list *ret)
 {
     struct scan at = *s;

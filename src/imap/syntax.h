@@ -1,7 +1,7 @@
 /* syntax: the arguments of IMAP commands, RFC 3501 section 9.
  *
- * Cursor parsers over one complete command, as imap_frame delivers it: without its final CRLF, literals in place as "{5}" CRLF and
- * the bytes. The cursor moves only on success. Results point into the slice, or into the arena where text had to be unescaped
+ * Cursor parsers over one complete command, as imap_frame delivers it: without its final CRLF, literals in place as "{5}" CRLF
+ * and the bytes. The cursor moves only on success. Results point into the slice, or into the arena where text had to be unescaped
  * or collected. Each function returns 0, ERR_SYNTAX, or ERR_LIMIT (too many of something, or the arena's quota). */
 #ifndef VALISE_IMAP_SYNTAX_H
 #define VALISE_IMAP_SYNTAX_H

@@ -77,7 +77,8 @@ static int parse_partial(struct scan *s, struct imap_section *section)
     if (!scan_byte(s, '<'))
         return 0;
     section->partial = true;
-    bool ok = imap_scan_number(s, &section->offset) && scan_byte(s, '.') && imap_scan_nz_number(s, &section->count) && scan_byte(s, '>');
+    bool ok = imap_scan_number(s, &section->offset) && scan_byte(s, '.') && imap_scan_nz_number(s, &section->count) &&
+              scan_byte(s, '>');
     return ok ? 0 : ERR_SYNTAX;
 }
 
@@ -162,7 +163,8 @@ static bool scan_macro(struct scan *s, unsigned *ret)
 int imap_parse_fetch(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_fetch *ret)
 {
     struct scan at = *s;
-    struct fetch_items items = { .max = limits->items_max, .sections = arena_array(a, limits->items_max, sizeof(struct imap_section)) };
+    struct fetch_items items = { .max = limits->items_max };
+    items.sections = arena_array(a, limits->items_max, sizeof *items.sections);
     if (!items.sections)
         return ERR_LIMIT;
     items.fetch.sections = items.sections;

@@ -78,8 +78,8 @@ static char *put_digits(char *p, unsigned v, unsigned n)
     return p + n;
 }
 
-/* date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE. Formatted by hand: a FETCH of a whole mailbox
- * writes one for each message. */
+/* date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE. Formatted by hand: a FETCH of a whole
+ * mailbox writes one for each message. */
 void imap_write_date_time(struct buf *b, int64_t ms)
 {
     enum { SIZE = sizeof "\"23-Nov-2026 12:00:00 +0000\"" - 1 };

@@ -1,7 +1,7 @@
 /* write: the values of IMAP answers, the twins of the parsers in syntax.h (RFC 3501 section 9).
  *
- * Everything is appended to a struct buf whose sticky error the caller checks once. No writer lets CR, LF or NUL through outside a
- * literal, and no NUL inside one (CHAR8): such bytes become "?". */
+ * Everything is appended to a struct buf whose sticky error the caller checks once. No writer lets CR, LF or NUL through outside
+ * a literal, and no NUL inside one (CHAR8): such bytes become "?". */
 #ifndef VALISE_IMAP_WRITE_H
 #define VALISE_IMAP_WRITE_H
 

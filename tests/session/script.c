@@ -1,4 +1,5 @@
-/* script: see script.h. A file is read whole, then run line by line; each connection keeps what the server said and nobody expected yet. */
+/* script: see script.h. A file is read whole, then run line by line; each connection keeps what the server said and nobody
+ * expected yet. */
 #include "tests/session/script.h"
 
 #include <dirent.h>
@@ -31,8 +32,8 @@ static bool script_fail(struct script *s, const char *fmt, ...)
 static struct conn *script_conn(struct script *s, size_t i)
 {
     if (!s->conns[i])
-        s->conns[i] = conn_memory_new(s->setup->ops, s->setup->ctx, s->whole ? 0 : s->setup->read_step, s->setup->write_step, s->starttls,
-                                      s->tls);
+        s->conns[i] = conn_memory_new(s->setup->ops, s->setup->ctx, s->whole ? 0 : s->setup->read_step, s->setup->write_step,
+                                      s->starttls, s->tls);
     return s->conns[i];
 }
 
@@ -88,7 +89,8 @@ static bool script_expect(struct script *s, size_t i, str pattern, bool skip)
         buf_consume(&s->said[i], n);
     }
     str rest = buf_str(&s->said[i]);
-    return script_fail(s, "expected \"%.*s\", the server said nothing%s%.*s", STR_ARG(pattern), rest.n ? " but " : "", STR_ARG(rest));
+    return script_fail(s, "expected \"%.*s\", the server said nothing%s%.*s", STR_ARG(pattern), rest.n ? " but " : "",
+                       STR_ARG(rest));
 }
 
 static bool script_expect_silence(struct script *s, size_t i)
@@ -98,7 +100,8 @@ static bool script_expect_silence(struct script *s, size_t i)
     script_collect(s, i);
     str rest = buf_str(&s->said[i]);
     if (rest.n)
-        return script_fail(s, "the server said more than expected on connection %zu: \"%.*s\"", i + 1, STR_ARG(str_sub(rest, 0, 400)));
+        return script_fail(s, "the server said more than expected on connection %zu: \"%.*s\"", i + 1,
+                           STR_ARG(str_sub(rest, 0, 400)));
     return true;
 }
 

@@ -3,7 +3,8 @@
  * One claim per file; the file's name is the claim. A line is a directive:
  *
  *   # comment            and empty lines: ignored
- *   @ tls                the connection starts inside TLS; "@ starttls": TLS can be started; "@ whole": what is sent together is read
+ *   @ tls                the connection starts inside TLS; "@ starttls": TLS can be started; "@ whole": what is sent together is
+ * read
  *                        together in every mode. Other words go to setup->option. Before the first C or S line.
  *   C: text              the client sends text and CRLF. "C2:" to "C4:" is another connection to the same server ("C" is "C1").
  *   C~: text             the client sends text with \r \n \t \0 \\ \xHH decoded and nothing added
@@ -15,7 +16,8 @@
  *   B:                   the peer stops reading                U:   it reads again
  *   ! words              a command of the runner: setup->command
  *
- * Before the client sends, and at the end of the file, everything the server said must have been expected: nothing is overlooked. */
+ * Before the client sends, and at the end of the file, everything the server said must have been expected: nothing is overlooked.
+ * */
 #ifndef VALISE_TESTS_SCRIPT_H
 #define VALISE_TESTS_SCRIPT_H
 
@@ -37,8 +39,8 @@ struct script_setup {
 /* Runs the script in file PATH. True when all of it held; otherwise REPORT has "path:line: what was expected, what came". */
 bool script_run(const char *path, const struct script_setup *setup, struct buf *report) MUST_USE;
 
-/* Calls FN with the path of each .txt file of directory DIR in the order of names; *RET_N how many. False ends and is returned; false too when
- * DIR cannot be read or holds none. */
+/* Calls FN with the path of each .txt file of directory DIR in the order of names; *RET_N how many. False ends and is returned;
+ * false too when DIR cannot be read or holds none. */
 bool script_each(const char *dir, bool (*fn)(void *ctx, const char *path), void *ctx, size_t *ret_n) MUST_USE;
 
 #endif

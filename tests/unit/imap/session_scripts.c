@@ -21,7 +21,8 @@ struct world {
 static const engine_part parts[] = { { { 'a', 'l', 'i', 'c', 'e' } }, { { 'b', 'o', 'b' } } };
 static const str names[] = { STR_INIT("alice"), STR_INIT("bob") };
 
-static int authenticate(void *ctx, str login, str password, str peer, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms)
+static int authenticate(void *ctx, str login, str password, str peer, struct arena *a, struct imap_login *ret,
+                        int64_t *ret_delay_ms)
 {
     (void)peer;
     (void)a;
