@@ -40,26 +40,9 @@ static int append_build(struct append *p, struct update *u, struct thread_rows *
         const struct mail_append *item = &p->items[i];
         const struct mail_deposit *d = item->deposit;
         uint64_t bits;
-        str more[MAIL_KEYWORDS_MAX];
-        size_t more_n;
-        int r = mail_flags_resolve(p->mb, &item->flags, true, &bits, more, &more_n);
-        if (r)
-            return r;
-        /* Keywords that an earlier item of this command has brought are resolved again together with this one's. */
-        for (size_t j = 0; j < more_n; j++) {
-            size_t at = 0;
-            while (at < *new_n && !str_ieq(new[at], more[j]))
-                at++;
-            size_t known = atomic_load(&p->mb->keywords->n);
-            if (at == *new_n) {
-                if (known + at == MAIL_KEYWORDS_MAX)
-                    return ERR_LIMIT;
-                new[(*new_n)++] = more[j];
-            }
-            bits &= ~(1ull << (MAIL_KEYWORD_BIT + known + j)) | (at < j ? 1ull << (MAIL_KEYWORD_BIT + known + at) : 0);
-            bits |= 1ull << (MAIL_KEYWORD_BIT + known + at);
-        }
-        r = thread_rows_read(a, rows, d->refs.list, d->refs.n);
+        int r = mail_flags_resolve(p->mb, &item->flags, true, &bits, new, new_n);
+        if (!r)
+            r = thread_rows_read(a, rows, d->refs.list, d->refs.n);
         if (r)
             return r;
         p->uids[i] = update_new_email(u, p->mb, rows,

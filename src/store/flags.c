@@ -25,10 +25,10 @@ static bool keyword_find(const str *list, size_t n, str keyword, size_t *ret)
     return false;
 }
 
-int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags, bool create, uint64_t *ret_bits, str *new, size_t *ret_new)
+int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags, bool create, uint64_t *ret_bits, str *new, size_t *new_n)
 {
     uint64_t bits = flags->system & (MAIL_SEEN | MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_DRAFT);
-    size_t known = atomic_load(&mb->keywords->n), new_n = 0, at;
+    size_t known = atomic_load(&mb->keywords->n), at;
     for (size_t i = 0; i < flags->keyword_n; i++) {
         str k = flags->keywords[i];
         if (!keyword_is_valid(k))
@@ -36,17 +36,16 @@ int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags,
         if (keyword_find(mb->keywords->list, known, k, &at)) {
             bits |= 1ull << (MAIL_KEYWORD_BIT + at);
         } else if (create) {
-            if (!keyword_find(new, new_n, k, &at)) {
-                if (known + new_n == MAIL_KEYWORDS_MAX)
+            if (!keyword_find(new, *new_n, k, &at)) {
+                if (known + *new_n == MAIL_KEYWORDS_MAX)
                     return ERR_LIMIT;
-                at = new_n++;
+                at = (*new_n)++;
                 new[at] = k;
             }
             bits |= 1ull << (MAIL_KEYWORD_BIT + known + at);
         }
     }
     *ret_bits = bits;
-    *ret_new = new_n;
     return 0;
 }
 

@@ -233,9 +233,9 @@ uint32_t update_new_email(struct update *u, struct mailbox *mb, struct thread_ro
 
 /* --- flags --- */
 
-/* The bits of FLAGS in mailbox MB. With CREATE unknown keywords get a bit: then *RET_NEW of them are in NEW (room for MAIL_KEYWORDS_MAX), to be
+/* The bits of FLAGS in mailbox MB. With CREATE unknown keywords get a bit and are added to the *NEW_N in NEW (room for MAIL_KEYWORDS_MAX), which are to be
  * written with the change. ERR_LIMIT when there is no room, ERR_SYNTAX for a keyword that is none. */
-int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags, bool create, uint64_t *ret_bits, str *new, size_t *ret_new) MUST_USE;
+int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags, bool create, uint64_t *ret_bits, str *new, size_t *new_n) MUST_USE;
 /* Writes the keywords of MB with the NEW ones; after the commit mail_flags_adopt puts them into the table. */
 void mail_flags_write(struct update *u, struct mailbox *mb, const str *new, size_t n);
 void mail_flags_adopt(struct mailbox *mb, const str *new, size_t n);

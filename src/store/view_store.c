@@ -115,6 +115,7 @@ static int store_some(struct storing *s)
     int r = view_enter_write(v);
     if (r)
         return r;
+    s->new_n = 0;
     r = mail_flags_resolve(v->mb, s->flags, s->mode != MAIL_FLAGS_REMOVE, &bits, s->new, &s->new_n);
     if (r) {
         account_leave(v->a);
