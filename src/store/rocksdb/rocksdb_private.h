@@ -11,8 +11,8 @@
  *  R5  What is in the database right after opening it is durable.
  *  R6  RocksDB is not asked to sync a log it could not append to: Debian's build aborts on that. A failed write sets the health before it lets go of
  *      `append`; while space is scarce, a sync keeps writes out. What is in the logs is then synced by us. */
-#ifndef VALISE_STORE_ROCKSDB_PRIVATE_H
-#define VALISE_STORE_ROCKSDB_PRIVATE_H
+#ifndef VALISE_STORE_ROCKSDB_ROCKSDB_PRIVATE_H
+#define VALISE_STORE_ROCKSDB_ROCKSDB_PRIVATE_H
 
 #include <rocksdb/c.h>
 

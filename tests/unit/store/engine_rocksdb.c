@@ -213,6 +213,22 @@ static void versions_survive_a_crowd_of_partitions(void **state)
     }
 }
 
+static void a_crowd_does_not_hide_what_is_pending(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(put_unsynced(f->g, P, STR("a"), STR("1")), 0);
+    for (uint32_t i = 0; i < 60000; i++) {
+        engine_part part = { { 0 } };
+        memcpy(part.b, &i, sizeof i);
+        assert_int_equal(put_unsynced(f->g, part, STR("k"), STR("v")), 0);
+    }
+    struct engine_state before, after;
+    engine_state(f->g, &before);
+    assert_int_equal(engine_wait_synced(f->g, P), 0);
+    engine_state(f->g, &after);
+    assert_int_equal(after.syncs, before.syncs + 1);
+}
+
 static void second_opener_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -771,7 +787,8 @@ int main(int argc, char **argv)
     if (argc == 3)
         return child_full(argv[2], !strcmp(argv[1], "wall"));
     const struct CMUnitTest tests[] = {
-        T(reopen_keeps_all), T(versions_survive_a_crowd_of_partitions), T(second_opener_is_refused), T(path_that_cannot_be),
+        T(reopen_keeps_all), T(versions_survive_a_crowd_of_partitions), T(a_crowd_does_not_hide_what_is_pending),
+        T(second_opener_is_refused), T(path_that_cannot_be),
         T(killed_keeps_what_was_told), T(power_loss_keeps_what_was_told), T(torn_log_gives_a_prefix), T(other_process_is_refused), T(each_commit_alone_syncs_once),
         T(commits_share_a_sync), T(failed_sync_is_unknown_and_the_engine_comes_back), T(reserve_is_kept_back),
         T(write_beyond_a_limit_is_full_and_passes), T(small_file_system_fills_and_empties), T(small_file_system_without_reserve),
