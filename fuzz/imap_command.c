@@ -1,4 +1,5 @@
-/* The parsers of command arguments, each on the same whole slice (RFC 3501 section 9). A parser that fails leaves the cursor alone. */
+/* The parsers of command arguments, each on the same whole slice (RFC 3501 section 9). A parser that fails leaves the cursor
+ * alone. */
 #include "imap/syntax.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

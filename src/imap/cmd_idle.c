@@ -1,5 +1,5 @@
-/* cmd_idle: IDLE (RFC 2177). The session parks; the view wakes the connection, and the loop sends what changed each time it runs.
- * */
+/* cmd_idle: IDLE (RFC 2177). The session parks; the view wakes the connection, and the loop sends what changed each time it
+ * runs. */
 #include "imap/session_private.h"
 
 /* "DONE" CRLF ends it; anything else is an error. */

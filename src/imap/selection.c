@@ -1,5 +1,5 @@
-/* selection: sequence sets against the selected mailbox, and what is told of its changes (RFC 3501 sections 2.3.1, 7.2 to 7.4).
- * */
+/* selection: sequence sets against the selected mailbox, and what is told of its changes (RFC 3501 sections 2.3.1, 7.2 to
+ * 7.4). */
 #include "imap/session_private.h"
 
 void imap_deselect(struct imap_session *s)

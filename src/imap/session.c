@@ -1,8 +1,8 @@
 /* session: the IMAP server's side of one connection (RFC 3501).
  *
  * One loop: read a unit (frame.h), look its command up in the table (commands.c), run it, send what changed in the mailbox, send
- * the tagged answer, park. A command that has much to say keeps its place in the arena and is resumed whenever the peer has read.
- * */
+ * the tagged answer, park. A command that has much to say keeps its place in the arena and is resumed whenever the peer has
+ * read. */
 #include "imap/session_private.h"
 
 #include "base/clock.h"

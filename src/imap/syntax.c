@@ -495,8 +495,8 @@ static int parse_list_patterns(struct scan *s, struct arena *a, struct imap_list
     return many && !scan_byte(s, ')') ? ERR_SYNTAX : 0;
 }
 
-/* list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP "RETURN" SP "(" options ")"] (RFC 3501, RFC 6154 section 6)
- * */
+/* list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP "RETURN" SP "(" options ")"] (RFC 3501, RFC 6154 section
+ * 6) */
 int imap_parse_list(struct scan *s, struct arena *a, struct imap_list *ret)
 {
     struct scan at = *s;

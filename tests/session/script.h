@@ -16,8 +16,8 @@
  *   B:                   the peer stops reading                U:   it reads again
  *   ! words              a command of the runner: setup->command
  *
- * Before the client sends, and at the end of the file, everything the server said must have been expected: nothing is overlooked.
- * */
+ * Before the client sends, and at the end of the file, everything the server said must have been expected: nothing is
+ * overlooked. */
 #ifndef VALISE_TESTS_SCRIPT_H
 #define VALISE_TESTS_SCRIPT_H
 

@@ -5,8 +5,8 @@
 
 enum { LINE_MAX_HERE = 60, LITERAL_MAX_HERE = 20 };
 
-/* What happened, as text: C<unit>, ? for a literal kept, + when it was synchronizing, ! when refused, B bad, L long, R refused.
- * */
+/* What happened, as text: C<unit>, ? for a literal kept, + when it was synchronizing, ! when refused, B bad, L long, R
+ * refused. */
 struct record {
     struct buf text;
     struct imap_frame frame;
