@@ -1,5 +1,6 @@
 """A full disk: mail is refused for now, what is there can be read, and all goes on when there is room, without a restart."""
 
+import base64
 import os
 import shutil
 import smtplib
@@ -67,7 +68,7 @@ def test_full_and_free_again(small, leave):
     for message, _ in kept:
         deliver(small, address, message)
     ballast = fill(small.dir, leave)
-    large, _ = letter(address, "grand", body=("0123456789abcdef" * 4 + "\r\n") * 15_000)
+    large, _ = letter(address, "grand", body=base64.encodebytes(os.urandom(750_000)).decode().replace("\n", "\r\n"))
     accepted, answer = 0, None
     while answer is None and accepted < 60:
         answer = refusal(small, alice, large)
