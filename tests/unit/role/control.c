@@ -32,7 +32,7 @@ static void test_requests(void **state)
         { "{\"command\": \"domain.add\"}", "syntax" },
         { "{\"command\": \"user.add\", \"address\": \"alice@mondomaine.fr\", \"password\": \"correct horse\"}", NULL },
         { "{\"command\": \"user.add\", \"address\": \"alice@mondomaine.fr\", \"password\": \"correct horse\"}", "exists" },
-        { "{\"command\": \"user.add\", \"address\": \"alice@elsewhere.fr\", \"password\": \"correct horse\"}", "not-found" },
+        { "{\"command\": \"user.add\", \"address\": \"alice@elsewhere.fr\", \"password\": \"correct horse\"}", "refused" },
         { "{\"command\": \"user.passwd\", \"address\": \"nobody@mondomaine.fr\", \"password\": \"x\"}", "not-found" },
         { "{\"command\": \"user.disable\", \"address\": \"alice@mondomaine.fr\"}", NULL },
         { "{\"command\": \"user.enable\", \"address\": \"alice@mondomaine.fr\"}", NULL },
