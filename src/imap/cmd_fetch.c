@@ -129,7 +129,9 @@ static int write_email_items(struct imap_session *s, const struct imap_fetch *fe
         imap_write_body(b, root, true);
     }
     for (size_t i = 0; i < fetch->section_n; i++) {
-        /* After a queued source s->out is empty, and something is in front of this for sure. */
+        /* After a flush or a queued source s->out is empty, and something is in front of this for sure. */
+        if (b->n >= IMAP_OUT_PIECE)
+            imap_out_flush(s);
         if (b->n == 0)
             buf_add_byte(b, ' ');
         else

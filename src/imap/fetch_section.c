@@ -3,7 +3,7 @@
 
 #include "message/header.h"
 
-enum { DIRECT_MAX = 8 * 1024, HEADER_BYTES_MAX = 4 * 1024 * 1024 };
+enum { DIRECT_MAX = 8 * 1024, HEADER_BYTES_MAX = 512 * 1024 };
 
 struct byte_range {
     uint64_t offset, n;
@@ -129,7 +129,7 @@ static void write_range(struct imap_session *s, const struct mail_email *email, 
 }
 
 /* HEADER.FIELDS and HEADER.FIELDS.NOT: "the subset ... contains only those header fields with a field-name that matches one of
- * the names in the list ... the delimiting blank line is always included" */
+ * the names in the list ... the delimiting blank line is always included". A header is looked at up to HEADER_BYTES_MAX. */
 static void write_fields(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,
                          struct byte_range header)
 {
