@@ -153,29 +153,31 @@ const struct imap_load_mode imap_load_notify = {
 
 /* --- wait-visible: STATUS of each user's mailbox until the sum of messages reaches --count --- */
 
-static long visible;       /* summed over the users of this pass */
+static struct {
+    long sum;              /* messages over all users, at the end of the last pass */
+    long unanswered;       /* users who have not answered in this pass */
+} visible;
 
-static void ask(struct imap_client *s)
+static void ask_all(void)
 {
-    imap_client_command(s, "STATUS \"%s\" (MESSAGES)", load.o.mailbox);
+    visible.unanswered = load.o.sessions;
+    for (long i = 0; i < load.o.sessions; i++)
+        imap_client_command(&load.sessions[i].client, "STATUS \"%s\" (MESSAGES)", load.o.mailbox);
 }
 
 /* With --hold the logins are no part of the time: nothing is polled until the caller ends our standard input. */
 static void visible_ready(struct imap_client *s)
 {
-    if (!load.o.hold) {
-        ask(s);
-        return;
-    }
     if (load.ready < load.o.sessions)
         return;
-    printf("ready %ld\n", load.ready);
-    fflush(stdout);
-    while (getchar() != EOF)
-        ;
-    load.begin = stats_now();
-    for (long i = 0; i < load.o.sessions; i++)
-        ask(&load.sessions[i].client);
+    if (load.o.hold) {
+        printf("ready %ld\n", load.ready);
+        fflush(stdout);
+        while (getchar() != EOF)
+            ;
+        load.begin = stats_now();
+    }
+    ask_all();
 }
 
 static void visible_untagged(struct imap_client *s, char *line)
@@ -188,19 +190,22 @@ static void visible_untagged(struct imap_client *s, char *line)
 
 static void visible_tagged(struct imap_client *s, unsigned tag, bool ok)
 {
-    struct imap_load_session *me = s->owner;
-    if (!ok)
+    if (!ok) {
         imap_load_refused(s);
-    visible = 0;
-    for (long i = 0; i < load.o.sessions; i++)
-        visible += load.sessions[i].exists;
-    if (visible >= load.o.count || !ok) {
         load.loop.stop = true;
         return;
     }
-    me->round++;
+    if (--visible.unanswered)
+        return;
+    visible.sum = 0;
+    for (long i = 0; i < load.o.sessions; i++)
+        visible.sum += load.sessions[i].exists;
+    if (visible.sum >= load.o.count) {
+        load.loop.stop = true;
+        return;
+    }
     nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
-    ask(s);
+    ask_all();
 }
 
 static void visible_prepare(void)
@@ -216,7 +221,7 @@ static void visible_prepare(void)
 static void visible_report(double seconds)
 {
     stats_print(&load.report, "seconds", seconds, "s");
-    stats_print(&load.report, "visible", (double)visible, "messages");
+    stats_print(&load.report, "visible", (double)visible.sum, "messages");
 }
 
 const struct imap_load_mode imap_load_visible = {

@@ -93,10 +93,10 @@ class Valise(Server):
     name = "valise"
 
     def __init__(self, directory, users):
-        self.group = Group("valise")
         self.lab = harness.Valise(Path(directory) / "valise").init()
         for n in range(1, users + 1):
             self.lab.add_user(self.user.replace("%d", str(n)), self.password)
+        self.group = Group("valise")
 
     def start(self):
         lab = self.lab
@@ -232,7 +232,6 @@ class Rival(Server):
         for program in ("/usr/sbin/postfix", "/usr/sbin/dovecot"):
             if not os.path.exists(program):
                 raise FileNotFoundError(f"{program} is missing: scripts/deps bench")
-        self.group = Group("rival")
         self.dir = Path(directory) / "rival"
         self.smtp, self.imap, self.imaps, self.lmtp = (harness.free_port() for _ in range(4))
         self._directories()
@@ -248,11 +247,11 @@ class Rival(Server):
         (self.dir / "users").write_text("".join(f"{n}:{{SHA512-CRYPT}}{hashed}\n" for n in names))
         (self.dir / "postfix" / "users").write_text("".join(f"{n} ok\n" for n in names))
         self.processes = []
+        self.group = Group("rival")
 
     def _directories(self):
         for name in ("postfix", "spool", "data", "log", "run", "mail"):
             (self.dir / name).mkdir(parents=True)
-        os.chmod(self.dir.parent, 0o755)
         shutil.chown(self.dir / "data", "postfix", "postfix")
         shutil.chown(self.dir / "mail", "nobody", "nogroup")
         spool = self.dir / "spool"

@@ -39,7 +39,7 @@ def test_name_beyond_ascii(server, account):
         assert session.select(NETWORKS)[0] == "NO"
 
 
-@pytest.mark.parametrize("name", ["R&AOk", "R&!-", "R&AOk-&-&", "R\u00e9seaux"])
+@pytest.mark.parametrize("name", ["R&AOk", "R&!-", "R&AOk-&-&"])
 def test_bad_modified_utf7_is_refused(server, account, name):
     with Dialogue(server.ports["imap"]) as d:
         login(d, server, account)
