@@ -210,6 +210,33 @@ static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error
     return r ? r : take_sections(c, cfg, name, e);
 }
 
+/* Overwrites comments with spaces: libconfuse 3.3 counts the line that ends one three times, and every message would name a wrong line. */
+static void blank_comments(char *p)
+{
+    char quote = 0;
+    while (*p) {
+        bool to_line_end = !quote && (*p == '#' || (p[0] == '/' && p[1] == '/'));
+        bool to_star = !quote && p[0] == '/' && p[1] == '*';
+        if (to_line_end) {
+            while (*p && *p != '\n')
+                *p++ = ' ';
+        } else if (to_star) {
+            while (*p && !(p[0] == '*' && p[1] == '/')) {
+                *p = *p == '\n' ? '\n' : ' ';
+                p++;
+            }
+            for (int i = 0; i < 2 && *p; i++)
+                *p++ = ' ';
+        } else if (quote && *p == '\\' && p[1]) {
+            p += 2;
+        } else {
+            if (quote ? *p == quote : *p == '"' || *p == '\'')
+                quote = quote ? 0 : *p;
+            p++;
+        }
+    }
+}
+
 static int parse_locked(const char *name, struct config *c, struct error *e)
 {
     char loopback[] = "{127.0.0.1}";       /* libconfuse wants it writable */
@@ -249,7 +276,10 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
     cfg_set_validate_func(cfg, "listener|tls", check_tls);
     cfg_set_validate_func(cfg, "listener|port", check_port);
     cfg_set_validate_func(cfg, "listener|addresses", check_address);
-    int r = cfg_parse_buf(cfg, c->text.p) == CFG_SUCCESS ? take_all(c, cfg, name, &local) : ERR_SYNTAX;
+    char *bare = arena_z(&c->arena, c->text);
+    if (bare)
+        blank_comments(bare);
+    int r = bare && cfg_parse_buf(cfg, bare) == CFG_SUCCESS ? take_all(c, cfg, name, &local) : ERR_SYNTAX;
     if (r == 0 && cfg_getint(cfg, "version") != 1)
         r = error_set(&local, ERR_SYNTAX, "%s: version %ld is not known to this program", name, cfg_getint(cfg, "version"));
     if (r && !local.code)

@@ -67,6 +67,18 @@ static bool may_run(const struct smtp_session *s, const struct smtp_command *c, 
     return false;
 }
 
+/* A browser that a hostile page makes post to this port would otherwise have its headers refused and its body run as commands. */
+static bool is_http(str verb)
+{
+    static const str methods[] = { STR_INIT("GET"), STR_INIT("POST"), STR_INIT("PUT"), STR_INIT("HEAD"), STR_INIT("OPTIONS"),
+                                   STR_INIT("CONNECT"), STR_INIT("DELETE"), STR_INIT("PATCH"), STR_INIT("TRACE"), STR_INIT("PRI") };
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (str_eq(methods[i], verb))
+            return true;
+    }
+    return false;
+}
+
 enum conn_next smtp_command_run(struct smtp_session *s, str line)
 {
     str verb, argument;
@@ -74,7 +86,7 @@ enum conn_next smtp_command_run(struct smtp_session *s, str line)
     smtp_line_split(line, &verb, &argument);
     const struct smtp_command *c = find(verb);
     if (!c) {
-        smtp_say(s, SMTP_REPLY_UNKNOWN_COMMAND);
+        smtp_say(s, is_http(verb) ? SMTP_REPLY_FOREIGN_PROTOCOL : SMTP_REPLY_UNKNOWN_COMMAND);
         return CONN_WAIT;
     }
     if (c->flags & SMTP_COMMAND_JUNK)

@@ -36,6 +36,7 @@ enum smtp_reply_flags {
     X(SHUTDOWN, 421, "4.3.2", SMTP_REPLY_CLOSE, "The service is closing; try again in a minute") \
     X(TIMEOUT, 421, "4.4.2", SMTP_REPLY_CLOSE, "Too long without a command") \
     X(TOO_SLOW, 421, "4.4.2", SMTP_REPLY_CLOSE, "The message came in too slowly") \
+    X(FOREIGN_PROTOCOL, 421, "4.7.0", SMTP_REPLY_CLOSE, "This is SMTP, not HTTP") \
     X(TOO_MANY_ERRORS, 421, "4.7.0", SMTP_REPLY_CLOSE, "Too many errors on this connection") \
     X(TOO_MANY_FAILURES, 421, "4.7.0", SMTP_REPLY_CLOSE, "Too many failed logins on this connection") \
     X(TOO_MANY_UNKNOWN, 421, "4.7.0", SMTP_REPLY_CLOSE, "Too many unknown recipients on this connection") \
