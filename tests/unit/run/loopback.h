@@ -36,7 +36,7 @@ struct echo {
 struct echo_world {
     pthread_barrier_t *barrier;
     pthread_mutex_t lock;             /* guards woken */
-    struct echo *woken[64];           /* sessions that said WAKE, by order */
+    struct echo *woken[64];           /* sessions that said WAKE */
     size_t woken_n;
     atomic_uint counter;              /* what WAKE reports */
     atomic_int open;                  /* sessions */
@@ -135,7 +135,13 @@ static enum conn_next echo_command(struct conn *c, struct echo_session *e, str l
     } else if (str_eq(line, STR("WAKE"))) {
         e->echo.wakes = true;
         pthread_mutex_lock(&e->world->lock);
-        e->world->woken[e->world->woken_n++] = &e->echo;
+        size_t i = 0;
+        while (i < e->world->woken_n && e->world->woken[i])
+            i++;
+        if (i < sizeof e->world->woken / sizeof e->world->woken[0]) {
+            e->world->woken[i] = &e->echo;
+            e->world->woken_n += i == e->world->woken_n;
+        }
         pthread_mutex_unlock(&e->world->lock);
     } else if (str_starts(line, STR("BIG ")) && str_to_u64(str_from(line, 4), UINT64_MAX, &n)) {
         echo_big(e, s, n);

@@ -339,6 +339,90 @@ static void a_server_that_never_ran_is_freed(void **state)
     loopback_stop(&l, 0);
 }
 
+/* --- peers that do anything --- */
+
+struct chaos {
+    uint16_t port;
+    unsigned seed;
+    atomic_uint *served;
+};
+
+/* One connection that does something and goes without caring what comes back. */
+static void chaos_turn(const struct chaos *k, unsigned *seed)
+{
+    static const char *const openings[] = { "", "half", "x\r\n", "BIG 5000000\r\n", "MANY 100000\r\nx\r\n", "QUIT\r\n",
+                                            "DEADLINE 1\r\n", "WAKE\r\n", "a\nb\r\n", "TLS\r\nx\r\n" };
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(k->port) };
+    struct linger hard = { 1, 0 };
+    struct timeval limit = { .tv_usec = 2000 }; /* often there is nothing to come */
+    char text[4096];
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0)
+        goto out;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    const char *say = openings[(unsigned)rand_r(seed) % (sizeof openings / sizeof openings[0])];
+    (void)!send(fd, say, strlen(say), MSG_NOSIGNAL);
+    for (int reads = rand_r(seed) % 4; reads > 0; reads--)
+        if (recv(fd, text, sizeof text, rand_r(seed) % 2 ? MSG_DONTWAIT : 0) > 0)
+            atomic_fetch_add(k->served, 1);
+        else if (rand_r(seed) % 2)
+            (void)shutdown(fd, SHUT_WR);
+    if (rand_r(seed) % 3 == 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard); /* RST */
+out:
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+static _Atomic bool chaos_over;
+
+static void *chaos_main(void *arg)
+{
+    const struct chaos *k = arg;
+    unsigned seed = k->seed;
+    while (!atomic_load(&chaos_over))
+        chaos_turn(k, &seed);
+    return NULL;
+}
+
+static void *chaos_waker(void *arg)
+{
+    while (!atomic_load(&chaos_over)) {
+        wake_all(arg);
+        (void)poll(NULL, 0, 1);
+    }
+    return NULL;
+}
+
+/* However they come and go, and though the server stops in the middle: all sessions and sources are freed, each once. */
+static void chaos(void **state)
+{
+    for (unsigned round = 0; round < 3; round++) {
+        struct loopback l;
+        atomic_uint served = 0;
+        pthread_t threads[4], waker;
+        struct chaos k[4];
+        atomic_store(&chaos_over, false);
+        loopback_start(&l, &(struct server_settings){ .workers_min = 2, .workers_max = 4 }, NULL, false);
+        for (unsigned i = 0; i < 4; i++) {
+            k[i] = (struct chaos){ l.port, round * 4 + i, &served };
+            assert_int_equal(pthread_create(&threads[i], NULL, chaos_main, &k[i]), 0);
+        }
+        assert_int_equal(pthread_create(&waker, NULL, chaos_waker, &l.world), 0);
+        eventually(atomic_load(&served) > 1000);
+        server_stop(l.server, round == 0 ? 0 : 5000);
+        assert_int_equal(pthread_join(l.thread, NULL), 0);
+        atomic_store(&chaos_over, true);
+        for (unsigned i = 0; i < 4; i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(pthread_join(waker, NULL), 0);
+        assert_int_equal(atomic_load(&l.world.open), 0);
+        assert_int_equal(atomic_load(&l.world.sources), 0);
+        server_free(l.server);
+        pthread_mutex_destroy(&l.world.lock);
+    }
+}
+
 /* --- limits --- */
 
 static void limits_refuse(void **state)
@@ -513,6 +597,7 @@ int main(void)
         cmocka_unit_test(shutdown_tells_everyone),
         cmocka_unit_test(the_grace_ends),
         cmocka_unit_test(a_server_that_never_ran_is_freed),
+        cmocka_unit_test(chaos),
         cmocka_unit_test(limits_refuse),
         cmocka_unit_test(no_descriptors_left),
         cmocka_unit_test(channels_are_served),
