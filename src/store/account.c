@@ -43,7 +43,7 @@ static str part_str(const engine_part *id)
 /* The memory that A holds, near enough. */
 static size_t account_bytes(const struct mail_account *a)
 {
-    return sizeof *a + 128 + a->mailbox_n * (sizeof(struct mailbox) + 1200) + a->sub_n * 48 + a->index_bytes;
+    return sizeof *a + 128 + a->mailbox_n * (sizeof(struct mailbox) + 96) + a->sub_n * 48 + a->index_bytes;
 }
 
 /* Store's and account's lock held. */
@@ -172,7 +172,6 @@ struct mailbox *mailbox_new(struct mail_account *a, uint64_t id, str name, enum 
     mb->name = (str){ p, name.n };
     mb->use = use;
     mb->uidvalidity = uidvalidity;
-    mb->keywords = keyword_table_new(NULL, 0);
     mb->c = (struct mail_counters){ .uidnext = 1, .recent_from = 1 };
     mb->refs = 1;
     return mb;
@@ -359,7 +358,8 @@ static int load_row(void *ctx, str key, str value)
         if (!mb || keywords_decode(value, list, &n))
             return ERR_CORRUPT;
         for (size_t i = 0; i < n; i++)
-            keyword_table_add((*mb)->keywords, list[i]);
+            keyword_table_add(mailbox_keywords(*mb), list[i]);
+        (*mb)->keywords_stored = (uint32_t)n;
         return 0;
     }
     case KEY_PENDING:
@@ -384,9 +384,9 @@ static int load_row(void *ctx, str key, str value)
 /* Views keep their mailbox over a reload: what was read is moved into the mailbox that is there already. */
 static struct mailbox *reload_into(struct mail_account *a, struct mailbox *old, struct mailbox *fresh)
 {
-    uint32_t known = atomic_load(&old->keywords->n);
-    for (uint32_t i = known; i < atomic_load(&fresh->keywords->n); i++)
-        keyword_table_add(old->keywords, fresh->keywords->list[i]);
+    for (uint32_t i = mailbox_keyword_n(old); i < mailbox_keyword_n(fresh); i++)
+        keyword_table_add(mailbox_keywords(old), fresh->keywords->list[i]);
+    old->keywords_stored = fresh->keywords_stored;
     free((char *)(uintptr_t)old->name.p);
     old->name = fresh->name;
     fresh->name = (str){ NULL, 0 };

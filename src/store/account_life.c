@@ -20,11 +20,13 @@ static int create_commit(struct mail_store *s, engine_part id)
     uint32_t uidvalidity = (uint32_t)(clock_real_ms() / 1000);
     struct key header = key_of(KEY_HEADER);
     engine_expect(t, key_str(&header), (str){ NULL, 0 });
-    header_encode(&value, &(struct header_record){ .modseq = 1, .next_email = 1, .next_mailbox = STANDARD_N + 1, .last_uidvalidity = uidvalidity });
+    header_encode(&value, &(struct header_record){
+                              .modseq = 1, .next_email = 1, .next_mailbox = STANDARD_N + 1, .last_uidvalidity = uidvalidity });
     put(t, header, &value);
     change_begin(&log);
     for (size_t i = 0; i < STANDARD_N; i++) {
-        mailbox_encode(&value, &(struct mailbox_record){ .name = standard[i].name, .use = standard[i].use, .uidvalidity = uidvalidity });
+        mailbox_encode(&value,
+                       &(struct mailbox_record){ .name = standard[i].name, .use = standard[i].use, .uidvalidity = uidvalidity });
         put(t, key_of_id(KEY_MAILBOX, i + 1), &value);
         counters_encode(&value, &(struct mail_counters){ .uidnext = 1, .recent_from = 1, .modseq = 1 });
         put(t, key_of_id(KEY_COUNTERS, i + 1), &value);
@@ -116,8 +118,8 @@ int mail_account_create(struct mail_store *s, engine_part id)
     return ERR_CONFLICT;
 }
 
-/* Takes all mailboxes out of the table: their views find them gone, also when an account with the same id is created again. The references go to
- * the caller. */
+/* Takes all mailboxes out of the table: their views find them gone, also when an account with the same id is created again.
+ * The references go to the caller. */
 static struct mailbox **abandon(struct mail_account *a, size_t *ret_n)
 {
     struct mailbox **list = a->mailboxes;

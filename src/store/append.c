@@ -4,7 +4,11 @@
 
 uint32_t update_new_email(struct update *u, struct mailbox *mb, struct thread_rows *rows, const struct new_email *n)
 {
-    struct email_record e = { .blob = n->blob, .size = n->size, .received_ms = n->received_ms, .prefix = n->prefix, .structure = n->structure,
+    struct email_record e = { .blob = n->blob,
+                              .size = n->size,
+                              .received_ms = n->received_ms,
+                              .prefix = n->prefix,
+                              .structure = n->structure,
                               .ref_n = n->refs->n };
     uint64_t id = u->h.next_email++;
     memcpy(e.refs, n->refs->list, sizeof e.refs);
@@ -45,9 +49,14 @@ static int append_build(struct append *p, struct update *u, struct thread_rows *
             r = thread_rows_read(a, rows, d->refs.list, d->refs.n);
         if (r)
             return r;
-        p->uids[i] = update_new_email(u, p->mb, rows,
-                                      &(struct new_email){ .blob = p->blobs[i], .size = d->size, .structure = buf_str(&d->structure), .refs = &d->refs,
-                                                           .received_ms = item->received_ms == INT64_MIN ? now : item->received_ms, .flags = bits });
+        p->uids[i] =
+            update_new_email(u, p->mb, rows,
+                             &(struct new_email){ .blob = p->blobs[i],
+                                                  .size = d->size,
+                                                  .structure = buf_str(&d->structure),
+                                                  .refs = &d->refs,
+                                                  .received_ms = item->received_ms == INT64_MIN ? now : item->received_ms,
+                                                  .flags = bits });
         if (u->ops > UPDATE_OPS_MAX - EMAIL_REFS_MAX * 2 || u->bytes > UPDATE_BYTES_MAX)
             return ERR_LIMIT;
     }
@@ -91,8 +100,8 @@ static int append_try(struct append *p)
     return r;
 }
 
-int mail_append(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids, uint32_t *ret_uidvalidity,
-                struct error *e)
+int mail_append(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids,
+                uint32_t *ret_uidvalidity, struct error *e)
 {
     struct append p = { .a = a, .name = name, .items = items, .n = n, .uids = ret_uids };
     int r = n ? 0 : ERR_LIMIT;
@@ -103,8 +112,8 @@ int mail_append(struct mail_account *a, str name, const struct mail_append *item
     p.blobs = reallocarray(NULL, n, sizeof *p.blobs);
     if (!p.blobs)
         panic("out of memory for %zu messages", n);
-    /* A conflict may also mean that the collector has condemned a blob that waited too long: so the blobs are put again each time. What is
-     * put in vain is collected. */
+    /* A conflict may also mean that the collector has condemned a blob that waited too long: so the blobs are put again each
+     * time. What is put in vain is collected. */
     for (int attempt = 0; attempt < 5; attempt++) {
         r = 0;
         for (size_t i = 0; i < n && !r; i++)
@@ -122,6 +131,9 @@ int mail_append(struct mail_account *a, str name, const struct mail_append *item
             *ret_uidvalidity = p.uidvalidity;
     }
     if (r)
-        return error_set(e, r, r == ERR_NOTFOUND ? "there is no such mailbox" : r == ERR_FULL ? "the disk is full" : "the message could not be stored");
+        return error_set(e, r,
+                         r == ERR_NOTFOUND ? "there is no such mailbox"
+                         : r == ERR_FULL   ? "the disk is full"
+                                           : "the message could not be stored");
     return 0;
 }

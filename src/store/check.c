@@ -1,5 +1,6 @@
-/* check: verifies the invariants M1 to M10 of one account. The rows are read by one scan, so at one version; nothing is locked and nothing is
- * taken from the state in memory. Blobs are looked at afterwards: one that went with its email meanwhile is within its grace time. */
+/* check: verifies the invariants M1 to M10 of one account. The rows are read by one scan, so at one version; nothing is locked
+ * and nothing is taken from the state in memory. Blobs are looked at afterwards: one that went with its email meanwhile is
+ * within its grace time. */
 #include <stdarg.h>
 
 #include "store/check_private.h"
@@ -35,9 +36,11 @@ static void check_counters(struct check *k, const struct check_mailbox *m)
     }
     if (m->c.modseq > k->h.modseq)
         check_problem(k, "M2: mailbox %llu has a modseq that was never given", id);
-    if (m->sum.messages != m->c.messages || m->sum.unseen != m->c.unseen || m->sum.bytes != m->c.bytes || m->sum.recent != m->c.recent)
-        check_problem(k, "M5: mailbox %llu counts %u messages, %u unseen, %u recent, %llu bytes; has %u, %u, %u, %llu", id, m->c.messages, m->c.unseen,
-                      m->c.recent, (unsigned long long)m->c.bytes, m->sum.messages, m->sum.unseen, m->sum.recent, (unsigned long long)m->sum.bytes);
+    if (m->sum.messages != m->c.messages || m->sum.unseen != m->c.unseen || m->sum.bytes != m->c.bytes ||
+        m->sum.recent != m->c.recent)
+        check_problem(k, "M5: mailbox %llu counts %u messages, %u unseen, %u recent, %llu bytes; has %u, %u, %u, %llu", id,
+                      m->c.messages, m->c.unseen, m->c.recent, (unsigned long long)m->c.bytes, m->sum.messages, m->sum.unseen,
+                      m->sum.recent, (unsigned long long)m->sum.bytes);
 }
 
 static void check_mailboxes(struct check *k)
@@ -120,7 +123,8 @@ static void check_log(struct check *k)
         if (i && r->mailbox == r[-1].mailbox && r->from <= r[-1].to)
             check_problem(k, "M8: uid %u of mailbox %llu was expunged twice", r->from, (unsigned long long)r->mailbox);
         if (entry_at(k, r->mailbox, r->from) != entry_at(k, r->mailbox, (uint64_t)r->to + 1))
-            check_problem(k, "M8: uids %u to %u of mailbox %llu were expunged, but not all are gone", r->from, r->to, (unsigned long long)r->mailbox);
+            check_problem(k, "M8: uids %u to %u of mailbox %llu were expunged, but not all are gone", r->from, r->to,
+                          (unsigned long long)r->mailbox);
     }
     for (size_t i = 0; i < k->log.n; i++) {
         const struct check_range *r = &k->log.p[i];
@@ -129,8 +133,8 @@ static void check_log(struct check *k)
             continue;
         uint64_t there = entry_at(k, r->mailbox, (uint64_t)r->to + 1) - entry_at(k, r->mailbox, r->from);
         if (there + expunged_in(k, r->mailbox, r->from, r->to) != (uint64_t)r->to - r->from + 1)
-            check_problem(k, "M8: of uids %u to %u of mailbox %llu some are gone without a word in the change log", r->from, r->to,
-                          (unsigned long long)r->mailbox);
+            check_problem(k, "M8: of uids %u to %u of mailbox %llu some are gone without a word in the change log", r->from,
+                          r->to, (unsigned long long)r->mailbox);
     }
 }
 
@@ -154,7 +158,8 @@ static void check_threads(struct check *k)
         for (; at < k->named.n && k->named.p[at].hash == k->threads.p[i].hash; at++)
             n++;
         if (n != k->threads.p[i].emails)
-            check_problem(k, "M10: a thread row counts %llu emails, %llu name it", (unsigned long long)k->threads.p[i].emails, (unsigned long long)n);
+            check_problem(k, "M10: a thread row counts %llu emails, %llu name it", (unsigned long long)k->threads.p[i].emails,
+                          (unsigned long long)n);
     }
     if (at < k->named.n)
         check_problem(k, "M10: an email names a thread row that does not exist");
@@ -197,7 +202,8 @@ static int check_email(struct check *k, const struct check_email *e)
     if (e->entries == 0)
         check_problem(k, "M3: email %llu is in no mailbox", id);
     else if (e->entries != e->refs)
-        check_problem(k, "M3: email %llu counts %llu entries, has %llu", id, (unsigned long long)e->refs, (unsigned long long)e->entries);
+        check_problem(k, "M3: email %llu counts %llu entries, has %llu", id, (unsigned long long)e->refs,
+                      (unsigned long long)e->entries);
     bool linked = false;
     int r = blob_linked(k, &e->blob, &linked);
     if (r)
@@ -218,11 +224,14 @@ static int check_email(struct check *k, const struct check_email *e)
     return r;
 }
 
-int mail_check(struct mail_store *s, engine_part id, bool deep, void (*problem)(void *ctx, const char *text), void *ctx, struct mail_check_report *report)
+int mail_check(struct mail_store *s, engine_part id, bool deep, void (*problem)(void *ctx, const char *text), void *ctx,
+               struct mail_check_report *report)
 {
-    struct check k = { .s = s, .id = id, .deep = deep, .problem = problem, .ctx = ctx, .report = report, .arena = ARENA_INIT(64 << 20) };
+    struct check k = {
+        .s = s, .id = id, .deep = deep, .problem = problem, .ctx = ctx, .report = report, .arena = ARENA_INIT(64 << 20)
+    };
     struct key from = key_of(KEY_HEADER), end = key_of((char)0x7f);
-    /* A conflict means that a commit came between two pages: what was found so far is void. Engines with snapshots never say so. */
+    /* A conflict means that a commit came between two pages: what was found is void. Engines with snapshots never say so. */
     int r = engine_scan(s->g, id, key_str(&from), key_str(&end), ENGINE_SYNCED, check_row, &k, NULL);
     if (!r && !k.has_header)
         r = ERR_NOTFOUND;

@@ -191,8 +191,8 @@ static void row_entry(struct check *k, str key, str value)
     if (!m)
         check_problem(k, "M6: uid %u is in mailbox %llu, which does not exist", uid, (unsigned long long)mailbox);
     if (!email)
-        check_problem(k, "M3: uid %u of mailbox %llu refers to email %llu, which does not exist", uid, (unsigned long long)mailbox,
-                      (unsigned long long)e.email);
+        check_problem(k, "M3: uid %u of mailbox %llu refers to email %llu, which does not exist", uid,
+                      (unsigned long long)mailbox, (unsigned long long)e.email);
     if (email) {
         email->entries++;
         if (email->size != e.size)

@@ -78,7 +78,9 @@ enum change_kind { CHANGE_APPEND = 1, CHANGE_FLAGS, CHANGE_EXPUNGE, CHANGE_CREAT
 void change_begin(struct buf *b);
 /* One item: a kind, a mailbox and ranges of uids (none for the kinds that concern the mailbox as a whole), ascending. */
 void change_add(struct buf *b, enum change_kind kind, uint64_t mailbox, const uint32_t (*ranges)[2], size_t n);
-/* Calls FN for each range [from, to] of each item, once with 0, 0 for an item without ranges. Non-zero from FN ends it and is returned. */
-int change_each(str row, int (*fn)(void *ctx, enum change_kind kind, uint64_t mailbox, uint32_t from, uint32_t to), void *ctx) MUST_USE;
+/* Calls FN for each range [from, to] of each item, once with 0, 0 for an item without ranges. Non-zero from FN ends it and is
+ * returned. */
+int change_each(str row, int (*fn)(void *ctx, enum change_kind kind, uint64_t mailbox, uint32_t from, uint32_t to),
+                void *ctx) MUST_USE;
 
 #endif

@@ -1,9 +1,9 @@
 /* copy: COPY and MOVE.
  *
- * What fits one commit is one commit. A larger copy is written in several, with uids from the target's uidnext on, where nobody looks; the last one
- * raises uidnext and the counts and so makes all messages visible at once. A record (P) says since the first commit what would have to be taken
- * back, and the account's next change does so if the last one never came. A larger move is several whole moves, each message being here or there
- * (RFC 6851 section 3.3 asks no more). */
+ * What fits one commit is one commit. A larger copy is written in several, with uids from the target's uidnext on, where
+ * nobody looks; the last one raises uidnext and the counts and so makes all messages visible at once. A record (P) says since
+ * the first commit what would have to be taken back, and the account's next change does so if the last one never came. A
+ * larger move is several whole moves, each message being here or there (RFC 6851 section 3.3 asks no more). */
 #include "store/view_private.h"
 
 enum { COPY_AT_ONCE = 300, MOVE_AT_ONCE = 240 };
@@ -42,12 +42,14 @@ static int commit_unseen(struct update *u)
     return r;
 }
 
-/* Removes up to RELEASE_MAX entries of MAILBOX with uids in [*FROM, TO) and, when these were all, the row DONE. *FROM moves on, so that the
- * next scan does not walk over what was deleted. */
-static int remove_some(struct mail_account *a, uint64_t mailbox, uint32_t *from, uint64_t to, const struct key *done, bool *ret_all)
+/* Removes up to RELEASE_MAX entries of MAILBOX with uids in [*FROM, TO) and, when these were all, the row DONE. *FROM moves
+ * on, so that the next scan does not walk over what was deleted. */
+static int remove_some(struct mail_account *a, uint64_t mailbox, uint32_t *from, uint64_t to, const struct key *done,
+                       bool *ret_all)
 {
     struct rollback b = { .n = 0 };
-    struct key first = key_of_entry(mailbox, *from), last = to > UINT32_MAX ? key_of_entry(mailbox + 1, 0) : key_of_entry(mailbox, (uint32_t)to);
+    struct key first = key_of_entry(mailbox, *from),
+               last = to > UINT32_MAX ? key_of_entry(mailbox + 1, 0) : key_of_entry(mailbox, (uint32_t)to);
     int r = engine_scan(a->store->g, a->id, key_str(&first), key_str(&last), ENGINE_UNSYNCED, rollback_row, &b, NULL);
     if (r != 0 && r != ROLLBACK_FULL)
         return r;
@@ -103,8 +105,8 @@ int account_purge(struct mail_account *a)
 static int translate(const struct mailbox *from, const struct mailbox *to, uint64_t flags, str *new, size_t *new_n, uint64_t *ret)
 {
     uint64_t bits = flags & ((1 << MAIL_KEYWORD_BIT) - 1);
-    size_t known = atomic_load(&to->keywords->n);
-    for (size_t i = 0; i < atomic_load(&from->keywords->n); i++) {
+    size_t known = mailbox_keyword_n(to);
+    for (size_t i = 0; i < mailbox_keyword_n(from); i++) {
         if (!(flags >> (MAIL_KEYWORD_BIT + i) & 1))
             continue;
         str k = from->keywords->list[i];
@@ -340,8 +342,8 @@ static int copy_try(struct view_copy *p)
     return r;
 }
 
-int mail_view_copy(struct mail_view *v, const uint32_t *seqs, size_t n, str target, bool move, struct mail_uid_pair *pairs, size_t *ret_n,
-                   uint32_t *ret_uidvalidity)
+int mail_view_copy(struct mail_view *v, const uint32_t *seqs, size_t n, str target, bool move, struct mail_uid_pair *pairs,
+                   size_t *ret_n, uint32_t *ret_uidvalidity)
 {
     struct view_copy p = { .v = v, .seqs = seqs, .n = n, .target = target, .move = move, .pairs = pairs };
     int r;

@@ -1,8 +1,9 @@
 /* deliver: one message to many recipients.
  *
- * Every recipient's account gets its own commit; none waits for the disk before all are under way, so that they share the fsync. What differs
- * between recipients are a few header lines (Return-Path, Delivered-To): they are kept in the email's record, and the blob holds the message as it
- * came, so that the same bytes can serve all. The structure is that of the whole: made once for each shape of prefix. */
+ * Every recipient's account gets its own commit; none waits for the disk before all are under way, so that they share the
+ * fsync. What differs between recipients are a few header lines (Return-Path, Delivered-To): they are kept in the email's
+ * record, and the blob holds the message as it came, so that the same bytes can serve all. The structure is that of the whole:
+ * made once for each shape of prefix. */
 #include "base/clock.h"
 #include "store/mail_private.h"
 
@@ -35,7 +36,7 @@ static uint32_t count_lines(str s)
     return n;
 }
 
-/* The structure of prefix and message together. Header fields of a prefix mean nothing to a structure, only their length counts. */
+/* The structure of prefix and message together. Header fields of a prefix mean nothing to it, only their length counts. */
 static int structure_for(struct delivery *v, str prefix, str *ret)
 {
     if (prefix.n == 0) {
@@ -75,7 +76,9 @@ static int blob_for(struct delivery *v, engine_part part, engine_blob *ret)
 
 static int deliver_try(struct delivery *v, struct target *t)
 {
-    struct new_email n = { .size = v->d->size + t->rcpt->prefix.n, .received_ms = v->now, .prefix = t->rcpt->prefix, .refs = &v->d->refs };
+    struct new_email n = {
+        .size = v->d->size + t->rcpt->prefix.n, .received_ms = v->now, .prefix = t->rcpt->prefix, .refs = &v->d->refs
+    };
     int r = structure_for(v, n.prefix, &n.structure);
     if (!r)
         r = blob_for(v, t->rcpt->account, &n.blob);

@@ -1,9 +1,9 @@
 /* deposit: a message on its way in.
  *
- * Up to 1 MiB it is on the heap. What is larger goes to a file without a name as it arrives (in the spool directory, or an anonymous memory file),
- * and is mapped when complete: the parser sees one piece, and the kernel may take the pages away, so that a hundred large messages in flight
- * do not fill our memory. The blob is written from there at the end: a second write of large messages, but a message that is refused half-way
- * leaves nothing behind in the store. */
+ * Up to 1 MiB it is on the heap. What is larger goes to a file without a name as it arrives (in the spool directory, or an
+ * anonymous memory file), and is mapped when complete: the parser sees one piece, and the kernel may take the pages away, so
+ * that a hundred large messages in flight do not fill our memory. The blob is written from there at the end: a second write of
+ * large messages, but a message that is refused half-way leaves nothing behind in the store. */
 #include "store/mail_private.h"
 
 #include <errno.h>

@@ -78,7 +78,8 @@ int emails_retain(struct update *u, const uint64_t *emails, size_t n)
     return r;
 }
 
-/* Removes the email whose record is VALUE; an email that is not there any more (damage that mail_check reports) must not keep its entries alive. */
+/* Removes the email whose record is VALUE; an email that is not there any more (damage that mail_check reports) must not keep
+ * its entries alive. */
 static int email_remove(struct update *u, struct thread_rows *rows, uint64_t email, str value)
 {
     struct email_record e;
@@ -218,7 +219,8 @@ static int page_get(struct mail_account *a, struct page *p, size_t n, size_t *re
     return r;
 }
 
-int mail_email_each(struct mail_account *a, const uint64_t *emails, size_t n, int (*fn)(void *ctx, size_t i, const struct mail_email *email), void *ctx)
+int mail_email_each(struct mail_account *a, const uint64_t *emails, size_t n,
+                    int (*fn)(void *ctx, size_t i, const struct mail_email *email), void *ctx)
 {
     struct page *p = calloc(1, sizeof *p);
     if (!p)

@@ -25,15 +25,16 @@ static bool keyword_find(const str *list, size_t n, str keyword, size_t *ret)
     return false;
 }
 
-int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags, bool create, uint64_t *ret_bits, str *new, size_t *new_n)
+int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags, bool create, uint64_t *ret_bits, str *new,
+                       size_t *new_n)
 {
     uint64_t bits = flags->system & (MAIL_SEEN | MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_DRAFT);
-    size_t known = atomic_load(&mb->keywords->n), at;
+    size_t known = mailbox_keyword_n(mb), at;
     for (size_t i = 0; i < flags->keyword_n; i++) {
         str k = flags->keywords[i];
         if (!keyword_is_valid(k))
             return ERR_SYNTAX;
-        if (keyword_find(mb->keywords->list, known, k, &at)) {
+        if (known && keyword_find(mb->keywords->list, known, k, &at)) {
             bits |= 1ull << (MAIL_KEYWORD_BIT + at);
         } else if (create) {
             if (!keyword_find(new, *new_n, k, &at)) {
@@ -51,11 +52,12 @@ int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags,
 
 void mail_flags_write(struct update *u, struct mailbox *mb, const str *new, size_t n)
 {
-    if (n == 0)
-        return;
     str list[MAIL_KEYWORDS_MAX];
-    size_t known = atomic_load(&mb->keywords->n);
-    memcpy(list, mb->keywords->list, known * sizeof *list);
+    size_t known = mailbox_keyword_n(mb);
+    if (n == 0 && known == mb->keywords_stored)
+        return;
+    if (known)
+        memcpy(list, mb->keywords->list, known * sizeof *list);
     memcpy(list + known, new, n * sizeof *list);
     struct key k = key_of_id(KEY_KEYWORDS, mb->id);
     keywords_encode(&u->scratch, list, known + n);
@@ -65,5 +67,6 @@ void mail_flags_write(struct update *u, struct mailbox *mb, const str *new, size
 void mail_flags_adopt(struct mailbox *mb, const str *new, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        keyword_table_add(mb->keywords, new[i]);
+        keyword_table_add(mailbox_keywords(mb), new[i]);
+    mb->keywords_stored = mailbox_keyword_n(mb);
 }

@@ -1,19 +1,18 @@
 /* index: the entries of one mailbox in memory, shared by all its views: 40 bytes each, sorted by uid.
  *
- * Read by one scan when first needed, changed by each commit, dropped when memory is short. Beside it a ring of the last events, so that
- * a view that is nearly up to date need not look at all messages, and the last states of messages that some view still shows. */
+ * Read by one scan when first needed, changed by each commit, dropped when memory is short. Beside it a ring of the last
+ * events, so that a view that is nearly up to date need not look at all messages, and the last states of messages that some
+ * view still shows. */
 #include "store/mail_private.h"
 
 /* --- keywords --- */
 
-struct keyword_table *keyword_table_new(const str *list, size_t n)
+static struct keyword_table *keyword_table_new(void)
 {
     struct keyword_table *t = calloc(1, sizeof *t);
     if (!t)
         panic("out of memory for keywords");
     atomic_init(&t->refs, 1);
-    for (size_t i = 0; i < n; i++)
-        keyword_table_add(t, list[i]);
     return t;
 }
 
@@ -42,6 +41,13 @@ void keyword_table_add(struct keyword_table *t, str keyword)
     memcpy(p, keyword.p, keyword.n);
     t->list[n] = (str){ p, keyword.n };
     atomic_store(&t->n, n + 1);
+}
+
+struct keyword_table *mailbox_keywords(struct mailbox *mb)
+{
+    if (!mb->keywords)
+        mb->keywords = keyword_table_new();
+    return mb->keywords;
 }
 
 /* --- the index --- */

@@ -2,8 +2,9 @@
  *
  * An account is a partition of the engine. Its mail is emails (a blob, its structure, its dates; immutable) and mailbox
  * entries that refer to them (uid, flags; mutable). One counter per account, the modseq, orders all changes and serves
- * CONDSTORE, QRESYNC and JMAP state alike. All changes to an account are serialised by its lock, committed in order without waiting, and
- * waited for outside the lock, so that many sessions and deliveries share one fsync. No function returns what is not durable.
+ * CONDSTORE, QRESYNC and JMAP state alike. All changes to an account are serialised by its lock, committed in order without
+ * waiting, and waited for outside the lock, so that many sessions and deliveries share one fsync. No function returns what is
+ * not durable.
  *
  * Invariants (asserted here, verified by mail_check):
  *  M1  uid of an entry < its mailbox's uidnext; uidnext and uidvalidity never go down.
@@ -34,11 +35,12 @@ void mail_store_free(struct mail_store *s);
 struct engine *mail_store_engine(struct mail_store *s);
 /* Memory for accounts and indexes that are kept for the next use; 96 MiB at first. */
 void mail_store_set_cache(struct mail_store *s, size_t bytes);
-/* Directory (a descriptor, the caller's) where deposits over 1 MiB wait in files without a name; -1, as at first: in anonymous memory files. Before the
- * first deposit. */
+/* Directory (a descriptor, the caller's) where deposits over 1 MiB wait in files without a name; -1, as at first: in anonymous
+ * memory files. Before the first deposit. */
 void mail_store_set_spool(struct mail_store *s, int dir);
 
-/* Creates account ID with its standard mailboxes: INBOX, Drafts, Sent, Junk, Trash, Archive (special use set, subscribed). ERR_EXISTS. */
+/* Creates account ID with its standard mailboxes: INBOX, Drafts, Sent, Junk, Trash, Archive (special use set, subscribed).
+ * ERR_EXISTS. */
 int mail_account_create(struct mail_store *s, engine_part id) MUST_USE;
 /* Deletes all of an account; open sessions find it ERR_NOTFOUND. */
 int mail_account_delete(struct mail_store *s, engine_part id) MUST_USE;
@@ -48,10 +50,24 @@ void mail_account_unref(struct mail_account *a);
 
 /* --- mailboxes --- */
 
-enum mail_special_use { MAIL_USE_NONE, MAIL_USE_ALL, MAIL_USE_ARCHIVE, MAIL_USE_DRAFTS, MAIL_USE_FLAGGED, MAIL_USE_JUNK, MAIL_USE_SENT,
-                        MAIL_USE_TRASH };
+enum mail_special_use {
+    MAIL_USE_NONE,
+    MAIL_USE_ALL,
+    MAIL_USE_ARCHIVE,
+    MAIL_USE_DRAFTS,
+    MAIL_USE_FLAGGED,
+    MAIL_USE_JUNK,
+    MAIL_USE_SENT,
+    MAIL_USE_TRASH
+};
 
-enum { MAIL_NAME_MAX = 400, MAIL_LEVELS_MAX = 20, MAIL_MAILBOXES_MAX = 10000, MAIL_KEYWORDS_MAX = 56, MAIL_KEYWORD_BYTES_MAX = 64 };
+enum {
+    MAIL_NAME_MAX = 400,
+    MAIL_LEVELS_MAX = 20,
+    MAIL_MAILBOXES_MAX = 10000,
+    MAIL_KEYWORDS_MAX = 56,
+    MAIL_KEYWORD_BYTES_MAX = 64
+};
 
 struct mailbox_info {
     uint64_t id;                 /* never reused */
@@ -72,7 +88,8 @@ int mailbox_find(struct mail_account *a, str name, struct arena *arena, struct m
 int mailbox_create(struct mail_account *a, str name, enum mail_special_use use, struct error *e) MUST_USE;
 /* Deletes NAME with its messages; children stay. ERR_NOTFOUND, ERR_REFUSED for INBOX. */
 int mailbox_delete(struct mail_account *a, str name, struct error *e) MUST_USE;
-/* Renames with all children; renaming INBOX moves its messages to a new mailbox and leaves INBOX empty (RFC 3501 section 6.3.5). */
+/* Renames with all children (ERR_LIMIT for more than 450). Renaming INBOX moves its messages to a new mailbox and leaves INBOX
+ * empty (RFC 3501 section 6.3.5); in several commits when there are many. Subscriptions stay as they are. */
 int mailbox_rename(struct mail_account *a, str from, str to, struct error *e) MUST_USE;
 /* Sets the subscription of NAME, which need not exist. */
 int mailbox_subscribe(struct mail_account *a, str name, bool subscribed) MUST_USE;
@@ -100,16 +117,17 @@ struct mail_flags {
 
 /* --- a selected mailbox: one session's view --- */
 
-/* A view numbers the messages as this session has been told. It changes only in mail_view_sync. Not thread-safe (one session); what it
- * reads is shared with all sessions. */
+/* A view numbers the messages as this session has been told. It changes only in mail_view_sync. Not thread-safe (one session);
+ * what it reads is shared with all sessions. */
 struct mail_view;
 
-/* Opens a view of mailbox NAME with all its messages. Unless READ_ONLY it takes the recent messages. WAKE(CTX) is called from any thread when the
- * mailbox may have changed (NULL: never); it must only do something cheap like conn_wake. ERR_NOTFOUND. */
-int mail_view_open(struct mail_account *a, str name, bool read_only, void (*wake)(void *ctx), void *ctx, struct mail_view **ret) MUST_USE;
+/* Opens a view of mailbox NAME with all its messages. Unless READ_ONLY it takes the recent messages. WAKE(CTX) is called from
+ * any thread when the mailbox may have changed (NULL: never); it must only do something cheap like conn_wake. ERR_NOTFOUND. */
+int mail_view_open(struct mail_account *a, str name, bool read_only, void (*wake)(void *ctx), void *ctx,
+                   struct mail_view **ret) MUST_USE;
 void mail_view_close(struct mail_view *v);
 
-struct mailbox_info mail_view_info(const struct mail_view *v);      /* counts as this session has been told; name lives as long as V */
+struct mailbox_info mail_view_info(const struct mail_view *v); /* counts as this session has been told; name lives as long as V */
 bool mail_view_read_only(const struct mail_view *v);
 uint32_t mail_view_count(const struct mail_view *v);
 uint32_t mail_view_recent(const struct mail_view *v);               /* how many have \Recent in this session */
@@ -119,36 +137,57 @@ uint32_t mail_view_uid(const struct mail_view *v, uint32_t seq);
 /* The sequence number of the first message with uid >= UID, count + 1 when there is none. */
 uint32_t mail_view_seq_from(const struct mail_view *v, uint32_t uid);
 bool mail_view_is_recent(const struct mail_view *v, uint32_t seq);
-/* The entry of SEQ as it is now in the store (its flags may be newer than announced). ERR_NOTFOUND when another session has expunged it:
- * its body can still be read for the grace time, and EXPUNGED entries keep their last state in *RET where known. */
+/* The entry of SEQ as it is now in the store (its flags may be newer than announced). ERR_NOTFOUND when another session has
+ * expunged it; then *RET is its last state where that is known. With its last entry an email's record goes: mail_email_get finds
+ * it no more, but who has its struct mail_email can read the body for the grace time. */
 int mail_view_entry(struct mail_view *v, uint32_t seq, struct mail_entry *ret) MUST_USE;
-/* The keywords of the mailbox, index = bit - MAIL_KEYWORD_BIT; valid until the next sync. */
+/* The keywords of the mailbox, index = bit - MAIL_KEYWORD_BIT, also those that were not announced yet (an entry's flags may
+ * have them): call it after mail_view_entry. The strings live as long as the view. */
 const str *mail_view_keywords(const struct mail_view *v, size_t *ret_n);
 
-enum mail_change { MAIL_CHANGE_EXPUNGE, MAIL_CHANGE_FLAGS, MAIL_CHANGE_EXISTS, MAIL_CHANGE_RECENT, MAIL_CHANGE_KEYWORDS, MAIL_CHANGE_DELETED };
-/* Brings the view up to date with the store and calls FN for each difference: EXPUNGE (seq as numbered at that moment, highest last as RFC 3501 wants
- * each number to count), KEYWORDS (the mailbox knows new ones), FLAGS (seq; not for this view's own silent changes), EXISTS (new count), RECENT, DELETED (the whole mailbox is
- * gone: close the session's selection). With ALLOW_EXPUNGE false expunges stay back until a later sync. */
-int mail_view_sync(struct mail_view *v, bool allow_expunge, void (*fn)(void *ctx, enum mail_change change, uint32_t seq), void *ctx) MUST_USE;
+enum mail_change {
+    MAIL_CHANGE_EXPUNGE,
+    MAIL_CHANGE_FLAGS,
+    MAIL_CHANGE_EXISTS,
+    MAIL_CHANGE_RECENT,
+    MAIL_CHANGE_KEYWORDS,
+    MAIL_CHANGE_DELETED
+};
+/* Brings the view up to date with the store and calls FN for each difference: EXPUNGE (seq as numbered at that moment, highest
+ * last as RFC 3501 wants each number to count), KEYWORDS (the mailbox knows new ones), FLAGS (seq; not for this view's own
+ * silent changes), EXISTS (new count), RECENT, DELETED (the whole mailbox is gone: close the session's selection). With
+ * ALLOW_EXPUNGE false expunges stay back until a later sync. While FN is told of an EXPUNGE, mail_view_uid(v, seq) is still
+ * the uid of the message that goes; nothing else of the view may be asked then. */
+int mail_view_sync(struct mail_view *v, bool allow_expunge, void (*fn)(void *ctx, enum mail_change change, uint32_t seq),
+                   void *ctx) MUST_USE;
+
+/* Calls FN with the uids [FROM, TO] that were expunged from the mailbox after modseq SINCE and up to what the view has been
+ * told, ascending (RFC 7162 section 3.2.5.2). ERR_NOTFOUND when the change log does not reach back to SINCE (at least 20 000
+ * changes of the account are kept): then everything that the client knows and the view does not has vanished. */
+int mail_view_vanished(struct mail_view *v, uint64_t since, void (*fn)(void *ctx, uint32_t from, uint32_t to),
+                       void *ctx) MUST_USE;
 
 /* What STORE does: replace, add, remove. */
 enum mail_store_mode { MAIL_FLAGS_SET, MAIL_FLAGS_ADD, MAIL_FLAGS_REMOVE };
-/* Changes flags of the messages with sequence numbers SEQS (ascending, N of them) in few commits, durable on return. Messages expunged elsewhere are
- * skipped and counted in *RET_MISSING. Messages whose modseq is above UNCHANGED_SINCE (UINT64_MAX: no condition) are skipped and their SEQS
- * written to MODIFIED (room for N; may be NULL). The changes appear in the next sync of every view; in this one not when SILENT. Unknown keywords are
- * created; ERR_LIMIT when the mailbox has no room for more keywords. */
-int mail_view_store(struct mail_view *v, const uint32_t *seqs, size_t n, enum mail_store_mode mode, const struct mail_flags *flags,
-                    bool silent, uint64_t unchanged_since, uint32_t *modified, size_t *ret_modified_n, size_t *ret_missing) MUST_USE;
-/* Removes the messages with \Deleted among sequence numbers SEQS (all of the view when SEQS is NULL). They vanish from this view at its next
- * sync that allows expunges. */
+/* Changes flags of the messages with sequence numbers SEQS (ascending, N of them) in few commits, durable on return. Messages
+ * expunged elsewhere are skipped and counted in *RET_MISSING. Messages whose modseq is above UNCHANGED_SINCE (UINT64_MAX: no
+ * condition) are skipped and their SEQS written to MODIFIED (room for N; may be NULL). The changes appear in the next sync of
+ * every view; in this one not when SILENT. Unknown keywords are created; ERR_LIMIT when the mailbox has no room for more
+ * keywords. */
+int mail_view_store(struct mail_view *v, const uint32_t *seqs, size_t n, enum mail_store_mode mode,
+                    const struct mail_flags *flags, bool silent, uint64_t unchanged_since, uint32_t *modified,
+                    size_t *ret_modified_n, size_t *ret_missing) MUST_USE;
+/* Removes the messages with \Deleted among sequence numbers SEQS (all of the view when SEQS is NULL). They vanish from this
+ * view at its next sync that allows expunges. */
 int mail_view_expunge(struct mail_view *v, const uint32_t *seqs, size_t n) MUST_USE;
 
 struct mail_uid_pair { uint32_t from, to; };
-/* Copies the messages SEQS to mailbox TARGET of the same account, flags and dates kept: all or nothing. PAIRS (room for N) gets source and
- * target uids of those that still existed, *RET_N of them. With MOVE they are removed from here in the same commit. ERR_NOTFOUND when there is no
- * TARGET. */
-int mail_view_copy(struct mail_view *v, const uint32_t *seqs, size_t n, str target, bool move, struct mail_uid_pair *pairs, size_t *ret_n,
-                   uint32_t *ret_uidvalidity) MUST_USE;
+/* Copies the messages SEQS to mailbox TARGET of the same account, flags and dates kept: all or nothing. PAIRS (room for N)
+ * gets source and target uids of those that still existed, *RET_N of them. With MOVE they are removed from here in the same
+ * commit. A move of more than 240 messages is done in several commits (RFC 6851 section 3.3: each message is moved whole):
+ * *RET_N is right also on error. ERR_NOTFOUND when there is no TARGET. */
+int mail_view_copy(struct mail_view *v, const uint32_t *seqs, size_t n, str target, bool move, struct mail_uid_pair *pairs,
+                   size_t *ret_n, uint32_t *ret_uidvalidity) MUST_USE;
 
 /* --- emails --- */
 
@@ -162,18 +201,20 @@ struct mail_email {
 };
 /* The email with id EMAIL, structure in ARENA. ERR_NOTFOUND. */
 int mail_email_get(struct mail_account *a, uint64_t email, struct arena *arena, struct mail_email *ret) MUST_USE;
-/* Calls FN with the emails of N entries, in their order, as fast as the engine can scan. The email's structure lives until FN returns. Non-zero from FN
- * ends it. Emails gone meanwhile are skipped. */
-int mail_email_each(struct mail_account *a, const uint64_t *emails, size_t n, int (*fn)(void *ctx, size_t i, const struct mail_email *email), void *ctx)
-    MUST_USE;
+/* Calls FN with the emails of N entries, in their order, as fast as the engine can scan. The email's structure lives until FN
+ * returns. Non-zero from FN ends it. Emails gone meanwhile are skipped. */
+int mail_email_each(struct mail_account *a, const uint64_t *emails, size_t n,
+                    int (*fn)(void *ctx, size_t i, const struct mail_email *email), void *ctx) MUST_USE;
 /* Bytes [OFFSET, OFFSET + N) of the message. */
-int mail_email_read(struct mail_account *a, const struct mail_email *email, uint64_t offset, char *p, size_t n, size_t *ret_n) MUST_USE;
+int mail_email_read(struct mail_account *a, const struct mail_email *email, uint64_t offset, char *p, size_t n,
+                    size_t *ret_n) MUST_USE;
 /* The same as a source for stream_write_source; holds its own references. NULL never. */
 struct source *mail_email_source(struct mail_account *a, const struct mail_email *email, uint64_t offset, uint64_t n);
 
 /* --- bringing mail in --- */
 
-/* A message on its way in, from APPEND or a delivery. Up to 1 MiB in memory, larger streams to blob chunks (or is a mapped file). */
+/* A message on its way in, from APPEND or a delivery. Up to 1 MiB in memory; a larger one is a mapped file (see
+ * mail_store_set_spool). */
 struct mail_deposit;
 /* For APPEND: collects bytes. */
 struct mail_deposit *mail_deposit_new(struct mail_store *s, struct mail_account *owner);
@@ -183,29 +224,31 @@ int mail_deposit_from(struct mail_store *s, str message, str structure, struct m
 void mail_deposit_free(struct mail_deposit *d);
 uint64_t mail_deposit_size(const struct mail_deposit *d);
 
-/* Appends N deposits to mailbox NAME in one commit; *RET_UIDS (room for N). RECEIVED_MS INT64_MIN = now. Durable on return. ERR_NOTFOUND when there is
- * no such mailbox. Parses the structure where it was not given. */
+/* Appends N deposits to mailbox NAME in one commit (ERR_LIMIT when one cannot hold them: about 80, or structures of 800 KiB in
+ * all); *RET_UIDS (room for N). RECEIVED_MS INT64_MIN = now. Durable on return. ERR_NOTFOUND when there is no such mailbox.
+ * Parses the structure where it was not given. */
 struct mail_append { struct mail_deposit *deposit; struct mail_flags flags; int64_t received_ms; };
-int mail_append(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids, uint32_t *ret_uidvalidity,
-                struct error *e) MUST_USE;
+int mail_append(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids,
+                uint32_t *ret_uidvalidity, struct error *e) MUST_USE;
 
 struct mail_recipient {
     engine_part account;
     str address;                 /* as given in RCPT, for the trace */
     str mailbox;                 /* INBOX when empty */
-    str prefix;                  /* header lines (CRLF each) put before the message for this recipient: Return-Path, Delivered-To; may be empty */
+    str prefix; /* header lines (CRLF each) put before the message for this recipient: Return-Path, Delivered-To; may be empty */
     int result;                  /* out: 0 or an error, per recipient */
 };
-/* Delivers one message to N recipients. Parsed once; up to 64 KiB each partition gets a blob of its own, above that one shared blob is held by tags
- * (idempotent). Commits of different accounts run without waiting for each other and share the fsync. Durable for every recipient whose result is 0 on
- * return. Returns 0 when all results are 0, else the first error. */
-int mail_deliver(struct mail_store *s, struct mail_deposit *d, struct mail_recipient *recipients, size_t n, struct error *e) MUST_USE;
+/* Delivers one message to N recipients. Parsed once; up to 64 KiB each partition gets a blob of its own, above that one shared
+ * blob is held by tags (idempotent). Commits of different accounts run without waiting for each other and share the fsync.
+ * Durable for every recipient whose result is 0 on return. Returns 0 when all results are 0, else the first error. */
+int mail_deliver(struct mail_store *s, struct mail_deposit *d, struct mail_recipient *recipients, size_t n,
+                 struct error *e) MUST_USE;
 
 /* --- verification --- */
 
 struct mail_check_report { uint64_t accounts, mailboxes, entries, emails, blobs, problems; };
-/* Verifies every invariant of account ID and calls PROBLEM for each violation (text names invariant and object). With DEEP blobs are read and checksums
- * verified. */
+/* Verifies every invariant of account ID and calls PROBLEM for each violation (text names invariant and object). With DEEP
+ * blobs are read and checksums verified. */
 int mail_check(struct mail_store *s, engine_part id, bool deep, void (*problem)(void *ctx, const char *text), void *ctx,
                struct mail_check_report *report) MUST_USE;
 

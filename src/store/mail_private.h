@@ -1,11 +1,13 @@
 /* mail_private: an account in memory, and how its changes are made.
  *
  * One lock per account guards all that is here. Under it a change is built from the state in memory, committed without waiting
- * (engine_commit_unsynced, which compares the partition's version and so would notice another writer), and applied to the state in memory. The
- * waiting for the disk happens outside the lock, shared by all who wait. Hence the rules:
+ * (engine_commit_unsynced, which compares the partition's version and so would notice another writer), and applied to the
+ * state in memory. The waiting for the disk happens outside the lock, shared by all who wait. Hence the rules:
  *  P1  Nobody is told of a state whose modseq is above synced_modseq: account_settle waits for it.
- *  P2  The state in memory equals the partition's at version; on ERR_CONFLICT, ERR_UNKNOWN or a new engine epoch it is loaded again.
- *  P3  The lock order is account, then nothing: the store's lock is never taken with an account's held, only try-locked the other way round.
+ *  P2  The state in memory equals the partition's at version (but for who has seen recent messages, which is written with the
+ *      next change); on ERR_CONFLICT, ERR_UNKNOWN or a new engine epoch it is loaded again.
+ *  P3  The lock order is account, then nothing: the store's lock is never taken with an account's held, only try-locked the
+ *      other way round.
  *  P4  A view holds no pointer into an index between calls, so that an index may be dropped at any time and read again. */
 #ifndef VALISE_STORE_MAIL_PRIVATE_H
 #define VALISE_STORE_MAIL_PRIVATE_H
@@ -38,7 +40,6 @@ struct keyword_table {
     _Atomic uint32_t n;
     str list[MAIL_KEYWORDS_MAX];      /* bytes on the heap */
 };
-struct keyword_table *keyword_table_new(const str *list, size_t n);
 struct keyword_table *keyword_table_ref(struct keyword_table *t);
 void keyword_table_unref(struct keyword_table *t);
 void keyword_table_add(struct keyword_table *t, str keyword);
@@ -49,7 +50,7 @@ struct mailbox_event {
     uint32_t uid;
     uint32_t kind;                    /* enum change_kind: APPEND, FLAGS or EXPUNGE */
 };
-enum { MAILBOX_RING = 256, MAILBOX_GHOSTS_MAX = 4096 };
+enum { MAILBOX_RING = 128, MAILBOX_GHOSTS_MAX = 4096 };
 struct mailbox_ring {
     uint64_t floor;                   /* all events above this modseq are here */
     uint64_t next;                    /* events ever written; the last MAILBOX_RING are kept */
@@ -64,7 +65,8 @@ struct mailbox {
     uint32_t uidvalidity;
     struct mail_counters c;
     bool gone;                        /* deleted */
-    struct keyword_table *keywords;   /* never NULL */
+    struct keyword_table *keywords;   /* NULL until it has one or a view is opened */
+    uint32_t keywords_stored;         /* how many of them the partition has: fewer after a commit was lost */
     struct mail_entry *index;         /* sorted by uid; NULL: not loaded */
     size_t index_n, index_cap;
     struct mailbox_ring *ring;        /* NULL unless there are views */
@@ -72,6 +74,9 @@ struct mailbox {
     struct mail_entry *ghosts;        /* last states of messages that were expunged while views were open */
     size_t ghost_n;
 };
+/* Its table, made when it has none. */
+struct keyword_table *mailbox_keywords(struct mailbox *mb);
+static inline uint32_t mailbox_keyword_n(const struct mailbox *mb) { return mb->keywords ? atomic_load(&mb->keywords->n) : 0; }
 void mailbox_ref(struct mailbox *mb);
 void mailbox_unref(struct mail_account *a, struct mailbox *mb);
 
@@ -126,10 +131,10 @@ int account_enter_write(struct mail_account *a) MUST_USE;
 /* The same for reading: all that is seen is durable. */
 int account_enter_durable(struct mail_account *a) MUST_USE;
 void account_leave(struct mail_account *a);
-/* With the lock held: waits until all up to MODSEQ is durable. The lock is given up meanwhile, so look again at everything; it is held again on
- * return, also on error, when nothing but account_leave may follow. */
+/* With the lock held: waits until all up to MODSEQ is durable. The lock is given up meanwhile, so look again at everything; it
+ * is held again on return, also on error, when nothing but account_leave may follow. */
 int account_settle(struct mail_account *a, uint64_t modseq) MUST_USE;
-/* The same for everything without giving the lock up: for those who would otherwise wait for ever because others keep committing. */
+/* The same for everything without giving the lock up: for those who would wait for ever because others keep committing. */
 int account_settle_held(struct mail_account *a) MUST_USE;
 /* After account_leave: waits until the change made at EPOCH that ended with MODSEQ is durable. */
 int account_wait(struct mail_account *a, uint64_t epoch, uint64_t modseq) MUST_USE;
@@ -188,8 +193,8 @@ void update_flags(struct update *u, struct mailbox *mb, const struct mail_entry 
 void update_expunge(struct update *u, struct mailbox *mb, const struct mail_entry *e);
 /* Adds an item without uids to the log. */
 void update_note(struct update *u, enum change_kind kind, uint64_t mailbox);
-/* Commits, applies the change to the state in memory and ends U in every case. On failure the state is as before, or dropped where it may be
- * wrong (ERR_CONFLICT: enter again and retry). */
+/* Commits, applies the change to the state in memory and ends U in every case. On failure the state is as before, or dropped
+ * where it may be wrong (ERR_CONFLICT: enter again and retry). */
 int update_commit(struct update *u) MUST_USE;
 void update_abort(struct update *u);
 
@@ -233,22 +238,25 @@ uint32_t update_new_email(struct update *u, struct mailbox *mb, struct thread_ro
 
 /* --- flags --- */
 
-/* The bits of FLAGS in mailbox MB. With CREATE unknown keywords get a bit and are added to the *NEW_N in NEW (room for MAIL_KEYWORDS_MAX), which are to be
- * written with the change. ERR_LIMIT when there is no room, ERR_SYNTAX for a keyword that is none. */
-int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags, bool create, uint64_t *ret_bits, str *new, size_t *new_n) MUST_USE;
+/* The bits of FLAGS in mailbox MB. With CREATE unknown keywords get a bit and are added to the *NEW_N in NEW (room for
+ * MAIL_KEYWORDS_MAX), which are to be written with the change. ERR_LIMIT when there is no room, ERR_SYNTAX for a keyword that
+ * is none. */
+int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags, bool create, uint64_t *ret_bits, str *new,
+                       size_t *new_n) MUST_USE;
 /* Writes the keywords of MB with the NEW ones; after the commit mail_flags_adopt puts them into the table. */
 void mail_flags_write(struct update *u, struct mailbox *mb, const str *new, size_t n);
 void mail_flags_adopt(struct mailbox *mb, const str *new, size_t n);
 
-/* Appends to OUT the structure of a message with PREFIX_N bytes, PREFIX_LINES whole header lines, put before it. ERR_CORRUPT, ERR_LIMIT. */
+/* Appends to OUT the structure of a message with PREFIX_N bytes, PREFIX_LINES whole header lines, put before it. ERR_CORRUPT,
+ * ERR_LIMIT. */
 int structure_prefix(str structure, uint64_t prefix_n, uint64_t prefix_lines, struct buf *out) MUST_USE;
 
 /* --- large operations (copy.c) --- */
 
 /* Takes back what a copy that was cut off has written. Lock held. */
 int account_rollback(struct mail_account *a) MUST_USE;
-/* Moves all messages of FROM to TO, in several commits where one cannot hold them. Lock held, given up on error only by the caller. *RET_MODSEQ is the
- * last change's. */
+/* Moves all messages of FROM to TO, in several commits where one cannot hold them. Lock held, given up on error only by the
+ * caller. *RET_MODSEQ is the last change's. */
 int mailbox_move_all(struct mail_account *a, struct mailbox *from, struct mailbox *to) MUST_USE;
 
 /* --- deposits (deposit.c) --- */

@@ -9,9 +9,17 @@ enum { MAILBOXES_AT_ONCE = 450 };
 
 static int info_of(const struct mail_account *a, const struct mailbox *mb, struct arena *arena, struct mailbox_info *ret)
 {
-    *ret = (struct mailbox_info){ .id = mb->id, .use = mb->use, .exists = true, .uidvalidity = mb->uidvalidity, .uidnext = mb->c.uidnext,
-                                  .messages = mb->c.messages, .unseen = mb->c.unseen, .recent = mb->c.recent, .bytes = mb->c.bytes,
-                                  .modseq = mb->c.modseq, .subscribed = account_is_subscribed(a, mb->name) };
+    *ret = (struct mailbox_info){ .id = mb->id,
+                                  .use = mb->use,
+                                  .exists = true,
+                                  .uidvalidity = mb->uidvalidity,
+                                  .uidnext = mb->c.uidnext,
+                                  .messages = mb->c.messages,
+                                  .unseen = mb->c.unseen,
+                                  .recent = mb->c.recent,
+                                  .bytes = mb->c.bytes,
+                                  .modseq = mb->c.modseq,
+                                  .subscribed = account_is_subscribed(a, mb->name) };
     return arena_dup(arena, mb->name, &ret->name);
 }
 
@@ -20,7 +28,8 @@ static int info_cmp(const void *a, const void *b)
     return mailbox_name_cmp(((const struct mailbox_info *)a)->name, ((const struct mailbox_info *)b)->name);
 }
 
-/* The ancestors of NAME, from the top, that are not in the list before it (the list is so ordered that they would be right there). */
+/* The ancestors of NAME, from the top, that are not in the list before it (the list is so ordered that they would be right
+ * there). */
 static size_t add_parents(struct mailbox_info *list, size_t n, str name)
 {
     for (size_t end = str_find_byte(name, '/', 0); end < name.n; end = str_find_byte(name, '/', end + 1)) {
@@ -66,7 +75,8 @@ static int list_locked(struct mail_account *a, struct arena *arena, struct mailb
     }
     qsort(known, n, sizeof *known, info_cmp);
     for (size_t i = 0; i < n; i++)
-        for (size_t at = str_find_byte(known[i].name, '/', 0); at < known[i].name.n; at = str_find_byte(known[i].name, '/', at + 1))
+        for (size_t at = str_find_byte(known[i].name, '/', 0); at < known[i].name.n;
+             at = str_find_byte(known[i].name, '/', at + 1))
             parents++;
     struct mailbox_info *list = parents ? arena_array(arena, n + parents, sizeof *list) : known;
     if (!list)
@@ -178,7 +188,8 @@ static size_t create_build(struct update *u, str name, enum mail_special_use use
         str level = str_sub(name, 0, end);
         if (account_mailbox(a, level))
             continue;
-        struct mailbox *mb = mailbox_new(a, u->h.next_mailbox++, level, end == name.n ? use : MAIL_USE_NONE, u->h.last_uidvalidity);
+        struct mailbox *mb =
+            mailbox_new(a, u->h.next_mailbox++, level, end == name.n ? use : MAIL_USE_NONE, u->h.last_uidvalidity);
         mb->c.modseq = u->h.modseq;
         put_mailbox(u, mb, level);
         struct key k = key_of_id(KEY_COUNTERS, mb->id);
@@ -368,12 +379,14 @@ static int rename_try(struct edit *d)
     return r;
 }
 
-/* RFC 3501 section 6.3.5: INBOX stays, its messages go; its children stay too. In several commits when there are many messages: each message is in
- * one of the two mailboxes at any time. */
+/* RFC 3501 section 6.3.5: INBOX stays, its messages go; its children stay too. In several commits when there are many
+ * messages: each message is in one of the two mailboxes at any time. */
 static int rename_inbox_try(struct edit *d)
 {
     struct mail_account *a = d->a;
-    int r = account_mailbox(a, d->to) && !d->subscribed ? error_set(d->e, ERR_EXISTS, "a mailbox with the new name exists already") : 0;
+    int r = account_mailbox(a, d->to) && !d->subscribed
+                ? error_set(d->e, ERR_EXISTS, "a mailbox with the new name exists already")
+                : 0;
     if (!r && !account_mailbox(a, d->to))
         r = create_try(d);
     if (r)

@@ -1,7 +1,8 @@
 /* structure_prefix: the structure of a message that has got header lines in front.
  *
- * Positions in a structure are relative (message/structure_private.h), so more header at the top changes two numbers of the root part: the
- * size of its header and its lines. A message to a hundred recipients is so parsed once. The test compares with parsing the whole. */
+ * Positions in a structure are relative (message/structure_private.h), so more header at the top changes two numbers of the
+ * root part: the size of its header and its lines. A message to a hundred recipients is so parsed once. The test compares with
+ * parsing the whole. */
 #include "message/structure_private.h"
 #include "store/mail_private.h"
 

@@ -1,8 +1,8 @@
 /* thread: which emails belong to one conversation (RFC 8621 section 3).
  *
- * Each email counts in up to four rows: its Message-ID and the ids it answers (In-Reply-To, the first and the last of References). A new email
- * joins the thread of the first started conversation among its rows; threads are never merged afterwards, so that a thread id once told stays
- * true. A row goes with the last email that counts in it. */
+ * Each email counts in up to four rows: its Message-ID and the ids it answers (In-Reply-To, the first and the last of
+ * References). A new email joins the thread of the first started conversation among its rows; threads are never merged
+ * afterwards, so that a thread id once told stays true. A row goes with the last email that counts in it. */
 #include "store/mail_private.h"
 
 /* Not a secret and not worth one: whoever wants to join a thread needs only to name its Message-ID. */

@@ -27,9 +27,9 @@ static void uids_reserve(struct mail_view *v, size_t n)
         panic("out of memory for %zu messages", v->cap);
 }
 
-/* Messages from the mailbox's first recent one on are recent here; a session that may write takes them, so that nobody else gets them. Not
- * committed by itself: the next change of the mailbox writes it, and after a crash the messages are recent once more (RFC 3501 section 2.3.2
- * allows that). */
+/* Messages from the mailbox's first recent one on are recent here; a session that may write takes them, so that nobody else
+ * gets them. Not committed by itself: the next change of the mailbox writes it, and after a crash the messages are recent once
+ * more (RFC 3501 section 2.3.2 allows that). */
 void view_take_recent(struct mail_view *v)
 {
     struct mail_counters *c = &v->mb->c;
@@ -54,8 +54,15 @@ void view_take_recent(struct mail_view *v)
 void view_take_info(struct mail_view *v)
 {
     const struct mailbox *mb = v->mb;
-    v->info = (struct mailbox_info){ .id = mb->id, .name = v->name, .use = mb->use, .exists = !mb->gone, .uidvalidity = mb->uidvalidity,
-                                     .uidnext = mb->c.uidnext, .unseen = mb->c.unseen, .bytes = mb->c.bytes, .modseq = mb->c.modseq };
+    v->info = (struct mailbox_info){ .id = mb->id,
+                                     .name = v->name,
+                                     .use = mb->use,
+                                     .exists = !mb->gone,
+                                     .uidvalidity = mb->uidvalidity,
+                                     .uidnext = mb->c.uidnext,
+                                     .unseen = mb->c.unseen,
+                                     .bytes = mb->c.bytes,
+                                     .modseq = mb->c.modseq };
     v->info.subscribed = account_is_subscribed(v->a, mb->name);
     v->modseq = mb->c.modseq;
     v->uidnext = mb->c.uidnext;
@@ -76,7 +83,7 @@ static int view_fill(struct mail_view *v)
     v->n = (uint32_t)mb->index_n;
     view_take_recent(v);
     view_take_info(v);
-    v->keywords = keyword_table_ref(mb->keywords);
+    v->keywords = keyword_table_ref(mailbox_keywords(mb));
     v->keywords_told = atomic_load(&v->keywords->n);
     return 0;
 }

@@ -43,11 +43,11 @@ struct mail_view {
 void view_take_recent(struct mail_view *v);
 void view_take_info(struct mail_view *v);
 
-/* After the commits of a view's command, the last of which ended with MODSEQ at EPOCH: waits for the disk and wakes the other views of MB, which was
- * referenced for this. */
+/* After the commits of a view's command, the last of which ended with MODSEQ at EPOCH: waits for the disk and wakes the other
+ * views of MB, which was referenced for this. */
 int view_finish(struct mail_view *v, struct mailbox *mb, uint64_t epoch, uint64_t modseq) MUST_USE;
-/* Enters the account for a change of the view's mailbox, its index loaded. ERR_REFUSED for a read-only view, ERR_NOTFOUND when the mailbox is gone;
- * then the account is not entered. */
+/* Enters the account for a change of the view's mailbox, its index loaded. ERR_REFUSED for a read-only view, ERR_NOTFOUND when
+ * the mailbox is gone; then the account is not entered. */
 int view_enter_write(struct mail_view *v) MUST_USE;
 
 #endif

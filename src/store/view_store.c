@@ -1,4 +1,5 @@
-/* view_store: STORE and EXPUNGE. Many messages are changed in several commits, of which each is whole; all share the wait for the disk. */
+/* view_store: STORE and EXPUNGE. Many messages are changed in several commits, of which each is whole; all share the wait for
+ * the disk. */
 #include "store/view_private.h"
 
 int view_enter_write(struct mail_view *v)
@@ -52,7 +53,7 @@ static uint64_t flags_after(enum mail_store_mode mode, uint64_t old, uint64_t bi
     panic("no such mode: %d", (int)mode);
 }
 
-/* Notes that the client knows the new flags of E, unless somebody else's change is still to be told (then it is told with ours). */
+/* Notes that the client knows the new flags of E, unless another session's change is still to be told (then both are). */
 static void note_silent(struct mail_view *v, const struct mail_entry *e, uint64_t modseq)
 {
     bool known = e->modseq <= v->modseq;
@@ -146,10 +147,17 @@ static int store_some(struct storing *s)
     return r;
 }
 
-int mail_view_store(struct mail_view *v, const uint32_t *seqs, size_t n, enum mail_store_mode mode, const struct mail_flags *flags,
-                    bool silent, uint64_t unchanged_since, uint32_t *modified, size_t *ret_modified_n, size_t *ret_missing)
+int mail_view_store(struct mail_view *v, const uint32_t *seqs, size_t n, enum mail_store_mode mode,
+                    const struct mail_flags *flags, bool silent, uint64_t unchanged_since, uint32_t *modified,
+                    size_t *ret_modified_n, size_t *ret_missing)
 {
-    struct storing s = { .v = v, .seqs = seqs, .n = n, .mode = mode, .flags = flags, .silent = silent, .unchanged_since = unchanged_since,
+    struct storing s = { .v = v,
+                         .seqs = seqs,
+                         .n = n,
+                         .mode = mode,
+                         .flags = flags,
+                         .silent = silent,
+                         .unchanged_since = unchanged_since,
                          .modified = modified };
     int r = v->read_only ? ERR_REFUSED : 0;
     for (int conflicts = 0; s.at < n && !r;) {
@@ -173,7 +181,8 @@ int mail_view_store(struct mail_view *v, const uint32_t *seqs, size_t n, enum ma
 /* --- EXPUNGE --- */
 
 /* One commit that removes up to RELEASE_MAX of the messages UIDS with \Deleted; *AT moves on. */
-static int expunge_some(struct mail_view *v, const uint32_t *uids, size_t n, size_t *at, uint64_t *ret_epoch, uint64_t *ret_modseq)
+static int expunge_some(struct mail_view *v, const uint32_t *uids, size_t n, size_t *at, uint64_t *ret_epoch,
+                        uint64_t *ret_modseq)
 {
     int r = view_enter_write(v);
     if (r)

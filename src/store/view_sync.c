@@ -1,6 +1,7 @@
 /* view_sync: what has changed in a mailbox since a session was last told.
  *
- * Nothing new: two numbers are compared. Little new: the mailbox's ring of events has it. Much new: the view is compared with the index. */
+ * Nothing new: two numbers are compared. Little new: the mailbox's ring of events has it. Much new: the view is compared with
+ * the index. */
 #include "store/view_private.h"
 
 /* Differences, collected under the lock and told without it. Lists are ascending by uid. */
@@ -65,8 +66,8 @@ static bool shows(const struct mail_view *v, uint32_t uid)
     return seq <= v->n && v->uids[seq - 1] == uid;
 }
 
-/* The events after the view's modseq. An event that is not the latest of its message counts all the same: what follows it may be this view's own
- * silent change, which hides only itself. */
+/* The events after the view's modseq. An event that is not the latest of its message counts all the same: what follows it may
+ * be this view's own silent change, which hides only itself. */
 static void collect_ring(struct mail_view *v, struct changes *c)
 {
     const struct mailbox_ring *ring = v->mb->ring;
@@ -199,7 +200,8 @@ static void tell_expunges(struct mail_view *v, void (*fn)(void *ctx, enum mail_c
     v->gone_n = 0;
 }
 
-int mail_view_sync(struct mail_view *v, bool allow_expunge, void (*fn)(void *ctx, enum mail_change change, uint32_t seq), void *ctx)
+int mail_view_sync(struct mail_view *v, bool allow_expunge, void (*fn)(void *ctx, enum mail_change change, uint32_t seq),
+                   void *ctx)
 {
     struct changes c = { .n = { 0 } };
     bool deleted = false;

@@ -8,7 +8,8 @@ static void message_make(struct buf *b, const char *id, const char *in_reply_to,
     buf_addf(b, "From: alice@example.org\r\nSubject: test\r\nMessage-ID: <%s@example.org>\r\n", id);
     if (in_reply_to)
         buf_addf(b, "In-Reply-To: <%s@example.org>\r\n", in_reply_to);
-    buf_add(b, STR("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nfirst\r\n--b\r\nContent-Type: image/png\r\n\r\n"));
+    buf_add(b,
+            STR("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nfirst\r\n--b\r\nContent-Type: image/png\r\n\r\n"));
     for (unsigned i = 0; b->n < size; i++)
         buf_addf(b, "%070u\r\n", i);
     buf_add(b, STR("\r\n--b--\r\n"));
@@ -99,7 +100,8 @@ static void many_in_one_append(void **state)
         message_make(&b, i % 2 ? "odd" : "even", NULL, 300);
         items[i].deposit = mail_deposit_new(f.s, f.a);
         assert_int_equal(mail_deposit_write(items[i].deposit, buf_str(&b)), 0);
-        items[i].flags = (struct mail_flags){ .system = MAIL_SEEN, .keywords = keywords + (i ? i % 2 : 0), .keyword_n = i ? 2 : 1 };
+        items[i].flags =
+            (struct mail_flags){ .system = MAIL_SEEN, .keywords = keywords + (i ? i % 2 : 0), .keyword_n = i ? 2 : 1 };
         items[i].received_ms = i;
         buf_done(&b);
     }
@@ -127,7 +129,8 @@ static void threads_follow_references(void **state)
 {
     struct fixture f;
     fixture_open(&f);
-    static const char *const ids[][2] = { { "a", NULL }, { "b", "a" }, { "x", NULL }, { "c", "b" }, { "late", "unseen" }, { "unseen", NULL } };
+    static const char *const ids[][2] = { { "a", NULL }, { "b", "a" },         { "x", NULL },
+                                          { "c", "b" },  { "late", "unseen" }, { "unseen", NULL } };
     static const uint64_t want[] = { 1, 1, 3, 1, 5, 5 };
     struct arena arena = ARENA_INIT(1 << 20);
     for (int i = 0; i < 6; i++) {

@@ -1,5 +1,5 @@
-/* Every operation of the engine fails once, in every way: afterwards the account verifies, works, and has all that was acknowledged, also when
- * the power fails in the end. */
+/* Every operation of the engine fails once, in every way: afterwards the account verifies, works, and has all that was
+ * acknowledged, also when the power fails in the end. */
 #include "mail_fixture.h"
 #include "store/faulty/faulty.h"
 
@@ -128,8 +128,8 @@ static const struct { const char *name; enum engine_faulty_op op; } ops[] = {
 enum { OPS_N = sizeof ops / sizeof *ops };
 
 static const struct engine_fault faults[] = {
-    { .error = ERR_FULL }, { .error = ERR_UNKNOWN }, { .error = ERR_UNKNOWN, .applied = true }, { .error = ERR_UNAVAILABLE }, { .error = ERR_IO },
-    { .error = ERR_CONFLICT },
+    { .error = ERR_FULL },        { .error = ERR_UNKNOWN }, { .error = ERR_UNKNOWN, .applied = true },
+    { .error = ERR_UNAVAILABLE }, { .error = ERR_IO },      { .error = ERR_CONFLICT },
 };
 
 static void each_operation_fails_once(void **state)
@@ -195,12 +195,34 @@ static void a_full_disk(void **state)
     run_close(&run, "full", 0);
 }
 
+/* What memory remembers of a lost commit must not be taken for stored. */
+static void keywords_of_a_lost_commit(void **state)
+{
+    static struct run run;
+    run_open(&run);
+    keep(&run);
+    struct mail_view *v;
+    assert_int_equal(mail_view_open(run.f.a, STR("Archive"), false, NULL, NULL, &v), 0);
+    struct mail_flags set = { .keywords = (const str[]){ STR_INIT("lost") }, .keyword_n = 1 };
+    uint32_t seq = 1;
+    engine_faulty_random(run.f.g, ENGINE_FAULTY_SYNC, 1000, (struct engine_fault){ .error = ERR_UNKNOWN });
+    assert_int_equal(mail_view_store(v, &seq, 1, MAIL_FLAGS_ADD, &set, false, UINT64_MAX, NULL, NULL, NULL), ERR_UNKNOWN);
+    engine_faulty_crash(run.f.g, 0);
+    engine_faulty_random(run.f.g, ENGINE_FAULTY_SYNC, 0, (struct engine_fault){ 0 });
+    assert_int_equal(fixture_flags(v, 1), 0);
+    assert_int_equal(mail_view_store(v, &seq, 1, MAIL_FLAGS_ADD, &set, false, UINT64_MAX, NULL, NULL, NULL), 0);
+    assert_int_equal(fixture_flags(v, 1), 1 << MAIL_KEYWORD_BIT);
+    mail_view_close(v);
+    run_close(&run, "keywords", 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_operation_fails_once),
         cmocka_unit_test(the_power_fails),
         cmocka_unit_test(a_full_disk),
+        cmocka_unit_test(keywords_of_a_lost_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* mail_fixture: an account over an engine, messages made to measure, and a view's changes as text, for the tests of the mail model. */
+/* mail_fixture: an account over an engine, messages made to measure, and a view's changes as text, for the tests of the mail
+ * model. */
 #ifndef VALISE_TESTS_MAIL_FIXTURE_H
 #define VALISE_TESTS_MAIL_FIXTURE_H
 
@@ -66,11 +67,13 @@ static inline void fixture_reopen(struct fixture *f)
 }
 
 /* Appends a message with SUBJECT to mailbox NAME; the result of mail_append. */
-static inline int fixture_try_append(struct mail_store *s, struct mail_account *a, const char *name, const char *subject, uint64_t flags, uint32_t *ret_uid)
+static inline int fixture_try_append(struct mail_store *s, struct mail_account *a, const char *name, const char *subject,
+                                     uint64_t flags, uint32_t *ret_uid)
 {
     struct buf b = BUF_INIT(1 << 20);
-    buf_addf(&b, "From: alice@example.org\r\nTo: bob@example.org\r\nSubject: %s\r\nMessage-ID: <%s@example.org>\r\n\r\nHello %s.\r\n", subject, subject,
-             subject);
+    buf_addf(&b,
+             "From: alice@example.org\r\nTo: bob@example.org\r\nSubject: %s\r\nMessage-ID: <%s@example.org>\r\n\r\nHello %s.\r\n",
+             subject, subject, subject);
     struct mail_deposit *d = mail_deposit_new(s, a);
     assert_int_equal(mail_deposit_write(d, buf_str(&b)), 0);
     struct mail_append item = { .deposit = d, .flags = { .system = flags }, .received_ms = 1000 };

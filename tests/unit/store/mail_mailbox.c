@@ -10,8 +10,8 @@ static void list(struct fixture *f, struct buf *b)
     assert_int_equal(mailbox_list(f->a, &arena, &info, &n), 0);
     buf_reset(b);
     for (size_t i = 0; i < n; i++)
-        buf_addf(b, "%s%.*s%s%s%s", i ? " " : "", STR_ARG(info[i].name), info[i].has_children ? "+" : "", info[i].subscribed ? "s" : "",
-                 info[i].exists ? "" : "!");
+        buf_addf(b, "%s%.*s%s%s%s", i ? " " : "", STR_ARG(info[i].name), info[i].has_children ? "+" : "",
+                 info[i].subscribed ? "s" : "", info[i].exists ? "" : "!");
     buf_add_byte(b, '\0');
     arena_done(&arena);
 }
@@ -31,11 +31,25 @@ static int create(struct fixture *f, const char *name)
 
 static void names(void **state)
 {
-    static const struct { const char *name; int want; } table[] = {
-        { "Work", 0 },          { "Work", ERR_EXISTS },   { "", ERR_SYNTAX },          { "/x", ERR_SYNTAX },        { "x/", ERR_SYNTAX },
-        { "x//y", ERR_SYNTAX }, { "x\ny", ERR_SYNTAX },   { "x\x7f", ERR_SYNTAX },     { "\xff", ERR_SYNTAX },      { "\xc2\x85", ERR_SYNTAX },
-        { "Entw\xc3\xbcrfe", 0 }, { "inbox", ERR_EXISTS }, { "iNbOx/Sub", 0 },          { "INBOX/Sub", ERR_EXISTS }, { "inboxes", 0 },
-        { "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t", 0 }, { "b/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u", ERR_SYNTAX },
+    static const struct { const char *name; int want;
+    } table[] = {
+        { "Work", 0 },
+        { "Work", ERR_EXISTS },
+        { "", ERR_SYNTAX },
+        { "/x", ERR_SYNTAX },
+        { "x/", ERR_SYNTAX },
+        { "x//y", ERR_SYNTAX },
+        { "x\ny", ERR_SYNTAX },
+        { "x\x7f", ERR_SYNTAX },
+        { "\xff", ERR_SYNTAX },
+        { "\xc2\x85", ERR_SYNTAX },
+        { "Entw\xc3\xbcrfe", 0 },
+        { "inbox", ERR_EXISTS },
+        { "iNbOx/Sub", 0 },
+        { "INBOX/Sub", ERR_EXISTS },
+        { "inboxes", 0 },
+        { "a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t", 0 },
+        { "b/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u", ERR_SYNTAX },
     };
     struct fixture f;
     fixture_open(&f);

@@ -114,7 +114,9 @@ static void step_store(struct world *w, struct follower *o, const uint32_t *seqs
         uint64_t *flags = &box->list[at].flags, old = o->flags[seqs[i] - 1];
         *flags = mode == MAIL_FLAGS_SET ? set.system : mode == MAIL_FLAGS_ADD ? *flags | set.system : *flags & ~set.system;
         if (silent && old != UINT64_MAX)               /* the client works it out itself */
-            o->flags[seqs[i] - 1] = mode == MAIL_FLAGS_SET ? set.system : mode == MAIL_FLAGS_ADD ? old | set.system : old & ~set.system;
+            o->flags[seqs[i] - 1] = mode == MAIL_FLAGS_SET   ? set.system
+                                    : mode == MAIL_FLAGS_ADD ? old | set.system
+                                                             : old & ~set.system;
     }
     assert_int_equal(missing, lost);
 }

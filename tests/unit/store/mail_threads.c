@@ -1,4 +1,6 @@
-/* Many threads deliver, change, copy, expunge and look on: in the end each view, followed by what it was told alone, shows what a new view shows. */
+/* Many threads deliver, change, copy, expunge and look on: in the end each view, followed by what it was told alone, shows
+ * what a new view shows. */
+#include <ftw.h>
 #include <pthread.h>
 
 #include "mail_fixture.h"
@@ -57,7 +59,9 @@ static void deliver(struct worker *w)
     char text[128];
     int n = snprintf(text, sizeof text, "Message-ID: <%u.%u@example.org>\r\n\r\nHello\r\n", w->number, w->appended);
     struct mail_deposit *d = mail_deposit_new(w->f->s, w->f->a);
-    struct mail_recipient r = { .account = w->f->id, .mailbox = str_from_z(box_names[pick(w, 2)]), .prefix = STR("Delivered-To: x\r\n") };
+    struct mail_recipient r = { .account = w->f->id,
+                                .mailbox = str_from_z(box_names[pick(w, 2)]),
+                                .prefix = STR("Delivered-To: x\r\n") };
     must(w, mail_deposit_write(d, (str){ text, (size_t)n }));
     must(w, mail_deliver(w->f->s, d, &r, 1, NULL));
     mail_deposit_free(d);
@@ -120,11 +124,11 @@ static void *work(void *ctx)
     return NULL;
 }
 
-static void run(size_t cache)
+static void run(struct engine *g, size_t cache)
 {
     static struct worker workers[THREADS];
     struct fixture f;
-    fixture_open(&f);
+    fixture_open_on(&f, g);
     if (cache)
         mail_store_set_cache(f.s, cache);
     memset(workers, 0, sizeof workers);
@@ -156,14 +160,38 @@ static void run(size_t cache)
     fixture_close(&f);
 }
 
+static struct engine *memory(void)
+{
+    struct engine *g;
+    assert_int_equal(engine_memory_open(&g), 0);
+    return g;
+}
+
 static void views_agree_in_the_end(void **state)
 {
-    run(0);
+    run(memory(), 0);
 }
 
 static void views_agree_without_memory(void **state)
 {
-    run(1);
+    run(memory(), 1);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    return remove(path);
+}
+
+static void views_agree_on_disk(void **state)
+{
+    char dir[] = "/tmp/valise-mail-XXXXXX";
+    struct engine *g;
+    struct error e = ERROR_NONE;
+    assert_non_null(mkdtemp(dir));
+    if (engine_rocksdb_open(dir, NULL, &g, &e))
+        fail_msg("%s", e.text);
+    run(g, 0);
+    assert_int_equal(nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 /* Accounts are opened, used and forgotten by many threads at once. */
@@ -215,6 +243,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(views_agree_in_the_end),
         cmocka_unit_test(views_agree_without_memory),
+        cmocka_unit_test(views_agree_on_disk),
         cmocka_unit_test(accounts_come_and_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

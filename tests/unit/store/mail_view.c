@@ -187,7 +187,8 @@ static void keywords_are_bounded(void **state)
         char name[16];
         str k = { name, (size_t)snprintf(name, sizeof name, "k%d", i) };
         struct mail_flags set = { .keywords = &k, .keyword_n = 1 };
-        assert_int_equal(mail_view_store(v, &seq, 1, MAIL_FLAGS_ADD, &set, true, UINT64_MAX, NULL, NULL, NULL), i < MAIL_KEYWORDS_MAX ? 0 : ERR_LIMIT);
+        assert_int_equal(mail_view_store(v, &seq, 1, MAIL_FLAGS_ADD, &set, true, UINT64_MAX, NULL, NULL, NULL),
+                         i < MAIL_KEYWORDS_MAX ? 0 : ERR_LIMIT);
     }
     mail_view_close(v);
     fixture_close(&f);
@@ -317,6 +318,46 @@ static void views_survive_a_small_cache(void **state)
     fixture_close(&f);
 }
 
+static void note_range(void *ctx, uint32_t from, uint32_t to)
+{
+    struct buf *b = ctx;
+    buf_addf(b, "%s%u:%u", b->n ? "," : "", from, to);
+}
+
+#define assert_vanished(v, since, want) \
+    do { \
+        struct buf vanished_b = BUF_INIT(4096); \
+        assert_int_equal(mail_view_vanished((v), (since), note_range, &vanished_b), 0); \
+        buf_add_byte(&vanished_b, '\0'); \
+        assert_string_equal(vanished_b.p, (want)); \
+        buf_done(&vanished_b); \
+    } while (0)
+
+static void vanished_messages_are_known(void **state)
+{
+    struct fixture f;
+    fixture_open(&f);
+    for (int i = 0; i < 9; i++)
+        fixture_append(&f, "INBOX", "m", i % 3 ? MAIL_DELETED : 0);
+    struct mail_view *v = fixture_view(&f, "INBOX");
+    uint64_t start = mail_view_info(v).modseq;
+    uint32_t seqs[] = { 5, 9 };
+    assert_int_equal(mail_view_expunge(v, seqs, 2), 0);
+    assert_vanished(v, start, "");                /* not told yet */
+    fixture_sync(v, true, "expunge 5, expunge 8");
+    uint64_t middle = mail_view_info(v).modseq;
+    assert_vanished(v, start, "5:5,9:9");
+    assert_int_equal(mail_view_expunge(v, NULL, 0), 0);
+    fixture_append(&f, "INBOX", "m", 0);
+    fixture_sync(v, true, "expunge 2, expunge 2, expunge 3, expunge 4, exists 4, recent 4");
+    assert_vanished(v, start, "2:3,5:6,8:9");
+    assert_vanished(v, middle, "2:3,6:6,8:8");
+    assert_vanished(v, 0, "2:3,5:6,8:9");
+    assert_vanished(v, mail_view_info(v).modseq, "");
+    mail_view_close(v);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +371,7 @@ int main(void)
         cmocka_unit_test(copy_and_move),
         cmocka_unit_test(large_copy_and_move),
         cmocka_unit_test(views_are_woken),
+        cmocka_unit_test(vanished_messages_are_known),
         cmocka_unit_test(views_survive_a_small_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
