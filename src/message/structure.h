@@ -77,6 +77,10 @@ struct envelope {
     str references;                                  /* message ids with angle brackets, one space between */
 };
 
+/* Appends to OUT the structure that STRUCTURE's message has with PREFIX_N bytes, PREFIX_LINES whole header lines, put before it; nothing
+ * is parsed again. ERR_CORRUPT, ERR_LIMIT. */
+int structure_prefix(str structure, uint64_t prefix_n, uint64_t prefix_lines, struct buf *out) MUST_USE;
+
 const struct part *structure_root(const struct structure *s);
 bool structure_truncated(const struct structure *s);
 /* The part that IMAP names by a section number ("1.2.3", RFC 3501 section 6.4.5), numbers in PATH; NULL when there is none. N == 0 is

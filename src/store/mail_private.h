@@ -247,10 +247,6 @@ int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags,
 void mail_flags_write(struct update *u, struct mailbox *mb, const str *new, size_t n);
 void mail_flags_adopt(struct mailbox *mb, const str *new, size_t n);
 
-/* Appends to OUT the structure of a message with PREFIX_N bytes, PREFIX_LINES whole header lines, put before it. ERR_CORRUPT,
- * ERR_LIMIT. */
-int structure_prefix(str structure, uint64_t prefix_n, uint64_t prefix_lines, struct buf *out) MUST_USE;
-
 /* --- large operations (copy.c) --- */
 
 /* Takes back what a copy that was cut off has written. Lock held. */

@@ -4,7 +4,6 @@
  * root part: the size of its header and its lines. A message to a hundred recipients is so parsed once. The test compares with
  * parsing the whole. */
 #include "message/structure_private.h"
-#include "store/mail_private.h"
 
 int structure_prefix(str structure, uint64_t prefix_n, uint64_t prefix_lines, struct buf *out)
 {
