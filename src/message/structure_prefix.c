@@ -3,6 +3,7 @@
  * Positions in a structure are relative (message/structure_private.h), so more header at the top changes two numbers of the
  * root part: the size of its header and its lines. A message to a hundred recipients is so parsed once. The test compares with
  * parsing the whole. */
+#include "base/pack.h"
 #include "message/structure_private.h"
 
 int structure_prefix(str structure, uint64_t prefix_n, uint64_t prefix_lines, struct buf *out)
