@@ -179,6 +179,55 @@ static void the_power_fails(void **state)
     }
 }
 
+static uint32_t count_in(struct fixture *f, const char *name)
+{
+    struct mail_view *v = fixture_view(f, name);
+    uint32_t n = mail_view_count(v);
+    mail_view_close(v);
+    return n;
+}
+
+/* A copy of several commits is all there or not at all, whichever of them fails, and with the power cut at once or after the next change. */
+static void a_large_copy_is_all_or_nothing(void **state)
+{
+    static struct run run;
+    static uint32_t seqs[1024];
+    static struct mail_uid_pair pairs[1024];
+    size_t n, failed = 0;
+    uint32_t uidvalidity;
+    for (uint32_t i = 0; i < 1024; i++)
+        seqs[i] = i + 1;
+    for (size_t j = 0; j < sizeof faults / sizeof *faults; j++) {
+        for (uint64_t nth = 1; nth <= 6; nth++) {
+            for (int cut = 0; cut < 3; cut++) {
+                run_open(&run);
+                struct fixture *f = &run.f;
+                for (int i = 0; i < 90; i++)
+                    fixture_append(f, "INBOX", "m", 0);
+                struct mail_view *v = fixture_view(f, "INBOX");
+                while (mail_view_count(v) < 700) {
+                    assert_int_equal(mail_view_copy(v, seqs, mail_view_count(v), STR("INBOX"), false, pairs, &n, &uidvalidity), 0);
+                    assert_int_equal(mail_view_sync(v, true, note, NULL), 0);
+                }
+                uint32_t count = mail_view_count(v);
+                engine_faulty_at(f->g, ENGINE_FAULTY_COMMIT, nth, faults[j]);
+                int r = mail_view_copy(v, seqs, count, STR("Archive"), false, pairs, &n, &uidvalidity);
+                mail_view_close(v);
+                failed += r != 0;
+                engine_faulty_at(f->g, ENGINE_FAULTY_COMMIT, 1 << 20, faults[j]);
+                if (cut == 1)
+                    engine_faulty_crash(f->g, nth % 4);
+                uint32_t copied = count_in(f, "Archive");
+                assert_true(copied == count || (r && copied == 0));
+                if (cut == 2)
+                    keep(&run);       /* takes back what is left */
+                run_close(&run, "large copy", nth);
+            }
+        }
+    }
+    assert_true(failed > 30);
+}
+
 static void a_full_disk(void **state)
 {
     static struct run run;
@@ -221,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_operation_fails_once),
         cmocka_unit_test(the_power_fails),
+        cmocka_unit_test(a_large_copy_is_all_or_nothing),
         cmocka_unit_test(a_full_disk),
         cmocka_unit_test(keywords_of_a_lost_commit),
     };
