@@ -285,6 +285,10 @@ static int open_store(struct core *c, struct error *e)
     if (err)
         return err;
     c->mail = mail_store_new(c->engine);
+    int spool = open("spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (spool < 0)
+        return error_set(e, err_from_errno(errno), "spool: %s", strerrordesc_np(errno));
+    mail_store_set_spool(c->mail, spool);
     return directory_open(c->engine, &c->directory, e);
 }
 
