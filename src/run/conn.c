@@ -85,6 +85,11 @@ const struct tls_info *conn_tls(const struct conn *c)
     return &c->tls;
 }
 
+int conn_channel_binding(const struct conn *c, enum conn_binding kind, struct buf *out)
+{
+    return c->tls.active ? c->kind->binding(c, kind, out) : ERR_UNSUPPORTED;
+}
+
 bool conn_can_starttls(const struct conn *c)
 {
     return c->can_starttls && !c->tls.active;

@@ -8,6 +8,7 @@
 #define VALISE_RUN_CONN_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/id.h"
 #include "run/stream.h"
 
@@ -68,6 +69,14 @@ struct tls_info {
 };
 /* What is known of TLS on this connection; lives as long as the connection. */
 const struct tls_info *conn_tls(const struct conn *c);
+/* What ties a login to this very TLS connection (RFC 5056), so that a man in the middle cannot pass it on. */
+enum conn_binding {
+    CONN_BINDING_TLS_EXPORTER,         /* RFC 9266: 32 bytes */
+    CONN_BINDING_TLS_SERVER_END_POINT  /* RFC 5929 section 4: hash of the server's certificate, 32 to 64 bytes */
+};
+/* Appends the channel binding of KIND to OUT. ERR_UNSUPPORTED without TLS, or when the connection has none of this KIND (tls-exporter with TLS 1.2
+ * but without the extended master secret; tls-server-end-point with a certificate signed without a hash). ERR_LIMIT. Does not block. */
+int conn_channel_binding(const struct conn *c, enum conn_binding kind, struct buf *out) MUST_USE;
 /* Whether CONN_STARTTLS can work: a certificate is configured. False makes STARTTLS answer 454. */
 bool conn_can_starttls(const struct conn *c);
 
@@ -85,7 +94,8 @@ bool conn_is_stopping(const struct conn *c);
 /* --- for tests and fuzzing: a connection over memory, run by hand, no threads --- */
 
 /* A connection with session OPS and CTX over a memory layer (see stream.h for the steps). With STARTTLS, CONN_STARTTLS is
- * simulated: the handshake "succeeds" at once and conn_tls says TLSv1.3; with TLS_AT_START the same from the beginning. Calls
+ * simulated: the handshake "succeeds" at once and conn_tls says TLSv1.3, the channel bindings are 32 bytes 'E' (tls-exporter) and
+ * 32 bytes 'S' (tls-server-end-point); with TLS_AT_START the same from the beginning. Calls
  * open and run(CONN_START). */
 struct conn *conn_memory_new(const struct conn_ops *ops, void *ctx, size_t read_step, size_t write_step, bool starttls,
                              bool tls_at_start);

@@ -29,7 +29,13 @@ static bool memory_is_stopping(const struct conn *c)
     return memory_of(c)->stopping;
 }
 
-static const struct conn_kind memory_kind = { .wake = memory_wake, .is_stopping = memory_is_stopping };
+static int memory_binding(const struct conn *c, enum conn_binding kind, struct buf *out)
+{
+    buf_add(out, kind == CONN_BINDING_TLS_EXPORTER ? STR("EEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEE") : STR("SSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSS"));
+    return buf_error(out);
+}
+
+static const struct conn_kind memory_kind = { .wake = memory_wake, .is_stopping = memory_is_stopping, .binding = memory_binding };
 
 /* Sends all that the peer takes. ERR_AGAIN only when writes are blocked: pauses between steps are over at once. */
 static int flush_all(struct conn_memory *m)

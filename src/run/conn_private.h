@@ -13,6 +13,7 @@ enum { CONN_ARENA_QUOTA = 1024 * 1024, CONN_ADDRESS_MAX = 46, CONN_MIN_RATE_GRAC
 struct conn_kind {
     void (*wake)(struct conn *c);
     bool (*is_stopping)(const struct conn *c);
+    int (*binding)(const struct conn *c, enum conn_binding kind, struct buf *out);   /* with TLS only */
 };
 
 struct conn {

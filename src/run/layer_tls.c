@@ -201,6 +201,11 @@ void layer_tls_info(const struct layer *l, struct tls_info *ret)
     };
 }
 
+int layer_tls_binding(const struct layer *l, enum conn_binding kind, struct buf *out)
+{
+    return tls_binding(tls_of(l)->ssl, kind, out);
+}
+
 void layer_tls_shutdown(struct layer *l)
 {
     struct layer_tls *t = tls_of(l);

@@ -74,7 +74,12 @@ static bool socket_is_stopping(const struct conn *c)
     return atomic_load(&socket_of(c)->server->stopping);
 }
 
-static const struct conn_kind socket_kind = { .wake = socket_wake, .is_stopping = socket_is_stopping };
+static int socket_binding(const struct conn *c, enum conn_binding kind, struct buf *out)
+{
+    return layer_tls_binding(stream_layer(c->stream), kind, out);
+}
+
+static const struct conn_kind socket_kind = { .wake = socket_wake, .is_stopping = socket_is_stopping, .binding = socket_binding };
 
 static enum progress over(struct server_conn *c, const char *reason)
 {

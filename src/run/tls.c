@@ -188,6 +188,7 @@ static SSL_CTX *make_ctx(struct tls_context *t, struct error *e)
     SSL_CTX_set_tlsext_servername_arg(ctx, t);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, t);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
+    tls_binding_setup(ctx);
     /* RFC 9325 sections 3.1.1 and 4.2: nothing below 1.2, and there only forward secrecy with AEAD. */
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
         SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||

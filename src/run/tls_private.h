@@ -29,6 +29,13 @@ SSL *tls_context_accept(struct tls_context *t);
 /* Sets E to CODE with "WHAT: reason" from OpenSSL's queue, and empties the queue. */
 int tls_error(struct error *e, int code, const char *what);
 
+/* --- tls_binding.c --- */
+
+/* Has each ticket carry the hash of the certificate that its session began with. */
+void tls_binding_setup(SSL_CTX *ctx);
+/* The channel binding of an established connection; see conn_channel_binding. */
+int tls_binding(SSL *ssl, enum conn_binding kind, struct buf *out) MUST_USE;
+
 /* --- layer_tls.c --- */
 
 /* A server-side TLS layer over socket FD, which stays the caller's. Takes a reference to T. */
@@ -39,6 +46,8 @@ int layer_tls_handshake(struct layer *l, struct error *e) MUST_USE;
 uint32_t layer_tls_wants(const struct layer *l);
 /* What was agreed; views that live as long as the layer. After the handshake. */
 void layer_tls_info(const struct layer *l, struct tls_info *ret);
+/* See conn_channel_binding. After the handshake. */
+int layer_tls_binding(const struct layer *l, enum conn_binding kind, struct buf *out) MUST_USE;
 /* Sends close_notify if that is possible without waiting. */
 void layer_tls_shutdown(struct layer *l);
 

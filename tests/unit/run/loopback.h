@@ -24,7 +24,7 @@
 /* --- the session --- */
 
 /* Commands, one a line: "BIG n" (n bytes from a source), "MANY n" (n lines by CONN_DRAIN), "DEADLINE ms", "TLS" (STARTTLS),
- * "INFO" (what is known of TLS), "PEER" (both addresses), "BLOCK" (meets the others that block), "WAKE" (reports the counter at
+ * "INFO" (what is known of TLS), "EXPORTER", "ENDPOINT" (channel bindings), "PEER" (both addresses), "BLOCK" (meets the others that block), "WAKE" (reports the counter at
  * each event), "STUBBORN" (ignores shutdown), "QUIT". Anything else is echoed. */
 struct echo {
     struct conn *conn;
@@ -100,6 +100,19 @@ static void echo_info(struct conn *c)
                   STR_ARG(t->version), STR_ARG(t->cipher), t->bits, STR_ARG(t->sni), STR_ARG(t->alpn), t->resumed);
 }
 
+/* The channel binding of KIND in hex. */
+static void echo_binding(struct conn *c, enum conn_binding kind)
+{
+    struct buf b = BUF_INIT(64);
+    int r = conn_channel_binding(c, kind, &b);
+    if (r)
+        stream_write(conn_stream(c), str_from_z(err_name(r)));
+    for (size_t i = 0; r == 0 && i < b.n; i++)
+        stream_printf(conn_stream(c), "%02x", (unsigned char)b.p[i]);
+    stream_write(conn_stream(c), STR("\r\n"));
+    buf_done(&b);
+}
+
 static void echo_big(struct echo_session *e, struct stream *s, uint64_t n)
 {
     struct echo_source *x = calloc(1, sizeof *x);
@@ -124,6 +137,10 @@ static enum conn_next echo_command(struct conn *c, struct echo_session *e, str l
     }
     if (str_eq(line, STR("INFO"))) {
         echo_info(c);
+    } else if (str_eq(line, STR("EXPORTER"))) {
+        echo_binding(c, CONN_BINDING_TLS_EXPORTER);
+    } else if (str_eq(line, STR("ENDPOINT"))) {
+        echo_binding(c, CONN_BINDING_TLS_SERVER_END_POINT);
     } else if (str_eq(line, STR("PEER"))) {
         stream_printf(s, "%.*s %u %.*s %u\r\n", STR_ARG(conn_peer_address(c)), conn_peer_port(c), STR_ARG(conn_local_address(c)),
                       conn_local_port(c));

@@ -489,9 +489,9 @@ static void what_the_layer_holds_counts(void **state)
 
 /* --- memory --- */
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* their allocators do not count like this */
 enum { IDLERS = 200 };
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* their allocators do not count like this */
 /* The clients are another process, or their memory would count. Says so on the pipe when all are idle, and waits for its end. */
 static void idlers_run(struct loopback *l, int version, int ready, int wait)
 {
