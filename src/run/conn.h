@@ -66,6 +66,16 @@ struct tls_info {
     str sni;              /* server name asked for, empty when none */
     str alpn;             /* protocol agreed on, empty when none */
     bool resumed;
+    /* The client's certificate, where the listener asks for one (struct listener_settings). An unknown one is told as well: only a verified
+     * one means anything. SASL EXTERNAL (RFC 4422 appendix A): client_verified, and the account among client_addresses; whoever knows of
+     * revocations looks for client_serial in them. */
+    bool client_certificate;      /* there is one, of whomever */
+    bool client_verified;         /* our CA vouches for it, for clientAuth, and it is within its time */
+    const str *client_addresses;  /* rfc822Name of a verified one, as they stand there (RFC 5280 section 4.2.1.6); not empty of '@', no blanks */
+    size_t client_address_n;
+    str client_subject;           /* RFC 4514 form, printable ASCII */
+    str client_fingerprint;       /* hex SHA-256 of the certificate */
+    str client_serial;            /* lower-case hex, whole bytes */
 };
 /* What is known of TLS on this connection; lives as long as the connection. */
 const struct tls_info *conn_tls(const struct conn *c);
@@ -111,6 +121,8 @@ bool conn_memory_is_closed(const struct conn *c);
 int64_t conn_memory_deadline(const struct conn *c);
 /* Another peer than 192.0.2.1 port 40000. */
 void conn_memory_set_peer(struct conn *c, str address, uint16_t port);
+/* Replaces what conn_tls tells; the client's parts stay the caller's and outlive C. */
+void conn_memory_set_tls(struct conn *c, const struct tls_info *info);
 /* The layer, to block writes. */
 struct layer *conn_memory_layer(struct conn *c);
 /* Closes the session if it is open, frees all. */

@@ -200,6 +200,11 @@ int64_t conn_memory_deadline(const struct conn *c)
     return c->deadline_ms;
 }
 
+void conn_memory_set_tls(struct conn *c, const struct tls_info *info)
+{
+    conn_set_tls(c, info);
+}
+
 void conn_memory_set_peer(struct conn *c, str address, uint16_t port)
 {
     require(address.n < sizeof c->peer);

@@ -40,7 +40,7 @@ void conn_init(struct conn *c, const struct conn_kind *kind, const struct conn_o
 int64_t conn_rate_limit(int64_t since_ms, uint64_t bytes, uint32_t rate, int64_t grace_ms);
 /* Gives the output up, closes the session if it is open, frees all but C itself. */
 void conn_done(struct conn *c);
-/* Replaces what is known of TLS; sni and alpn are copied. */
+/* Replaces what is known of TLS; sni and alpn are copied, the client's parts lie in the TLS layer, which stays. */
 void conn_set_tls(struct conn *c, const struct tls_info *info);
 
 #endif

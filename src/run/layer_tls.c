@@ -10,10 +10,13 @@
 #include "run/stream_private.h"
 #include "run/tls_private.h"
 
+enum { CLIENT_MAX = 32768 };
+
 struct layer_tls {
     struct layer layer;
     struct tls_context *context;
     SSL *ssl;
+    struct arena client;   /* what is known of its certificate */
     uint32_t wants;
     bool failed;       /* SSL_shutdown would be wrong now */
 };
@@ -148,6 +151,7 @@ static void tls_close(struct layer *l)
 {
     struct layer_tls *t = tls_of(l);
     SSL_free(t->ssl);
+    arena_done(&t->client);
     tls_context_unref(t->context);
     free(t);
 }
@@ -156,11 +160,11 @@ static const struct layer_ops tls_ops = {
     .read = tls_read, .write = tls_write, .pending = tls_pending, .idle = tls_idle, .close = tls_close
 };
 
-struct layer *layer_tls_new(struct tls_context *context, int fd)
+struct layer *layer_tls_new(struct tls_context *context, int fd, const struct tls_demand *demand)
 {
     pthread_once(&once, make_method);
     struct layer_tls *t = calloc(1, sizeof *t);
-    SSL *ssl = tls_context_accept(context);
+    SSL *ssl = tls_context_accept(context, demand);
     BIO *b = BIO_new(socket_method);
     if (!t || !ssl || !b)
         panic("out of memory for a TLS connection");
@@ -168,6 +172,7 @@ struct layer *layer_tls_new(struct tls_context *context, int fd)
     BIO_set_init(b, 1);
     SSL_set_bio(ssl, b, b);
     *t = (struct layer_tls){ .layer = { &tls_ops }, .context = tls_context_ref(context), .ssl = ssl, .wants = EPOLLIN };
+    arena_init(&t->client, CLIENT_MAX);
     return &t->layer;
 }
 
@@ -184,7 +189,7 @@ uint32_t layer_tls_wants(const struct layer *l)
     return tls_of(l)->wants;
 }
 
-void layer_tls_info(const struct layer *l, struct tls_info *ret)
+void layer_tls_info(struct layer *l, struct tls_info *ret)
 {
     SSL *ssl = tls_of(l)->ssl;
     const unsigned char *alpn = NULL;
@@ -199,6 +204,7 @@ void layer_tls_info(const struct layer *l, struct tls_info *ret)
         .alpn = { (const char *)alpn, alpn_n },
         .resumed = SSL_session_reused(ssl) == 1,
     };
+    tls_client_read(ssl, &tls_of(l)->client, ret);
 }
 
 int layer_tls_binding(const struct layer *l, enum conn_binding kind, struct buf *out)

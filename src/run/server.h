@@ -8,9 +8,9 @@
 
 #include "run/channel.h"
 #include "run/conn.h"
+#include "run/tls.h"
 
 struct server;
-struct tls_holder;
 
 struct server_settings {
     unsigned workers_min, workers_max;   /* threads; 0 = 2 and 64 */
@@ -29,6 +29,8 @@ struct listener_settings {
     struct tls_holder *tls;              /* NULL: no TLS on this listener. Must outlive the server. */
     bool implicit_tls;
     int64_t handshake_ms;                /* 0 = 30 000 */
+    enum tls_client_cert client_cert;    /* 0: clients are not asked for certificates */
+    bool tls13_only;                     /* false: TLS 1.2 as well */
 };
 /* Accepts connections from FD (listening, non-blocking; owned). Settings are copied. Before server_run. */
 int server_listen(struct server *s, int fd, const struct listener_settings *settings) MUST_USE;

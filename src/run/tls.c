@@ -43,6 +43,7 @@ struct tls_context {
     unsigned char tickets[TICKET_KEYS][TICKET_KEY];
     size_t ticket_n;
     int64_t ticket_made_ms;            /* of a random key; 0: keys are given from outside */
+    unsigned char client_ca[8];        /* tls_client_ca_id; zero: no CA */
 };
 
 int tls_error(struct error *e, int code, const char *what)
@@ -325,12 +326,26 @@ void tls_context_unref(struct tls_context *t)
     free(t);
 }
 
-SSL *tls_context_accept(struct tls_context *t)
+int tls_context_set_client_ca(struct tls_context *t, str ca_pem, struct error *e)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < t->name_n; i++)
+        r = tls_client_trust(t->names[i].ctx, ca_pem, e);
+    if (r == 0)
+        tls_client_ca_id(ca_pem, t->client_ca);
+    return r;
+}
+
+SSL *tls_context_accept(struct tls_context *t, const struct tls_demand *demand)
 {
     ERR_clear_error();
     SSL *ssl = SSL_new(t->names[0].ctx);
-    if (ssl)
-        SSL_set_accept_state(ssl);
+    if (!ssl)
+        return NULL;
+    tls_client_ask(ssl, demand->client_cert, t->client_ca);
+    if (demand->only_1_3)
+        require(SSL_set_min_proto_version(ssl, TLS1_3_VERSION) == 1);
+    SSL_set_accept_state(ssl);
     return ssl;
 }
 

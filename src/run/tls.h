@@ -38,6 +38,15 @@ void tls_context_unref(struct tls_context *t);
  * used. Called at creation and each hour, from any thread; without it random keys of this process are used, new each hour. */
 void tls_context_set_ticket_keys(struct tls_context *t, str keys);
 
+/* Whether a listener asks its clients for certificates (RFC 8446 section 4.3.2). */
+enum tls_client_cert {
+    TLS_CLIENT_OFF,
+    TLS_CLIENT_REQUESTED,   /* asked for; none or an unknown one is as welcome */
+    TLS_CLIENT_REQUIRED     /* the handshake fails without one that the CA vouches for */
+};
+/* Trusts the certificates in CA_PEM to vouch for clients. Before T is used; without it no client is ever verified. ERR_SYNTAX. */
+int tls_context_set_client_ca(struct tls_context *t, str ca_pem, struct error *e) MUST_USE;
+
 /* The key id of the first certificate of CHAIN_PEM. 0 or ERR_SYNTAX. */
 int tls_key_id(str chain_pem, char ret_hex[65]) MUST_USE;
 

@@ -24,7 +24,7 @@
 /* --- the session --- */
 
 /* Commands, one a line: "BIG n" (n bytes from a source), "MANY n" (n lines by CONN_DRAIN), "DEADLINE ms", "TLS" (STARTTLS),
- * "INFO" (what is known of TLS), "EXPORTER", "ENDPOINT" (channel bindings), "PEER" (both addresses), "BLOCK" (meets the others that block), "WAKE" (reports the counter at
+ * "INFO" (what is known of TLS), "CLIENT" (of its certificate), "EXPORTER", "ENDPOINT" (channel bindings), "PEER" (both addresses), "BLOCK" (meets the others that block), "WAKE" (reports the counter at
  * each event), "STUBBORN" (ignores shutdown), "QUIT". Anything else is echoed. */
 struct echo {
     struct conn *conn;
@@ -113,6 +113,17 @@ static void echo_binding(struct conn *c, enum conn_binding kind)
     buf_done(&b);
 }
 
+static void echo_client(struct conn *c)
+{
+    const struct tls_info *t = conn_tls(c);
+    struct stream *s = conn_stream(c);
+    stream_printf(s, "certificate=%d verified=%d subject=%.*s serial=%.*s fingerprint=%.*s addresses=", t->client_certificate, t->client_verified,
+                  STR_ARG(t->client_subject), STR_ARG(t->client_serial), STR_ARG(t->client_fingerprint));
+    for (size_t i = 0; i < t->client_address_n; i++)
+        stream_printf(s, "%s%.*s", i ? "," : "", STR_ARG(t->client_addresses[i]));
+    stream_printf(s, " resumed=%d\r\n", t->resumed);
+}
+
 static void echo_big(struct echo_session *e, struct stream *s, uint64_t n)
 {
     struct echo_source *x = calloc(1, sizeof *x);
@@ -141,6 +152,8 @@ static enum conn_next echo_command(struct conn *c, struct echo_session *e, str l
         echo_binding(c, CONN_BINDING_TLS_EXPORTER);
     } else if (str_eq(line, STR("ENDPOINT"))) {
         echo_binding(c, CONN_BINDING_TLS_SERVER_END_POINT);
+    } else if (str_eq(line, STR("CLIENT"))) {
+        echo_client(c);
     } else if (str_eq(line, STR("PEER"))) {
         stream_printf(s, "%.*s %u %.*s %u\r\n", STR_ARG(conn_peer_address(c)), conn_peer_port(c), STR_ARG(conn_local_address(c)),
                       conn_local_port(c));
@@ -256,6 +269,8 @@ static int loopback_listen(uint16_t *ret_port)
 
 /* For listeners made from now on; 0: the default. */
 static int64_t loopback_handshake_ms;
+static enum tls_client_cert loopback_client_cert;
+static bool loopback_tls13_only;
 
 static inline void loopback_init(struct loopback *l, const struct server_settings *settings, struct tls_holder *tls,
                                  bool implicit)
@@ -268,7 +283,9 @@ static inline void loopback_init(struct loopback *l, const struct server_setting
     assert_int_equal(server_listen(l->server, fd,
                                    &(struct listener_settings){ .name = "test", .ops = &echo_ops, .ctx = &l->world, .tls = tls,
                                                                 .implicit_tls = implicit,
-                                                                .handshake_ms = loopback_handshake_ms }),
+                                                                .handshake_ms = loopback_handshake_ms,
+                                                                .client_cert = loopback_client_cert,
+                                                                .tls13_only = loopback_tls13_only }),
                      0);
 }
 

@@ -424,7 +424,7 @@ static struct stream *pair_make(struct client *ret_client, int fd[2])
 {
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd), 0);
     struct tls_context *t = context_of(KEY_P256, "");
-    struct layer *l = layer_tls_new(t, fd[0]);
+    struct layer *l = layer_tls_new(t, fd[0], &(struct tls_demand){ 0 });
     tls_context_unref(t); /* the layer holds it */
     *ret_client = client_make(fd[1], NULL, 0);
     struct error e = ERROR_NONE;
