@@ -1,17 +1,19 @@
 /* call: carrying out an administrator's request, with the server running or stopped. See cli.h. */
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "role/control.h"
+#include "role/lock.h"
 
-enum { CALL_DEADLINE_MS = 600000 };
+/* Checking or deleting much mail takes long; whoever does not want to wait has Ctrl-C. */
+enum { CALL_DEADLINE_MS = 86400000, LOCK_TRY_MS = 100, LOCK_WAIT_MS = 30000 };
 
 void cli_print_json(const json_t *v)
 {
@@ -21,32 +23,29 @@ void cli_print_json(const json_t *v)
     free(text);
 }
 
-/* Root becomes the owner of the directory, so that no file appears in the store that the server cannot open later. */
-static int become_owner(const char *dir, struct error *e)
+/* Goes into DIR. Root becomes its owner, so that no file appears in the store that the server cannot open later. */
+static int enter(const char *dir, struct error *e)
 {
     struct stat st;
-    if (stat(dir, &st) != 0)
+    if (chdir(dir) != 0 || stat(".", &st) != 0)
         return error_set(e, err_from_errno(errno), "%s: %s; `valise init` makes a directory", dir, strerrordesc_np(errno));
-    if (geteuid() != 0 || st.st_uid == 0)
-        return 0;
-    if (setgroups(0, NULL) != 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 || setresuid(st.st_uid, st.st_uid, st.st_uid) != 0)
+    if (geteuid() == 0 && st.st_uid != 0 &&
+        (setgroups(0, NULL) != 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 || setresuid(st.st_uid, st.st_uid, st.st_uid) != 0))
         return error_set(e, ERR_REFUSED, "cannot change to the owner of %s: %s", dir, strerrordesc_np(errno));
-    return 0;
+    if (access("store", W_OK | X_OK) == 0)
+        return 0;
+    if (errno == ENOENT)
+        return error_set(e, ERR_NOTFOUND, "%s has no store; `valise init` makes a directory", dir);
+    return error_set(e, err_from_errno(errno), "%s/store: %s; run this as root or as the server's user", dir, strerrordesc_np(errno));
 }
 
-static int run_here(const char *dir, const json_t *request, json_t **ret, struct error *e)
+/* In the directory, with its lock. */
+static int run_here(const json_t *request, json_t **ret, struct error *e)
 {
     struct admin a = { 0 };
-    if (chdir(dir) != 0)
-        return error_set(e, err_from_errno(errno), "%s: %s; `valise init` makes a directory", dir, strerrordesc_np(errno));
-    int err = become_owner(".", e);
-    if (err == 0 && access("store", F_OK) != 0)
-        err = error_set(e, ERR_NOTFOUND, "%s has no store; `valise init` makes a directory", dir);
-    if (err)
-        return err;
-    log_set_level(LOG_WARNING);
     struct engine_settings settings = { 0 };
-    err = engine_rocksdb_open("store", &settings, &a.engine, e);
+    log_set_level(LOG_WARNING);
+    int err = engine_rocksdb_open("store", &settings, &a.engine, e);
     if (err)
         return err;
     a.mail = mail_store_new(a.engine);
@@ -56,6 +55,30 @@ static int run_here(const char *dir, const json_t *request, json_t **ret, struct
     directory_free(a.directory);
     mail_store_free(a.mail);
     engine_close(a.engine);
+    return err;
+}
+
+/* No server answers: does it here, or waits for whoever has the directory, a command or a server about to start or to end. */
+static int run_without(const char *dir, const json_t *request, json_t **ret, struct error *e)
+{
+    int64_t end = clock_mono_ms() + LOCK_WAIT_MS;
+    int err = enter(dir, e);
+    while (err == 0) {
+        int lock = lock_take(LOCK_TRY_MS, e);
+        if (lock >= 0) {
+            err = run_here(request, ret, e);
+            (void)close(lock);
+            return err;
+        }
+        if (lock != ERR_AGAIN)
+            return lock;
+        err = control_call(".", request, CALL_DEADLINE_MS, ret, e);
+        if (err != ERR_UNAVAILABLE)
+            return err;
+        err = 0;
+        if (clock_mono_ms() >= end)
+            return error_set(e, ERR_AGAIN, "another command works in %s, or a server starts or stops there; try again", dir);
+    }
     return err;
 }
 
@@ -69,26 +92,39 @@ static int code_of(const json_t *reply)
     return ERR_INTERNAL;
 }
 
+/* What came of a request: 0 with *RET, or an exit status after a message. */
+static int outcome(const struct cli *c, int err, const struct error *e, json_t *reply, json_t **ret)
+{
+    if (err)
+        return err == ERR_AGAIN ? cli_fail_with(c, EX_TEMPFAIL, err, e->text) : cli_fail_files(c, e);
+    if (json_is_true(json_object_get(reply, "ok"))) {
+        *ret = reply;
+        return 0;
+    }
+    const char *text = json_string_value(json_object_get(reply, "text"));
+    int status = cli_fail(c, code_of(reply), text ? text : "the server refused without a reason");
+    json_decref(reply);
+    return status;
+}
+
 int cli_call(const struct cli *c, json_t *request, json_t **ret)
 {
     struct error e = ERROR_NONE;
     json_t *reply = NULL;
     int err = control_call(c->dir, request, CALL_DEADLINE_MS, &reply, &e);
     if (err == ERR_UNAVAILABLE)
-        err = run_here(c->dir, request, &reply, &e);
+        err = run_without(c->dir, request, &reply, &e);
     json_decref(request);
-    if (err)
-        return cli_fail(err, e.text);
-    if (json_is_true(json_object_get(reply, "ok"))) {
-        *ret = reply;
-        return 0;
-    }
-    if (c->json)
-        cli_print_json(reply);
-    const char *text = json_string_value(json_object_get(reply, "text"));
-    int status = cli_fail(code_of(reply), text ? text : "the server refused without a reason");
-    json_decref(reply);
-    return status;
+    return outcome(c, err, &e, reply, ret);
+}
+
+int cli_call_server(const struct cli *c, json_t *request, json_t **ret)
+{
+    struct error e = ERROR_NONE;
+    json_t *reply = NULL;
+    int err = control_call(c->dir, request, CALL_DEADLINE_MS, &reply, &e);
+    json_decref(request);
+    return outcome(c, err, &e, reply, ret);
 }
 
 int cli_call_and_say(const struct cli *c, json_t *request, const char *fmt, ...)

@@ -7,14 +7,14 @@
 
 #include "cli/commands.h"
 
-static const struct cli_option common_options[] = {
+const struct cli_option cli_common_options[] = {
     { "dir", "DIR", "the valise directory (default: $VALISE_DIR, else /var/lib/valise)" },
     { "json", NULL, "print JSON" },
     { "help", NULL, "print this" },
     { NULL, NULL, NULL },
 };
 
-int cli_exit_status(int code)
+static int exit_status(int code)
 {
     switch (code) {
     case OK:
@@ -43,10 +43,35 @@ int cli_exit_status(int code)
     }
 }
 
-int cli_fail(int code, const char *text)
+int cli_fail_with(const struct cli *c, int status, int code, const char *text)
 {
     (void)fprintf(stderr, "valise: %s\n", text);
-    return cli_exit_status(code);
+    if (c->json) {
+        json_t *v = json_pack("{s:b,s:s,s:s}", "ok", 0, "error", err_name(code), "text", text);
+        cli_print_json(v);
+        json_decref(v);
+    }
+    return status;
+}
+
+int cli_fail(const struct cli *c, int code, const char *text)
+{
+    return cli_fail_with(c, exit_status(code), code, text);
+}
+
+int cli_fail_files(const struct cli *c, const struct error *e)
+{
+    return cli_fail_with(c, e->code == ERR_NOTFOUND ? EX_NOINPUT : exit_status(e->code), e->code, e->text);
+}
+
+int cli_usage(const struct cli *c, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    return cli_fail_with(c, EX_USAGE, ERR_SYNTAX, text);
 }
 
 /* --- help --- */
@@ -69,7 +94,7 @@ static int help_all(void)
         (void)printf("  %-28s %s\n", left, c->summary);
     }
     (void)printf("\nEvery command has:\n");
-    print_options(common_options);
+    print_options(cli_common_options);
     (void)printf("\n`valise COMMAND --help` tells more. First steps: valise init --lab --domain mondomaine.fr --hostname mailhost.mondomaine.fr --dir lab\n");
     return 0;
 }
@@ -81,7 +106,7 @@ static int help_command(const struct cli_command *c)
         (void)printf("%s\n", c->text);
     (void)printf("\n");
     print_options(c->options);
-    print_options(common_options);
+    print_options(cli_common_options);
     return 0;
 }
 
@@ -106,19 +131,48 @@ static const struct cli_command *find_command(int argc, char **argv, int *ret_us
     return NULL;
 }
 
-static int unknown_command(int argc, char **argv)
+/* The commands whose first word is FAMILY, as "user": printed to OUT. How many. */
+static size_t print_family(FILE *out, str family)
+{
+    size_t n = 0;
+    for (const struct cli_command *c = cli_commands; c->name; c++) {
+        str name = str_from_z(c->name);
+        if (!str_starts(name, family) || name.n <= family.n || name.p[family.n] != ' ')
+            continue;
+        char left[48];
+        (void)snprintf(left, sizeof left, "%s%s%s", c->name, c->operands ? " " : "", c->operands ? c->operands : "");
+        if (out)
+            (void)fprintf(out, "  %-28s %s\n", left, c->summary);
+        n++;
+    }
+    return n;
+}
+
+static bool has_word(int argc, char **argv, const char *word)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], word) == 0)
+            return true;
+    return false;
+}
+
+static int unknown_command(const struct cli *c, int argc, char **argv)
 {
     str given = str_from_z(argv[1]);
-    (void)fprintf(stderr, "valise: there is no command '%s%s%s'", argv[1], argc > 2 && argv[2][0] != '-' ? " " : "",
-                  argc > 2 && argv[2][0] != '-' ? argv[2] : "");
-    const char *sep = "; there is";
-    for (const struct cli_command *c = cli_commands; c->name; c++)
-        if (str_starts(str_from_z(c->name), given)) {
-            (void)fprintf(stderr, "%s '%s'", sep, c->name);
-            sep = ",";
-        }
-    (void)fprintf(stderr, "\nTry `valise --help`.\n");
-    return EX_USAGE;
+    bool two = argc > 2 && argv[2][0] != '-';
+    if (given.n && given.p[0] == '-')
+        return cli_usage(c, "the command comes first, options after it, as `valise status %s`; `valise --help` lists the commands", argv[1]);
+    if (print_family(NULL, given) == 0)
+        return cli_usage(c, "there is no command '%s'; `valise --help` lists them", argv[1]);
+    if (!two && has_word(argc, argv, "--help")) {
+        (void)printf("usage: valise %s COMMAND [OPTION]... [OPERAND]...\n\n", argv[1]);
+        (void)print_family(stdout, given);
+        return 0;
+    }
+    int status = two ? cli_usage(c, "there is no command '%s %s'; these there are:", argv[1], argv[2])
+                     : cli_usage(c, "%s what? These commands there are:", argv[1]);
+    (void)print_family(stderr, given);
+    return status;
 }
 
 /* --- options --- */
@@ -135,8 +189,6 @@ static int take_common(struct cli *c, int k, const char *value)
 {
     if (k == 0)
         c->dir = value;
-    else if (k == 1)
-        c->json = true;
     return k == 2 ? -1 : 0;
 }
 
@@ -146,28 +198,21 @@ static int take_option(struct cli *c, int argc, char **argv, int *i)
     str word = str_from_z(argv[*i] + 2);
     size_t eq = str_find_byte(word, '=', 0);
     str name = str_sub(word, 0, eq);
-    int own = option_index(c->command->options, name), common = option_index(common_options, name);
-    if (own < 0 && common < 0) {
-        (void)fprintf(stderr, "valise %s: there is no option --%.*s; `valise %s --help` lists them\n", c->command->name, STR_ARG(name),
-                      c->command->name);
-        return EX_USAGE;
-    }
-    const struct cli_option *o = own >= 0 ? &c->command->options[own] : &common_options[common];
+    int own = option_index(c->command->options, name), common = option_index(cli_common_options, name);
+    if (own < 0 && common < 0)
+        return cli_usage(c, "%s: there is no option --%.*s; `valise %s --help` lists them", c->command->name, STR_ARG(name), c->command->name);
+    const struct cli_option *o = own >= 0 ? &c->command->options[own] : &cli_common_options[common];
     const char *value = "";
     if (o->value && eq < word.n)
         value = word.p + eq + 1;
     else if (o->value && *i + 1 < argc)
         value = argv[++*i];
-    else if (o->value || eq < word.n) {
-        (void)fprintf(stderr, "valise %s: --%s %s\n", c->command->name, o->name, o->value ? "needs a value" : "has no value");
-        return EX_USAGE;
-    }
+    else if (o->value || eq < word.n)
+        return cli_usage(c, "%s: --%s %s", c->command->name, o->name, o->value ? "needs a value" : "has no value");
     if (own < 0)
         return take_common(c, common, value);
-    if (c->value_n[own] == CLI_REPEAT_MAX) {
-        (void)fprintf(stderr, "valise %s: --%s is given too often\n", c->command->name, o->name);
-        return EX_USAGE;
-    }
+    if (c->value_n[own] == CLI_REPEAT_MAX)
+        return cli_usage(c, "%s: --%s is given more than %d times", c->command->name, o->name, CLI_REPEAT_MAX);
     c->values[own][c->value_n[own]++] = value;
     return 0;
 }
@@ -183,9 +228,10 @@ static int take_arguments(struct cli *c, int argc, char **argv, int from)
             int r = take_option(c, argc, argv, &i);
             if (r)
                 return r;
+        } else if (options && word.n > 1 && word.p[0] == '-') {
+            return cli_usage(c, "%s: options begin with two dashes: %s", c->command->name, argv[i]);
         } else if (c->word_n == CLI_WORDS_MAX) {
-            (void)fprintf(stderr, "valise %s: more than %d operands\n", c->command->name, CLI_WORDS_MAX);
-            return EX_USAGE;
+            return cli_usage(c, "%s: more than %d operands", c->command->name, CLI_WORDS_MAX);
         } else {
             c->words[c->word_n++] = argv[i];
         }
@@ -202,8 +248,8 @@ static int check_operands(const struct cli *c)
         least++;
     if (c->word_n == least || (open_ended && c->word_n > least))
         return 0;
-    (void)fprintf(stderr, "usage: valise %s [OPTION]...%s%s\n", c->command->name, least ? " " : "", least ? c->command->operands : "");
-    return EX_USAGE;
+    return cli_usage(c, "%s wants %s: valise %s [OPTION]...%s%s", c->command->name, least ? c->command->operands : "no operand", c->command->name,
+                     least ? " " : "", least ? c->command->operands : "");
 }
 
 const char *cli_value(const struct cli *c, const char *name)
@@ -220,15 +266,12 @@ const char *const *cli_values(const struct cli *c, const char *name, size_t *ret
     return c->values[k];
 }
 
-uint64_t cli_number(const struct cli *c, const char *name, uint64_t max, uint64_t fallback)
+int cli_number(const struct cli *c, const char *name, uint64_t max, uint64_t *ret)
 {
     const char *z = cli_value(c, name);
-    uint64_t v = fallback;
-    if (z && !str_to_u64(str_from_z(z), max, &v)) {
-        (void)fprintf(stderr, "valise %s: --%s needs a number from 0 to %llu, not '%s'\n", c->command->name, name, (unsigned long long)max, z);
-        exit(EX_USAGE);
-    }
-    return v;
+    if (!z || str_to_u64(str_from_z(z), max, ret))
+        return 0;
+    return cli_usage(c, "%s: --%s needs a number from 0 to %llu, not '%s'", c->command->name, name, (unsigned long long)max, z);
 }
 
 int cli_main(int argc, char **argv)
@@ -240,9 +283,9 @@ int cli_main(int argc, char **argv)
         (void)printf("valise %s\n", VALISE_VERSION);
         return 0;
     }
-    struct cli c = { .command = find_command(argc, argv, &used) };
+    struct cli c = { .command = find_command(argc, argv, &used), .json = has_word(argc, argv, "--json") };
     if (!c.command)
-        return unknown_command(argc, argv);
+        return unknown_command(&c, argc, argv);
     int r = take_arguments(&c, argc, argv, used + 1);
     if (r == -1)
         return help_command(c.command);
@@ -252,7 +295,9 @@ int cli_main(int argc, char **argv)
         return r;
     if (!c.dir)
         c.dir = getenv("VALISE_DIR");
-    if (!c.dir)
+    if (!c.dir || !c.dir[0])
         c.dir = "/var/lib/valise";
-    return c.command->run(&c);
+    r = c.command->run(&c);
+    /* A full disk behind standard output must not look like success. */
+    return fflush(stdout) == 0 && !ferror(stdout) ? r : r ? r : EX_IOERR;
 }

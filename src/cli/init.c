@@ -1,10 +1,12 @@
-/* init: valise init. Builds everything in a new directory beside the wanted one and renames it at the end: a failure leaves nothing half
- * made. */
+/* init: valise init. Everything is built in a folder inside the wanted directory and moved up at the end, valise.conf last: what has no
+ * valise.conf is no mail system yet. An empty directory that exists is used as it is, since it may be a mount point or the current one. A
+ * failure or Ctrl-C leaves nothing behind. */
+#include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <ftw.h>
-#include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -24,7 +26,10 @@ struct init {
     struct cli *cli;
     str domain, hostname;
     bool lab;
-    char build[PATH_BYTES];        /* the directory while it is being made */
+    const char *dir;               /* without a slash at its end */
+    bool made_dir;                 /* it did not exist */
+    size_t moved;                  /* how many of the entries are in their place */
+    char build[PATH_BYTES];        /* the folder in it where everything is made */
     struct buf accounts;           /* "address password" lines of the lab */
 };
 
@@ -34,7 +39,28 @@ static const char *path_in(const struct init *i, const char *name, char out[PATH
     return out;
 }
 
-static int make_folders(const struct init *i, struct error *e)
+/* Makes the directory, or sees that it is empty. */
+static int claim_directory(struct init *i, struct error *e)
+{
+    if (mkdir(i->dir, 0755) == 0) {
+        i->made_dir = true;
+        return 0;
+    }
+    if (errno == ENOENT)
+        return error_set(e, ERR_NOTFOUND, "%s: the directory that it would be in does not exist; make it with mkdir -p", i->dir);
+    if (errno != EEXIST)
+        return error_set(e, err_from_errno(errno), "%s: %s", i->dir, strerrordesc_np(errno));
+    DIR *dir = opendir(i->dir);
+    if (!dir)
+        return error_set(e, errno == ENOTDIR ? ERR_EXISTS : err_from_errno(errno), "%s: %s", i->dir, strerrordesc_np(errno));
+    bool empty = true;
+    for (const struct dirent *entry; empty && (entry = readdir(dir));)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, "lost+found") == 0;
+    (void)closedir(dir);
+    return empty ? 0 : error_set(e, ERR_EXISTS, "%s is not empty; init never touches what is there, give it a new or an empty directory", i->dir);
+}
+
+static int make_folders(struct init *i, struct error *e)
 {
     static const struct {
         const char *name;
@@ -42,7 +68,7 @@ static int make_folders(const struct init *i, struct error *e)
     } folders[] = { { "keys", 0700 }, { "tls", 0755 }, { "store", 0700 }, { "spool", 0700 } };
     char path[PATH_BYTES + 64];
     if (mkdir(i->build, 0755) != 0)
-        return error_set(e, ERR_REFUSED, "%s: %s", i->build, strerrordesc_np(errno));
+        return error_set(e, err_from_errno(errno), "%s: %s", i->dir, strerrordesc_np(errno));
     for (size_t k = 0; k < sizeof folders / sizeof folders[0]; k++)
         if (mkdir(path_in(i, folders[k].name, path), folders[k].mode) != 0)
             return error_set(e, ERR_IO, "%s: %s", path, strerrordesc_np(errno));
@@ -70,7 +96,7 @@ static size_t collect_names(const struct init *i, struct arena *a, str names[SAN
     return n;
 }
 
-static int make_certificates(const struct init *i, struct error *e)
+static int make_certificates(struct init *i, struct error *e)
 {
     struct pki_key *ca = NULL, *server = NULL;
     struct buf ca_pem = BUF_INIT(PKI_PEM_MAX), server_pem = BUF_INIT(PKI_PEM_MAX);
@@ -102,7 +128,7 @@ static int make_certificates(const struct init *i, struct error *e)
     return err;
 }
 
-static int write_config(const struct init *i, struct error *e)
+static int write_config(struct init *i, struct error *e)
 {
     struct buf b = BUF_INIT(65536);
     char path[PATH_BYTES + 64];
@@ -182,8 +208,8 @@ static int give_to_user(const struct init *i, const char **ret_note, struct erro
     }
     owner_uid = pw->pw_uid;
     owner_gid = pw->pw_gid;
-    if (nftw(i->build, give_one, 16, FTW_PHYS) != 0)
-        return error_set(e, ERR_IO, "%s cannot be given to user valise: %s", i->build, strerrordesc_np(errno));
+    if (lchown(i->dir, owner_uid, owner_gid) != 0 || nftw(i->build, give_one, 16, FTW_PHYS) != 0)
+        return error_set(e, ERR_IO, "%s cannot be given to user valise: %s", i->dir, strerrordesc_np(errno));
     return 0;
 }
 
@@ -195,28 +221,60 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
     return remove(path);
 }
 
+/* In the order in which they are moved to their place. */
+static const char *const entries[] = { "keys", "tls", "ca.pem", "store", "spool", "lab-accounts.txt", "valise.conf" };
+
+static int move_up(struct init *i, struct error *e)
+{
+    char from[PATH_BYTES + 64], to[PATH_BYTES + 64];
+    for (; i->moved < sizeof entries / sizeof entries[0]; i->moved++) {
+        (void)snprintf(to, sizeof to, "%s/%s", i->dir, entries[i->moved]);
+        if (rename(path_in(i, entries[i->moved], from), to) != 0 && errno != ENOENT)
+            return error_set(e, err_from_errno(errno), "%s: %s", to, strerrordesc_np(errno));
+    }
+    return rmdir(i->build) == 0 ? 0 : error_set(e, err_from_errno(errno), "%s: %s", i->build, strerrordesc_np(errno));
+}
+
+static void take_back(struct init *i)
+{
+    char path[PATH_BYTES + 64];
+    (void)nftw(i->build, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    while (i->moved > 0) {
+        (void)snprintf(path, sizeof path, "%s/%s", i->dir, entries[--i->moved]);
+        (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+    if (i->made_dir)
+        (void)rmdir(i->dir);
+}
+
+/* Signals wait until the end of a step. */
+static bool is_interrupted(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGHUP) == 1);
+}
+
 static int make_all(struct init *i, const char **ret_note, struct error *e)
 {
-    int err = make_folders(i, e);
-    if (err == 0)
-        err = make_certificates(i, e);
-    if (err == 0)
-        err = write_config(i, e);
-    if (err == 0)
-        err = make_store(i, e);
+    static int (*const steps[])(struct init *i, struct error *e) = { make_folders, make_certificates, write_config, make_store };
+    int err = claim_directory(i, e);
+    if (err)
+        return err;
+    for (size_t k = 0; err == 0 && k < sizeof steps / sizeof steps[0]; k++)
+        err = is_interrupted() ? error_set(e, ERR_AGAIN, "interrupted; nothing was made") : steps[k](i, e);
     if (err == 0)
         err = give_to_user(i, ret_note, e);
-    if (err == 0 && rename(i->build, i->cli->dir) != 0)
-        err = error_set(e, errno == ENOTEMPTY || errno == EEXIST ? ERR_EXISTS : ERR_IO,
-                        "%s: %s; init wants a new or empty directory", i->cli->dir, strerrordesc_np(errno));
+    if (err == 0)
+        err = move_up(i, e);
     if (err)
-        (void)nftw(i->build, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        take_back(i);
     return err;
 }
 
 static void report(const struct init *i, const char *note)
 {
-    const char *dir = i->cli->dir;
+    const char *dir = i->dir;
     if (i->cli->json) {
         json_t *accounts = json_array();
         str rest = buf_str(&i->accounts), line;
@@ -244,32 +302,59 @@ static void report(const struct init *i, const char *note)
         (void)printf("%s\n", note);
 }
 
+/* As the commands that follow will see them: in canonical form, or refused with the directory's own words. */
+static int check_names(struct init *i, struct arena *a, struct error *e)
+{
+    size_t n;
+    const char *const *sans = cli_values(i->cli, "san", &n);
+    int err = directory_canonical_domain(i->domain, a, &i->domain, e);
+    if (err)
+        return error_set(e, err, "--domain %s is no domain name", cli_value(i->cli, "domain"));
+    err = directory_canonical_domain(i->hostname, a, &i->hostname, e);
+    if (err || !config_is_hostname(i->hostname))
+        return error_set(e, ERR_SYNTAX, "--hostname %s is no host name", cli_value(i->cli, "hostname"));
+    for (size_t k = 0; k < n; k++) {
+        unsigned char bytes[16];
+        str name = str_from_z(sans[k]);
+        str rest = str_starts(name, STR("*.")) ? str_from(name, 2) : name;
+        if (!config_is_hostname(rest) && inet_pton(AF_INET, sans[k], bytes) != 1 && inet_pton(AF_INET6, sans[k], bytes) != 1)
+            return error_set(e, ERR_SYNTAX, "--san %s is neither a host name nor an address", sans[k]);
+    }
+    return 0;
+}
+
 int cmd_init(struct cli *c)
 {
     const char *domain = cli_value(c, "domain"), *hostname = cli_value(c, "hostname"), *note = NULL;
-    if (!domain || !hostname) {
-        (void)fprintf(stderr, "valise init: --domain and --hostname are needed, as --domain mondomaine.fr --hostname mailhost.mondomaine.fr\n");
-        return EX_USAGE;
-    }
+    if (!domain || !hostname)
+        return cli_usage(c, "init: --domain and --hostname are needed, as --domain mondomaine.fr --hostname mailhost.mondomaine.fr");
     struct init i = { .cli = c, .domain = str_from_z(domain), .hostname = str_from_z(hostname), .lab = cli_value(c, "lab") != NULL };
     struct error e = ERROR_NONE;
+    struct arena a = ARENA_INIT(65536);
+    sigset_t stops;
+    char trimmed[PATH_BYTES];
     str dir = str_from_z(c->dir);
     while (dir.n > 1 && dir.p[dir.n - 1] == '/')
         dir.n--;
     if (dir.n > PATH_BYTES - 64)
-        return cli_fail(ERR_LIMIT, "the directory's path is too long");
-    char trimmed[PATH_BYTES];
+        return cli_fail(c, ERR_LIMIT, "the directory's path is longer than 448 bytes");
     (void)snprintf(trimmed, sizeof trimmed, "%.*s", STR_ARG(dir));
-    c->dir = trimmed;
-    if (access(trimmed, F_OK) == 0 && rmdir(trimmed) != 0)
-        return cli_fail(ERR_EXISTS, errno == ENOTEMPTY || errno == EEXIST ? "the directory is not empty: init never touches what is there"
-                                                                          : strerrordesc_np(errno));
-    (void)snprintf(i.build, sizeof i.build, "%.440s.init-%d", trimmed, (int)getpid());
+    (void)snprintf(i.build, sizeof i.build, "%.448s/.init", trimmed);
+    i.dir = trimmed;
     buf_init_secret(&i.accounts, 4096);
     log_set_level(LOG_WARNING);
-    int err = make_all(&i, &note, &e);
+    (void)sigemptyset(&stops);
+    (void)sigaddset(&stops, SIGINT);
+    (void)sigaddset(&stops, SIGTERM);
+    (void)sigaddset(&stops, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &stops, NULL);
+    int err = check_names(&i, &a, &e);
+    if (err == 0)
+        err = make_all(&i, &note, &e);
+    (void)sigprocmask(SIG_UNBLOCK, &stops, NULL);
     if (err == 0)
         report(&i, note);
     buf_done(&i.accounts);
-    return err ? cli_fail(err, e.text) : 0;
+    arena_done(&a);
+    return err ? cli_fail_files(c, &e) : 0;
 }

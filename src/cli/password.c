@@ -1,5 +1,6 @@
 /* password: where a new password comes from. See cli.h. */
 #include <errno.h>
+#include <signal.h>
 #include <sysexits.h>
 #include <termios.h>
 #include <unistd.h>
@@ -12,16 +13,19 @@ enum { PASSWORD_MAX = 1024 };
 
 void cli_generate_password(struct buf *out)
 {
-    static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789_";
+    static const char letters[] = "abcdefghjkmnpqrstuvwxyz23456789";
     for (int i = 0; i < 16; i++) {
         if (i && i % 4 == 0)
             buf_add_byte(out, '-');
-        buf_add_byte(out, letters[random_below(31)]);
+        buf_add_byte(out, letters[random_below(sizeof letters - 1)]);
     }
 }
 
-/* One line of descriptor 0, byte by byte so that nothing behind it is eaten. */
-static int read_line(struct buf *out)
+/* Ctrl-C as a byte: see ask_once. */
+enum { INTERRUPT = 3 };
+
+/* One line of descriptor 0, byte by byte so that nothing behind it is eaten. On a TERMINAL Ctrl-C ends it: ERR_EOF. */
+static int read_line(struct buf *out, bool terminal)
 {
     char c;
     ssize_t n;
@@ -32,6 +36,8 @@ static int read_line(struct buf *out)
             return ERR_IO;
         if (c == '\n')
             break;
+        if (terminal && c == INTERRUPT)
+            return ERR_EOF;
         buf_add_byte(out, c);
     }
     if (out->n && out->p[out->n - 1] == '\r')
@@ -39,22 +45,26 @@ static int read_line(struct buf *out)
     return buf_error(out);
 }
 
+/* Without echo. Ctrl-C would leave the terminal like that, so it comes as a byte that ends the line, and takes effect afterwards. */
 static int ask_once(const char *prompt, struct buf *out)
 {
     struct termios old, quiet;
     if (tcgetattr(0, &old) != 0)
         return ERR_IO;
     quiet = old;
-    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+    quiet.c_cc[VEOL] = INTERRUPT;
     (void)fputs(prompt, stderr);
     (void)tcsetattr(0, TCSAFLUSH, &quiet);
-    int err = read_line(out);
+    int err = read_line(out, true);
     (void)tcsetattr(0, TCSAFLUSH, &old);
     (void)fputc('\n', stderr);
+    if (err == ERR_EOF)
+        (void)raise(SIGINT);
     return err;
 }
 
-static int ask_twice(struct buf *out)
+static int ask_twice(const struct cli *c, struct buf *out)
 {
     struct buf again;
     buf_init_secret(&again, PASSWORD_MAX);
@@ -64,8 +74,8 @@ static int ask_twice(struct buf *out)
     bool same = str_eq_secret(buf_str(out), buf_str(&again));
     buf_done(&again);
     if (err == 0 && !same)
-        return cli_fail(ERR_SYNTAX, "the two passwords differ");
-    return err ? cli_fail(err, "the password cannot be read") : 0;
+        return cli_fail(c, ERR_SYNTAX, "the two passwords differ");
+    return err ? cli_fail(c, err, "the password cannot be read") : 0;
 }
 
 int cli_password(const struct cli *c, struct buf *out)
@@ -74,16 +84,14 @@ int cli_password(const struct cli *c, struct buf *out)
     buf_init_secret(out, PASSWORD_MAX);
     if (cli_value(c, "generate")) {
         cli_generate_password(out);
-        (void)fprintf(c->json ? stderr : stdout, "password: %.*s\n", STR_ARG(buf_str(out)));
     } else if (cli_value(c, "password-stdin")) {
-        status = read_line(out) ? cli_fail(ERR_LIMIT, "the password on standard input cannot be read or is longer than 1024 bytes") : 0;
+        status = read_line(out, false) ? cli_fail(c, ERR_LIMIT, "the password on standard input cannot be read or is longer than 1024 bytes") : 0;
     } else if (isatty(0)) {
-        status = ask_twice(out);
+        status = ask_twice(c, out);
     } else {
-        (void)fprintf(stderr, "valise %s: give --password-stdin or --generate, or call it on a terminal\n", c->command->name);
-        return EX_USAGE;
+        return cli_usage(c, "%s: give --password-stdin or --generate, or call it on a terminal", c->command->name);
     }
     if (status == 0 && out->n == 0)
-        return cli_fail(ERR_SYNTAX, "an empty password is refused");
+        return cli_fail(c, ERR_SYNTAX, "an empty password is refused");
     return status;
 }

@@ -5,6 +5,16 @@
 
 int cmd_reload(struct cli *c)
 {
-    int status = cli_call_and_say(c, json_pack("{s:s}", "command", "reload"), "reloaded\n");
-    return status == EX_DATAERR || status == EX_NOUSER || status == EX_NOPERM ? EX_CONFIG : status;
+    json_t *reply, *note;
+    size_t i;
+    int status = cli_call_server(c, json_pack("{s:s}", "command", "reload"), &reply);
+    if (status)
+        return status == EX_DATAERR || status == EX_NOUSER || status == EX_NOPERM ? EX_CONFIG : status;
+    if (c->json)
+        cli_print_json(reply);
+    else
+        (void)puts("reloaded");
+    json_array_foreach(json_object_get(reply, "notes"), i, note)(void) fprintf(stderr, "note: %s\n", json_string_value(note));
+    json_decref(reply);
+    return 0;
 }

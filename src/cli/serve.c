@@ -1,5 +1,6 @@
 /* serve: valise serve. */
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "cli/cli.h"
@@ -55,6 +56,14 @@ static void print_lines_to_paste(const struct serving *s, const struct config *c
 static void print_ready(void *ctx, const struct config *config)
 {
     const struct serving *s = ctx;
+    if (s->cli->json) {
+        json_t *v = json_pack("{s:b,s:s,s:s%,s:s,s:i}", "ok", 1, "version", VALISE_VERSION, "hostname", config->hostname.p, config->hostname.n,
+                              "dir", s->cli->dir, "port-offset", (int)s->offset);
+        cli_print_json(v);
+        json_decref(v);
+        (void)fflush(stdout);
+        return;
+    }
     (void)printf("valise %s serves %.*s\n", VALISE_VERSION, STR_ARG(config->hostname));
     for (size_t i = 0; i < config->listener_n; i++) {
         const struct config_listener *l = &config->listeners[i];
@@ -68,18 +77,28 @@ static void print_ready(void *ctx, const struct config *config)
     (void)fflush(stdout);
 }
 
+/* What is wrong with the configuration or a file that it names is 78; with the directory itself, 66. */
+static int fail(const struct cli *c, const struct error *e)
+{
+    bool config = e->code == ERR_SYNTAX || (e->code == ERR_NOTFOUND && access(".", F_OK) == 0 && access("valise.conf", F_OK) == 0);
+    return config ? cli_fail_with(c, EX_CONFIG, e->code, e->text) : cli_fail_files(c, e);
+}
+
 int cmd_serve(struct cli *c)
 {
     struct error e = ERROR_NONE;
-    struct serving s = { .cli = c, .offset = (uint16_t)cli_number(c, "port-offset", 65000, 0) };
+    struct serving s = { .cli = c };
+    uint64_t offset = 0;
     char path[600];
+    int status = cli_number(c, "port-offset", 65000, &offset);
+    if (status)
+        return status;
+    s.offset = (uint16_t)offset;
     buf_init_secret(&s.accounts, 65536);
     (void)snprintf(path, sizeof path, "%s/lab-accounts.txt", c->dir);
     if (pki_file_read(path, &s.accounts, NULL))
         buf_reset(&s.accounts);
     int err = supervisor_run(&(struct supervisor_settings){ .dir = c->dir, .port_offset = s.offset, .ready = print_ready, .ctx = &s }, &e);
     buf_done(&s.accounts);
-    if (err)
-        return err == ERR_SYNTAX ? cli_fail(err, e.text), EX_CONFIG : cli_fail(err, e.text);
-    return 0;
+    return err ? fail(c, &e) : 0;
 }

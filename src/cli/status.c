@@ -65,34 +65,53 @@ static void print_status(const json_t *s)
         json_array_foreach(json_object_get(v, "addresses"), k, address)(void) printf(" %s", json_string_value(address));
         (void)printf("\n");
     }
+    (void)printf("\ncertificates\n");
+    json_array_foreach(json_object_get(s, "certificates"), i, v)
+    {
+        long long days = number_of(v, "days-left");
+        (void)printf("  %-12s %-24s ", text_of(v, "name"), text_of(v, "chain"));
+        if (number_of(v, "not-after") * 1000 <= clock_real_ms())
+            (void)printf("EXPIRED %lld days ago\n", -days);
+        else
+            (void)printf("%lld days left\n", days);
+    }
     (void)printf("\nroles           pid   up (s)  restarts  connections  accepted  refused  threads  most\n");
-    json_array_foreach(json_object_get(s, "roles"), i, v)(void)
-        printf("  %-10s %7lld %8lld %9lld %12lld %9lld %8lld %8lld %5lld\n", text_of(v, "name"), number_of(v, "pid"),
+    json_array_foreach(json_object_get(s, "roles"), i, v)
+    {
+        if (number_of(v, "pid") == 0) {
+            (void)printf("  %-10s    down; started again soon, %lld restarts so far\n", text_of(v, "name"), number_of(v, "restarts"));
+            continue;
+        }
+        (void)printf("  %-10s %7lld %8lld %9lld %12lld %9lld %8lld %8lld %5lld\n", text_of(v, "name"), number_of(v, "pid"),
                number_of(v, "uptime-ms") / 1000, number_of(v, "restarts"), number_of(v, "connections"), number_of(v, "accepted"),
                number_of(v, "refused"), number_of(v, "workers"), number_of(v, "workers-peak"));
+    }
     (void)printf("\nstore\n  %s, %lld commits in %lld syncs, %lld MiB free on its disk\n", text_of(store, "state"), number_of(store, "commits"),
                  number_of(store, "syncs"), number_of(store, "free-bytes") >> 20);
+}
+
+/* The server's own state, and with WAIT what a client sees. */
+static int look(const struct cli *c, bool wait, json_t **ret, struct error *e)
+{
+    int err = ask(c, ret, e);
+    if (err == 0 && wait && (err = probe_all(*ret, e)))
+        json_decref(*ret);
+    return err;
 }
 
 int cmd_status(struct cli *c)
 {
     bool wait = cli_value(c, "wait") != NULL;
-    int64_t end = clock_mono_ms() + (int64_t)cli_number(c, "wait", 86400, 0) * 1000;
+    uint64_t seconds = 0;
     struct error e = ERROR_NONE;
     json_t *status = NULL;
-    for (;;) {
-        int err = ask(c, &status, &e);
-        if (err == 0 && wait) {
-            err = probe_all(status, &e);
-            if (err)
-                json_decref(status);
-        }
-        if (err == 0)
-            break;
-        if (!wait || err == ERR_REFUSED || clock_mono_ms() >= end) {
-            (void)cli_fail(err, e.text);
-            return EX_UNAVAILABLE;
-        }
+    int err = cli_number(c, "wait", 86400, &seconds);
+    if (err)
+        return err;
+    int64_t end = clock_mono_ms() + (int64_t)seconds * 1000;
+    while ((err = look(c, wait, &status, &e))) {
+        if (!wait || err == ERR_REFUSED || clock_mono_ms() >= end)
+            return cli_fail_with(c, err == ERR_REFUSED ? EX_NOPERM : EX_UNAVAILABLE, err, e.text);
         (void)usleep(PAUSE_US);
     }
     if (c->json)

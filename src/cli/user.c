@@ -2,18 +2,34 @@
 #include "base/buf.h"
 #include "cli/cli.h"
 
+/* A generated password is shown when it is in force, not before. */
+static void report(const struct cli *c, json_t *reply, const char *done, str password)
+{
+    bool generated = cli_value(c, "generate") != NULL;
+    if (c->json) {
+        if (generated)
+            json_object_set_new(reply, "password", json_stringn(password.p, password.n));
+        cli_print_json(reply);
+        return;
+    }
+    (void)printf("%s %s\n", c->words[0], done);
+    if (generated)
+        (void)printf("password: %.*s\n", STR_ARG(password));
+}
+
 static int with_password(struct cli *c, const char *command, const char *done)
 {
     struct buf password;
+    json_t *reply = NULL;
     int status = cli_password(c, &password);
-    if (status == 0) {
-        json_t *secret = json_stringn(password.p, password.n);
-        if (!secret)
-            status = cli_fail(ERR_SYNTAX, "the password is not valid UTF-8");
-        else
-            status = cli_call_and_say(c, json_pack("{s:s,s:s,s:o}", "command", command, "address", c->words[0], "password", secret), "%s %s\n",
-                                      c->words[0], done);
-    }
+    json_t *secret = status == 0 ? json_stringn(password.p, password.n) : NULL;
+    if (status == 0 && !secret)
+        status = cli_fail(c, ERR_SYNTAX, "the password is not valid UTF-8");
+    if (status == 0)
+        status = cli_call(c, json_pack("{s:s,s:s,s:o}", "command", command, "address", c->words[0], "password", secret), &reply);
+    if (status == 0)
+        report(c, reply, done, buf_str(&password));
+    json_decref(reply);
     buf_done(&password);
     return status;
 }

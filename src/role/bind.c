@@ -11,10 +11,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "pki/pki.h"
 #include "role/supervisor_private.h"
 
-enum { BACKLOG = 1024, ARENA_MAX = 16 << 20 };
+enum { BACKLOG = 1024, ARENA_MAX = 16 << 20, NOTES_MAX = 16384, EXPIRY_NOTE_DAYS = 15 };
 
 /* --- certificates --- */
 
@@ -29,12 +30,31 @@ static int read_chain(struct snapshot *s, str path, str *ret, struct error *e)
     return err;
 }
 
+/* Tells of a certificate whose time is over or will be soon; clients will judge it, the server serves on. */
+static void check_time(struct snapshot *s, str chain, str pem)
+{
+    struct arena a = ARENA_INIT(1 << 20);
+    struct pki_description d;
+    int64_t now = clock_real_ms() / 1000;
+    if (pki_certificate_describe(pem, &a, &d, NULL) == 0) {
+        long long days = (d.not_after - now) / 86400;
+        if (d.not_after <= now)
+            buf_addf(&s->notes, "%.*s expired %lld days ago; clients will refuse it\n", STR_ARG(chain), -days);
+        else if (d.not_before > now)
+            buf_addf(&s->notes, "%.*s is not valid yet; clients will refuse it\n", STR_ARG(chain));
+        else if (days < EXPIRY_NOTE_DAYS)
+            buf_addf(&s->notes, "%.*s expires in %lld days; replace it and run `valise reload`\n", STR_ARG(chain), days);
+    }
+    arena_done(&a);
+}
+
 int snapshot_load(struct config *config, uint16_t port_offset, struct snapshot **ret, struct error *e)
 {
     struct snapshot *s = calloc(1, sizeof *s);
     if (!s)
         panic("out of memory at start");
     arena_init(&s->arena, ARENA_MAX);
+    s->notes = BUF_INIT(NOTES_MAX);
     s->port_offset = port_offset;
     s->identity_n = config->certificate_n;
     s->identities = arena_array(&s->arena, s->identity_n, sizeof *s->identities);
@@ -48,12 +68,15 @@ int snapshot_load(struct config *config, uint16_t port_offset, struct snapshot *
             err = error_set(e, ERR_SYNTAX, "%.*s: no PEM certificate in it", STR_ARG(config->certificates[i].chain));
         if (err == 0)
             err = arena_dup(&s->arena, (str){ hex, 64 }, &id->key_id);
+        if (err == 0)
+            check_time(s, config->certificates[i].chain, id->chain_pem);
     }
     for (size_t i = 0; i < config->listener_n && err == 0; i++)
         if (config->listeners[i].port + (unsigned)port_offset > 65535)
             err = error_set(e, ERR_LIMIT, "port %u plus the offset %u is above 65535", config->listeners[i].port, port_offset);
     if (err) {
         arena_done(&s->arena);
+        buf_done(&s->notes);
         free(s);
         return err;
     }
@@ -67,25 +90,45 @@ void snapshot_free(struct snapshot *s)
     if (!s)
         return;
     arena_done(&s->arena);
+    buf_done(&s->notes);
     config_free(s->config);
     free(s);
 }
 
-bool snapshot_same_sockets(const struct snapshot *a, const struct snapshot *b)
+static bool same_listener(const struct config_listener *l, const struct config_listener *m)
 {
-    const struct config *x = a->config, *y = b->config;
-    if (x->listener_n != y->listener_n || x->mx_processes != y->mx_processes)
-        return false;
-    for (size_t i = 0; i < x->listener_n; i++) {
-        const struct config_listener *l = &x->listeners[i], *m = &y->listeners[i];
-        if (!str_eq(l->name, m->name) || l->port != m->port || l->protocol != m->protocol || l->address_n != m->address_n ||
-            (l->tls == SMTP_TLS_IMPLICIT) != (m->tls == SMTP_TLS_IMPLICIT) || (l->tls == SMTP_TLS_OFF) != (m->tls == SMTP_TLS_OFF))
-            return false;
-        for (size_t k = 0; k < l->address_n; k++)
-            if (!str_eq(l->addresses[k], m->addresses[k]))
-                return false;
-    }
-    return true;
+    bool same = str_eq(l->name, m->name) && l->port == m->port && l->protocol == m->protocol && l->address_n == m->address_n &&
+                (l->tls == SMTP_TLS_IMPLICIT) == (m->tls == SMTP_TLS_IMPLICIT) && (l->tls == SMTP_TLS_OFF) == (m->tls == SMTP_TLS_OFF);
+    for (size_t k = 0; same && k < l->address_n; k++)
+        same = str_eq(l->addresses[k], m->addresses[k]);
+    return same;
+}
+
+int snapshot_compare(const struct snapshot *former, struct snapshot *fresh, struct error *e)
+{
+    const struct config *x = former->config, *y = fresh->config;
+    const struct {
+        const char *name;
+        bool same;
+    } settings[] = {
+        { "user", str_eq(x->user, y->user) },
+        { "mx-processes", x->mx_processes == y->mx_processes },
+        { "connections-max", x->connections_max == y->connections_max },
+        { "connections-per-address", x->connections_per_address == y->connections_per_address },
+        { "workers-max", x->workers_max == y->workers_max },
+        { "cache-bytes", x->cache_bytes == y->cache_bytes },
+        { "reserve-bytes", x->reserve_bytes == y->reserve_bytes },
+    };
+    if (x->listener_n != y->listener_n)
+        return error_set(e, ERR_REFUSED, "valise.conf: a listener was added or removed; that needs a restart, the old settings stay");
+    for (size_t i = 0; i < x->listener_n; i++)
+        if (!same_listener(&x->listeners[i], &y->listeners[i]))
+            return error_set(e, ERR_REFUSED, "valise.conf: listener %.*s has another place, name, port or address, or its TLS began or ended; that "
+                             "needs a restart, the old settings stay", STR_ARG(y->listeners[i].name));
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+        if (!settings[i].same)
+            buf_addf(&fresh->notes, "%s has changed; it counts from the next start\n", settings[i].name);
+    return 0;
 }
 
 /* --- sockets --- */
@@ -148,7 +191,7 @@ static int bind_listener(struct supervisor *s, const struct config_listener *l, 
 }
 
 /* Whoever may open it is an administrator, so it is made with mode 0600 before anyone can. */
-static int bind_control(struct supervisor *s, struct error *e)
+int bind_control(struct supervisor *s, struct error *e)
 {
     struct sockaddr_un sa = { .sun_family = AF_UNIX, .sun_path = "control.sock" };
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -162,12 +205,12 @@ static int bind_control(struct supervisor *s, struct error *e)
         (void)close(fd);
         return error_set(e, ERR_IO, "control.sock: %s", strerrordesc_np(errno));
     }
-    return add_socket(s, "core", STR("control"), fd, e);
+    return add_socket(s, "core", STR(WIRE_CONTROL), fd, e);
 }
 
-int bind_all(struct supervisor *s, struct error *e)
+int bind_listeners(struct supervisor *s, struct error *e)
 {
-    int err = bind_control(s, e);
+    int err = 0;
     for (size_t i = 0; i < s->snapshot->config->listener_n && err == 0; i++)
         err = bind_listener(s, &s->snapshot->config->listeners[i], e);
     return err;
@@ -175,10 +218,11 @@ int bind_all(struct supervisor *s, struct error *e)
 
 void close_sockets(struct supervisor *s)
 {
-    for (size_t i = 0; i < s->socket_n; i++)
+    for (size_t i = 0; i < s->socket_n; i++) {
         (void)close(s->sockets[i].fd);
-    if (s->socket_n)
-        (void)unlink("control.sock");
+        if (strcmp(s->sockets[i].name, WIRE_CONTROL) == 0)
+            (void)unlink("control.sock");
+    }
     s->socket_n = 0;
 }
 

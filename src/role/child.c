@@ -1,13 +1,15 @@
 /* child: one role process as the supervisor sees it. See supervisor_private.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "role/supervisor_private.h"
 
-enum { ANSWER_MS = 10000, START_MS = 60000, COUNTS_MS = 1000 };
+enum { ANSWER_MS = 10000, START_MS = 60000, COUNTS_MS = 1000, SLICE_MS = 200 };
 
 int child_spawn(struct child *c, struct error *e)
 {
@@ -27,7 +29,7 @@ int child_spawn(struct child *c, struct error *e)
         char program[] = "valise", mode[] = "role";
         char *argv[] = { program, mode, c->kind, NULL };
         /* dup2 onto itself would keep close-on-exec. */
-        int at = fds[1] == ROLE_LINK_FD ? dup(fds[1]) : fds[1];
+        int at = fds[1] == ROLE_LINK_FD ? fcntl(fds[1], F_DUPFD_CLOEXEC, ROLE_LINK_FD + 1) : fds[1];
         if (dup2(at, ROLE_LINK_FD) == ROLE_LINK_FD)
             (void)execv("/proc/self/exe", argv);
         _exit(127);
@@ -35,47 +37,73 @@ int child_spawn(struct child *c, struct error *e)
     (void)close(fds[1]);
     c->pid = pid;
     c->link = fds[0];
+    c->owed = 0;
     return 0;
 }
 
-/* Sends F and waits for the answer, whose payload lies in A. */
+/* Whether SIGTERM or SIGINT waits to be read from the signal descriptor. */
+static bool stop_is_asked(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
+/* Waits up to MS for the next answer; less when the server is to stop and the wait is a long one. */
+static int await_answer(struct child *c, int64_t ms, struct arena *a, struct frame *ret)
+{
+    int64_t end = clock_mono_ms() + ms;
+    for (;;) {
+        int64_t left = end - clock_mono_ms();
+        int err = frame_receive(c->link, a, left < SLICE_MS ? left : SLICE_MS, ret);
+        if (err != ERR_TIMEOUT || left <= SLICE_MS || (ms > ANSWER_MS && stop_is_asked()))
+            return err;
+    }
+}
+
+/* Sends F and waits for the answer, whose payload lies in A. An answer that did not come in time is owed: it comes before all others, and
+ * must not be taken for theirs. */
 static int ask(struct child *c, const struct frame *f, int64_t ms, struct arena *a, struct frame *ret, struct error *e)
 {
     int err = frame_send(c->link, f, ANSWER_MS);
-    if (err == 0)
-        err = frame_receive(c->link, a, ms, ret);
     if (err)
-        return err;
-    for (size_t i = 0; i < ret->fd_n; i++)
-        (void)close(ret->fds[i]);
+        return error_set(e, err, "role %s does not take requests (%s)", c->kind, err_name(err));
+    c->owed++;
+    do {
+        arena_reset(a);
+        err = await_answer(c, ms, a, ret);
+        if (err)
+            return error_set(e, err, "role %s does not answer (%s)", c->kind, err_name(err));
+        frame_close_fds(ret);
+        c->owed--;
+    } while (c->owed);
     if (ret->type != f->type)
-        return ERR_CORRUPT;
-    return ret->status ? error_set(e, ret->status, "role %s: %.*s", c->kind, STR_ARG(ret->payload)) : 0;
+        return error_set(e, ERR_CORRUPT, "role %s answered something else", c->kind);
+    return ret->status ? error_set(e, ret->status, "%.*s", STR_ARG(ret->payload)) : 0;
 }
 
-int child_send(struct child *c, uint16_t type, str payload, int fd)
+int child_send(struct child *c, uint16_t type, str payload, int fd, struct error *e)
 {
     struct arena a = ARENA_INIT(CHANNEL_PAYLOAD_MAX * 2);
     struct frame f = { .type = type, .payload = payload, .fds = { fd }, .fd_n = fd >= 0 }, reply;
-    int err = ask(c, &f, ANSWER_MS, &a, &reply, NULL);
+    int err = ask(c, &f, ANSWER_MS, &a, &reply, e);
     arena_done(&a);
     return err;
 }
 
-int child_send_setup(struct supervisor *s, struct child *c, uint16_t type)
+int child_send_setup(struct child *c, const struct snapshot *s, uint16_t type, struct error *e)
 {
     struct buf b = BUF_INIT(WIRE_SETUP_MAX);
-    wire_pack_setup(&b, &(struct wire_setup){ .config_text = s->snapshot->config->text, .port_offset = s->port_offset,
-                                             .instance = c->instance, .identities = s->snapshot->identities,
-                                             .identity_n = s->snapshot->identity_n });
-    int err = buf_error(&b);
-    int fd = err ? -1 : channel_memfd("setup", buf_str(&b));
-    if (fd >= 0) {
-        err = child_send(c, type, (str){ NULL, 0 }, fd);
+    wire_pack_setup(&b, &(struct wire_setup){ .config_text = s->config->text, .port_offset = s->port_offset, .instance = c->instance,
+                                             .identities = s->identities, .identity_n = s->identity_n });
+    int err = buf_error(&b), fd = -1;
+    if (err == 0)
+        fd = channel_memfd("setup", buf_str(&b));
+    if (fd >= 0)
+        err = child_send(c, type, (str){ NULL, 0 }, fd, e);
+    else
+        err = error_set(e, err ? err : fd, "configuration and certificates are too large together");
+    if (fd >= 0)
         (void)close(fd);
-    } else if (!err) {
-        err = fd;
-    }
     buf_done(&b);
     return err;
 }
@@ -104,7 +132,7 @@ int child_stop(struct child *c, uint32_t grace_ms)
 {
     struct buf b = BUF_INIT(16);
     pack_u32(&b, grace_ms);
-    int err = child_send(c, WIRE_STOP, buf_str(&b), -1);
+    int err = child_send(c, WIRE_STOP, buf_str(&b), -1, NULL);
     buf_done(&b);
     return err;
 }

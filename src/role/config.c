@@ -71,21 +71,32 @@ static int check_tls(cfg_t *cfg, cfg_opt_t *opt)
     return -1;
 }
 
-static int check_port(cfg_t *cfg, cfg_opt_t *opt)
+/* Every number and its bounds. */
+static const struct {
+    const char *name, *note;
+    long min, max;
+} ranges[] = {
+    { "listener|port", "", 1, 65535 },
+    { "mx-processes", "", 1, 64 },
+    { "message-size-max", "", 65536, 1L << 31 },
+    { "recipients-max", " (RFC 5321 section 4.5.3.1.8)", 100, 1000 },
+    { "connections-max", "", 10, 1000000 },
+    { "connections-per-address", "", 0, 1000000 },
+    { "workers-max", "", 2, 1024 },
+    { "cache-bytes", "", 0, 1L << 40 },
+    { "reserve-bytes", "", 0, 1L << 50 },
+};
+
+static int check_range(cfg_t *cfg, cfg_opt_t *opt)
 {
     long v = cfg_opt_getnint(opt, 0);
-    if (v >= 1 && v <= 65535)
-        return 0;
-    cfg_error(cfg, "port must be between 1 and 65535");
-    return -1;
-}
-
-static int check_positive(cfg_t *cfg, cfg_opt_t *opt)
-{
-    if (cfg_opt_getnint(opt, 0) >= 0)
-        return 0;
-    cfg_error(cfg, "%s must not be negative", opt->name);
-    return -1;
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        if (!str_ends(str_from_z(ranges[i].name), str_from_z(opt->name)) || (v >= ranges[i].min && v <= ranges[i].max))
+            continue;
+        cfg_error(cfg, "%s must be between %ld and %ld%s", opt->name, ranges[i].min, ranges[i].max, ranges[i].note);
+        return -1;
+    }
+    return 0;
 }
 
 static int check_log_level(cfg_t *cfg, cfg_opt_t *opt)
@@ -97,13 +108,24 @@ static int check_log_level(cfg_t *cfg, cfg_opt_t *opt)
     return -1;
 }
 
+/* RFC 1123 section 2.1. */
+bool config_is_hostname(str name)
+{
+    size_t label = 0;
+    for (size_t i = 0; i < name.n; i++) {
+        bool last = i + 1 == name.n || name.p[i + 1] == '.';
+        if (name.p[i] == '.' ? label == 0 || last : !ascii_is_alnum(name.p[i]) && (name.p[i] != '-' || label == 0 || last))
+            return false;
+        label = name.p[i] == '.' ? 0 : label + 1;
+        if (label > 63)
+            return false;
+    }
+    return name.n > 0 && name.n <= 253;
+}
+
 static int check_hostname(cfg_t *cfg, cfg_opt_t *opt)
 {
-    str name = str_from_z(last_string(opt));
-    bool good = name.n > 0 && name.n <= 255;
-    for (size_t i = 0; i < name.n; i++)
-        good = good && (ascii_is_alnum(name.p[i]) || name.p[i] == '.' || name.p[i] == '-');
-    if (good)
+    if (config_is_hostname(str_from_z(last_string(opt))))
         return 0;
     cfg_error(cfg, "hostname must be a domain name of letters, digits, dots and hyphens");
     return -1;
@@ -126,11 +148,22 @@ static int keep(struct config *c, const char *z, str *ret, struct error *e)
     return error_set(e, ERR_LIMIT, "the configuration is larger than %d bytes", CONFIG_ARENA_MAX);
 }
 
+/* Listeners are found by name, in logs too; the dot is left to those that are ours (WIRE_CONTROL). */
+static bool is_listener_name(str name)
+{
+    bool good = name.n > 0 && name.n <= 32;
+    for (size_t i = 0; i < name.n; i++)
+        good = good && (ascii_is_alnum(name.p[i]) || name.p[i] == '-' || name.p[i] == '_');
+    return good;
+}
+
 static int take_listener(struct config *c, cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
 {
     int r = keep(c, cfg_title(sec), &l->name, e);
     if (r)
         return r;
+    if (!is_listener_name(l->name))
+        return error_set(e, ERR_SYNTAX, "%s:%d: a listener's name has 1 to 32 letters, digits, hyphens and underscores", name, sec->line);
     l->protocol = (enum config_protocol)index_of(cfg_getstr(sec, "protocol"), protocol_names, 3);
     l->tls = (enum smtp_tls)index_of(cfg_getstr(sec, "tls"), tls_names, 4);
     l->port = (uint16_t)cfg_getint(sec, "port");
@@ -152,6 +185,19 @@ static int take_listener(struct config *c, cfg_t *sec, struct config_listener *l
     l->addresses = list;
     l->address_n = n;
     return r;
+}
+
+/* A listener that offers TLS needs something to show. */
+static int check_certificates(const struct config *c, const char *name, struct error *e)
+{
+    bool wanted = false, there = false;
+    for (size_t i = 0; i < c->listener_n; i++)
+        wanted = wanted || c->listeners[i].tls != SMTP_TLS_OFF;
+    for (size_t i = 0; i < c->certificate_n; i++)
+        there = there || c->certificates[i].name.n == 0;
+    if (there || !wanted)
+        return 0;
+    return error_set(e, ERR_SYNTAX, "%s: listeners offer TLS, but there is no section: certificate default { chain = \"file.pem\" }", name);
 }
 
 static int take_sections(struct config *c, cfg_t *cfg, const char *name, struct error *e)
@@ -180,7 +226,7 @@ static int take_sections(struct config *c, cfg_t *cfg, const char *name, struct 
     c->listener_n = n;
     c->certificates = certificates;
     c->certificate_n = m;
-    return r;
+    return r ? r : check_certificates(c, name, e);
 }
 
 static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error *e)
@@ -199,14 +245,6 @@ static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error
     c->cache_bytes = (uint64_t)cfg_getint(cfg, "cache-bytes");
     c->reserve_bytes = (uint64_t)cfg_getint(cfg, "reserve-bytes");
     (void)log_level_from_name(str_from_z(cfg_getstr(cfg, "log-level")), &c->log_level);
-    if (c->mx_processes < 1 || c->mx_processes > 64)
-        return error_set(e, ERR_SYNTAX, "%s: mx-processes must be between 1 and 64", name);
-    if (c->message_size_max < 65536 || c->message_size_max > (uint64_t)1 << 31)
-        return error_set(e, ERR_SYNTAX, "%s: message-size-max must be between 65536 and 2147483648", name);
-    if (c->recipients_max < 100 || c->recipients_max > 1000)
-        return error_set(e, ERR_SYNTAX, "%s: recipients-max must be between 100 (RFC 5321 section 4.5.3.1.8) and 1000", name);
-    if (c->workers_max < 2 || c->workers_max > 1024)
-        return error_set(e, ERR_SYNTAX, "%s: workers-max must be between 2 and 1024", name);
     return r ? r : take_sections(c, cfg, name, e);
 }
 
@@ -259,8 +297,6 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_SEC("certificate", certificate_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_END() };
-    static const char *const counts[] = { "message-size-max", "recipients-max", "connections-max", "connections-per-address",
-                                          "workers-max", "cache-bytes", "reserve-bytes", "mx-processes" };
     struct error local = ERROR_NONE;
     confuse_error = &local;
     confuse_name = name;
@@ -268,20 +304,21 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
     if (!cfg)
         return error_set(e, ERR_INTERNAL, "libconfuse could not be initialised");
     cfg_set_error_function(cfg, on_error);
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
-        cfg_set_validate_func(cfg, counts[i], check_positive);
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+        cfg_set_validate_func(cfg, ranges[i].name, check_range);
     cfg_set_validate_func(cfg, "hostname", check_hostname);
     cfg_set_validate_func(cfg, "log-level", check_log_level);
     cfg_set_validate_func(cfg, "listener|protocol", check_protocol);
     cfg_set_validate_func(cfg, "listener|tls", check_tls);
-    cfg_set_validate_func(cfg, "listener|port", check_port);
     cfg_set_validate_func(cfg, "listener|addresses", check_address);
     char *bare = arena_z(&c->arena, c->text);
     if (bare)
         blank_comments(bare);
-    int r = bare && cfg_parse_buf(cfg, bare) == CFG_SUCCESS ? take_all(c, cfg, name, &local) : ERR_SYNTAX;
+    int r = bare && cfg_parse_buf(cfg, bare) == CFG_SUCCESS ? 0 : ERR_SYNTAX;
     if (r == 0 && cfg_getint(cfg, "version") != 1)
         r = error_set(&local, ERR_SYNTAX, "%s: version %ld is not known to this program", name, cfg_getint(cfg, "version"));
+    if (r == 0)
+        r = take_all(c, cfg, name, &local);
     if (r && !local.code)
         (void)error_set(&local, ERR_SYNTAX, "%s: cannot be parsed", name);
     if (r && e)

@@ -55,6 +55,9 @@ void config_free(struct config *c);
 /* Writes the configuration that `valise init` starts with: default ports, loopback only when LAB. */
 void config_write_default(struct buf *b, str hostname, bool lab);
 
+/* Whether NAME is made of labels of letters, digits and inner hyphens, and not too long. */
+bool config_is_hostname(str name);
+
 const char *config_protocol_name(enum config_protocol p);
 const char *config_tls_name(enum smtp_tls t);
 

@@ -18,6 +18,14 @@ static void *control_open(struct conn *c, void *ctx)
     return ctx;
 }
 
+/* jansson frees strings without wiping them. */
+static void wipe_password(json_t *request)
+{
+    json_t *v = json_object_get(request, "password");
+    if (json_is_string(v))
+        secret_wipe((char *)(uintptr_t)json_string_value(v), json_string_length(v));
+}
+
 static void answer(struct conn *c, struct core *core, str line)
 {
     json_error_t bad;
@@ -30,6 +38,7 @@ static void answer(struct conn *c, struct core *core, str line)
         secret_wipe(text, strlen(text));
         free(text);
     }
+    wipe_password(request);
     json_decref(reply);
     json_decref(request);
 }
@@ -89,9 +98,12 @@ static int read_reply(int fd, struct buf *b, int64_t end, struct error *e)
         char *to = buf_reserve(b, 65536);
         if (n < 0 && errno == EINTR)
             continue;
-        ssize_t got = to ? read(fd, to, 65536) : -1;
+        if (!to)
+            return error_set(e, ERR_LIMIT, "the server's answer is longer than %zu bytes", b->max);
+        ssize_t got = read(fd, to, 65536);
         if (got <= 0)
-            return error_set(e, ERR_UNAVAILABLE, "the server closed the control connection");
+            return error_set(e, ERR_UNKNOWN, "the server ended before it answered; whether the command was carried out is not known, look and "
+                             "try again");
         buf_commit(b, (size_t)got);
         if (b->p[b->n - 1] == '\n')
             return 0;
@@ -113,7 +125,7 @@ int control_call(const char *dir, const json_t *request, int64_t deadline_ms, js
         if (b.n > CONTROL_LINE_MAX)
             err = error_set(e, ERR_LIMIT, "the request is longer than %d bytes", CONTROL_LINE_MAX);
         else if (send(fd, b.p, b.n, MSG_NOSIGNAL) != (ssize_t)b.n)
-            err = error_set(e, ERR_UNAVAILABLE, "the server closed the control connection");
+            err = error_set(e, ERR_UNKNOWN, "the server ended before it took the command; try again");
         buf_reset(&b);
     }
     if (err == 0)

@@ -11,7 +11,7 @@ enum { CONTROL_LINE_MAX = 60000 };
 /* The listener's context is the struct core. */
 extern const struct conn_ops control_session_ops;
 
-/* The asking side: sends REQUEST to the server that runs in DIR, waits up to DEADLINE_MS. ERR_UNAVAILABLE when none runs. The reply is
+/* The asking side: sends REQUEST to the server that runs in DIR, waits up to DEADLINE_MS. ERR_UNAVAILABLE when none runs, ERR_UNKNOWN when it ended meanwhile. The reply is
  * the caller's. Blocks. */
 int control_call(const char *dir, const json_t *request, int64_t deadline_ms, json_t **ret, struct error *e) MUST_USE;
 

@@ -11,7 +11,8 @@
 #include "base/log.h"
 #include "role/control.h"
 
-enum { COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200 };
+/* ADDED_MAX: what the server itself puts in front of a message. */
+enum { ADDED_MAX = 65536, COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200 };
 
 /* --- what mx and submission need --- */
 
@@ -170,11 +171,11 @@ static int on_spool(void *ctx, const struct frame *request, struct arena *a, str
 }
 
 /* mx keeps a writable descriptor of a spool file: what it holds is copied before anything is believed of it. */
-static int copy_spool(struct core *c, int from, int *ret, struct error *e)
+static int copy_spool(struct core *c, int from, uint64_t max, int *ret, struct error *e)
 {
     struct stat st;
     int to = -1;
-    if (fstat(from, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0 || (uint64_t)st.st_size > c->run->config->message_size_max + 65536)
+    if (fstat(from, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0 || (uint64_t)st.st_size > max)
         return error_set(e, ERR_CORRUPT, "the spool file is not one of ours or too large");
     to = core_spool(c, e);
     if (to < 0)
@@ -192,29 +193,45 @@ static int copy_spool(struct core *c, int from, int *ret, struct error *e)
     return 0;
 }
 
+/* The message of D from its descriptor, mapped. *RET_COPY is closed by the caller after the mapping is gone; -1: none. */
+static int map_message(struct core *c, int fd, struct smtp_delivery *d, int *ret_copy, struct error *e)
+{
+    struct role_snapshot *s = role_snapshot_get(c->run);
+    uint64_t max = s->config->message_size_max + ADDED_MAX;
+    role_snapshot_unref(s);
+    bool sealed = fcntl(fd, F_GET_SEALS) > 0;
+    int err = sealed ? 0 : copy_spool(c, fd, max, ret_copy, e);
+    if (err)
+        return err;
+    err = channel_map(sealed ? fd : *ret_copy, !sealed, max, &d->message);
+    return err ? error_set(e, err, "the message cannot be mapped") : 0;
+}
+
 static int on_accept(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                      size_t *ret_fd_n, struct error *e)
 {
     struct core *c = ctx;
-    struct smtp_delivery d;
-    bool inlined;
-    int copy = -1;
-    int err = wire_unpack_delivery(request->payload, a, &d, &inlined);
-    if (err || inlined != (request->fd_n == 0))
-        return error_set(e, err ? err : ERR_CORRUPT, "the delivery is malformed");
-    if (!inlined) {
-        bool sealed = fcntl(request->fds[0], F_GET_SEALS) > 0;
-        uint64_t max = c->run->config->message_size_max + 65536;
-        err = sealed ? 0 : copy_spool(c, request->fds[0], &copy, e);
-        if (err == 0)
-            err = channel_map(sealed ? request->fds[0] : copy, !sealed, max, &d.message);
-        if (err && !e->code)
-            (void)error_set(e, err, "the message cannot be mapped");
+    struct smtp_delivery d = { .fd = -1 };
+    str envelope = request->payload, apart = { NULL, 0 };
+    bool inlined = false;
+    int copy = -1, err = 0;
+    if (request->fd_n == 2 && envelope.n == 0) {
+        err = channel_map(request->fds[1], false, WIRE_DELIVERY_MAX, &apart);
+        envelope = apart;
     }
     if (err == 0)
+        err = wire_unpack_delivery(envelope, a, &d, &inlined);
+    if (err == 0 && inlined != (request->fd_n == 0))
+        err = ERR_CORRUPT;
+    if (err)
+        (void)error_set(e, err, "the delivery is malformed");
+    else if (!inlined)
+        err = map_message(c, request->fds[0], &d, &copy, e);
+    if (err == 0)
         err = core_accept(c, &d, e);
-    if (!inlined && d.message.p)
+    if (!inlined)
         channel_unmap(d.message);
+    channel_unmap(apart);
     if (copy >= 0)
         (void)close(copy);
     return err;
@@ -222,7 +239,7 @@ static int on_accept(void *ctx, const struct frame *request, struct arena *a, st
 
 static const struct channel_handler mx_handlers[] = {
     { WIRE_RECIPIENT, "recipient", WIRE_ADDRESS_MAX, 0, 0, on_recipient },
-    { WIRE_ACCEPT, "accept", CHANNEL_PAYLOAD_MAX, 0, 1, on_accept },
+    { WIRE_ACCEPT, "accept", CHANNEL_PAYLOAD_MAX, 0, 2, on_accept },
     { WIRE_SPOOL, "spool", 0, 0, 0, on_spool },
     { .handle = NULL },
 };
@@ -235,37 +252,34 @@ static const struct channel_service *core_service_for(struct role_run *r, str pe
 
 /* --- life --- */
 
-static const struct smtp_config *submission_config(struct core *c, const struct config_listener *l)
+static const struct conn_ops *core_protocol(const struct config_listener *l)
 {
-    struct smtp_config *s = arena_new(&c->run->arena, struct smtp_config);
-    if (s)
-        *s = (struct smtp_config){ .service = &c->submission, .submission = true, .tls = l->tls, .hostname = c->run->config->hostname,
-                                   .size_max = c->run->config->message_size_max, .recipients_max = c->run->config->recipients_max,
-                                   .errors_max = 20 };
-    return s;
+    return l->protocol == CONFIG_SUBMISSION ? &smtp_session_ops : l->protocol == CONFIG_IMAP ? &imap_session_ops : NULL;
 }
 
-static const struct imap_config *imap_config(struct core *c, const struct config_listener *l)
+static const void *submission_context(struct core *c, struct role_snapshot *s, const struct config_listener *l)
 {
-    struct imap_config *i = arena_new(&c->run->arena, struct imap_config);
-    if (i)
-        *i = (struct imap_config){ .store = c->mail, .tls_required = l->tls == SMTP_TLS_REQUIRED || l->tls == SMTP_TLS_IMPLICIT || l->tls == SMTP_TLS_OPPORTUNISTIC,
-                                   .hostname = c->run->config->hostname, .append_max = c->run->config->message_size_max,
-                                   .errors_max = 20, .ctx = c, .authenticate = imap_authenticate };
-    return i;
+    struct smtp_config *ret = arena_new(&s->arena, struct smtp_config);
+    if (ret)
+        *ret = (struct smtp_config){ .service = &c->submission, .submission = true, .tls = l->tls, .hostname = s->config->hostname,
+                                     .size_max = s->config->message_size_max, .recipients_max = s->config->recipients_max,
+                                     .errors_max = 20 };
+    return ret;
 }
 
-static int listen_all(struct core *c, struct error *e)
+static const void *imap_context(struct core *c, struct role_snapshot *s, const struct config_listener *l)
 {
-    int err = 0;
-    for (size_t i = 0; i < c->run->config->listener_n && err == 0; i++) {
-        const struct config_listener *l = &c->run->config->listeners[i];
-        if (l->protocol == CONFIG_SUBMISSION)
-            err = role_listen(c->run, l, &smtp_session_ops, submission_config(c, l), e);
-        else if (l->protocol == CONFIG_IMAP)
-            err = role_listen(c->run, l, &imap_session_ops, imap_config(c, l), e);
-    }
-    return err;
+    struct imap_config *ret = arena_new(&s->arena, struct imap_config);
+    if (ret)
+        *ret = (struct imap_config){ .store = c->mail, .tls_required = l->tls != SMTP_TLS_OFF, .hostname = s->config->hostname,
+                                     .append_max = s->config->message_size_max, .errors_max = 20, .ctx = c,
+                                     .authenticate = imap_authenticate };
+    return ret;
+}
+
+static const void *core_context(struct role_run *r, struct role_snapshot *s, const struct config_listener *l)
+{
+    return l->protocol == CONFIG_IMAP ? imap_context(r->state, s, l) : submission_context(r->state, s, l);
 }
 
 static void collect(void *ctx)
@@ -279,7 +293,7 @@ static void collect(void *ctx)
 
 static int open_store(struct core *c, struct error *e)
 {
-    const struct config *config = c->run->config;
+    const struct config *config = c->run->snapshot->config;
     struct engine_settings settings = { .reserve_bytes = config->reserve_bytes, .cache_bytes = (size_t)config->cache_bytes };
     int err = engine_rocksdb_open("store", &settings, &c->engine, e);
     if (err)
@@ -292,11 +306,14 @@ static int open_store(struct core *c, struct error *e)
     return directory_open(c->engine, &c->directory, e);
 }
 
-/* The control socket listens in the valise directory; it came as a listener named "control". */
+/* The control socket listens in the valise directory; it came as a listener with a name that none of the configuration can have. */
 static int listen_control(struct core *c, struct error *e)
 {
-    const struct config_listener control = { .name = STR("control"), .tls = SMTP_TLS_OFF };
-    return role_listen(c->run, &control, &control_session_ops, c, e);
+    const struct listener_settings settings = { .name = "control", .ops = &control_session_ops, .ctx = c };
+    for (size_t i = 0; i < c->run->listener_n; i++)
+        if (str_eq(str_from_z(c->run->listeners[i].name), STR(WIRE_CONTROL)))
+            return server_listen(c->run->server, c->run->listeners[i].fd, &settings);
+    return error_set(e, ERR_CORRUPT, "the supervisor gave no control socket");
 }
 
 static int core_start(struct role_run *r, struct error *e)
@@ -313,17 +330,10 @@ static int core_start(struct role_run *r, struct error *e)
                                            .authenticate = core_authenticate, .may_send_as = core_may_send_as };
     c->mx_service = (struct channel_service){ .peer = "mx", .handlers = mx_handlers, .ctx = c };
     c->admin = (struct admin){ .engine = c->engine, .mail = c->mail, .directory = c->directory, .run = r };
-    err = listen_all(c, e);
-    if (err == 0)
-        err = listen_control(c, e);
+    err = listen_control(c, e);
     if (err == 0)
         server_every(r->server, COLLECT_EVERY_MS, collect, c);
     return err;
-}
-
-static int core_reload(struct role_run *r, struct error *e)
-{
-    return listen_all(r->state, e);
 }
 
 static void core_end(struct role_run *r)
@@ -334,5 +344,5 @@ static void core_end(struct role_run *r)
     engine_close(c->engine);
 }
 
-const struct role role_core = { .name = "core", .profile = &role_core_profile, .wants_tls = true, .start = core_start,
-                                .service_for = core_service_for, .reload = core_reload, .end = core_end };
+const struct role role_core = { .name = "core", .profile = &role_core_profile, .alpn = "imap,smtp", .start = core_start,
+                                .service_for = core_service_for, .protocol = core_protocol, .context = core_context, .end = core_end };

@@ -12,75 +12,149 @@
 #include "pki/pki.h"
 #include "role/role.h"
 
-enum { KEYS_MAX = 1000, TICKET_KEY_BYTES = 80, HOUR_MS = 3600000 };
+enum { TICKET_KEY_BYTES = 80, HOUR_MS = 3600000 };
 
 struct kept_key {
     char id[65];
     struct pki_key *key;
 };
 
-/* Invariant K1: a key in the list stays at its place until the process ends; only ever appended to, under the lock. */
+/* The keys of one configuration. The last who uses it frees it. */
+struct key_set {
+    atomic_uint refs;
+    struct kept_key *keys;
+    size_t n;
+};
+
+/* Invariants
+ *  K1  Only keys of certificates that the configuration names are in a set: roles can have nothing else signed, least of all by the CA.
+ *  K2  The former set serves on beside the present one, for handshakes that began before a reload; the one before that is gone. */
 struct keeper {
-    pthread_rwlock_t lock;
-    struct kept_key keys[KEYS_MAX];
-    size_t key_n;
+    pthread_mutex_t lock;                      /* guards the sets' pointers */
+    struct key_set *now, *former, *prepared;
     unsigned char ticket_master[32];
     struct channel_service mx, core;
 };
 
-static struct pki_key *find_key(struct keeper *k, str id)
+static void key_set_unref(struct key_set *s)
 {
-    struct pki_key *found = NULL;
-    pthread_rwlock_rdlock(&k->lock);
-    for (size_t i = 0; i < k->key_n && !found; i++)
-        if (str_eq(id, str_from_z(k->keys[i].id)))
-            found = k->keys[i].key;
-    pthread_rwlock_unlock(&k->lock);
-    return found;
+    if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
+        return;
+    for (size_t i = 0; i < s->n; i++)
+        pki_key_free(s->keys[i].key);
+    free(s->keys);
+    free(s);
 }
 
-static int add_key(struct keeper *k, const char *path, struct error *e)
+static const struct pki_key *key_set_find(const struct key_set *s, str id)
+{
+    for (size_t i = 0; s && i < s->n; i++)
+        if (str_eq(id, str_from_z(s->keys[i].id)))
+            return s->keys[i].key;
+    return NULL;
+}
+
+/* The key ID, and in *RET the set that holds it, to be unreferenced. NULL when there is none. */
+static const struct pki_key *find_key(struct keeper *k, str id, struct key_set **ret)
+{
+    pthread_mutex_lock(&k->lock);
+    const struct pki_key *key = key_set_find(k->now, id);
+    struct key_set *in = key ? k->now : k->former;
+    if (!key)
+        key = key_set_find(in, id);
+    if (key) {
+        atomic_fetch_add(&in->refs, 1);
+        *ret = in;
+    }
+    pthread_mutex_unlock(&k->lock);
+    return key;
+}
+
+/* --- reading keys/ --- */
+
+static bool is_wanted(const struct role_snapshot *s, str id)
+{
+    for (size_t i = 0; i < s->identity_n; i++)
+        if (str_eq(id, s->identities[i].key_id))
+            return true;
+    return false;
+}
+
+/* A file that cannot be read may belong to no certificate, so it is not an error yet. */
+static void add_key(struct key_set *set, const struct role_snapshot *s, const char *path)
 {
     struct pki_key *key = NULL;
+    struct error e = ERROR_NONE;
     char id[65];
-    int err = pki_key_load(path, &key, e);
+    int err = pki_key_load(path, &key, &e);
     if (err == 0)
         err = pki_key_id(key, id);
-    bool known = err == 0 && find_key(k, (str){ id, 64 });
-    if (err == 0 && !known && k->key_n == KEYS_MAX)
-        err = error_set(e, ERR_LIMIT, "more than %d private keys", KEYS_MAX);
-    if (err || known) {
+    if (err)
+        log_warning("key-unreadable", LOG_Z("path", path), LOG_Z("text", e.text[0] ? e.text : err_name(err)));
+    if (err || !is_wanted(s, (str){ id, 64 }) || key_set_find(set, (str){ id, 64 })) {
         pki_key_free(key);
-        return err;
+        return;
     }
-    pthread_rwlock_wrlock(&k->lock);
-    struct kept_key *place = &k->keys[k->key_n];
-    memcpy(place->id, id, sizeof place->id);
-    place->key = key;
-    k->key_n++;
-    pthread_rwlock_unlock(&k->lock);
-    return 0;
+    memcpy(set->keys[set->n].id, id, sizeof id);
+    set->keys[set->n++].key = key;
 }
 
-/* Every *.key of keys/ but the CA's. */
-static int load_keys(struct keeper *k, struct error *e)
+/* Every *.key of keys/ that a certificate needs. At most one a certificate, so that they fit. */
+static int load_keys(struct key_set *set, const struct role_snapshot *s, struct error *e)
 {
     DIR *dir = opendir("keys");
     if (!dir)
-        return error_set(e, err_from_errno(errno), "keys: %s", strerrordesc_np(errno));
-    int err = 0;
+        return error_set(e, err_from_errno(errno), "keys/: %s; it holds the private keys of the certificates", strerrordesc_np(errno));
     const struct dirent *entry;
-    while (err == 0 && (entry = readdir(dir))) {
+    while ((entry = readdir(dir))) {
         char path[300];
         str name = str_from_z(entry->d_name);
         if (!str_ends(name, STR(".key")) || str_eq(name, STR("ca.key")))
             continue;
         (void)snprintf(path, sizeof path, "keys/%.*s", STR_ARG(name));
-        err = add_key(k, path, e);
+        add_key(set, s, path);
     }
     (void)closedir(dir);
-    return err;
+    for (size_t i = 0; i < s->identity_n; i++)
+        if (!key_set_find(set, s->identities[i].key_id))
+            return error_set(e, ERR_NOTFOUND, "%.*s: no file keys/*.key holds its private key; put it there, readable by the server's user only",
+                             STR_ARG(s->config->certificates[i].chain));
+    return 0;
 }
+
+static int keeper_prepare(struct role_run *r, const struct role_snapshot *s, struct error *e)
+{
+    struct keeper *k = r->state;
+    struct key_set *set = calloc(1, sizeof *set);
+    if (!set || !(set->keys = calloc(s->identity_n + 1, sizeof *set->keys)))
+        panic("out of memory for keys");
+    atomic_init(&set->refs, 1);
+    int err = s->identity_n == s->config->certificate_n ? load_keys(set, s, e) : error_set(e, ERR_CORRUPT, "certificates are missing in the setup");
+    if (err) {
+        key_set_unref(set);
+        return err;
+    }
+    pthread_mutex_lock(&k->lock);
+    struct key_set *unused = k->prepared;
+    k->prepared = set;
+    pthread_mutex_unlock(&k->lock);
+    key_set_unref(unused);
+    return 0;
+}
+
+static void keeper_commit(struct role_run *r)
+{
+    struct keeper *k = r->state;
+    pthread_mutex_lock(&k->lock);
+    struct key_set *gone = k->former;
+    k->former = k->now;
+    k->now = k->prepared;
+    k->prepared = NULL;
+    pthread_mutex_unlock(&k->lock);
+    key_set_unref(gone);
+}
+
+/* --- requests --- */
 
 static int on_sign(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                    size_t *ret_fd_n, struct error *e)
@@ -90,19 +164,21 @@ static int on_sign(void *ctx, const struct frame *request, struct arena *a, stru
     int err = wire_unpack_sign(request->payload, &id, &data);
     if (err)
         return error_set(e, err, "the request to sign is malformed");
-    const struct pki_key *key = find_key(k, id);
+    struct key_set *set = NULL;
+    const struct pki_key *key = find_key(k, id, &set);
     if (!key)
-        return error_set(e, ERR_NOTFOUND, "no private key in keys/ fits the certificate (key id %.*s)", STR_ARG(id));
+        return error_set(e, ERR_NOTFOUND, "no certificate of the configuration has the key %.*s", STR_ARG(id));
     char *to = buf_reserve(reply, WIRE_SIGNATURE_MAX);
     int64_t n = to ? pki_key_sign(key, data, to, WIRE_SIGNATURE_MAX) : ERR_LIMIT;
+    key_set_unref(set);
     if (n < 0)
         return error_set(e, (int)n, "the key refuses to sign %zu bytes", data.n);
     buf_commit(reply, (size_t)n);
     return 0;
 }
 
-/* The ticket key of ROLE in HOUR: three HMAC-SHA-256 blocks of the master, cut to 80 bytes. Nothing is stored, so both processes of a role and a
- * restarted one get the same. */
+/* The ticket key of ROLE in HOUR: three HMAC-SHA-256 blocks of the master, cut to 80 bytes. Nothing is stored, so all processes of a role and
+ * restarted ones get the same, until keeper itself is restarted: then clients do one full handshake. */
 static int add_ticket_key(const struct keeper *k, const char *role, int64_t hour, struct buf *out)
 {
     unsigned char block[96];
@@ -159,26 +235,22 @@ static int keeper_start(struct role_run *r, struct error *e)
     struct keeper *k = arena_new(&r->arena, struct keeper);
     if (!k)
         return error_set(e, ERR_LIMIT, "no memory for keeper");
-    (void)pthread_rwlock_init(&k->lock, NULL);
+    pthread_mutex_init(&k->lock, NULL);
     random_bytes(k->ticket_master, sizeof k->ticket_master);
     k->mx = (struct channel_service){ .peer = "mx", .handlers = mx_handlers, .ctx = k };
     k->core = (struct channel_service){ .peer = "core", .handlers = core_handlers, .ctx = k };
     r->state = k;
-    return load_keys(k, e);
-}
-
-static int keeper_reload(struct role_run *r, struct error *e)
-{
-    return load_keys(r->state, e);
+    return 0;
 }
 
 static void keeper_end(struct role_run *r)
 {
     struct keeper *k = r->state;
-    for (size_t i = 0; i < k->key_n; i++)
-        pki_key_free(k->keys[i].key);
+    key_set_unref(k->now);
+    key_set_unref(k->former);
+    key_set_unref(k->prepared);
     secret_wipe(k->ticket_master, sizeof k->ticket_master);
 }
 
 const struct role role_keeper = { .name = "keeper", .profile = &role_keeper_profile, .start = keeper_start, .service_for = keeper_service_for,
-                                  .reload = keeper_reload, .end = keeper_end };
+                                  .prepare = keeper_prepare, .commit = keeper_commit, .end = keeper_end };

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "role/role.h"
 
-enum { CORE_DEADLINE_MS = 30000, ACCEPT_DEADLINE_MS = 120000, REQUEST_MAX = CHANNEL_PAYLOAD_MAX, REPLY_MAX = 4096 };
+enum { CORE_DEADLINE_MS = 30000, ACCEPT_DEADLINE_MS = 120000, REPLY_MAX = 4096 };
 
 struct mx {
     struct smtp_service service;
@@ -24,32 +24,47 @@ static int ask_recipient(void *ctx, str address, enum smtp_recipient_verdict *re
     return err;
 }
 
+/* The descriptors that go with D when it does not fit a frame: the message, and the envelope B if that is too long as well. Those made here
+ * are in OWN. */
+static int attach(const struct smtp_delivery *d, struct buf *b, struct frame *request, int own[2], struct error *e)
+{
+    if (d->fd < 0)
+        own[0] = channel_memfd("message", d->message);
+    request->fds[request->fd_n++] = d->fd < 0 ? own[0] : d->fd;
+    bool apart = b->n > CHANNEL_PAYLOAD_MAX;
+    if (apart)
+        request->fds[request->fd_n++] = own[1] = channel_memfd("envelope", buf_str(b));
+    for (size_t i = 0; i < request->fd_n; i++)
+        if (request->fds[i] < 0)
+            return error_set(e, request->fds[i], "no memory for the message");
+    if (!apart)
+        request->payload = buf_str(b);
+    return 0;
+}
+
 static int ask_accept(void *ctx, const struct smtp_delivery *d, struct error *e)
 {
     struct role_run *r = ctx;
     struct arena a = ARENA_INIT(REPLY_MAX);
-    struct buf b = BUF_INIT(REQUEST_MAX);
+    struct buf b = BUF_INIT(WIRE_DELIVERY_MAX);
     struct frame request = { .type = WIRE_ACCEPT }, reply;
+    int own[2] = { -1, -1 }, err = 0;
     wire_pack_delivery(&b, d, false);
-    bool fits = d->fd < 0 && buf_error(&b) == 0 && b.n + d->message.n + 16 <= REQUEST_MAX && d->message.n <= WIRE_INLINE_MAX;
-    int own_fd = -1, err = 0;
+    bool fits = d->fd < 0 && d->message.n <= WIRE_INLINE_MAX && b.n + d->message.n + 16 <= CHANNEL_PAYLOAD_MAX;
     if (fits) {
         buf_reset(&b);
         wire_pack_delivery(&b, d, true);
+        request.payload = buf_str(&b);
     } else {
-        own_fd = d->fd < 0 ? channel_memfd("message", d->message) : -1;
-        request.fds[0] = d->fd < 0 ? own_fd : d->fd;
-        request.fd_n = 1;
-        if (request.fds[0] < 0)
-            err = error_set(e, request.fds[0], "no memory for the message");
+        err = attach(d, &b, &request, own, e);
     }
-    request.payload = buf_str(&b);
     if (err == 0 && buf_error(&b))
         err = error_set(e, ERR_LIMIT, "envelope and structure are too large together");
     if (err == 0)
         err = channel_call(r->core, &request, &a, ACCEPT_DEADLINE_MS, &reply, e);
-    if (own_fd >= 0)
-        (void)close(own_fd);
+    for (int i = 0; i < 2; i++)
+        if (own[i] >= 0)
+            (void)close(own[i]);
     buf_done(&b);
     arena_done(&a);
     return err;
@@ -69,43 +84,30 @@ static int ask_spool(void *ctx, struct error *e)
     return reply.fd_n ? reply.fds[0] : error_set(e, ERR_CORRUPT, "core sent no spool file");
 }
 
-/* The listener's context is a snapshot: sessions keep the one they began with, so former ones stay. */
-static const struct smtp_config *config_for(struct role_run *r, const struct config_listener *l)
+static const struct conn_ops *mx_protocol(const struct config_listener *l)
 {
-    struct mx *mx = r->state;
-    struct smtp_config *c = arena_new(&r->arena, struct smtp_config);
-    if (c)
-        *c = (struct smtp_config){ .service = &mx->service, .submission = false, .tls = l->tls, .hostname = r->config->hostname,
-                                   .size_max = r->config->message_size_max, .recipients_max = r->config->recipients_max, .errors_max = 20 };
-    return c;
+    return l->protocol == CONFIG_SMTP ? &smtp_session_ops : NULL;
 }
 
-static int listen_all(struct role_run *r, struct error *e)
+static const void *mx_context(struct role_run *r, struct role_snapshot *s, const struct config_listener *l)
 {
-    for (size_t i = 0; i < r->config->listener_n; i++) {
-        const struct config_listener *l = &r->config->listeners[i];
-        if (l->protocol == CONFIG_SMTP) {
-            int err = role_listen(r, l, &smtp_session_ops, config_for(r, l), e);
-            if (err)
-                return err;
-        }
-    }
-    return 0;
+    struct mx *mx = r->state;
+    struct smtp_config *c = arena_new(&s->arena, struct smtp_config);
+    if (c)
+        *c = (struct smtp_config){ .service = &mx->service, .submission = false, .tls = l->tls, .hostname = s->config->hostname,
+                                   .size_max = s->config->message_size_max, .recipients_max = s->config->recipients_max, .errors_max = 20 };
+    return c;
 }
 
 static int mx_start(struct role_run *r, struct error *e)
 {
     struct mx *mx = arena_new(&r->arena, struct mx);
-    if (!mx || !r->core)
-        return error_set(e, ERR_INTERNAL, "mx has no lane to core");
+    if (!mx)
+        return error_set(e, ERR_LIMIT, "no memory for mx");
     mx->service = (struct smtp_service){ .ctx = r, .recipient = ask_recipient, .accept = ask_accept, .spool = ask_spool };
     r->state = mx;
-    return listen_all(r, e);
+    return 0;
 }
 
-static int mx_reload(struct role_run *r, struct error *e)
-{
-    return listen_all(r, e);
-}
-
-const struct role role_mx = { .name = "mx", .profile = &role_mx_profile, .wants_tls = true, .start = mx_start, .reload = mx_reload };
+const struct role role_mx = { .name = "mx", .profile = &role_mx_profile, .alpn = "smtp", .start = mx_start, .protocol = mx_protocol,
+                              .context = mx_context };

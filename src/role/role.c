@@ -2,16 +2,17 @@
 #include "role/role.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <openssl/crypto.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
 
-enum { SETUP_DEADLINE_MS = 60000, ARENA_MAX = 64 << 20, ASK_DEADLINE_MS = 10000, TICKET_CHECK_MS = 60000 };
+enum { SETUP_DEADLINE_MS = 60000, ARENA_MAX = 1 << 20, ASK_DEADLINE_MS = 10000, TICKET_CHECK_MS = 60000 };
 
 /* Lanes that came before the server existed. */
 struct early_lane {
@@ -26,31 +27,6 @@ struct role_start {
 
 /* --- taking in what the supervisor sends --- */
 
-static int take_setup(struct role_run *r, int fd, struct error *e)
-{
-    str mapped, kept;
-    int err = channel_map(fd, false, WIRE_SETUP_MAX, &mapped);
-    if (err)
-        return error_set(e, err, "the setup from the supervisor cannot be mapped");
-    err = arena_dup(&r->arena, mapped, &kept);
-    channel_unmap(mapped);
-    struct wire_setup s;
-    if (err == 0)
-        err = wire_unpack_setup(kept, &r->arena, &s);
-    struct config *config = NULL;
-    if (err == 0)
-        err = config_parse("valise.conf", s.config_text, &config, e);
-    if (err)
-        return e->code ? err : error_set(e, err, "the setup from the supervisor is damaged");
-    r->config = config;
-    r->port_offset = s.port_offset;
-    r->instance = s.instance;
-    r->identities = s.identities;
-    r->identity_n = s.identity_n;
-    log_set_level(config->log_level);
-    return 0;
-}
-
 static int take_peer(struct role_run *r, str name, int fd)
 {
     struct channel **slot = str_eq(name, STR("keeper"))       ? &r->keeper
@@ -59,10 +35,7 @@ static int take_peer(struct role_run *r, str name, int fd)
                                                               : NULL;
     if (!slot)
         return ERR_CORRUPT;
-    if (*slot)
-        channel_replace(*slot, fd);
-    else
-        *slot = channel_open(fd, slot == &r->keeper ? "keeper" : slot == &r->core ? "core" : "supervisor");
+    channel_replace(*slot, fd);
     return 0;
 }
 
@@ -99,7 +72,7 @@ static int take_frame(struct role_run *r, struct role_start *start, const struct
     int err;
     switch (f->type) {
     case WIRE_SETUP:
-        return take_setup(r, fd, e);
+        return r->snapshot ? error_set(e, ERR_CORRUPT, "a second setup from the supervisor") : role_snapshot_new(fd, &r->snapshot, e);
     case WIRE_LISTENER:
         err = take_listener(r, f->payload, fd);
         break;
@@ -110,7 +83,7 @@ static int take_frame(struct role_run *r, struct role_start *start, const struct
         err = take_serve(r, start, f->payload, fd);
         break;
     case WIRE_START:
-        return r->config ? 0 : error_set(e, ERR_CORRUPT, "start without setup");
+        return r->snapshot ? 0 : error_set(e, ERR_CORRUPT, "start without setup");
     default:
         return error_set(e, ERR_CORRUPT, "frame %u from the supervisor is not known", f->type);
     }
@@ -196,40 +169,84 @@ static void refresh_ticket_keys(void *ctx)
     tls_context_unref(t);
 }
 
-static int load_tls(struct role_run *r, struct error *e)
+/* --- reload: prepare, commit --- */
+
+static int make_tls(struct role_run *r, struct role_snapshot *s, struct error *e)
 {
-    struct tls_identity *list = arena_array(&r->arena, r->identity_n, sizeof *list);
+    struct tls_identity *list = arena_array(&s->arena, s->identity_n, sizeof *list);
     if (!list)
         return error_set(e, ERR_LIMIT, "too many certificates");
-    for (size_t i = 0; i < r->identity_n; i++)
-        list[i] = (struct tls_identity){ r->identities[i].name, r->identities[i].chain_pem, r->identities[i].key_id };
-    struct tls_context *t = NULL;
-    if (r->identity_n) {
-        t = tls_context_new(list, r->identity_n, (struct tls_signer){ sign_in_keeper, r },
-                            str_eq(str_from_z(r->role->name), STR("mx")) ? STR("smtp") : STR("imap,smtp"), e);
-        if (!t)
-            return e->code ? e->code : ERR_INTERNAL;
-    }
-    if (r->tls)
-        tls_holder_replace(r->tls, t);
-    else
-        r->tls = tls_holder_new(t);
+    for (size_t i = 0; i < s->identity_n; i++)
+        list[i] = (struct tls_identity){ s->identities[i].name, s->identities[i].chain_pem, s->identities[i].key_id };
+    if (s->identity_n == 0)
+        return 0;
+    s->tls = tls_context_new(list, s->identity_n, (struct tls_signer){ sign_in_keeper, r }, str_from_z(r->role->alpn), e);
+    return s->tls ? 0 : e->code ? e->code : ERR_INTERNAL;
+}
+
+static int prepare(struct role_run *r, struct role_snapshot *s, struct error *e)
+{
+    int err = r->role->alpn ? make_tls(r, s, e) : 0;
+    if (err == 0)
+        err = role_snapshot_fill(r, s, e);
+    if (err == 0 && r->role->prepare)
+        err = r->role->prepare(r, s, e);
+    return err;
+}
+
+/* Puts S, which is prepared, in force for all sessions from now on. Its reference is taken over. */
+static void commit(struct role_run *r, struct role_snapshot *s)
+{
+    pthread_mutex_lock(&r->lock);
+    struct role_snapshot *former = r->snapshot;
+    r->snapshot = s;
+    pthread_mutex_unlock(&r->lock);
+    if (former != s)
+        role_snapshot_unref(former);
+    if (r->role->commit)
+        r->role->commit(r);
+    log_set_level(s->config->log_level);
+    if (!r->tls)
+        return;
+    tls_holder_replace(r->tls, s->tls);
     refresh_ticket_keys(r);
-    return 0;
 }
 
 /* --- what the supervisor may ask while the role runs --- */
 
-static int on_reload(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+static int on_prepare(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                      size_t *ret_fd_n, struct error *e)
+{
+    struct role_run *r = ctx;
+    struct role_snapshot *s;
+    int err = role_snapshot_new(request->fds[0], &s, e);
+    if (err)
+        return err;
+    err = prepare(r, s, e);
+    if (err) {
+        role_snapshot_unref(s);
+        return err;
+    }
+    pthread_mutex_lock(&r->lock);
+    struct role_snapshot *former = r->pending;
+    r->pending = s;
+    pthread_mutex_unlock(&r->lock);
+    role_snapshot_unref(former);
+    return 0;
+}
+
+static int on_commit(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                      size_t *ret_fd_n, struct error *e)
 {
     struct role_run *r = ctx;
-    int err = take_setup(r, request->fds[0], e);
-    if (err == 0 && r->role->wants_tls)
-        err = load_tls(r, e);
-    if (err == 0 && r->role->reload)
-        err = r->role->reload(r, e);
-    return err;
+    pthread_mutex_lock(&r->lock);
+    struct role_snapshot *s = r->pending;
+    r->pending = NULL;
+    pthread_mutex_unlock(&r->lock);
+    if (!s)
+        return error_set(e, ERR_CORRUPT, "commit without prepare");
+    commit(r, s);
+    return 0;
 }
 
 static int on_stop(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
@@ -256,7 +273,7 @@ static int on_status(void *ctx, const struct frame *request, struct arena *a, st
 static int on_peer(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                    size_t *ret_fd_n, struct error *e)
 {
-    int fd = dup(request->fds[0]);
+    int fd = fcntl(request->fds[0], F_DUPFD_CLOEXEC, 0);
     int err = fd < 0 ? ERR_IO : take_peer(ctx, request->payload, fd);
     if (err && fd >= 0)
         (void)close(fd);
@@ -266,7 +283,7 @@ static int on_peer(void *ctx, const struct frame *request, struct arena *a, stru
 static int on_serve(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                     size_t *ret_fd_n, struct error *e)
 {
-    int fd = dup(request->fds[0]);
+    int fd = fcntl(request->fds[0], F_DUPFD_CLOEXEC, 0);
     int err = fd < 0 ? ERR_IO : take_serve(ctx, NULL, request->payload, fd);
     if (err && fd >= 0)
         (void)close(fd);
@@ -274,74 +291,10 @@ static int on_serve(void *ctx, const struct frame *request, struct arena *a, str
 }
 
 static const struct channel_handler link_handlers[] = {
-    { WIRE_RELOAD, "reload", 0, 1, 1, on_reload }, { WIRE_STOP, "stop", 4, 0, 0, on_stop },     { WIRE_STATUS, "status", 0, 0, 0, on_status },
-    { WIRE_PEER, "peer", 32, 1, 1, on_peer },      { WIRE_SERVE, "serve", 32, 1, 1, on_serve }, { .handle = NULL },
+    { WIRE_PREPARE, "prepare", 0, 1, 1, on_prepare }, { WIRE_COMMIT, "commit", 0, 0, 0, on_commit }, { WIRE_STOP, "stop", 4, 0, 0, on_stop },
+    { WIRE_STATUS, "status", 0, 0, 0, on_status },    { WIRE_PEER, "peer", 32, 1, 1, on_peer },      { WIRE_SERVE, "serve", 32, 1, 1, on_serve },
+    { .handle = NULL },
 };
-
-/* --- listeners whose context a reload can replace --- */
-
-/* Sessions take their snapshot when they open; the slot holds the one that future sessions will take. */
-struct slot {
-    struct conn_ops ops;                       /* the protocol's, but for open */
-    void *(*open)(struct conn *c, void *ctx);
-    _Atomic(const void *) ctx;
-    char name[64];
-    struct slot *next;
-};
-
-static void *open_in_slot(struct conn *c, void *ctx)
-{
-    struct slot *slot = ctx;
-    return slot->open(c, (void *)(uintptr_t)atomic_load(&slot->ctx));
-}
-
-static struct slot *slot_of(struct role_run *r, str name)
-{
-    struct slot *s = r->slots;
-    while (s && !str_eq(name, str_from_z(s->name)))
-        s = s->next;
-    return s;
-}
-
-static struct slot *slot_new(struct role_run *r, str name, const struct conn_ops *ops, const void *ctx)
-{
-    struct slot *s = arena_new(&r->arena, struct slot);
-    if (!s)
-        return NULL;
-    s->ops = *ops;
-    s->open = ops->open;
-    s->ops.open = open_in_slot;
-    atomic_init(&s->ctx, ctx);
-    (void)snprintf(s->name, sizeof s->name, "%.*s", STR_ARG(name));
-    s->next = r->slots;
-    r->slots = s;
-    return s;
-}
-
-int role_listen(struct role_run *r, const struct config_listener *l, const struct conn_ops *ops, const void *ctx, struct error *e)
-{
-    struct slot *slot = ctx ? slot_of(r, l->name) : NULL;
-    if (slot) {
-        atomic_store(&slot->ctx, ctx);
-        return 0;
-    }
-    slot = ctx ? slot_new(r, l->name, ops, ctx) : NULL;
-    if (!slot)
-        return error_set(e, ERR_LIMIT, "no memory for listener %.*s", STR_ARG(l->name));
-    struct listener_settings settings = { .name = slot->name,
-                                          .ops = &slot->ops,
-                                          .ctx = slot,
-                                          .tls = l->tls == SMTP_TLS_OFF ? NULL : r->tls,
-                                          .implicit_tls = l->tls == SMTP_TLS_IMPLICIT };
-    for (size_t i = 0; i < r->listener_n; i++) {
-        if (!str_eq(str_from_z(r->listeners[i].name), l->name))
-            continue;
-        int err = server_listen(r->server, r->listeners[i].fd, &settings);
-        if (err)
-            return error_set(e, err, "listener %s cannot be served", slot->name);
-    }
-    return 0;
-}
 
 /* --- life of the process --- */
 
@@ -353,6 +306,14 @@ static void on_term(int sig)
     server_stop(signal_server, 10000);
 }
 
+/* The process that made the link, which is the supervisor even when it is process 1 of a container. */
+static bool supervisor_is_gone(void)
+{
+    struct ucred peer = { 0 };
+    socklen_t n = sizeof peer;
+    return getsockopt(ROLE_LINK_FD, SOL_SOCKET, SO_PEERCRED, &peer, &n) != 0 || peer.pid != getppid();
+}
+
 /* The terminal's Ctrl-C reaches the whole group; the supervisor decides what it means. */
 static void set_signals(void)
 {
@@ -360,7 +321,7 @@ static void set_signals(void)
     (void)signal(SIGHUP, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() == 1)
+    if (supervisor_is_gone())
         _exit(1);
 }
 
@@ -397,17 +358,24 @@ static int start(struct role_run *r, const struct role_start *start, const struc
     int err = enter_sandbox(r->role, e);
     if (err)
         return err;
+    const struct config *config = r->snapshot->config;
+    log_set_level(config->log_level);
     r->server = server_new(&(struct server_settings){
         .workers_min = 2,
-        .workers_max = r->config->workers_max,
-        .connections_max = r->config->connections_max,
-        .connections_per_address = r->config->connections_per_address });
-    if (r->role->wants_tls && r->keeper)
-        err = load_tls(r, e);
+        .workers_max = config->workers_max,
+        .connections_max = config->connections_max,
+        .connections_per_address = config->connections_per_address });
+    if (r->role->alpn)
+        r->tls = tls_holder_new(NULL);
+    err = r->role->start(r, e);
     if (err == 0)
-        err = r->role->start(r, e);
+        err = prepare(r, r->snapshot, e);
+    if (err)
+        return err;
+    commit(r, r->snapshot);
+    err = role_listen(r, e);
     for (size_t i = 0; err == 0 && i < start->serve_n; i++) {
-        const struct channel_service *service = r->role->service_for(r, str_from_z(start->serve[i].peer));
+        const struct channel_service *service = r->role->service_for ? r->role->service_for(r, str_from_z(start->serve[i].peer)) : NULL;
         err = service ? server_serve_channel(r->server, start->serve[i].fd, service)
                       : error_set(e, ERR_REFUSED, "%s may not ask %s", start->serve[i].peer, r->role->name);
     }
@@ -437,6 +405,10 @@ int role_main(const char *name)
     set_signals();
     set_allocator();
     arena_init(&r->arena, ARENA_MAX);
+    pthread_mutex_init(&r->lock, NULL);
+    r->keeper = channel_open(-1, "keeper");
+    r->core = channel_open(-1, "core");
+    r->supervisor = channel_open(-1, "supervisor");
     const struct channel_service link = { .peer = "supervisor", .handlers = link_handlers, .ctx = r };
     struct error e = ERROR_NONE;
     int err = receive_setup(r, early, &e);
@@ -444,13 +416,14 @@ int role_main(const char *name)
         err = start(r, early, &link, &e);
     if (err) {
         log_error("role-start-failed", LOG_Z("error", err_name(err)), LOG_Z("text", e.text));
-        (void)answer(WIRE_START, err, &e);
+        (void)!answer(WIRE_START, err, &e);
         return 1;
     }
     signal_server = r->server;
     (void)signal(SIGTERM, on_term);
-    err = answer(WIRE_START, 0, &e);
-    log_info("role-started", LOG_NUM("pid", getpid()), LOG_NUM("instance", r->instance));
+    if (answer(WIRE_START, 0, &e))
+        return 1;
+    log_info("role-started", LOG_NUM("pid", getpid()), LOG_NUM("instance", r->snapshot->instance));
     server_run(r->server);
     if (r->role->end)
         r->role->end(r);

@@ -2,9 +2,15 @@
  *
  * A role is this same program executed as `valise role NAME` with one descriptor, its link to the supervisor. Over the link come, each
  * answered: setup (configuration text, certificate chains), listeners, lanes to and from other roles, start. On start the role enters its
- * sandbox, then opens what it needs, then serves until it is told to stop or the supervisor dies. */
+ * sandbox, then opens what it needs, then serves until it is told to stop or the supervisor dies.
+ *
+ * A reload has two steps: prepare brings a new setup, of which everything that can fail is done and kept aside; commit puts it in force and
+ * cannot fail. The supervisor commits only when every role is prepared, so that roles never disagree. */
 #ifndef VALISE_ROLE_ROLE_H
 #define VALISE_ROLE_ROLE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "role/config.h"
 #include "role/wire.h"
@@ -19,46 +25,70 @@ struct role_listener {
     int fd;
 };
 
-/* One running role; lives as long as the process. */
-struct role_run {
-    const struct role *role;
-    struct arena arena;                        /* the setup's memory; a reload adds a new generation, the old stays for its sessions */
+/* One setup, immutable once in force. Each session holds a reference to the one it began with; the last who leaves frees it. */
+struct role_snapshot {
+    atomic_uint refs;
+    struct arena arena;                        /* owns all below but the configuration */
     struct config *config;
     uint16_t port_offset;
     unsigned instance;
     const struct wire_identity *identities;
     size_t identity_n;
+    const void **contexts;                     /* for the sessions of each listener of the configuration; NULL: another role's */
+    struct tls_context *tls;                   /* NULL: no certificates, or a role without TLS */
+};
+
+/* One running role; lives as long as the process. */
+struct role_run {
+    const struct role *role;
+    struct arena arena;                        /* as long as the process */
+    pthread_mutex_t lock;                      /* guards snapshot and pending */
+    struct role_snapshot *snapshot, *pending;  /* in force; prepared and not committed yet (NULL: none) */
     struct server *server;
     struct tls_holder *tls;                    /* NULL in keeper */
-    struct channel *keeper, *core, *supervisor;/* lanes to ask on; NULL when this role may not */
+    struct channel *keeper, *core, *supervisor;/* to ask on; each says "not running" until a lane comes */
     struct role_listener listeners[ROLE_LISTENERS_MAX];
     size_t listener_n;
-    struct slot *slots;                        /* of the listeners that are served */
     void *state;                               /* the role's own */
 };
 
 struct role {
     const char *name;
     const struct sandbox_profile *profile;
-    bool wants_tls;
-    /* In the sandbox, before any thread: opens what the role needs and adds its listeners to r->server. */
+    const char *alpn;                          /* of its TLS, see tls_context_new; NULL: it has none */
+    /* In the sandbox, before any thread: opens what the role needs. The first snapshot is r->snapshot; it is prepared after this. */
     int (*start)(struct role_run *r, struct error *e);
     /* The table of requests that PEER may make here; NULL when none. */
     const struct channel_service *(*service_for)(struct role_run *r, str peer);
-    /* r->config is new; the former one stays allocated. NULL: nothing to do. */
-    int (*reload)(struct role_run *r, struct error *e);
-    /* After the server has ended: close what was opened. */
+    /* What speaks on listener L; NULL for another role's. The function may be NULL: no listeners. */
+    const struct conn_ops *(*protocol)(const struct config_listener *l);
+    /* The context of the sessions on L, allocated in S; NULL: no memory. */
+    const void *(*context)(struct role_run *r, struct role_snapshot *s, const struct config_listener *l);
+    /* Checks S and makes what commit will put in force. May be called again without a commit between. NULL: nothing to do. */
+    int (*prepare)(struct role_run *r, const struct role_snapshot *s, struct error *e);
+    /* What was prepared last is in force from now on. NULL: nothing to do. */
+    void (*commit)(struct role_run *r);
+    /* After the server has ended: close what was opened. NULL: nothing to do. */
     void (*end)(struct role_run *r);
 };
 
 extern const struct role role_keeper, role_mx, role_core;
 
-/* Adds every descriptor of listener L to the server with session OPS and context CTX (NULL: out of memory); called again for the same listener
- * it makes future connections use CTX, while running ones keep theirs. CTX must live as long as the process. */
-int role_listen(struct role_run *r, const struct config_listener *l, const struct conn_ops *ops, const void *ctx, struct error *e) MUST_USE;
-
 /* Runs role NAME until it ends. Returns the process's exit status. */
 int role_main(const char *name);
+
+/* --- snapshot.c --- */
+
+/* Takes in the setup in memfd FD: parsed and checked, one reference for the caller; without contexts and TLS yet. */
+int role_snapshot_new(int fd, struct role_snapshot **ret, struct error *e) MUST_USE;
+/* A reference to the snapshot in force. Thread-safe. */
+struct role_snapshot *role_snapshot_get(struct role_run *r);
+/* NULL accepted. */
+void role_snapshot_unref(struct role_snapshot *s);
+/* The context of each listener in S by the role's own function. */
+int role_snapshot_fill(struct role_run *r, struct role_snapshot *s, struct error *e) MUST_USE;
+/* Serves each listener of the snapshot in force that is this role's. A session gets the context of the snapshot in force when it opens. */
+int role_listen(struct role_run *r, struct error *e) MUST_USE;
 
 /* The sandbox of the supervisor; the others' profiles are in their struct role. */
 extern const struct sandbox_profile role_supervisor_profile;

@@ -2,10 +2,8 @@
 #include "role/supervisor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -13,9 +11,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "role/lock.h"
 #include "role/supervisor_private.h"
 
-enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 30000, STABLE_MS = 60000, GRACE_MS = 10000, LANE_DEADLINE_MS = 2000 };
+enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 30000, STABLE_MS = 60000, GRACE_MS = 10000, LANE_DEADLINE_MS = 2000, LOCK_WAIT_MS = 1000 };
 
 /* --- the pairs of roles that talk --- */
 
@@ -29,56 +28,78 @@ static bool is_running(const struct child *c)
     return c->pid > 0;
 }
 
-static int connect_pair(struct child *asks, struct child *serves)
+/* A running role that does not take a lane is of no use: it is ended here, reaped and restarted like one that died by itself. */
+static void give_up_on(const struct child *c, const struct error *e)
+{
+    log_error("role-stuck", LOG_Z("of", c->kind), LOG_NUM("pid", c->pid), LOG_Z("text", e->text));
+    (void)kill(c->pid, SIGKILL);
+}
+
+/* A lane from ASKS to SERVES, one of which is FRESH, the role being started. Only its failure is an error: when the other one fails, it will
+ * be started again and connected then. */
+static int connect_pair(struct child *asks, struct child *serves, const struct child *fresh, struct error *e)
 {
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
-        return ERR_IO;
-    int err = child_send(serves, WIRE_SERVE, str_from_z(asks->kind), fds[0]);
-    if (err == 0)
-        err = child_send(asks, WIRE_PEER, str_from_z(serves->kind), fds[1]);
+        return error_set(e, ERR_IO, "socketpair: %s", strerrordesc_np(errno));
+    struct error why = ERROR_NONE;
+    struct child *failed = NULL;
+    int err = child_send(serves, WIRE_SERVE, str_from_z(asks->kind), fds[0], &why);
+    if (err)
+        failed = serves;
+    else if ((err = child_send(asks, WIRE_PEER, str_from_z(serves->kind), fds[1], &why)))
+        failed = asks;
     (void)close(fds[0]);
     (void)close(fds[1]);
+    if (!failed)
+        return 0;
+    if (failed == fresh)
+        return error_set(e, err, "%s", why.text);
+    give_up_on(failed, &why);
+    return 0;
+}
+
+/* The lane on which core asks us. */
+static int connect_core(struct supervisor *s, struct child *c, struct error *e)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
+        return error_set(e, ERR_IO, "socketpair: %s", strerrordesc_np(errno));
+    int err = child_send(c, WIRE_PEER, STR("supervisor"), fds[1], e);
+    (void)close(fds[1]);
+    if (err == 0)
+        supervisor_add_lane(s, fds[0]);
+    else
+        (void)close(fds[0]);
     return err;
 }
 
 /* Gives C a lane to and from every running role it talks with. */
-static int connect_child(struct supervisor *s, struct child *c)
+static int connect_child(struct supervisor *s, struct child *c, struct error *e)
 {
-    int err = 0;
-    for (size_t i = 0; i < s->child_n && err == 0; i++) {
+    int err = strcmp(c->kind, "core") == 0 ? connect_core(s, c, e) : 0;
+    for (size_t i = 0; i < s->child_n; i++) {
         struct child *other = &s->children[i];
         for (size_t k = 0; k < sizeof pairs / sizeof pairs[0] && err == 0; k++) {
             if (other == c || !is_running(other))
                 continue;
             if (strcmp(pairs[k].asks, c->kind) == 0 && strcmp(pairs[k].serves, other->kind) == 0)
-                err = connect_pair(c, other);
+                err = connect_pair(c, other, c, e);
             else if (strcmp(pairs[k].serves, c->kind) == 0 && strcmp(pairs[k].asks, other->kind) == 0)
-                err = connect_pair(other, c);
+                err = connect_pair(other, c, c, e);
         }
-    }
-    if (err == 0 && strcmp(c->kind, "core") == 0) {
-        int fds[2];
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
-            return ERR_IO;
-        err = child_send(c, WIRE_PEER, STR("supervisor"), fds[1]);
-        (void)close(fds[1]);
-        if (err == 0)
-            supervisor_add_lane(s, fds[0]);
-        else
-            (void)close(fds[0]);
     }
     return err;
 }
 
 /* --- starting and restarting --- */
 
-static int send_listeners(struct supervisor *s, struct child *c)
+static int send_listeners(struct supervisor *s, struct child *c, struct error *e)
 {
     int err = 0;
     for (size_t i = 0; i < s->socket_n && err == 0; i++)
         if (strcmp(s->sockets[i].kind, c->kind) == 0)
-            err = child_send(c, WIRE_LISTENER, str_from_z(s->sockets[i].name), s->sockets[i].fd);
+            err = child_send(c, WIRE_LISTENER, str_from_z(s->sockets[i].name), s->sockets[i].fd, e);
     return err;
 }
 
@@ -87,16 +108,16 @@ static int start_child(struct supervisor *s, struct child *c, struct error *e)
     int err = child_spawn(c, e);
     if (err)
         return err;
-    err = child_send_setup(s, c, WIRE_SETUP);
+    err = child_send_setup(c, s->snapshot, WIRE_SETUP, e);
     if (err == 0)
-        err = send_listeners(s, c);
+        err = send_listeners(s, c, e);
     if (err == 0)
-        err = connect_child(s, c);
+        err = connect_child(s, c, e);
     if (err == 0)
         err = child_start(c, e);
     if (err) {
         child_kill(c);
-        return e->code ? err : error_set(e, err, "role %s did not start (%s); its log lines say why", c->kind, err_name(err));
+        return err == ERR_EOF ? error_set(e, ERR_INTERNAL, "role %s ended while it was started; its log lines say why", c->kind) : err;
     }
     c->started_ms = clock_mono_ms();
     return 0;
@@ -152,39 +173,67 @@ static void reap(struct supervisor *s)
 
 /* --- reload --- */
 
-/* All or nothing as far as can be foreseen: the configuration, every certificate and every new port are checked before any role is told. */
-int supervisor_reload(struct supervisor *s, struct error *e)
+static void log_notes(const struct snapshot *s)
+{
+    str rest = buf_str(&s->notes), line;
+    while (str_split(&rest, '\n', &line))
+        if (line.n)
+            log_warning("config-note", LOG_STR("note", line));
+}
+
+/* Reads and checks everything that we can check ourselves. */
+static int read_again(struct supervisor *s, struct snapshot **ret, struct error *e)
 {
     struct config *config = NULL;
     struct snapshot *fresh = NULL;
     int err = config_read("valise.conf", &config, e);
     if (err == 0)
         err = snapshot_load(config, s->port_offset, &fresh, e);
-    if (err == 0 && !snapshot_same_sockets(s->snapshot, fresh))
-        err = error_set(e, ERR_REFUSED, "valise.conf: listeners were added, removed or moved; this needs a restart, the old ones stay");
+    if (!fresh)
+        config_free(config);
+    if (err == 0)
+        err = snapshot_compare(s->snapshot, fresh, e);
+    if (err)
+        snapshot_free(fresh);
+    else
+        *ret = fresh;
+    return err;
+}
+
+/* Every role prepares FRESH, and only when all have it is put in force. A role that does not run gets it at its start; one that fails the
+ * second step, which none can refuse, is dead or stuck and is started anew. */
+static int put_in_force(struct supervisor *s, const struct snapshot *fresh, struct error *e)
+{
+    for (size_t i = 0; i < s->child_n; i++) {
+        int err = is_running(&s->children[i]) ? child_send_setup(&s->children[i], fresh, WIRE_PREPARE, e) : 0;
+        if (err)
+            return err;
+    }
+    for (size_t i = 0; i < s->child_n; i++) {
+        struct error why = ERROR_NONE;
+        if (is_running(&s->children[i]) && child_send(&s->children[i], WIRE_COMMIT, (str){ NULL, 0 }, -1, &why))
+            give_up_on(&s->children[i], &why);
+    }
+    return 0;
+}
+
+int supervisor_reload(struct supervisor *s, struct error *e)
+{
+    struct snapshot *fresh = NULL;
+    int err = read_again(s, &fresh, e);
+    if (err == 0)
+        err = put_in_force(s, fresh, e);
     if (err) {
-        if (fresh)
-            snapshot_free(fresh);
-        else
-            config_free(config);
+        snapshot_free(fresh);
         log_error("reload-refused", LOG_Z("text", e->text));
         return err;
     }
-    struct snapshot *former = s->snapshot;
+    snapshot_free(s->snapshot);
     s->snapshot = fresh;
-    for (size_t i = 0; i < s->child_n; i++)
-        if (is_running(&s->children[i])) {
-            int sent = child_send_setup(s, &s->children[i], WIRE_RELOAD);
-            if (sent) {
-                err = err ? err : error_set(e, sent, "role %s did not take the new configuration (%s)", s->children[i].kind, err_name(sent));
-                log_error("reload-failed", LOG_Z("of", s->children[i].kind), LOG_Z("error", err_name(sent)));
-            }
-        }
-    snapshot_free(former);
     log_set_level(fresh->config->log_level);
-    if (err == 0)
-        log_info("reloaded");
-    return err;
+    log_notes(fresh);
+    log_info("reloaded");
+    return 0;
 }
 
 /* --- what core may ask --- */
@@ -192,7 +241,11 @@ int supervisor_reload(struct supervisor *s, struct error *e)
 static int on_reload(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                      size_t *ret_fd_n, struct error *e)
 {
-    return supervisor_reload(ctx, e);
+    struct supervisor *s = ctx;
+    int err = supervisor_reload(s, e);
+    if (err == 0)
+        buf_add(reply, buf_str(&s->snapshot->notes));
+    return err;
 }
 
 static int on_status(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
@@ -251,9 +304,7 @@ static void serve_lane(struct supervisor *s, size_t i)
         err = channel_serve_frame(&service, &request, &a, &b, &reply);
         if (err == 0)
             err = frame_send(fd, &reply, LANE_DEADLINE_MS);
-        for (size_t k = 0; k < request.fd_n; k++)
-            if (request.fds[k] >= 0)
-                (void)close(request.fds[k]);
+        frame_close_fds(&request);
     }
     if (err)
         drop_lane(s, i);
@@ -309,28 +360,36 @@ static void loop(struct supervisor *s)
     }
 }
 
+static bool any_left(const struct supervisor *s, const char *kind)
+{
+    for (size_t i = 0; i < s->child_n; i++)
+        if (is_running(&s->children[i]) && strcmp(s->children[i].kind, kind) == 0)
+            return true;
+    return false;
+}
+
+/* Waits for a signal; whether it was a second request to stop, by somebody who does not want to wait for the sessions. */
+static bool hurry_is_asked(const struct supervisor *s, int64_t ms)
+{
+    struct pollfd p = { .fd = s->signal_fd, .events = POLLIN };
+    struct signalfd_siginfo info;
+    return poll(&p, 1, (int)ms) > 0 && read(s->signal_fd, &info, sizeof info) == (ssize_t)sizeof info &&
+           (info.ssi_signo == SIGINT || info.ssi_signo == SIGTERM);
+}
+
 /* mx first, so that no new mail comes; then core; keeper last, for handshakes under way. */
 static void stop_all(struct supervisor *s)
 {
     static const char *const order[] = { "mx", "core", "keeper" };
+    bool hurry = false;
     log_info("stopping");
-    for (size_t o = 0; o < 3; o++) {
+    for (size_t o = 0; o < 3 && !hurry; o++) {
         int64_t end = clock_mono_ms() + GRACE_MS + 5000;
         for (size_t i = 0; i < s->child_n; i++)
             if (is_running(&s->children[i]) && strcmp(s->children[i].kind, order[o]) == 0 && child_stop(&s->children[i], GRACE_MS))
                 child_kill(&s->children[i]);
-        for (;;) {
-            bool left = false;
-            reap(s);
-            for (size_t i = 0; i < s->child_n; i++)
-                left = left || (is_running(&s->children[i]) && strcmp(s->children[i].kind, order[o]) == 0);
-            if (!left || clock_mono_ms() > end)
-                break;
-            struct pollfd p = { .fd = s->signal_fd, .events = POLLIN };
-            struct signalfd_siginfo info;
-            if (poll(&p, 1, 100) > 0)
-                (void)!read(s->signal_fd, &info, sizeof info);
-        }
+        for (reap(s); !hurry && any_left(s, order[o]) && clock_mono_ms() < end; reap(s))
+            hurry = hurry_is_asked(s, 100);
     }
     for (size_t i = 0; i < s->child_n; i++)
         if (is_running(&s->children[i]))
@@ -356,14 +415,23 @@ static int lock_directory(const char *dir, struct error *e)
 {
     if (chdir(dir) != 0)
         return error_set(e, err_from_errno(errno), "%s: %s; `valise init` makes a directory", dir, strerrordesc_np(errno));
-    int fd = open("serve.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return error_set(e, err_from_errno(errno), "%s/serve.lock: %s", dir, strerrordesc_np(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        (void)close(fd);
-        return error_set(e, ERR_UNAVAILABLE, "a server runs in %s already; `valise status --dir %s` tells more", dir, dir);
-    }
+    if (access("valise.conf", F_OK) != 0)
+        return error_set(e, ERR_NOTFOUND, "%s has no valise.conf; `valise init` makes a directory", dir);
+    int fd = lock_take(LOCK_WAIT_MS, e);
+    if (fd == ERR_AGAIN)
+        return error_set(e, ERR_UNAVAILABLE, "another server or command works in %s; `valise status --dir %s` tells more", dir, dir);
     return fd;
+}
+
+/* As the user that the server runs as from now on. */
+static int check_owner(const struct supervisor *s, const char *dir, struct error *e)
+{
+    static const char *const needed[] = { ".", "store", "spool", "keys" };
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        if (access(needed[i], i == 3 ? R_OK | X_OK : W_OK | X_OK) != 0)
+            return error_set(e, err_from_errno(errno), "%s/%s: %s for user %.*s (uid %u); `chown -R` the directory to it", dir, needed[i],
+                             strerrordesc_np(errno), STR_ARG(s->snapshot->config->user), (unsigned)geteuid());
+    return 0;
 }
 
 static void add_children(struct supervisor *s)
@@ -401,9 +469,14 @@ static int set_up(struct supervisor *s, const struct supervisor_settings *settin
         config_free(config);
         return err;
     }
-    err = bind_all(s, e);
+    log_notes(s->snapshot);
+    err = bind_listeners(s, e);
     if (err == 0)
         err = supervisor_drop_user(s->snapshot->config->user, e);
+    if (err == 0)
+        err = check_owner(s, settings->dir, e);
+    if (err == 0)
+        err = bind_control(s, e);
     if (err == 0)
         err = enter_sandbox(e);
     return err;
@@ -431,6 +504,7 @@ int supervisor_run(const struct supervisor_settings *settings, struct error *e)
             loop(s);
         }
         s->stopping = true;
+        close_sockets(s);       /* who comes now is refused, not left waiting */
         stop_all(s);
     }
     close_sockets(s);

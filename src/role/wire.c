@@ -17,6 +17,15 @@ void wire_pack_delivery(struct buf *b, const struct smtp_delivery *d, bool inlin
         pack_str(b, d->message);
 }
 
+/* Whether S may stand in a header field: no control byte, so no line end. */
+static bool is_one_line(str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+            return false;
+    return true;
+}
+
 int wire_unpack_delivery(str payload, struct arena *a, struct smtp_delivery *ret, bool *ret_inline)
 {
     struct unpack u = unpack_init(payload);
@@ -31,13 +40,16 @@ int wire_unpack_delivery(str payload, struct arena *a, struct smtp_delivery *ret
     str *recipients = arena_array(a, d.recipient_n, sizeof *recipients);
     if (!recipients)
         return ERR_LIMIT;
-    for (size_t i = 0; i < d.recipient_n; i++)
+    bool clean = is_one_line(d.session) && is_one_line(d.id) && is_one_line(d.reverse_path);
+    for (size_t i = 0; i < d.recipient_n; i++) {
         recipients[i] = unpack_str(&u, WIRE_ADDRESS_MAX);
+        clean = clean && is_one_line(recipients[i]);
+    }
     d.recipients = recipients;
     d.structure = unpack_str(&u, STRUCTURE_MAX);
     if (flags & 4)
         d.message = unpack_str(&u, CHANNEL_PAYLOAD_MAX);
-    if (unpack_end(&u) || d.recipient_n == 0 || flags > 7)
+    if (unpack_end(&u) || !clean || d.recipient_n == 0 || flags > 7)
         return ERR_CORRUPT;
     *ret = d;
     *ret_inline = flags & 4;

@@ -2,8 +2,8 @@
  *
  *   mx    -> core        recipient, accept, spool
  *   mx, core -> keeper   sign, ticket-keys
- *   supervisor -> all    peer, serve, listener, reload, stop, status
- *   core  -> supervisor  reload, status, stop
+ *   supervisor -> all    setup, peer, serve, listener, start; then peer, serve, prepare, commit, stop, status
+ *   core  -> supervisor  reload, status
  *
  * Which role may ask what is the table that it is served with (role/<role>.c). Unpacking validates everything; text views point into the
  * payload. */
@@ -17,7 +17,7 @@
 enum wire_type {
     WIRE_OPEN_LANE = 0,       /* run/channel.h's own */
     WIRE_RECIPIENT = 1,       /* address -> verdict u8 */
-    WIRE_ACCEPT = 2,          /* delivery, message inline or as descriptor -> nothing */
+    WIRE_ACCEPT = 2,          /* delivery, message inline or as descriptor; one too long for a frame as a second memfd -> nothing */
     WIRE_SPOOL = 3,           /* nothing -> descriptor */
     WIRE_SIGN = 10,           /* key id, data -> signature */
     WIRE_TICKET_KEYS = 11,    /* nothing -> two ticket keys of 80 bytes, newest first */
@@ -26,18 +26,24 @@ enum wire_type {
     WIRE_PEER = 22,           /* role name, root lane to ask it on */
     WIRE_SERVE = 23,          /* role name, root lane on which it asks */
     WIRE_START = 24,          /* everything is there: enter the sandbox and serve */
-    WIRE_RELOAD = 25,         /* to a role: new setup as memfd; from core: please reload */
+    WIRE_RELOAD = 25,         /* please reload -> what needs a restart, for people */
     WIRE_STOP = 26,           /* grace in ms u32: drain and exit */
-    WIRE_STATUS = 27          /* -> counts (to a role), roles (from core) */
+    WIRE_STATUS = 27,         /* -> counts (to a role), roles (from core) */
+    WIRE_PREPARE = 28,        /* a new setup as memfd: check it and keep it aside */
+    WIRE_COMMIT = 29          /* what was prepared is in force */
 };
 
-enum { WIRE_SETUP_MAX = 16 << 20, WIRE_SIGN_DATA_MAX = 1024, WIRE_SIGNATURE_MAX = 1024, WIRE_INLINE_MAX = 64 * 1024, WIRE_ADDRESS_MAX = 512 };
+/* The control socket among the listeners; the dot keeps it apart from those of the configuration. */
+#define WIRE_CONTROL "control.sock"
+
+enum { WIRE_SETUP_MAX = 16 << 20, WIRE_SIGN_DATA_MAX = 1024, WIRE_SIGNATURE_MAX = 1024, WIRE_INLINE_MAX = 64 * 1024, WIRE_ADDRESS_MAX = 512,
+       WIRE_DELIVERY_MAX = 1 << 20 };
 
 /* --- accept --- */
 
 /* Packs D without its message into B; the message follows when INLINE_MESSAGE. */
 void wire_pack_delivery(struct buf *b, const struct smtp_delivery *d, bool inline_message);
-/* Unpacks and validates; recipients in A. RET->message is empty and RET->fd 0 when a descriptor must hold it. ERR_CORRUPT, ERR_LIMIT. */
+/* Unpacks and validates: lengths, counts, no control bytes in what goes into headers and logs; recipients in A. RET->message is empty and RET->fd -1 when a descriptor must hold it. ERR_CORRUPT, ERR_LIMIT. */
 int wire_unpack_delivery(str payload, struct arena *a, struct smtp_delivery *ret, bool *ret_inline) MUST_USE;
 
 /* --- setup of a role --- */

@@ -77,6 +77,29 @@ static void test_a_delivery_to_nobody_is_refused(void **state)
     buf_done(&b);
 }
 
+/* What goes into header fields and logs must not bring lines of its own. */
+static void test_control_bytes_in_an_envelope_are_refused(void **state)
+{
+    (void)state;
+    static const str bad[] = { STR_INIT("a@b\r\nBcc: c@d"), STR_INIT("a\nb@c"), STR_INIT("a\x7f@b"), STR_INIT("\x01@b") };
+    for (size_t i = 0; i < 4 * (sizeof bad / sizeof bad[0]); i++) {
+        struct buf b = BUF_INIT(4096);
+        struct arena a = ARENA_INIT(4096);
+        struct smtp_delivery d = sample(), got;
+        str one = bad[i / 4];
+        bool inlined;
+        d.recipients = i % 4 == 0 ? &one : d.recipients;
+        d.recipient_n = i % 4 == 0 ? 1 : d.recipient_n;
+        d.reverse_path = i % 4 == 1 ? one : d.reverse_path;
+        d.session = i % 4 == 2 ? one : d.session;
+        d.id = i % 4 == 3 ? one : d.id;
+        wire_pack_delivery(&b, &d, true);
+        assert_int_equal(wire_unpack_delivery(buf_str(&b), &a, &got, &inlined), ERR_CORRUPT);
+        arena_done(&a);
+        buf_done(&b);
+    }
+}
+
 static void test_setup_counts_and_roles_round_trip(void **state)
 {
     (void)state;
@@ -116,6 +139,7 @@ int main(void)
         cmocka_unit_test(test_delivery_round_trip),
         cmocka_unit_test(test_every_cut_of_a_delivery_is_refused),
         cmocka_unit_test(test_a_delivery_to_nobody_is_refused),
+        cmocka_unit_test(test_control_bytes_in_an_envelope_are_refused),
         cmocka_unit_test(test_setup_counts_and_roles_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
