@@ -4,13 +4,14 @@
  * structure, sections are ranges of the stored bytes (fetch_section.c). Nothing is parsed again. */
 #include "imap/fetch_private.h"
 
-enum { STRUCTURE_ARENA_MAX = 8 * 1024 * 1024 };
+enum { STRUCTURE_ARENA_MAX = 8 * 1024 * 1024, FETCH_PAGE = 128 };
 
 struct fetch_work {
     struct imap_fetch fetch;
     struct imap_set set;
     size_t range;                    /* where it stands: this range of set, DONE messages of it */
     uint32_t done;
+    size_t page;                     /* messages to be read at once: about as many as the stream takes */
     uint8_t *seen_now;               /* bits by sequence number: \Seen was set by this command; NULL: of none */
     bool missing;                    /* a message was expunged by another session and cannot be read any more */
 };
@@ -100,24 +101,32 @@ static void write_entry_items(struct imap_session *s, unsigned items, const stru
         buf_truncate(b, b->n - 1);
 }
 
-/* ENVELOPE, BODY, BODYSTRUCTURE and sections. 0, or an error before anything was written. */
-static int write_email_items(struct imap_session *s, const struct imap_fetch *fetch, const struct mail_entry *entry)
+/* ENVELOPE, which stands first in the structure: the rest of it is not looked at when nobody asks. */
+static int write_envelope(struct imap_session *s, const struct mail_email *email, struct arena *scratch)
+{
+    const struct envelope *envelope;
+    int r = structure_envelope(email->structure, scratch, &envelope);
+    if (r < 0)
+        return r;
+    separate(&s->out);
+    buf_add(&s->out, STR("ENVELOPE "));
+    imap_write_envelope(&s->out, envelope);
+    return 0;
+}
+
+/* ENVELOPE, BODY, BODYSTRUCTURE and sections. 0, or an error before anything was given to the stream. */
+static int write_email_items(struct imap_session *s, const struct imap_fetch *fetch, const struct mail_email *email)
 {
     struct arena scratch = ARENA_INIT(STRUCTURE_ARENA_MAX);
-    struct mail_email email;
     const struct structure *structure;
     struct buf *b = &s->out;
-    int r = mail_email_get(s->account, entry->email, &scratch, &email);
-    if (r == 0)
-        r = structure_open(email.structure, email.size, &scratch, &structure);
+    int r = fetch->items & IMAP_FETCH_ENVELOPE ? write_envelope(s, email, &scratch) : 0;
+    if (r < 0 || (!fetch->section_n && !(fetch->items & (IMAP_FETCH_BODY | IMAP_FETCH_BODYSTRUCTURE))))
+        goto out;
+    r = structure_open(email->structure, email->size, &scratch, &structure);
     if (r < 0)
         goto out;
     const struct part *root = structure_root(structure);
-    if (fetch->items & IMAP_FETCH_ENVELOPE) {
-        separate(b);
-        buf_add(b, STR("ENVELOPE "));
-        imap_write_envelope(b, root->envelope);
-    }
     if (fetch->items & IMAP_FETCH_BODY) {
         separate(b);
         buf_add(b, STR("BODY "));
@@ -136,22 +145,17 @@ static int write_email_items(struct imap_session *s, const struct imap_fetch *fe
             buf_add_byte(b, ' ');
         else
             separate(b);
-        imap_fetch_section(s, &fetch->sections[i], &email, structure);
+        imap_fetch_section(s, &fetch->sections[i], email, structure);
     }
 out:
     arena_done(&scratch);
     return r;
 }
 
-/* message-data = nz-number SP "FETCH" SP msg-att */
-static void fetch_one(struct imap_session *s, struct fetch_work *w, uint32_t seq)
+/* message-data = nz-number SP "FETCH" SP msg-att. EMAIL: NULL when only items of the entry are wanted. */
+static void write_message(struct imap_session *s, struct fetch_work *w, uint32_t seq, struct mail_entry entry,
+                          const struct mail_email *email)
 {
-    struct mail_entry entry = { 0 };
-    int r = mail_view_entry(s->view, seq, &entry);
-    if (r < 0 && entry.uid == 0) {
-        w->missing = true;
-        return;
-    }
     unsigned items = w->fetch.items;
     if (w->seen_now && w->seen_now[seq / 8] >> (seq % 8) & 1) {
         entry.flags |= MAIL_SEEN;
@@ -159,27 +163,104 @@ static void fetch_one(struct imap_session *s, struct fetch_work *w, uint32_t seq
     }
     size_t start = s->out.n;
     write_entry_items(s, items, &entry, seq);
-    if (w->fetch.section_n || items & ~(unsigned)IMAP_FETCH_ENTRY_ITEMS) {
-        if (write_email_items(s, &w->fetch, &entry) < 0) {
-            buf_truncate(&s->out, start);
-            w->missing = true;
-            return;
-        }
+    if (email && write_email_items(s, &w->fetch, email) < 0) {
+        buf_truncate(&s->out, start);
+        w->missing = true;
+        return;
     }
     buf_add(&s->out, STR(")\r\n"));
     s->fetched++;
 }
 
+/* The sequence number where W stands; false at the end. */
+static bool work_seq(const struct fetch_work *w, uint32_t *ret)
+{
+    if (w->range == w->set.n)
+        return false;
+    *ret = w->set.ranges[w->range].first + w->done;
+    return true;
+}
+
+static void work_step(struct fetch_work *w)
+{
+    const struct imap_range *range = &w->set.ranges[w->range];
+    if (w->done++ == range->last - range->first) {
+        w->range++;
+        w->done = 0;
+    }
+}
+
+/* The entry of SEQ; false when the message is gone. */
+static bool work_entry(struct imap_session *s, struct fetch_work *w, uint32_t seq, struct mail_entry *ret)
+{
+    *ret = (struct mail_entry){ 0 };
+    if (mail_view_entry(s->view, seq, ret) == 0 || ret->uid)
+        return true;
+    w->missing = true;
+    return false;
+}
+
+/* Some messages whose emails are read together: one walk of the store costs far less than a lookup for each. */
+struct fetch_page {
+    struct imap_session *s;
+    struct fetch_work *w;
+    size_t n, next;                  /* messages; those before next are dealt with */
+    uint32_t seqs[FETCH_PAGE];
+    uint64_t emails[FETCH_PAGE];
+    struct mail_entry entries[FETCH_PAGE];
+};
+enum { PAGE_STOPPED = 1 };
+
+static int page_email(void *ctx, size_t i, const struct mail_email *email)
+{
+    struct fetch_page *p = ctx;
+    p->w->missing |= i != p->next;   /* those between are gone */
+    p->next = i + 1;
+    write_message(p->s, p->w, p->seqs[i], p->entries[i], email);
+    return imap_out_is_full(p->s) ? PAGE_STOPPED : 0;
+}
+
+/* Answers for a page of messages, or for its beginning when the peer takes no more; W stands behind what is done. */
+static void fetch_page(struct imap_session *s, struct fetch_work *w)
+{
+    struct fetch_page p = { .s = s, .w = w };
+    struct fetch_work ahead = *w;
+    for (uint32_t seq; p.n < w->page && work_seq(&ahead, &seq); work_step(&ahead)) {
+        if (!work_entry(s, w, seq, &p.entries[p.n]))
+            continue;
+        p.seqs[p.n] = seq;
+        p.emails[p.n] = p.entries[p.n].email;
+        p.n++;
+    }
+    int r = p.n ? mail_email_each(s->account, p.emails, p.n, page_email, &p) : 0;
+    /* An email that cannot be read must not keep those behind it from being read. */
+    w->missing |= r < 0 || (r == 0 && p.next < p.n);
+    p.next += r < 0;
+    w->page = p.next < p.n ? p.next + 1 : w->page * 2 < FETCH_PAGE ? w->page * 2 : FETCH_PAGE;
+    if (r == 0 || p.next >= p.n) {
+        w->range = ahead.range;
+        w->done = ahead.done;
+        return;
+    }
+    for (uint32_t seq; work_seq(w, &seq) && seq != p.seqs[p.next];)
+        work_step(w);
+}
+
 static enum imap_next fetch_more(struct imap_session *s)
 {
     struct fetch_work *w = s->work;
-    for (; w->range < w->set.n; w->range++, w->done = 0) {
-        const struct imap_range *range = &w->set.ranges[w->range];
-        while (w->done <= range->last - range->first) {
-            if (imap_out_is_full(s))
-                return IMAP_MORE;
-            fetch_one(s, w, range->first + w->done++);
+    bool emails = w->fetch.section_n || w->fetch.items & ~(unsigned)IMAP_FETCH_ENTRY_ITEMS;
+    struct mail_entry entry;
+    for (uint32_t seq; work_seq(w, &seq);) {
+        if (imap_out_is_full(s))
+            return IMAP_MORE;
+        if (emails) {
+            fetch_page(s, w);
+            continue;
         }
+        if (work_entry(s, w, seq, &entry))
+            write_message(s, w, seq, entry, NULL);
+        work_step(w);
     }
     /* RFC 5530: with UIDs a missing message is nothing special. */
     if (w->missing && !s->uid)
@@ -231,6 +312,7 @@ IMAP_HANDLER(fetch)
         return imap_bad(s, "No message has that number");
     if (s->uid)
         w->fetch.items |= IMAP_FETCH_UID;
+    w->page = FETCH_PAGE / 8;
     set_seen(s, w);
     s->work = w;
     s->resume = fetch_more;
