@@ -1,183 +1,24 @@
-/* DATA (RFC 5321 section 4.1.1.4): takes the message in, checks it, and hands it over. The answer at its end is when the
- * responsibility passes: 250 is said only after service.accept has returned 0 (RFC 5321 section 6.1). */
+/* DATA (RFC 5321 section 4.1.1.4): takes the message in line by line. */
 #include "smtp/session_private.h"
-
-#include "base/clock.h"
-#include "base/log.h"
-#include "message/address.h"
-#include "message/structure.h"
-
-static void put(void *ctx, str bytes)
-{
-    smtp_header_put(ctx, bytes);
-}
-
-/* Puts the trace field on top and prepares for the message. */
-static void begin(struct smtp_session *s)
-{
-    struct smtp_transaction *t = s->transaction;
-    struct buf trace = BUF_INIT(4096);
-    int64_t now_s = clock_real_ms() / 1000;
-    str id = id_str(&t->id);
-    smtp_trace_add(&trace, &(struct smtp_trace){ .helo = smtp_session_helo(s),
-                                                 .peer = conn_peer_address(s->conn),
-                                                 .hostname = s->config->hostname,
-                                                 .id = id,
-                                                 .session = conn_id(s->conn),
-                                                 .esmtp = s->esmtp,
-                                                 .authenticated = s->is_authenticated,
-                                                 .smtputf8 = t->mail.smtputf8,
-                                                 .tls = smtp_session_tls(s),
-                                                 .recipient = t->recipient_n == 1 ? t->recipients[0] : STR(""),
-                                                 .now_s = now_s,
-                                                 .zone = date_local_zone(now_s) });
-    require(!buf_error(&trace));
-    smtp_body_add(&t->body, buf_str(&trace));
-    buf_done(&trace);
-    if (s->config->submission)
-        smtp_header_complete(&t->header, t->mail.reverse_path.text, id, s->config->hostname, now_s);
-    smtp_data_init(&t->data, s->config->size_max, (struct smtp_data_sink){ .put = put, .ctx = &t->header });
-}
 
 enum conn_next smtp_cmd_data(struct smtp_session *s, str argument)
 {
-    begin(s);
+    if (s->transaction->mail.body == SMTP_BODY_BINARYMIME) { /* RFC 3030 section 3 */
+        smtp_say(s, SMTP_REPLY_BINARY_NEEDS_BDAT);
+        return CONN_WAIT;
+    }
+    smtp_message_begin(s, false);
     s->mode = SMTP_MODE_DATA;
     conn_min_rate(s->conn, SMTP_BODY_RATE);
     smtp_say(s, SMTP_REPLY_GO_AHEAD);
     return CONN_WAIT;
 }
 
-/* The answer to what is wrong with the message as bytes: the most telling fault first. */
-static enum smtp_reply from_data_faults(unsigned faults)
+void smtp_data_input(struct smtp_session *s, str bytes, size_t *ret_used)
 {
-    if (faults & SMTP_DATA_TOO_LARGE)
-        return SMTP_REPLY_TOO_LARGE;
-    if (faults & SMTP_DATA_BARE_LF)
-        return SMTP_REPLY_BARE_LF;
-    if (faults & SMTP_DATA_BARE_CR)
-        return SMTP_REPLY_BARE_CR;
-    if (faults & SMTP_DATA_NUL)
-        return SMTP_REPLY_HAS_NUL;
-    return faults & SMTP_DATA_HEADER_TOO_LARGE ? SMTP_REPLY_HEADER_TOO_LARGE : SMTP_REPLY_BODY_LINE_TOO_LONG;
-}
-
-/* Whether the user may send as every address of LIST. */
-static bool may_send_as_all(struct smtp_session *s, const struct message_addresses *list)
-{
-    const struct smtp_service *service = s->config->service;
-    bool may = true;
-    for (unsigned i = 0; i < list->n && may; i++) {
-        struct buf address = BUF_INIT(1024);
-        if (!message_address_is_mailbox(&list->list[i]))
-            continue;
-        message_address_add_spec(&address, &list->list[i]);
-        may = !buf_error(&address) && service->may_send_as(service->ctx, &s->login, buf_str(&address));
-        buf_done(&address);
-    }
-    return may;
-}
-
-static bool has_mailbox(const struct message_addresses *list)
-{
-    for (unsigned i = 0; i < list->n; i++) {
-        if (message_address_is_mailbox(&list->list[i]))
-            return true;
-    }
-    return false;
-}
-
-/* Submission: whether the author's fields name only addresses that are the user's (RFC 6409 section 8.1). */
-static enum smtp_reply check_author(struct smtp_session *s, str structure, str message)
-{
-    const struct structure *opened;
-    if (s->transaction->header.from_n != 1)
-        return SMTP_REPLY_BAD_FROM;
-    if (structure_open(structure, message.n, conn_arena(s->conn), &opened))
-        return SMTP_REPLY_TEMPORARY;
-    const struct envelope *v = structure_root(opened)->envelope;
-    /* A list cut at the limit might hide an address. */
-    if (!v || !has_mailbox(&v->from) || v->from.n >= message_limits_default.addresses_max)
-        return SMTP_REPLY_BAD_FROM;
-    return may_send_as_all(s, &v->from) && may_send_as_all(s, &v->sender) ? SMTP_REPLY_ACCEPTED : SMTP_REPLY_NOT_YOUR_FROM;
-}
-
-/* Checks the whole message and hands it to the service. */
-static enum smtp_reply deliver(struct smtp_session *s, struct error *e)
-{
-    struct smtp_transaction *t = s->transaction;
-    const struct smtp_service *service = s->config->service;
-    struct buf structure = BUF_INIT(message_limits_default.structure_max);
-    struct smtp_delivery d = { .session = conn_id(s->conn),
-                               .id = id_str(&t->id),
-                               .reverse_path = t->mail.reverse_path.text,
-                               .recipients = t->recipients,
-                               .recipient_n = t->recipient_n,
-                               .smtputf8 = t->mail.smtputf8,
-                               .body_8bit = t->mail.body == SMTP_BODY_8BITMIME || t->data.has_8bit,
-                               .fd = -1 };
-    enum smtp_reply reply = SMTP_REPLY_ACCEPTED;
-    if (t->data.faults)
-        return from_data_faults(t->data.faults);
-    smtp_header_finish(&t->header);
-    if (t->header.received_n > SMTP_RECEIVED_MAX)
-        return SMTP_REPLY_LOOP;
-    int rc = smtp_body_finish(&t->body, &d.message, &d.fd, e);
-    if (!rc && (rc = message_parse(d.message, &message_limits_default, &structure)) != 0)
-        (void)error_set(e, rc, "the message's structure cannot be made");
-    if (rc) {
-        reply = smtp_reply_from_error(rc);
-        goto out;
-    }
-    d.structure = buf_str(&structure);
-    if (s->config->submission)
-        reply = check_author(s, d.structure, d.message);
-    if (reply == SMTP_REPLY_ACCEPTED && (rc = service->accept(service->ctx, &d, e)) != 0)
-        reply = smtp_reply_from_error(rc);
-out:
-    buf_done(&structure);
-    return reply;
-}
-
-static void log_result(const struct smtp_session *s, enum smtp_reply reply, const struct error *e)
-{
-    const struct smtp_transaction *t = s->transaction;
-    bool is_accepted = reply == SMTP_REPLY_ACCEPTED;
-    log_event(is_accepted ? LOG_INFO : LOG_WARNING, is_accepted ? "smtp-accepted" : "smtp-message-refused",
-              LOG_STR("session", conn_id(s->conn)), LOG_STR("id", id_str(&t->id)), LOG_STR("from", t->mail.reverse_path.text),
-              LOG_NUM("recipients", t->recipient_n), LOG_NUM("size", t->data.size), LOG_STR("tls", smtp_session_tls(s)->version),
-              LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", s->login.address),
-              LOG_NUM("code", smtp_reply_code(reply)), LOG_Z("error", e->text));
-}
-
-/* The message is over: answers, and ends the transaction whatever the answer is (RFC 5321 section 4.1.1.4). */
-static void end(struct smtp_session *s, enum smtp_reply reply, const struct error *e)
-{
-    log_result(s, reply, e);
-    if (reply == SMTP_REPLY_ACCEPTED) {
-        struct buf text = BUF_INIT(128);
-        str id = id_str(&s->transaction->id);
-        buf_add_all(&text, smtp_reply_text(reply), STR(" as "), id);
-        smtp_say_text(s, reply, buf_str(&text));
-        buf_done(&text);
-        s->message_n++;
-        s->junk = 0;
-    } else {
-        smtp_say(s, reply);
-    }
-    s->mode = SMTP_MODE_COMMAND;
-    smtp_session_wait(s, SMTP_IDLE_MS);
-    conn_min_rate(s->conn, 0);
-    smtp_transaction_end(s);
-}
-
-enum conn_next smtp_data_input(struct smtp_session *s, str bytes, size_t *ret_used)
-{
-    struct error e = ERROR_NONE;
     int rc = smtp_data_feed(&s->transaction->data, bytes, ret_used);
     if (rc == 0)
-        end(s, deliver(s, &e), &e);
+        smtp_message_end(s);
     else if (rc == ERR_LIMIT)
-        end(s, SMTP_REPLY_TOO_LARGE_CLOSE, &e);
-    return CONN_WAIT;
+        smtp_message_refuse(s, SMTP_REPLY_TOO_LARGE_CLOSE);
 }

@@ -13,6 +13,8 @@ static const struct smtp_command commands[] = {
     { STR_INIT("RCPT"), SMTP_STAGE_MAIL | SMTP_STAGE_RCPT, 0, SMTP_REPLY_MAIL_FIRST, smtp_cmd_rcpt, "RFC 5321 section 4.1.1.3" },
     { STR_INIT("DATA"), SMTP_STAGE_RCPT, SMTP_COMMAND_NO_ARGUMENT, SMTP_REPLY_RCPT_FIRST, smtp_cmd_data,
       "RFC 5321 section 4.1.1.4" },
+    { STR_INIT("BDAT"), SMTP_STAGE_RCPT | SMTP_STAGE_CHUNK, SMTP_COMMAND_CHUNK, SMTP_REPLY_RCPT_FIRST, smtp_cmd_bdat,
+      "RFC 3030 section 2" },
     { STR_INIT("RSET"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK | SMTP_COMMAND_NO_ARGUMENT,
       SMTP_REPLY_SEQUENCE, smtp_cmd_rset, "RFC 5321 section 4.1.1.5" },
     { STR_INIT("NOOP"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK,
@@ -58,6 +60,8 @@ static bool may_run(const struct smtp_session *s, const struct smtp_command *c, 
         *refusal = SMTP_REPLY_HELO_FIRST;
     else if (s->config->submission && !s->is_authenticated && !(c->flags & SMTP_COMMAND_BEFORE_AUTH))
         *refusal = SMTP_REPLY_AUTH_FIRST;
+    else if (!(c->stages & stage) && stage == SMTP_STAGE_CHUNK)
+        *refusal = SMTP_REPLY_IN_CHUNKS;
     else if (!(c->stages & stage))
         *refusal = stage == SMTP_STAGE_READY && c->wrong_stage == SMTP_REPLY_RCPT_FIRST ? SMTP_REPLY_MAIL_FIRST : c->wrong_stage;
     else if ((c->flags & SMTP_COMMAND_NO_ARGUMENT) && argument.n)
@@ -95,7 +99,10 @@ enum conn_next smtp_command_run(struct smtp_session *s, str line)
         /* RFC 5321 section 3.3: DATA after recipients that were all refused may be answered 554 "no valid recipients". */
         if (refusal == SMTP_REPLY_RCPT_FIRST && s->transaction && s->transaction->recipient_refused_n)
             refusal = SMTP_REPLY_NO_VALID_RECIPIENT;
-        smtp_say(s, refusal);
+        if (c->flags & SMTP_COMMAND_CHUNK)
+            smtp_bdat_refuse(s, argument, refusal);
+        else
+            smtp_say(s, refusal);
         return CONN_WAIT;
     }
     return c->run(s, argument);

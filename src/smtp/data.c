@@ -5,17 +5,26 @@
  *   DOT_CR      "." CR at the start of a line
  *   TEXT        within a line
  *   CR          a CR within a line: LF must follow
- *   END         CR LF "." CR LF was seen
+ *   END         CR LF "." CR LF was seen, or the last chunk is complete
+ *   BINARY      the body of a BINARYMIME message, to its end
  *
  * Invariants
- *  1. LINE_START is entered at the beginning and after CR LF only; END only from DOT_CR by LF.
- *  2. What goes to the sink has no bare CR, no bare LF and no NUL, unless a fault is set; then nothing goes there any more.
+ *  1. LINE_START is entered at the beginning and after CR LF only; END only from DOT_CR by LF. In chunks there is
+ *     no DOT, no DOT_CR, and END only at smtp_data_chunk_end.
+ *  2. What goes to the sink before BINARY has no bare CR, no bare LF and no NUL, unless a fault is set; then nothing goes there any more.
  *  3. The result does not depend on how the bytes are cut into pieces. */
 #include "smtp/data.h"
 
 void smtp_data_init(struct smtp_data *d, uint64_t size_max, struct smtp_data_sink sink)
 {
     *d = (struct smtp_data){ .state = SMTP_DATA_LINE_START, .size_max = size_max, .in_header = true, .sink = sink };
+}
+
+void smtp_data_init_chunked(struct smtp_data *d, uint64_t size_max, bool binary, struct smtp_data_sink sink)
+{
+    smtp_data_init(d, size_max, sink);
+    d->is_chunked = true;
+    d->is_binary = binary;
 }
 
 static void emit(struct smtp_data *d, str bytes)
@@ -52,7 +61,7 @@ static void end_line(struct smtp_data *d)
     if (d->line_n == 0)
         d->in_header = false;
     d->line_n = 0;
-    d->state = SMTP_DATA_LINE_START;
+    d->state = d->is_binary && !d->in_header ? SMTP_DATA_BINARY : SMTP_DATA_LINE_START;
 }
 
 /* One byte in state TEXT that take_text stops at. */
@@ -79,9 +88,11 @@ static size_t step(struct smtp_data *d, str s)
 {
     char c = s.p[0];
     switch (d->state) {
-    case SMTP_DATA_LINE_START:
-        d->state = c == '.' ? SMTP_DATA_DOT : SMTP_DATA_TEXT;
-        return c == '.';
+    case SMTP_DATA_LINE_START: {
+        bool is_framing = c == '.' && !d->is_chunked;
+        d->state = is_framing ? SMTP_DATA_DOT : SMTP_DATA_TEXT;
+        return is_framing;
+    }
     case SMTP_DATA_DOT:
         d->state = c == '\r' ? SMTP_DATA_DOT_CR : SMTP_DATA_TEXT;
         return c == '\r';
@@ -106,6 +117,10 @@ static size_t step(struct smtp_data *d, str s)
         special_byte(d, c);
         return 1;
     }
+    case SMTP_DATA_BINARY:
+        d->has_8bit = true;
+        emit(d, s);
+        return s.n;
     case SMTP_DATA_END:
         break;
     }
@@ -122,4 +137,19 @@ int smtp_data_feed(struct smtp_data *d, str bytes, size_t *ret_used)
     if (d->state == SMTP_DATA_END)
         return 0;
     return d->size > d->size_max && d->size - d->size_max > SMTP_DATA_OVERRUN_MAX ? ERR_LIMIT : ERR_AGAIN;
+}
+
+void smtp_data_chunk(struct smtp_data *d, str bytes)
+{
+    require(d->is_chunked && d->state != SMTP_DATA_END);
+    for (size_t used = 0; used < bytes.n;)
+        used += step(d, str_from(bytes, used));
+}
+
+void smtp_data_chunk_end(struct smtp_data *d)
+{
+    require(d->is_chunked && d->state != SMTP_DATA_END);
+    if (d->state == SMTP_DATA_CR) /* the last line needs no CR LF, but half of one is wrong */
+        bare_cr(d);
+    d->state = SMTP_DATA_END;
 }

@@ -29,6 +29,7 @@ enum smtp_reply_flags {
     X(SENDER_OK, 250, "2.1.0", 0, "Sender ok") \
     X(RECIPIENT_OK, 250, "2.1.5", 0, "Recipient ok") \
     X(ACCEPTED, 250, "2.0.0", 0, "Ok: queued") \
+    X(CHUNK_OK, 250, "2.0.0", 0, "Ok: chunk taken") \
     X(HELP, 214, "2.0.0", 0, "See RFC 5321") \
     X(CANNOT_VERIFY, 252, "2.5.0", 0, "Cannot verify; send the message and see") \
     X(GO_AHEAD, 354, "", 0, "End with a line that holds a dot only") \
@@ -67,6 +68,8 @@ enum smtp_reply_flags {
     X(NESTED_MAIL, 503, "5.5.1", SMTP_REPLY_BAD, "A sender is given already; RSET starts anew") \
     X(MAIL_FIRST, 503, "5.5.1", SMTP_REPLY_BAD, "Say MAIL FROM first") \
     X(RCPT_FIRST, 503, "5.5.1", SMTP_REPLY_BAD, "Say RCPT TO first") \
+    X(IN_CHUNKS, 503, "5.5.1", SMTP_REPLY_BAD, "The message has begun with BDAT; go on with BDAT, or RSET") \
+    X(BINARY_NEEDS_BDAT, 503, "5.5.1", SMTP_REPLY_BAD, "BODY=BINARYMIME needs BDAT") \
     X(NO_VALID_RECIPIENT, 554, "5.5.1", SMTP_REPLY_BAD, "No valid recipients") \
     X(TLS_ACTIVE, 503, "5.5.1", SMTP_REPLY_BAD, "TLS is active already") \
     X(AUTH_DONE, 503, "5.5.1", SMTP_REPLY_BAD, "Already authenticated") \
@@ -92,6 +95,8 @@ enum smtp_reply_flags {
     X(HEADER_TOO_LARGE, 550, "5.6.0", 0, "The header is larger than 248 KiB") \
     X(TOO_LARGE, 552, "5.3.4", 0, "Message too large") \
     X(TOO_LARGE_CLOSE, 552, "5.3.4", SMTP_REPLY_CLOSE, "Message far too large") \
+    X(TOO_MANY_CHUNKS, 552, "5.3.4", 0, "Too many chunks; send larger ones") \
+    X(BAD_CHUNK, 554, "5.5.4", SMTP_REPLY_BAD | SMTP_REPLY_CLOSE, "BDAT needs the chunk's length in bytes, then LAST or nothing") \
     X(INJECTION, 554, "5.7.0", SMTP_REPLY_CLOSE, "Commands after STARTTLS before TLS: somebody may be tampering") \
     X(LOOP, 554, "5.4.6", 0, "Mail loop: more than 100 Received: fields") \
     X(PARAMETER_UNKNOWN, 555, "5.5.4", SMTP_REPLY_BAD, "Parameter not offered")

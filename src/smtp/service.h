@@ -14,6 +14,7 @@ struct smtp_delivery {
     str reverse_path;             /* without brackets; empty: null sender */
     const str *recipients; size_t recipient_n;    /* as given, without brackets */
     bool smtputf8, body_8bit;
+    bool body_binary;             /* BODY=BINARYMIME: the body may hold NUL and lines of any form */
     str message;                  /* whole, Received: on top; heap or mapped */
     int fd;                       /* of the spool file or memfd that MESSAGE maps, -1 when it is on the heap */
     str structure;                /* from message_parse */

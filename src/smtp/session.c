@@ -3,7 +3,7 @@
  *
  * Invariants, checked after every step
  *  1. A transaction exists only after EHLO or HELO, and on submission only after AUTH.
- *  2. MODE_DATA has a transaction with at least one recipient.
+ *  2. MODE_DATA has a transaction with at least one recipient, and so has MODE_CHUNK unless the chunk is dropped.
  *  3. MODE_AUTH, and no other mode, has a SASL exchange.
  *  4. A session never authenticates without TLS.
  *  5. After an answer that closes, nothing more is read. */
@@ -18,6 +18,8 @@ enum smtp_stage smtp_session_stage(const struct smtp_session *s)
         return SMTP_STAGE_START;
     if (!s->transaction)
         return SMTP_STAGE_READY;
+    if (s->transaction->chunk_n)
+        return SMTP_STAGE_CHUNK;
     return s->transaction->recipient_n ? SMTP_STAGE_RCPT : SMTP_STAGE_MAIL;
 }
 
@@ -26,6 +28,7 @@ static void check(const struct smtp_session *s)
     require(!s->transaction || s->helo_n);
     require(!s->transaction || !s->config->submission || s->is_authenticated);
     require(s->mode != SMTP_MODE_DATA || smtp_session_stage(s) == SMTP_STAGE_RCPT);
+    require(s->mode != SMTP_MODE_CHUNK || s->chunk.is_refused || smtp_session_stage(s) == SMTP_STAGE_CHUNK);
     require((s->mode == SMTP_MODE_AUTH) == (s->sasl != NULL));
     require(!s->is_authenticated || smtp_session_tls(s)->active);
 }
@@ -84,11 +87,23 @@ void smtp_session_wait(struct smtp_session *s, int64_t ms)
     s->wait_until_ms = clock_mono_ms() + ms;
 }
 
+static bool is_reading_message(const struct smtp_session *s)
+{
+    return s->mode == SMTP_MODE_DATA || s->mode == SMTP_MODE_CHUNK;
+}
+
+void smtp_session_command_mode(struct smtp_session *s)
+{
+    s->mode = SMTP_MODE_COMMAND;
+    smtp_session_wait(s, SMTP_IDLE_MS);
+    conn_min_rate(s->conn, 0);
+}
+
 /* The runtime counts a deadline from each park, so what is left of the wait is set each time: a line that drips in byte by byte
  * must be whole in time, and an answer that is held is not put off by input. A message has its minimum rate instead. */
 static enum conn_next park(struct smtp_session *s)
 {
-    int64_t left = s->mode == SMTP_MODE_DATA ? SMTP_IDLE_MS : s->wait_until_ms - clock_mono_ms();
+    int64_t left = is_reading_message(s) ? SMTP_IDLE_MS : s->wait_until_ms - clock_mono_ms();
     conn_deadline(s->conn, left > 1 ? left : 1);
     return CONN_WAIT;
 }
@@ -141,13 +156,13 @@ static void on_timeout(struct smtp_session *s)
     if (s->mode == SMTP_MODE_HELD)
         smtp_auth_release(s);
     else
-        smtp_say(s, s->mode == SMTP_MODE_DATA ? SMTP_REPLY_TOO_SLOW : SMTP_REPLY_TIMEOUT);
+        smtp_say(s, is_reading_message(s) ? SMTP_REPLY_TOO_SLOW : SMTP_REPLY_TIMEOUT);
 }
 
 /* The last things to say about a command that has run: too many of a kind end the session. */
 static void check_counts(struct smtp_session *s)
 {
-    if (s->is_closing || s->mode == SMTP_MODE_DATA || s->mode == SMTP_MODE_HELD)
+    if (s->is_closing || is_reading_message(s) || s->mode == SMTP_MODE_HELD)
         return;
     if (s->errors >= s->config->errors_max || s->junk > SMTP_JUNK_MAX)
         smtp_say(s, SMTP_REPLY_TOO_MANY_ERRORS);
@@ -180,8 +195,8 @@ static int take_line(struct smtp_session *s, enum conn_next *next)
     return 0;
 }
 
-/* Takes a piece of the message in MODE_DATA. */
-static int take_data(struct smtp_session *s, enum conn_next *next)
+/* Takes a piece of the message in MODE_DATA or MODE_CHUNK. */
+static int take_data(struct smtp_session *s)
 {
     str bytes = stream_peek(s->stream);
     if (!bytes.n) {
@@ -191,8 +206,12 @@ static int take_data(struct smtp_session *s, enum conn_next *next)
         bytes = stream_peek(s->stream);
     }
     size_t used = 0;
-    *next = smtp_data_input(s, bytes, &used);
+    if (s->mode == SMTP_MODE_DATA)
+        smtp_data_input(s, bytes, &used);
+    else
+        smtp_chunk_input(s, bytes, &used);
     stream_consume(s->stream, used);
+    check_counts(s);
     return 0;
 }
 
@@ -216,7 +235,8 @@ static int take(struct smtp_session *s, enum conn_next *next)
     case SMTP_MODE_AUTH:
         return take_line(s, next);
     case SMTP_MODE_DATA:
-        return take_data(s, next);
+    case SMTP_MODE_CHUNK:
+        return take_data(s);
     case SMTP_MODE_HELD:
         return drop_input(s);
     }
@@ -227,7 +247,7 @@ static enum conn_next loop(struct smtp_session *s)
 {
     for (;;) {
         check(s);
-        if (s->is_stopping && s->mode != SMTP_MODE_DATA && !s->is_closing)
+        if (s->is_stopping && !is_reading_message(s) && !s->is_closing)
             smtp_say(s, SMTP_REPLY_SHUTDOWN);
         if (s->is_closing)
             return CONN_CLOSE;

@@ -13,6 +13,8 @@ enum {
     SMTP_AUTH_FAILURES_MAX = 3,
     SMTP_UNKNOWN_MAX = 100,           /* unknown recipients on one connection: somebody guesses addresses */
     SMTP_JUNK_MAX = 100,              /* commands that lead to nothing, since the last message */
+    SMTP_CHUNKS_MAX = 100000,         /* of one message */
+    SMTP_CHUNK_DROP_MAX = 8 * 1024 * 1024, /* bytes beyond the size limit that are read to be dropped */
     SMTP_HELO_MAX = 255
 };
 
@@ -21,7 +23,8 @@ enum smtp_mode {
     SMTP_MODE_COMMAND,
     SMTP_MODE_AUTH,                   /* a response of a SASL exchange */
     SMTP_MODE_HELD,                   /* nothing: the answer to AUTH is held back until the deadline */
-    SMTP_MODE_DATA                    /* a message */
+    SMTP_MODE_DATA,                   /* a message, to its final dot */
+    SMTP_MODE_CHUNK                   /* a chunk of a message, or one to be dropped */
 };
 
 /* Where the dialogue is; bits, so that a command can name several. */
@@ -30,7 +33,8 @@ enum smtp_stage {
     SMTP_STAGE_READY = 2,             /* no transaction */
     SMTP_STAGE_MAIL = 4,              /* a sender, no recipient */
     SMTP_STAGE_RCPT = 8,              /* a sender and recipients */
-    SMTP_STAGE_ANY = 15
+    SMTP_STAGE_CHUNK = 16,            /* BDAT has begun the message */
+    SMTP_STAGE_ANY = 31
 };
 
 /* One message on its way in: made by MAIL, ended by its delivery, RSET, EHLO, STARTTLS, or the connection's end. */
@@ -43,6 +47,15 @@ struct smtp_transaction {
     struct smtp_body body;
     struct smtp_header header;
     struct smtp_data data;
+    unsigned chunk_n;                 /* BDAT commands so far */
+};
+
+/* The chunk that is being read in MODE_CHUNK. */
+struct smtp_chunk {
+    uint64_t left;                    /* bytes to come */
+    bool is_last;
+    bool is_refused;                  /* dropped, and answered with REFUSAL */
+    enum smtp_reply refusal;
 };
 
 struct smtp_session {
@@ -57,6 +70,8 @@ struct smtp_session {
     char helo[SMTP_HELO_MAX + 1];
     size_t helo_n;                    /* 0: neither EHLO nor HELO yet */
     struct smtp_transaction *transaction;      /* NULL: none */
+    struct smtp_chunk chunk;
+    uint64_t dropped;                 /* bytes of refused chunks */
     struct sasl_server *sasl;         /* of MODE_AUTH */
     bool is_authenticated;
     struct smtp_login login;          /* address points into login_address */
@@ -75,7 +90,8 @@ enum smtp_command_flags {
     SMTP_COMMAND_JUNK = 4,            /* leads to nothing when said again and again */
     SMTP_COMMAND_NO_ARGUMENT = 8,
     SMTP_COMMAND_SUBMISSION = 16,     /* exists on submission only */
-    SMTP_COMMAND_HIDDEN = 32          /* not in HELP */
+    SMTP_COMMAND_HIDDEN = 32,         /* not in HELP */
+    SMTP_COMMAND_CHUNK = 64           /* bytes follow the line, also when it is refused */
 };
 
 struct smtp_command {
@@ -96,6 +112,7 @@ enum conn_next smtp_cmd_ehlo(struct smtp_session *s, str argument);
 enum conn_next smtp_cmd_mail(struct smtp_session *s, str argument);
 enum conn_next smtp_cmd_rcpt(struct smtp_session *s, str argument);
 enum conn_next smtp_cmd_data(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_bdat(struct smtp_session *s, str argument);
 enum conn_next smtp_cmd_rset(struct smtp_session *s, str argument);
 enum conn_next smtp_cmd_noop(struct smtp_session *s, str argument);
 enum conn_next smtp_cmd_quit(struct smtp_session *s, str argument);
@@ -116,6 +133,8 @@ str smtp_session_helo(const struct smtp_session *s);
 
 /* Waits for the next line, or in MODE_HELD for nothing, until MS milliseconds from now. */
 void smtp_session_wait(struct smtp_session *s, int64_t ms);
+/* Reads commands again after a message. */
+void smtp_session_command_mode(struct smtp_session *s);
 /* Answers R with its usual text, counts errors, and notes whether it is the last answer. */
 void smtp_say(struct smtp_session *s, enum smtp_reply r);
 /* The same with another text, escaped and cut as needed. */
@@ -131,10 +150,25 @@ void smtp_transaction_end(struct smtp_session *s);
 /* Adds a recipient; ERR_LIMIT when there are too many. */
 int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, str address) MUST_USE;
 
-/* --- cmd_data.c --- */
+/* --- message.c --- */
 
-/* Takes what has come of the message. CONN_WAIT with the mode still MODE_DATA: it wants more. */
-enum conn_next smtp_data_input(struct smtp_session *s, str bytes, size_t *ret_used);
+/* Puts the trace field on top and prepares for the message. */
+void smtp_message_begin(struct smtp_session *s, bool chunked);
+/* The message is complete: checks it, hands it to the service, answers, ends the transaction. */
+void smtp_message_end(struct smtp_session *s);
+/* Ends the transaction with the answer REPLY. */
+void smtp_message_refuse(struct smtp_session *s, enum smtp_reply reply);
+/* Ends the transaction before the last chunk, because of the faults that the data has. */
+void smtp_message_refuse_chunk(struct smtp_session *s);
+
+/* --- cmd_data.c, cmd_bdat.c --- */
+
+/* Takes what has come of the message; the mode is MODE_DATA until its end. */
+void smtp_data_input(struct smtp_session *s, str bytes, size_t *ret_used);
+/* The same of a chunk, in MODE_CHUNK. */
+void smtp_chunk_input(struct smtp_session *s, str bytes, size_t *ret_used);
+/* Answers a BDAT that may not be said now with REFUSAL, after its bytes. */
+void smtp_bdat_refuse(struct smtp_session *s, str argument, enum smtp_reply refusal);
 
 /* --- cmd_auth.c --- */
 

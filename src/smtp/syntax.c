@@ -282,6 +282,21 @@ static bool is_xtext(str s)
 
 enum { PARAM_SIZE = 1, PARAM_BODY = 2, PARAM_UTF8 = 4, PARAM_AUTH = 8 };
 
+/* RFC 6152 section 2, RFC 3030 section 3. */
+static bool take_body(str value, enum smtp_body_type *ret)
+{
+    static const str names[] = { [SMTP_BODY_7BIT] = STR_INIT("7BIT"),
+                                 [SMTP_BODY_8BITMIME] = STR_INIT("8BITMIME"),
+                                 [SMTP_BODY_BINARYMIME] = STR_INIT("BINARYMIME") };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (str_ieq(value, names[i])) {
+            *ret = (enum smtp_body_type)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* One parameter of MAIL; SEEN has those given already, none may be given twice. */
 static enum smtp_fault mail_param(const struct esmtp_param *p, bool auth_offered, unsigned *seen, struct smtp_mail *ret)
 {
@@ -291,10 +306,9 @@ static enum smtp_fault mail_param(const struct esmtp_param *p, bool auth_offered
         bit = PARAM_SIZE;
         good = p->has_value && p->value.n <= 20 && str_to_u64(p->value, UINT64_MAX, &ret->size);
         ret->has_size = true;
-    } else if (str_ieq(p->keyword, STR("BODY"))) { /* RFC 6152 section 2 */
+    } else if (str_ieq(p->keyword, STR("BODY"))) {
         bit = PARAM_BODY;
-        good = str_ieq(p->value, STR("7BIT")) || str_ieq(p->value, STR("8BITMIME"));
-        ret->body = str_ieq(p->value, STR("8BITMIME")) ? SMTP_BODY_8BITMIME : SMTP_BODY_7BIT;
+        good = take_body(p->value, &ret->body);
     } else if (str_ieq(p->keyword, STR("SMTPUTF8"))) { /* RFC 6531 section 3.4: it takes no value */
         bit = PARAM_UTF8;
         good = !p->has_value;
@@ -377,5 +391,21 @@ enum smtp_fault smtp_helo_parse(str argument, str *ret)
     if (!scan_done(&s))
         return SMTP_FAULT_ARGUMENT;
     *ret = name;
+    return SMTP_FAULT_NONE;
+}
+
+enum smtp_fault smtp_bdat_parse(str argument, uint64_t *ret_size, bool *ret_last)
+{
+    struct scan s = scan_init(argument);
+    uint64_t size;
+    if (!scan_number(&s, UINT64_MAX, &size))
+        return SMTP_FAULT_ARGUMENT;
+    const char *before = s.p;
+    skip_space(&s);
+    bool is_last = s.p > before && scan_iliteral(&s, STR("LAST"));
+    if (!scan_done(&s))
+        return SMTP_FAULT_ARGUMENT;
+    *ret_size = size;
+    *ret_last = is_last;
     return SMTP_FAULT_NONE;
 }

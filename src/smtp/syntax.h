@@ -42,13 +42,13 @@ struct smtp_address {
 /* A whole S as Mailbox (RFC 5321 section 4.1.2, RFC 6531 section 3.3). SMTP_FAULT_NONE, ADDRESS, TOO_LONG, UTF8_INVALID. */
 enum smtp_fault smtp_address_parse(str s, const struct smtp_limits *limits, struct arena *a, struct smtp_address *ret) MUST_USE;
 
-enum smtp_body_type { SMTP_BODY_7BIT, SMTP_BODY_8BITMIME };
+enum smtp_body_type { SMTP_BODY_7BIT, SMTP_BODY_8BITMIME, SMTP_BODY_BINARYMIME };
 
 struct smtp_mail {
     struct smtp_address reverse_path;   /* empty text: the null sender */
     bool has_size;
     uint64_t size;                      /* SIZE= (RFC 1870) */
-    enum smtp_body_type body;           /* BODY= (RFC 6152) */
+    enum smtp_body_type body;           /* BODY= (RFC 6152, RFC 3030) */
     bool smtputf8;                      /* RFC 6531 */
     bool has_auth;                      /* AUTH= (RFC 4954 section 5); the value is checked and not believed */
 };
@@ -62,6 +62,9 @@ enum smtp_fault smtp_rcpt_parse(str argument, const struct smtp_limits *limits, 
 
 /* The argument of EHLO and HELO: a domain or an address literal; *RET points into ARGUMENT. */
 enum smtp_fault smtp_helo_parse(str argument, str *ret) MUST_USE;
+
+/* The argument of BDAT: chunk-size [ "LAST" ] (RFC 3030 section 2). */
+enum smtp_fault smtp_bdat_parse(str argument, uint64_t *ret_size, bool *ret_last) MUST_USE;
 
 /* "[192.0.2.1]", "[IPv6:2001:db8::1]", "[tag:content]" at the cursor, brackets included (RFC 5321 section 4.1.3). */
 struct scan;

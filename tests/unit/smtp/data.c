@@ -219,12 +219,65 @@ static void test_large_header(void **state)
     }
 }
 
+struct chunk_case {
+    str in;
+    bool binary;
+    unsigned faults;
+};
+
+static const struct chunk_case chunk_table[] = {
+    { STR_INIT(""), false, 0 },
+    { STR_INIT("hello\r\n"), false, 0 },
+    { STR_INIT("no line end"), false, 0 },
+    { STR_INIT("a\r\n.\r\nb\r\n..c\r\n."), false, 0 },
+    { STR_INIT(".\r\n"), false, 0 },
+    { STR_INIT("\xc3\xa9\r\n"), false, 0 },
+    { STR_INIT("a\r"), false, SMTP_DATA_BARE_CR },
+    { STR_INIT("a\rb\r\n"), false, SMTP_DATA_BARE_CR },
+    { STR_INIT("a\n.\nb"), false, SMTP_DATA_BARE_LF },
+    { STR_INIT("a: b\r\n\r\nc\0d"), false, SMTP_DATA_NUL },
+    { STR_INIT("a: b\r\n\r\nc\0d\r\r\n\n\xff\r"), true, 0 },
+    { STR_INIT("\r\n\0\n"), true, 0 },
+    { STR_INIT("a: \0\r\n\r\nc"), true, SMTP_DATA_NUL },
+    { STR_INIT("a: b\n\nc\r\n"), true, SMTP_DATA_BARE_LF },
+    { STR_INIT("a: b\r"), true, SMTP_DATA_BARE_CR },
+};
+
+/* Chunks give back what was put in, wherever they are cut: a dot is a dot, and only a binary body may hold anything. */
+static void test_chunks(void **state)
+{
+    for (size_t i = 0; i < sizeof(chunk_table) / sizeof(chunk_table[0]); i++) {
+        const struct chunk_case *c = &chunk_table[i];
+        for (size_t step = 1; step <= c->in.n + 1; step++) {
+            struct buf out = BUF_INIT(1024);
+            struct smtp_data d;
+            smtp_data_init_chunked(&d, 1000, c->binary, (struct smtp_data_sink){ sink_put, &out });
+            for (size_t at = 0; at < c->in.n; at += step) {
+                str piece = str_sub(c->in, at, step);
+                char *copy = malloc(piece.n);
+                assert_non_null(copy);
+                memcpy(copy, piece.p, piece.n);
+                smtp_data_chunk(&d, (str){ copy, piece.n });
+                free(copy);
+            }
+            smtp_data_chunk_end(&d);
+            if (d.faults != c->faults)
+                fail_msg("chunk case %zu in steps of %zu: faults %u instead of %u", i, step, d.faults, c->faults);
+            if (!c->faults && !str_eq(buf_str(&out), c->in))
+                fail_msg("chunk case %zu in steps of %zu: wrong message", i, step);
+            if (!c->faults)
+                assert_int_equal(d.size, c->in.n);
+            buf_done(&out);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_cut),    cmocka_unit_test(test_byte_by_byte),         cmocka_unit_test(test_only_the_one_end),
         cmocka_unit_test(test_size_limit),   cmocka_unit_test(test_far_too_large_is_cut), cmocka_unit_test(test_long_line),
-        cmocka_unit_test(test_large_header),
+        cmocka_unit_test(test_large_header), cmocka_unit_test(test_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@ struct service_table {
     struct buf message, recipients, reverse_path;    /* of the last delivery; recipients each with a comma behind */
     struct buf structure;
     int fd_kind;                       /* of the last delivery: 0 heap, 1 memfd, 2 file */
-    bool smtputf8, body_8bit;
+    bool smtputf8, body_8bit, body_binary;
 };
 
 void service_table_init(struct service_table *t);

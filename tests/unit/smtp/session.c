@@ -9,10 +9,10 @@
 #include "service_table.h"
 #include "smtp/session_private.h"
 
-enum stage { START, READY, MAIL, RCPT, STAGE_N };
+enum stage { START, READY, MAIL, RCPT, CHUNK, STAGE_N };
 /* What a session is brought to each stage with; each includes the ones before it. */
 static const char *const approach[STAGE_N] = { "", "EHLO c\r\n", "MAIL FROM:<alice@example.org>\r\n",
-                                               "RCPT TO:<bob@example.org>\r\n" };
+                                               "RCPT TO:<bob@example.org>\r\n", "BDAT 9\r\nFrom: a\r\n" };
 static const char login[] = "AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n";
 
 static struct conn *arrive(struct service_table *t, enum stage stage, bool submission)
@@ -53,6 +53,8 @@ static enum stage probe(struct conn *c)
     unsigned code = ask(c, "RCPT TO:<broken>\r\n"); /* 501 within a transaction, 503 outside; changes nothing */
     if (code == 501)
         return MAIL;
+    if (ask(c, "BDAT 0\r\n") == 250) /* 503 but where a message has begun; changes nothing there */
+        return CHUNK;
     return ask(c, "MAIL FROM:<broken>\r\n") == 503 ? START : READY;
 }
 
@@ -84,41 +86,44 @@ static void drive(const struct transition *table, size_t n, bool submission)
 
 #define STAYS                                                                                                                    \
     {                                                                                                                            \
-        START, READY, MAIL, RCPT                                                                                                 \
+        START, READY, MAIL, RCPT, CHUNK                                                                                          \
     }
 #define TO_READY                                                                                                                 \
     {                                                                                                                            \
-        READY, READY, READY, READY                                                                                               \
+        READY, READY, READY, READY, READY                                                                                        \
     }
 
 static void test_every_command_in_every_stage(void **state)
 {
     static const struct transition table[] = {
-        { "EHLO d\r\n", { 250, 250, 250, 250 }, TO_READY },
-        { "HELO d\r\n", { 250, 250, 250, 250 }, TO_READY },
-        { "EHLO\r\n", { 501, 501, 501, 501 }, STAYS },
-        { "HELO (\r\n", { 501, 501, 501, 501 }, STAYS },
-        { "MAIL FROM:<x@y>\r\n", { 503, 250, 503, 503 }, { START, MAIL, MAIL, RCPT } },
-        { "MAIL FROM:<x@y> FOO\r\n", { 503, 555, 503, 503 }, STAYS },
-        { "MAIL FROM:<x@y> SIZE=999999999999\r\n", { 503, 552, 503, 503 }, STAYS },
-        { "RCPT TO:<bob@example.org>\r\n", { 503, 503, 250, 250 }, { START, READY, RCPT, RCPT } },
-        { "RCPT TO:<nobody@example.org>\r\n", { 503, 503, 550, 550 }, STAYS },
-        { "RCPT TO:<busy@example.org>\r\n", { 503, 503, 451, 451 }, STAYS },
-        { "RCPT TO:<x@elsewhere>\r\n", { 503, 503, 550, 550 }, STAYS },
-        { "DATA\r\n.\r\n", { 500, 500, 500, 250 }, { START, READY, MAIL, READY } },
-        { "DATA\r\na\nb\r\n.\r\n", { 500, 500, 500, 550 }, { START, READY, MAIL, READY } },
-        { "RSET\r\n", { 250, 250, 250, 250 }, { START, READY, READY, READY } },
-        { "RSET x\r\n", { 501, 501, 501, 501 }, STAYS },
-        { "NOOP x\r\n", { 250, 250, 250, 250 }, STAYS },
-        { "HELP\r\n", { 214, 214, 214, 214 }, STAYS },
-        { "VRFY x\r\n", { 252, 252, 252, 252 }, STAYS },
-        { "EXPN x\r\n", { 502, 502, 502, 502 }, STAYS },
-        { "AUTH PLAIN\r\n", { 502, 502, 502, 502 }, STAYS },
-        { "STARTTLS x\r\n", { 501, 501, 501, 501 }, STAYS },
-        { "STARTTLS\r\n", { 220, 220, 220, 220 }, { START, START, START, START } },
-        { "FOO\r\n", { 500, 500, 500, 500 }, STAYS },
-        { "\r\n", { 500, 500, 500, 500 }, STAYS },
-        { "NOOP\n\r\n", { 500, 500, 500, 500 }, STAYS },
+        { "EHLO d\r\n", { 250, 250, 250, 250, 250 }, TO_READY },
+        { "HELO d\r\n", { 250, 250, 250, 250, 250 }, TO_READY },
+        { "EHLO\r\n", { 501, 501, 501, 501, 501 }, STAYS },
+        { "HELO (\r\n", { 501, 501, 501, 501, 501 }, STAYS },
+        { "MAIL FROM:<x@y>\r\n", { 503, 250, 503, 503, 503 }, { START, MAIL, MAIL, RCPT, CHUNK } },
+        { "MAIL FROM:<x@y> FOO\r\n", { 503, 555, 503, 503, 503 }, STAYS },
+        { "MAIL FROM:<x@y> SIZE=999999999999\r\n", { 503, 552, 503, 503, 503 }, STAYS },
+        { "RCPT TO:<bob@example.org>\r\n", { 503, 503, 250, 250, 503 }, { START, READY, RCPT, RCPT, CHUNK } },
+        { "RCPT TO:<nobody@example.org>\r\n", { 503, 503, 550, 550, 503 }, STAYS },
+        { "RCPT TO:<busy@example.org>\r\n", { 503, 503, 451, 451, 503 }, STAYS },
+        { "RCPT TO:<x@elsewhere>\r\n", { 503, 503, 550, 550, 503 }, STAYS },
+        { "DATA\r\n.\r\n", { 500, 500, 500, 250, 500 }, { START, READY, MAIL, READY, CHUNK } },
+        { "DATA\r\na\nb\r\n.\r\n", { 500, 500, 500, 550, 500 }, { START, READY, MAIL, READY, CHUNK } },
+        { "BDAT 5\r\nhello", { 503, 503, 554, 250, 250 }, { START, READY, MAIL, CHUNK, CHUNK } },
+        { "BDAT 7 LAST\r\nhello\r\n", { 503, 503, 554, 250, 250 }, { START, READY, MAIL, READY, READY } },
+        { "BDAT 2\r\nx\n", { 503, 503, 554, 550, 550 }, { START, READY, MAIL, READY, READY } },
+        { "RSET\r\n", { 250, 250, 250, 250, 250 }, { START, READY, READY, READY, READY } },
+        { "RSET x\r\n", { 501, 501, 501, 501, 501 }, STAYS },
+        { "NOOP x\r\n", { 250, 250, 250, 250, 250 }, STAYS },
+        { "HELP\r\n", { 214, 214, 214, 214, 214 }, STAYS },
+        { "VRFY x\r\n", { 252, 252, 252, 252, 252 }, STAYS },
+        { "EXPN x\r\n", { 502, 502, 502, 502, 502 }, STAYS },
+        { "AUTH PLAIN\r\n", { 502, 502, 502, 502, 502 }, STAYS },
+        { "STARTTLS x\r\n", { 501, 501, 501, 501, 501 }, STAYS },
+        { "STARTTLS\r\n", { 220, 220, 220, 220, 220 }, { START, START, START, START, START } },
+        { "FOO\r\n", { 500, 500, 500, 500, 500 }, STAYS },
+        { "\r\n", { 500, 500, 500, 500, 500 }, STAYS },
+        { "NOOP\n\r\n", { 500, 500, 500, 500, 500 }, STAYS },
     };
     drive(table, sizeof(table) / sizeof(table[0]), false);
 }
@@ -126,12 +131,12 @@ static void test_every_command_in_every_stage(void **state)
 static void test_every_command_in_every_stage_of_submission(void **state)
 {
     static const struct transition table[] = {
-        { "EHLO d\r\n", { 250, 250, 250, 250 }, TO_READY },
-        { "MAIL FROM:<bob@example.org>\r\n", { 503, 553, 503, 503 }, STAYS },
-        { "RCPT TO:<x@elsewhere>\r\n", { 503, 503, 550, 550 }, STAYS },
-        { "DATA\r\nFrom: bob@example.org\r\n\r\n.\r\n", { 500, 500, 500, 550 }, { START, READY, MAIL, READY } },
-        { "AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n", { 503, 503, 503, 503 }, STAYS },
-        { "STARTTLS\r\n", { 503, 503, 503, 503 }, STAYS },
+        { "EHLO d\r\n", { 250, 250, 250, 250, 250 }, TO_READY },
+        { "MAIL FROM:<bob@example.org>\r\n", { 503, 553, 503, 503, 503 }, STAYS },
+        { "RCPT TO:<x@elsewhere>\r\n", { 503, 503, 550, 550, 503 }, STAYS },
+        { "DATA\r\nFrom: bob@example.org\r\n\r\n.\r\n", { 500, 500, 500, 550, 500 }, { START, READY, MAIL, READY, CHUNK } },
+        { "AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n", { 503, 503, 503, 503, 503 }, STAYS },
+        { "STARTTLS\r\n", { 503, 503, 503, 503, 503 }, STAYS },
     };
     drive(table, sizeof(table) / sizeof(table[0]), true);
 }

@@ -2,7 +2,7 @@
  *
  * Options ("@"): submission, tls-required, tls-off, size-max N, errors-max N, accept ERROR, spool ERROR.
  * Commands ("!"): accepted N; message has/lacks/begins/ends TEXT (\r and \n decoded); recipients LIST; from ADDRESS;
- * kept heap/memfd/file; smtputf8; 8bit; 7bit. */
+ * kept heap/memfd/file; smtputf8; 8bit; 7bit; binary. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -53,6 +53,7 @@ static void decode(struct buf *out, str s)
     for (size_t i = 0; i < s.n; i++) {
         bool escape = s.p[i] == '\\' && i + 1 < s.n;
         buf_add_byte(out, !escape             ? s.p[i]
+                          : s.p[i + 1] == '0' ? '\0'
                           : s.p[i + 1] == 'r' ? '\r'
                           : s.p[i + 1] == 'n' ? '\n'
                           : s.p[i + 1] == 't' ? '\t'
@@ -98,7 +99,7 @@ static bool command(void *user, str words, struct buf *why)
     if (str_eq(word, STR("kept")) && str_eq(rest, str_from_z(kinds[t->fd_kind])))
         return true;
     if ((str_eq(word, STR("smtputf8")) && t->smtputf8) || (str_eq(word, STR("8bit")) && t->body_8bit) ||
-        (str_eq(word, STR("7bit")) && !t->body_8bit))
+        (str_eq(word, STR("7bit")) && !t->body_8bit) || (str_eq(word, STR("binary")) && t->body_binary))
         return true;
     buf_add_all(why, STR("does not hold; accepted "), t->accepted ? STR("some") : STR("none"), STR(", recipients "),
                 buf_str(&t->recipients), STR(" message "), str_sub(buf_str(&t->message), 0, 1000));

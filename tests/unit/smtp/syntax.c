@@ -130,7 +130,7 @@ static void test_mail(void **state)
         { "FROM:<a@x> SIZE=-1", SMTP_FAULT_PARAM_VALUE },
         { "FROM:<a@x> SIZE=99999999999999999999", SMTP_FAULT_PARAM_VALUE },
         { "FROM:<a@x> SIZE=1 SIZE=1", SMTP_FAULT_PARAM_VALUE },
-        { "FROM:<a@x> BODY=BINARYMIME", SMTP_FAULT_PARAM_VALUE },
+        { "FROM:<a@x> BODY=BINARY", SMTP_FAULT_PARAM_VALUE },
         { "FROM:<a@x> SMTPUTF8=1", SMTP_FAULT_PARAM_VALUE },
         { "FROM:<a@x> AUTH=+3", SMTP_FAULT_PARAM_VALUE },
         { "FROM:<a@x> RET=FULL", SMTP_FAULT_PARAM_UNKNOWN },
@@ -259,12 +259,48 @@ static void test_round_trip(void **state)
     }
 }
 
+static void test_bdat(void **state)
+{
+    static const struct {
+        const char *in;
+        enum smtp_fault fault;
+        uint64_t size;
+        bool is_last;
+    } table[] = {
+        { "0", 0, 0, false },
+        { "10", 0, 10, false },
+        { "10 LAST", 0, 10, true },
+        { "10\t last", 0, 10, true },
+        { "18446744073709551615", 0, UINT64_MAX, false },
+        { "", SMTP_FAULT_ARGUMENT, 0, false },
+        { "LAST", SMTP_FAULT_ARGUMENT, 0, false },
+        { "10LAST", SMTP_FAULT_ARGUMENT, 0, false },
+        { "10 LASTING", SMTP_FAULT_ARGUMENT, 0, false },
+        { "10 LAST LAST", SMTP_FAULT_ARGUMENT, 0, false },
+        { "-1", SMTP_FAULT_ARGUMENT, 0, false },
+        { "+1", SMTP_FAULT_ARGUMENT, 0, false },
+        { "0x10", SMTP_FAULT_ARGUMENT, 0, false },
+        { "1 0", SMTP_FAULT_ARGUMENT, 0, false },
+        { "18446744073709551616", SMTP_FAULT_ARGUMENT, 0, false },
+        { "100000000000000000000000000000", SMTP_FAULT_ARGUMENT, 0, false },
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        str in = exact(str_from_z(table[i].in));
+        uint64_t size = 0;
+        bool is_last = false;
+        enum smtp_fault fault = smtp_bdat_parse(in, &size, &is_last);
+        if (fault != table[i].fault || size != table[i].size || is_last != table[i].is_last)
+            fail_msg("BDAT %s: fault %d, size %llu", table[i].in, (int)fault, (unsigned long long)size);
+        free((char *)in.p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses),  cmocka_unit_test(test_mail), cmocka_unit_test(test_auth_parameter_only_where_offered),
         cmocka_unit_test(test_rcpt),       cmocka_unit_test(test_helo), cmocka_unit_test(test_line_split),
-        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_bdat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
