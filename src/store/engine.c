@@ -282,6 +282,15 @@ void engine_watch_free(struct engine_watch *w)
     free(w);
 }
 
+/* --- backup --- */
+
+int engine_checkpoint(struct engine *g, const char *path, struct error *e)
+{
+    if (!g->ops->checkpoint)
+        return error_set(e, ERR_UNSUPPORTED, "the %s engine has no files to copy", g->ops->name);
+    return g->ops->checkpoint(g, path, e);
+}
+
 /* --- state --- */
 
 void engine_state(struct engine *g, struct engine_state *ret)

@@ -127,6 +127,13 @@ struct engine_watch *engine_watch_new(struct engine *g, engine_part part, void (
 /* No call of FN after it returns. */
 void engine_watch_free(struct engine_watch *w);
 
+/* --- backup --- */
+
+/* Makes in the new directory PATH a copy of all that is durable now, consistent, while others go on writing; the same engine opens it. On one file
+ * system it shares the files that never change, so that it takes little space and time. ERR_EXISTS, ERR_FULL, ERR_IO, ERR_UNAVAILABLE; ERR_UNSUPPORTED
+ * from an engine without files. */
+int engine_checkpoint(struct engine *g, const char *path, struct error *e) MUST_USE;
+
 /* --- state --- */
 
 struct engine_state {

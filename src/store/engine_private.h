@@ -76,6 +76,8 @@ struct engine_ops {
     int (*chunk)(struct engine *g, str key, engine_chunk_fn *fn, void *ctx);
     void (*state)(struct engine *g, struct engine_state *ret);
     uint64_t (*epoch)(struct engine *g);
+    /* As engine_checkpoint. May be NULL. */
+    int (*checkpoint)(struct engine *g, const char *path, struct error *e);
     /* Called now and then, after a collection that deleted about BYTES: give space and memory back where that needs a push. May be NULL. */
     void (*tidy)(struct engine *g, uint64_t bytes);
 };

@@ -280,6 +280,11 @@ static uint64_t faulty_epoch(struct engine *g)
     return atomic_load(&f->epoch) + f->live->ops->epoch(f->live);
 }
 
+static int faulty_checkpoint(struct engine *g, const char *path, struct error *e)
+{
+    return engine_checkpoint(faulty_of(g)->live, path, e);
+}
+
 static void faulty_close(struct engine *g)
 {
     struct faulty *f = faulty_of(g);
@@ -302,6 +307,7 @@ static const struct engine_ops faulty_ops = {
     .chunk = faulty_chunk,
     .state = faulty_state,
     .epoch = faulty_epoch,
+    .checkpoint = faulty_checkpoint,
 };
 
 int engine_faulty_open(struct engine *inner, const struct engine_settings *settings, uint64_t seed, struct engine **ret)

@@ -397,6 +397,32 @@ static void rocks_tidy(struct engine *g, uint64_t bytes)
     r->tidy_seen = commits;
 }
 
+/* What was seen without being durable yet is brought to the disk first: a copy never holds what the original can lose (E4). */
+static int rocks_checkpoint(struct engine *g, const char *path, struct error *e)
+{
+    struct rocks *r = rocks_of(g);
+    struct stat st;
+    if (stat(path, &st) == 0)
+        return error_set(e, ERR_EXISTS, "%s is there already", path);
+    int rc = rocks_enter(r, 0, false);
+    if (rc)
+        return error_set(e, rc, "the store is not ready");
+    char *message = NULL;
+    if (atomic_load(&r->health) != ROCKS_OK)
+        rc = ERR_UNAVAILABLE;
+    else
+        rc = rocks_wait(r, atomic_load(&r->written));
+    rocksdb_checkpoint_t *c = rc ? NULL : rocksdb_checkpoint_object_create(r->db, &message);
+    if (!rc && !message)
+        rocksdb_checkpoint_create(c, path, 0, &message);
+    if (c)
+        rocksdb_checkpoint_object_destroy(c);
+    if (message)
+        rc = rocks_error(message, "checkpoint");
+    rocks_leave(r);
+    return rc ? error_set(e, rc, "the store cannot be copied to %s (%s)", path, err_name(rc)) : 0;
+}
+
 static void rocks_free(struct rocks *r)
 {
     db_close(r);
@@ -439,6 +465,7 @@ static const struct engine_ops rocks_ops = {
     .chunk = rocks_chunk,
     .state = rocks_state,
     .epoch = rocks_epoch,
+    .checkpoint = rocks_checkpoint,
     .tidy = rocks_tidy,
 };
 

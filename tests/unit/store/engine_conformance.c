@@ -406,6 +406,42 @@ static void state_counts(void **state)
     assert_int_equal(engine_epoch(f->g), epoch);
 }
 
+/* A copy has what was durable when it was made, blobs too, and goes its own way. */
+static void checkpoint_is_a_copy_of_its_time(void **state)
+{
+    struct fixture *f = *state;
+    struct error e = ERROR_NONE;
+    char path[64];
+    engine_blob blob;
+    (void)snprintf(path, sizeof path, "%s/copy", f->dir[0] ? f->dir : "/tmp/valise-no-such-directory");
+    put(f, P, STR("a"), STR("1"));
+    assert_int_equal(engine_blob_put(f->g, P, STR("a message"), &blob), 0);
+    struct engine_txn *t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
+    engine_link(t, blob);
+    engine_put(t, STR("b"), STR("2"));
+    assert_int_equal(engine_commit_unsynced(t, NULL), 0);
+    int rc = engine_checkpoint(f->g, path, &e);
+    if (strcmp(f->kind, "rocksdb") != 0) {
+        assert_int_equal(rc, ERR_UNSUPPORTED);
+        return;
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(engine_checkpoint(f->g, path, &e), ERR_EXISTS);
+    put(f, P, STR("c"), STR("3"));
+    struct fixture copy = { .kind = f->kind };
+    arena_init(&copy.a, 64 << 20);
+    assert_int_equal(engine_rocksdb_open(path, &(struct engine_settings){ .reserve_bytes = 1 << 20 }, &copy.g, &e), 0);
+    assert_string_equal(rows_of(&copy, P, STR(""), STR("")), "a=1 b=2 ");
+    char text[16];
+    size_t n;
+    assert_int_equal(engine_blob_read(copy.g, &blob, 0, text, sizeof text, &n), 0);
+    assert_true(str_eq((str){ text, n }, STR("a message")));
+    put(&copy, P, STR("d"), STR("4"));
+    engine_close(copy.g);
+    arena_done(&copy.a);
+    assert_string_equal(rows_of(f, P, STR(""), STR("")), "a=1 b=2 c=3 ");
+}
+
 #define CASES(kind) \
     T(kind, put_then_get), T(kind, version_counts_commits), T(kind, stale_version_conflicts_and_leaves_no_trace), \
         T(kind, expectations), T(kind, expectation_sees_the_state_before), T(kind, operations_apply_in_order), \
@@ -413,7 +449,7 @@ static void state_counts(void **state)
         T(kind, get_beyond_the_arena), T(kind, scan_bounds), T(kind, scan_stops_with_the_callers_code), \
         T(kind, scan_of_many_rows), T(kind, scan_is_of_one_version), T(kind, range_delete), \
         T(kind, abort_leaves_nothing), T(kind, unsynced_is_visible_and_ordered), T(kind, no_update_is_lost), \
-        T(kind, watches), T(kind, state_counts)
+        T(kind, watches), T(kind, state_counts), T(kind, checkpoint_is_a_copy_of_its_time)
 
 int main(void)
 {
