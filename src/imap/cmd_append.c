@@ -1,31 +1,39 @@
-/* cmd_append: APPEND (RFC 3501 section 6.3.11, APPENDUID of RFC 4315).
+/* cmd_append: APPEND (RFC 3501 section 6.3.11, APPENDUID of RFC 4315) of one message or several (MULTIAPPEND, RFC 3502).
  *
- * The message is never in the command: when its literal is announced the arguments are read, its bytes go to a deposit as they
- * come, and the connection parks between them. The handler runs when the line behind the literal is complete. */
+ * A message is never in the command: when its literal is announced the arguments are read, its bytes go to a deposit as they
+ * come, and the connection parks between them. The handler runs when the line behind the last literal is complete, and appends
+ * all in one commit: all or none. What one commit may not hold is refused with [LIMIT] (messages) or [TOOBIG] (bytes) before it
+ * is sent: a command has at most IMAP_APPENDS_MAX messages, and all together are at most as large as one may be alone. */
 #include "imap/session_private.h"
 
 void imap_append_drop(struct imap_session *s)
 {
     if (!s->append)
         return;
-    mail_deposit_free(s->append->deposit);
+    for (size_t i = 0; i < s->append->n; i++)
+        mail_deposit_free(s->append->items[i].deposit);
     s->append = NULL;
     conn_min_rate(s->conn, 0);
 }
 
 /* Whether the unit is "tag APPEND arguments {n}" with nothing but the announcement left; the arguments then, copied to the arena,
- * since the unit may still grow. */
+ * since the unit may still grow. Of a further message of S->append what follows the one before. */
 static int parse_front(struct imap_session *s, struct imap_append *ret)
 {
     str unit, tag, name;
-    int r = arena_dup(&s->arena, buf_str(&s->frame.unit), &unit);
+    size_t from = s->append ? s->append->unit_n : 0;
+    int r = arena_dup(&s->arena, str_from(buf_str(&s->frame.unit), from), &unit);
     if (r < 0)
         return r;
     struct scan at = scan_init(unit);
-    if (imap_parse_tag(&at, &tag) < 0 || imap_parse_sp(&at) < 0 || imap_parse_atom(&at, &name) < 0 || imap_parse_sp(&at) < 0 ||
-        !str_ieq(name, STR("APPEND")))
-        return ERR_SYNTAX;
-    r = imap_parse_append(&at, &s->arena, &imap_limits_default, ret);
+    if (s->append) {
+        r = imap_parse_append_message(&at, &s->arena, &imap_limits_default, ret);
+    } else {
+        if (imap_parse_tag(&at, &tag) < 0 || imap_parse_sp(&at) < 0 || imap_parse_atom(&at, &name) < 0 ||
+            imap_parse_sp(&at) < 0 || !str_ieq(name, STR("APPEND")))
+            return ERR_SYNTAX;
+        r = imap_parse_append(&at, &s->arena, &imap_limits_default, ret);
+    }
     return r < 0 ? r : scan_peek(&at) == '{' ? 0 : ERR_SYNTAX;
 }
 
@@ -33,10 +41,15 @@ static int parse_front(struct imap_session *s, struct imap_append *ret)
 static const char *refusal(struct imap_session *s, const struct imap_append *args)
 {
     struct mailbox_info info;
-    if (s->config->append_max && s->frame.literal > s->config->append_max)
+    uint64_t before = s->append ? s->append->bytes : 0, max = s->config->append_max;
+    if (max && s->frame.literal > max)
         return "NO [TOOBIG] The message is larger than is taken here";
+    if (max && s->frame.literal > max - before)
+        return "NO [TOOBIG] The messages together are larger than is taken in one APPEND: send them in several";
     if (!s->frame.literal)
         return "NO [CANNOT] The message is empty";
+    if (s->append)
+        return s->append->n < IMAP_APPENDS_MAX ? NULL : "NO [LIMIT] Too many messages for one APPEND: send them in several";
     int r = mailbox_find(s->account, args->mailbox, &s->arena, &info);
     if (r == ERR_NOTFOUND || (r == 0 && !info.exists))
         return "NO [TRYCREATE] No such mailbox; create it first";
@@ -45,20 +58,31 @@ static const char *refusal(struct imap_session *s, const struct imap_append *arg
 
 bool imap_append_announced(struct imap_session *s)
 {
-    struct imap_append args;
-    if (!s->account || s->append || parse_front(s, &args) < 0)
+    struct imap_append args = { 0 };
+    if (!s->account)
         return false;
+    int r = parse_front(s, &args);
+    if (r < 0) {
+        if (s->append)
+            s->refusal = "BAD Only flags, a date and a message may follow a message";
+        return false;
+    }
     s->refusal = refusal(s, &args);
     if (s->refusal)
         return false;
-    struct imap_append_work *w = arena_new(&s->arena, struct imap_append_work);
-    if (!w) {
-        s->refusal = "NO [LIMIT] Too much in one APPEND";
-        return false;
+    if (!s->append) {
+        s->append = arena_new(&s->arena, struct imap_append_work);
+        if (!s->append) {
+            s->refusal = "NO [LIMIT] Too much in one APPEND";
+            return false;
+        }
+        s->append->mailbox = args.mailbox;
     }
-    *w = (struct imap_append_work){ .args = args, .unit_n = s->frame.unit.n };
-    w->deposit = mail_deposit_new(s->config->store, s->account);
-    s->append = w;
+    struct imap_append_work *w = s->append;
+    w->items[w->n++] = (struct mail_append){ .deposit = mail_deposit_new(s->config->store, s->account), .flags = args.flags,
+                                             .received_ms = args.received_ms };
+    w->bytes += s->frame.literal;
+    w->unit_n = s->frame.unit.n;
     imap_frame_divert(&s->frame);
     conn_min_rate(s->conn, IMAP_BODY_RATE);
     if (s->frame.synchronizing)
@@ -73,29 +97,35 @@ void imap_append_write(struct imap_session *s, str bytes)
     if (str_find_byte(bytes, '\0', 0) != bytes.n)
         w->has_nul = true;
     if (w->result == 0 && !w->has_nul)
-        w->result = mail_deposit_write(w->deposit, bytes);
+        w->result = mail_deposit_write(w->items[w->n - 1].deposit, bytes);
 }
 
-/* append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal */
+/* append = "APPEND" SP mailbox 1*append-message (RFC 3502 section 6.3.11); resp-code-apnd = "APPENDUID" SP nz-number SP
+ * append-uid, a set when there are several (RFC 4315 section 4). */
 IMAP_HANDLER(append)
 {
     (void)args;
     struct imap_append_work *w = s->append;
     struct error e = ERROR_NONE;
-    uint32_t uid = 0, uidvalidity = 0;
+    uint32_t uids[IMAP_APPENDS_MAX], uidvalidity = 0;
     if (!w || s->frame.unit.n != w->unit_n)
         return imap_bad_arguments(s, ERR_SYNTAX);
     /* *CHAR8: a literal holds no NUL, and BINARY (RFC 3516) is not offered. */
     if (w->has_nul)
         return imap_no(s, "[CANNOT] The message holds NUL bytes");
-    struct mail_append item = { .deposit = w->deposit, .flags = w->args.flags, .received_ms = w->args.received_ms };
     int r = w->result;
     if (r == 0)
-        r = mail_append(s->account, w->args.mailbox, &item, 1, &uid, &uidvalidity, &e);
+        r = mail_append(s->account, w->mailbox, w->items, w->n, uids, &uidvalidity, &e);
     if (r == ERR_NOTFOUND)
         return imap_fail_target(s, r);
     if (r < 0)
         return imap_fail(s, r, &e);
-    s->appended++;
-    return imap_ok_text(s, "[APPENDUID %u %u] APPEND completed", uidvalidity, uid);
+    s->appended += w->n;
+    buf_reset(&s->answer);
+    buf_add(&s->answer, STR("OK [APPENDUID "));
+    buf_add_u64(&s->answer, uidvalidity);
+    buf_add_byte(&s->answer, ' ');
+    imap_write_uids(&s->answer, uids, w->n);
+    buf_add(&s->answer, STR("] APPEND completed"));
+    return IMAP_DONE;
 }

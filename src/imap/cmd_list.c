@@ -1,4 +1,5 @@
-/* cmd_list: LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9), \HasChildren (RFC 3348), special use (RFC 6154). */
+/* cmd_list: LIST and LSUB (RFC 3501 sections 6.3.8 and 6.3.9), with \HasChildren (RFC 3348), selection and return options (RFC
+ * 5258), STATUS (RFC 5819) and special use (RFC 6154). */
 #include "imap/session_private.h"
 
 enum { PATTERN_MAX = 2 * MAIL_NAME_MAX, LIST_SLICE = 200 };
@@ -67,8 +68,8 @@ static str use_name(enum mail_special_use use)
     return STR("");
 }
 
-/* mailbox-list = "(" [mbx-list-flags] ")" SP DQUOTE "/" DQUOTE SP mailbox */
-static void write_row(struct imap_session *s, const struct list_work *w, const str *attributes, size_t n, str name)
+/* mailbox-list = "(" [mbx-list-flags] ")" SP DQUOTE "/" DQUOTE SP mailbox [SP mbox-list-extended] */
+static void write_row(struct imap_session *s, const struct list_work *w, const str *attributes, size_t n, str name, str extended)
 {
     buf_add(&s->out, w->lsub ? STR("* LSUB (") : STR("* LIST ("));
     for (size_t i = 0, k = 0; i < n; i++) {
@@ -77,16 +78,46 @@ static void write_row(struct imap_session *s, const struct list_work *w, const s
     }
     buf_add(&s->out, STR(") \"/\" "));
     imap_write_mailbox(&s->out, name);
-    buf_add(&s->out, STR("\r\n"));
+    buf_add_all(&s->out, extended, STR("\r\n"));
 }
 
+/* Whether BOX satisfies the selection options; REMOTE has none to add. */
+static bool is_selected(const struct imap_list *args, const struct mailbox_info *box)
+{
+    if (args->select_subscribed ? !box->subscribed : !box->exists && !box->has_children)
+        return false;
+    return !args->select_special_use || box->use != MAIL_USE_NONE;
+}
+
+static bool is_below(str child, str parent)
+{
+    return child.n > parent.n && child.p[parent.n] == '/' && str_starts(child, parent);
+}
+
+enum { BELOW_SELECTED = 1, BELOW_HIDDEN = 2 };
+
+/* What is below row AT, for RECURSIVEMATCH: rows that satisfy the selection options, and whether one of them does not match the
+ * patterns. Rows are sorted so that children follow their parent. */
+static unsigned look_below(const struct list_work *w, size_t at)
+{
+    unsigned found = 0;
+    for (size_t i = at + 1; i < w->box_n && is_below(w->boxes[i].name, w->boxes[at].name) && !(found & BELOW_HIDDEN); i++) {
+        if (is_selected(&w->args, &w->boxes[i]))
+            found |= BELOW_SELECTED | (matches_any(w, w->boxes[i].name) ? 0 : BELOW_HIDDEN);
+    }
+    return found;
+}
+
+/* A row is listed when it is selected itself, or with RECURSIVEMATCH because of one below that is not listed; then and when it is
+ * both, CHILDINFO says so (RFC 5258 sections 3.3 and 3.5). A STATUS follows what is selected and exists (RFC 5819 section 2). */
 static void list_one(struct imap_session *s, const struct list_work *w, const struct mailbox_info *box)
 {
     const struct imap_list *args = &w->args;
-    bool listed = box->exists || box->has_children;
-    if (args->select_subscribed ? !box->subscribed : !listed)
+    bool selected = is_selected(args, box);
+    if ((!selected && !args->recursive) || !matches_any(w, box->name))
         return;
-    if ((args->select_special_use && box->use == MAIL_USE_NONE) || !matches_any(w, box->name))
+    unsigned below = args->recursive ? look_below(w, (size_t)(box - w->boxes)) : 0;
+    if (!selected && !(below & BELOW_HIDDEN))
         return;
     bool use = !args->extended || args->return_special_use || args->select_special_use;
     const str attributes[] = {
@@ -95,7 +126,14 @@ static void list_one(struct imap_session *s, const struct list_work *w, const st
         use ? use_name(box->use) : STR(""),
         box->subscribed && (args->return_subscribed || args->select_subscribed) ? STR("\\Subscribed") : STR(""),
     };
-    write_row(s, w, attributes, sizeof attributes / sizeof *attributes, box->name);
+    str info = STR("");
+    if (below)
+        info = !args->select_special_use ? STR(" (\"CHILDINFO\" (\"SUBSCRIBED\"))")
+               : args->select_subscribed ? STR(" (\"CHILDINFO\" (\"SUBSCRIBED\" \"SPECIAL-USE\"))")
+                                         : STR(" (\"CHILDINFO\" (\"SPECIAL-USE\"))");
+    write_row(s, w, attributes, sizeof attributes / sizeof *attributes, box->name, info);
+    if (args->return_status && selected && box->exists)
+        imap_write_status(s, box, args->return_status);
 }
 
 /* "if "foo/bar" is subscribed and "foo" is not, a "%" wildcard to LSUB must return foo ... flagged with \Noselect" (section
@@ -111,7 +149,7 @@ static void list_parents(struct imap_session *s, struct list_work *w, str name)
                 return;
         }
         w->last_parent = parent;
-        write_row(s, w, &STR("\\Noselect"), 1, parent);
+        write_row(s, w, &STR("\\Noselect"), 1, parent, STR(""));
         return;
     }
 }
@@ -121,7 +159,7 @@ static void lsub_one(struct imap_session *s, struct list_work *w, const struct m
     if (!box->subscribed)
         return;
     if (matches_any(w, box->name))
-        write_row(s, w, box->exists ? NULL : &STR("\\Noselect"), box->exists ? 0 : 1, box->name);
+        write_row(s, w, box->exists ? NULL : &STR("\\Noselect"), box->exists ? 0 : 1, box->name, STR(""));
     else
         list_parents(s, w, box->name);
 }
@@ -156,7 +194,7 @@ static enum imap_next list(struct imap_session *s, struct scan *args, bool lsub)
         return imap_bad_arguments(s, r);
     /* "An empty mailbox name argument is a special request to return the hierarchy delimiter" (section 6.3.8). */
     if (!w->args.extended && !w->args.patterns[0].n) {
-        write_row(s, w, &STR("\\Noselect"), 1, STR(""));
+        write_row(s, w, &STR("\\Noselect"), 1, STR(""), STR(""));
         return imap_ok(s);
     }
     w->patterns = arena_array(&s->arena, w->args.pattern_n, sizeof(str));

@@ -13,17 +13,27 @@ static enum imap_next answer(struct imap_session *s, int r, const struct error *
 }
 
 /* "If the mailbox name is suffixed with the server's hierarchy separator character, this is a declaration that the client intends
- * to create mailbox names under this name": the name itself is created without it (section 6.3.3). */
+ * to create mailbox names under this name": the name itself is created without it (section 6.3.3).
+ * create = "CREATE" SP mailbox [SP "(" create-param ")"]; what cannot have the use is not created (RFC 6154 section 3: USEATTR). */
 IMAP_HANDLER(create)
 {
     str name;
     struct error e = ERROR_NONE;
+    enum mail_special_use use = MAIL_USE_NONE;
     int r = parse_mailbox_argument(s, args, &name);
+    if (r == 0 && scan_byte(args, ' ')) {
+        r = imap_parse_create_use(args, &use);
+        if (r == ERR_LIMIT || r == ERR_UNSUPPORTED)
+            return imap_no(s, "[USEATTR] %s", r == ERR_LIMIT ? "A mailbox has one special use" : "That special use is not known");
+    }
     if (r < 0 || !scan_done(args))
         return imap_bad_arguments(s, r);
     if (str_ends(name, STR("/")))
         name.n--;
-    return answer(s, mailbox_create(s->account, name, MAIL_USE_NONE, &e), &e);
+    r = mailbox_create(s->account, name, use, &e);
+    if (r == ERR_REFUSED && use != MAIL_USE_NONE)
+        return imap_no(s, "[USEATTR] %s", e.text);
+    return answer(s, r, &e);
 }
 
 IMAP_HANDLER(delete)

@@ -1,7 +1,7 @@
-/* cmd_status: STATUS (RFC 3501 section 6.3.10). */
+/* cmd_status: STATUS (RFC 3501 section 6.3.10), with SIZE (RFC 8438). */
 #include "imap/session_private.h"
 
-static void write_item(struct buf *b, bool wanted, str name, uint32_t value)
+static void write_item(struct buf *b, bool wanted, str name, uint64_t value)
 {
     if (!wanted)
         return;
@@ -11,7 +11,23 @@ static void write_item(struct buf *b, bool wanted, str name, uint32_t value)
     buf_add_u64(b, value);
 }
 
-/* "STATUS" SP mailbox SP "(" [status-att-list] ")" */
+/* "STATUS" SP mailbox SP "(" [status-att-list] ")"; SIZE is "the sum of the RFC822.SIZE of the messages" (RFC 8438 section 2). */
+void imap_write_status(struct imap_session *s, const struct mailbox_info *info, unsigned items)
+{
+    struct buf *b = &s->out;
+    buf_add(b, STR("* STATUS "));
+    imap_write_mailbox(b, info->name);
+    buf_add(b, STR(" ("));
+    write_item(b, items & IMAP_STATUS_MESSAGES, STR("MESSAGES "), info->messages);
+    write_item(b, items & IMAP_STATUS_RECENT, STR("RECENT "), info->recent);
+    write_item(b, items & IMAP_STATUS_UIDNEXT, STR("UIDNEXT "), info->uidnext);
+    write_item(b, items & IMAP_STATUS_UIDVALIDITY, STR("UIDVALIDITY "), info->uidvalidity);
+    write_item(b, items & IMAP_STATUS_UNSEEN, STR("UNSEEN "), info->unseen);
+    write_item(b, items & IMAP_STATUS_SIZE, STR("SIZE "), info->bytes);
+    buf_add(b, STR(")\r\n"));
+}
+
+/* status = "STATUS" SP mailbox SP "(" status-att *(SP status-att) ")" */
 IMAP_HANDLER(status)
 {
     str name;
@@ -31,15 +47,6 @@ IMAP_HANDLER(status)
         r = ERR_NOTFOUND;
     if (r < 0)
         return imap_fail(s, r, NULL);
-    struct buf *b = &s->out;
-    buf_add(b, STR("* STATUS "));
-    imap_write_mailbox(b, info.name);
-    buf_add(b, STR(" ("));
-    write_item(b, items & IMAP_STATUS_MESSAGES, STR("MESSAGES "), info.messages);
-    write_item(b, items & IMAP_STATUS_RECENT, STR("RECENT "), info.recent);
-    write_item(b, items & IMAP_STATUS_UIDNEXT, STR("UIDNEXT "), info.uidnext);
-    write_item(b, items & IMAP_STATUS_UIDVALIDITY, STR("UIDVALIDITY "), info.uidvalidity);
-    write_item(b, items & IMAP_STATUS_UNSEEN, STR("UNSEEN "), info.unseen);
-    buf_add(b, STR(")\r\n"));
+    imap_write_status(s, &info, items);
     return imap_ok(s);
 }

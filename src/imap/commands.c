@@ -15,13 +15,13 @@ enum {
     { STR_INIT(name), states, flags, STR_INIT(usage), STR_INIT(capability), imap_cmd_##function, rfc }
 
 static const struct imap_command table[] = {
-    ROW("APPEND", AUTH, 0, "mailbox [(flags)] [date-time] {size}", "", append, "3501 6.3.11"),
+    ROW("APPEND", AUTH, 0, "mailbox [(flags)] [date-time] {size} ...", "MULTIAPPEND", append, "3501 6.3.11, 3502"),
     ROW("AUTHENTICATE", NONAUTH, 0, "mechanism [initial-response]", "", authenticate, "3501 6.2.2, 4959"),
     ROW("CAPABILITY", ANY, NO_ARGS, "nothing", "", capability, "3501 6.1.1"),
     ROW("CHECK", SELECTED, NO_ARGS, "nothing", "", check, "3501 6.4.1"),
     ROW("CLOSE", SELECTED, NO_ARGS, "nothing", "", close, "3501 6.4.2"),
     ROW("COPY", SELECTED, UID, "sequence-set mailbox", "UIDPLUS", copy, "3501 6.4.7, 4315"),
-    ROW("CREATE", AUTH, 0, "mailbox", "", create, "3501 6.3.3"),
+    ROW("CREATE", AUTH, 0, "mailbox [(USE (special-use))]", "CREATE-SPECIAL-USE", create, "3501 6.3.3, 6154"),
     ROW("DELETE", AUTH, 0, "mailbox", "", delete, "3501 6.3.4"),
     ROW("ENABLE", AUTH, 0, "capability ...", "ENABLE", enable, "5161"),
     ROW("EXAMINE", AUTH, 0, "mailbox", "", examine, "3501 6.3.2"),
@@ -29,7 +29,8 @@ static const struct imap_command table[] = {
     ROW("FETCH", SELECTED, UID | NO_EXPUNGE, "sequence-set item, or (item ...)", "", fetch, "3501 6.4.5"),
     ROW("ID", ANY, 0, "NIL or (\"field\" \"value\" ...)", "ID", id, "2971"),
     ROW("IDLE", AUTH, NO_ARGS, "nothing", "IDLE", idle, "2177"),
-    ROW("LIST", AUTH, 0, "[(options)] reference pattern [RETURN (options)]", "SPECIAL-USE", list, "3501 6.3.8, 6154, 3348"),
+    ROW("LIST", AUTH, 0, "[(options)] reference pattern [RETURN (options)]", "CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE", list,
+        "3501 6.3.8, 3348, 5258, 5819, 6154"),
     ROW("LOGIN", NONAUTH, 0, "user password", "", login, "3501 6.2.3"),
     ROW("LOGOUT", ANY, NO_ARGS, "nothing", "", logout, "3501 6.1.3"),
     ROW("LSUB", AUTH, 0, "reference pattern", "", lsub, "3501 6.3.9"),
@@ -40,7 +41,7 @@ static const struct imap_command table[] = {
     ROW("SEARCH", SELECTED, UID | NO_EXPUNGE, "[CHARSET name] key ...", "", search, "3501 6.4.4"),
     ROW("SELECT", AUTH, 0, "mailbox", "", select, "3501 6.3.1"),
     ROW("STARTTLS", NONAUTH, NO_ARGS, "nothing", "", starttls, "3501 6.2.1"),
-    ROW("STATUS", AUTH, 0, "mailbox (item ...)", "", status, "3501 6.3.10"),
+    ROW("STATUS", AUTH, 0, "mailbox (item ...)", "STATUS=SIZE", status, "3501 6.3.10, 8438"),
     ROW("STORE", SELECTED, UID | NO_EXPUNGE, "sequence-set [+|-]FLAGS[.SILENT] (flag ...)", "", store, "3501 6.4.6"),
     ROW("SUBSCRIBE", AUTH, 0, "mailbox", "", subscribe, "3501 6.3.6"),
     ROW("UNSELECT", SELECTED, NO_ARGS, "nothing", "UNSELECT", unselect, "3691"),
@@ -62,10 +63,14 @@ const struct imap_command *imap_command_find(str name)
     return NULL;
 }
 
-/* RFC 3501 section 7.2.1; LITERAL+ RFC 7888, SASL-IR RFC 4959, CHILDREN RFC 3348. What a login needs is said only before it. */
+/* RFC 3501 section 7.2.1; SASL-IR RFC 4959. What a login needs is said only before it.
+ *
+ * LITERAL+ rather than LITERAL- (RFC 7888 section 5: not both). What LITERAL- saves a server, having to swallow a large literal
+ * that it does not want, costs nothing here: an unwanted one is skipped as it comes and never in memory. And clients gain a round
+ * trip for each message they upload. */
 void imap_write_capabilities(struct imap_session *s, struct buf *b)
 {
-    buf_add(b, STR("IMAP4rev1 LITERAL+ SASL-IR CHILDREN"));
+    buf_add(b, STR("IMAP4rev1 LITERAL+ SASL-IR"));
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (table[i].capability.n)
             buf_add_all(b, STR(" "), table[i].capability);

@@ -58,13 +58,16 @@ struct imap_command {
     const char *rfc;
 };
 
-/* A message that APPEND brings. */
+/* The messages that APPEND brings, one or more (RFC 3502): what one commit of the store is sure to hold. */
+enum { IMAP_APPENDS_MAX = 64 };
 struct imap_append_work {
-    struct imap_append args;
-    struct mail_deposit *deposit;
-    int result;                      /* of writing it so far */
+    str mailbox;
+    struct mail_append items[IMAP_APPENDS_MAX];
+    size_t n;
+    uint64_t bytes;                  /* of all messages, as announced */
+    int result;                      /* of writing them so far */
     bool has_nul;
-    size_t unit_n;                   /* length of the unit at the announcement: nothing may follow */
+    size_t unit_n;                   /* length of the unit at the last announcement: nothing but a further message may follow */
 };
 
 /* Updates that were collected from the view and are not sent yet: EXPUNGE and FLAGS in order, the rest as last known. */
@@ -152,6 +155,8 @@ int imap_updates_collect(struct imap_session *s, bool allow_expunge) MUST_USE;
 int imap_updates_send(struct imap_session *s) MUST_USE;
 /* "* n FETCH (" FLAGS ["UID"] ")" CRLF of an entry. */
 void imap_write_flags_update(struct imap_session *s, uint32_t seq);
+/* "* STATUS mailbox (...)" of INFO with ITEMS (enum imap_status_item). */
+void imap_write_status(struct imap_session *s, const struct mailbox_info *info, unsigned items);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" of the view. */
 void imap_write_mailbox_flags(struct imap_session *s);
 

@@ -15,8 +15,6 @@ const struct imap_limits imap_limits_default = {
     .search_depth_max = 20,
 };
 
-enum { LIST_PATTERNS_MAX = 100 };
-
 /* ATOM-CHAR = <any CHAR except atom-specials>
  * atom-specials = "(" / ")" / "{" / SP / CTL / list-wildcards / quoted-specials / resp-specials */
 static bool is_atom_char(char c)
@@ -375,30 +373,42 @@ int imap_parse_date_time(struct scan *s, int64_t *ret_ms)
     return 0;
 }
 
-/* append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal */
-int imap_parse_append(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_append *ret)
+/* append-message = append-opts SP append-data; append-opts = [SP flag-list] [SP date-time] (RFC 3502, RFC 4466 section 6) */
+int imap_parse_append_message(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_append *ret)
 {
     struct scan at = *s;
-    struct imap_append append = { .received_ms = INT64_MIN };
-    int r = imap_parse_mailbox(&at, a, &append.mailbox);
-    if (r < 0)
-        return r;
+    struct imap_append append = { .mailbox = ret->mailbox, .received_ms = INT64_MIN };
     if (!scan_byte(&at, ' '))
         return ERR_SYNTAX;
     if (scan_peek(&at) == '(') {
-        r = imap_parse_flag_list(&at, a, limits, &append.flags);
+        int r = imap_parse_flag_list(&at, a, limits, &append.flags);
         if (r < 0)
             return r;
         if (!scan_byte(&at, ' '))
             return ERR_SYNTAX;
     }
     if (scan_peek(&at) == '"') {
-        r = imap_parse_date_time(&at, &append.received_ms);
+        int r = imap_parse_date_time(&at, &append.received_ms);
         if (r < 0)
             return r;
         if (!scan_byte(&at, ' '))
             return ERR_SYNTAX;
     }
+    *s = at;
+    *ret = append;
+    return 0;
+}
+
+/* append = "APPEND" SP mailbox 1*append-message */
+int imap_parse_append(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_append *ret)
+{
+    struct scan at = *s;
+    struct imap_append append = { 0 };
+    int r = imap_parse_mailbox(&at, a, &append.mailbox);
+    if (r == 0)
+        r = imap_parse_append_message(&at, a, limits, &append);
+    if (r < 0)
+        return r;
     *s = at;
     *ret = append;
     return 0;
@@ -413,7 +423,7 @@ int imap_parse_status_items(struct scan *s, unsigned *ret)
     } items[] = {
         { STR_INIT("MESSAGES"), IMAP_STATUS_MESSAGES },       { STR_INIT("RECENT"), IMAP_STATUS_RECENT },
         { STR_INIT("UIDNEXT"), IMAP_STATUS_UIDNEXT },         { STR_INIT("UIDVALIDITY"), IMAP_STATUS_UIDVALIDITY },
-        { STR_INIT("UNSEEN"), IMAP_STATUS_UNSEEN },
+        { STR_INIT("UNSEEN"), IMAP_STATUS_UNSEEN },           { STR_INIT("SIZE"), IMAP_STATUS_SIZE },
     };
     const size_t item_n = sizeof items / sizeof *items;
     struct scan at = *s;
@@ -453,78 +463,5 @@ int imap_parse_store(struct scan *s, struct arena *a, const struct imap_limits *
         return r;
     *s = at;
     *ret = store;
-    return 0;
-}
-
-/* list-select-opts of RFC 5258 section 6 as far as RFC 6154 section 6 needs them: "(" [option *(SP option)] ")" */
-static int parse_list_options(struct scan *s, bool *special_use, bool *subscribed, bool *children)
-{
-    if (!scan_byte(s, '('))
-        return ERR_SYNTAX;
-    while (!scan_byte(s, ')')) {
-        if (imap_scan_word(s, STR("SPECIAL-USE")))
-            *special_use = true;
-        else if (subscribed && imap_scan_word(s, STR("SUBSCRIBED")))
-            *subscribed = true;
-        else if (children && imap_scan_word(s, STR("CHILDREN")))
-            *children = true;
-        else
-            return ERR_SYNTAX;
-        if (!scan_byte(s, ' ') && scan_peek(s) != ')')
-            return ERR_SYNTAX;
-    }
-    return 0;
-}
-
-/* "(" list-mailbox *(SP list-mailbox) ")" (RFC 5258 section 6: patterns) */
-static int parse_list_patterns(struct scan *s, struct arena *a, struct imap_list *list)
-{
-    str *patterns = arena_array(a, LIST_PATTERNS_MAX, sizeof *patterns);
-    if (!patterns)
-        return ERR_LIMIT;
-    list->patterns = patterns;
-    bool many = scan_byte(s, '(');
-    list->extended |= many;
-    do {
-        if (list->pattern_n == LIST_PATTERNS_MAX)
-            return ERR_LIMIT;
-        int r = imap_parse_list_mailbox(s, a, &patterns[list->pattern_n++]);
-        if (r < 0)
-            return r;
-    } while (many && scan_byte(s, ' '));
-    return many && !scan_byte(s, ')') ? ERR_SYNTAX : 0;
-}
-
-/* list = "LIST" [SP list-select-opts] SP mailbox SP mbox-or-pat [SP "RETURN" SP "(" options ")"] (RFC 3501, RFC 6154 section
- * 6) */
-int imap_parse_list(struct scan *s, struct arena *a, struct imap_list *ret)
-{
-    struct scan at = *s;
-    struct imap_list list = { 0 };
-    int r;
-    if (scan_peek(&at) == '(') {
-        r = parse_list_options(&at, &list.select_special_use, &list.select_subscribed, NULL);
-        if (r < 0)
-            return r;
-        if (!scan_byte(&at, ' '))
-            return ERR_SYNTAX;
-        list.extended = true;
-    }
-    r = imap_parse_mailbox(&at, a, &list.reference);
-    if (r < 0)
-        return r;
-    if (!scan_byte(&at, ' '))
-        return ERR_SYNTAX;
-    r = parse_list_patterns(&at, a, &list);
-    if (r < 0)
-        return r;
-    if (scan_iliteral(&at, STR(" RETURN "))) {
-        list.extended = true;
-        r = parse_list_options(&at, &list.return_special_use, &list.return_subscribed, &list.return_children);
-        if (r < 0)
-            return r;
-    }
-    *s = at;
-    *ret = list;
     return 0;
 }

@@ -66,15 +66,22 @@ struct imap_append {
     struct mail_flags flags;
     int64_t received_ms;         /* INT64_MIN when not given */
 };
-/* The part in front of the message's literal, with the space before "{". */
+/* The part in front of the first message's literal, with the space before "{". */
 int imap_parse_append(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_append *ret) MUST_USE;
+/* The same of a further message (RFC 3502): " [(flags)] [date-time] "; RET's mailbox stays. */
+int imap_parse_append_message(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_append *ret) MUST_USE;
+
+/* create-param = "USE" SP "(" [use-attr *(SP use-attr)] ")" (RFC 6154 section 6), in its parentheses: at most one use, none when
+ * the list is empty. ERR_LIMIT for two, ERR_UNSUPPORTED for one that is not known. */
+int imap_parse_create_use(struct scan *s, enum mail_special_use *ret) MUST_USE;
 
 enum imap_status_item {
     IMAP_STATUS_MESSAGES = 1,
     IMAP_STATUS_RECENT = 2,
     IMAP_STATUS_UIDNEXT = 4,
     IMAP_STATUS_UIDVALIDITY = 8,
-    IMAP_STATUS_UNSEEN = 16
+    IMAP_STATUS_UNSEEN = 16,
+    IMAP_STATUS_SIZE = 32            /* RFC 8438 */
 };
 /* "(" status-att ... ")" as a set of bits. */
 int imap_parse_status_items(struct scan *s, unsigned *ret) MUST_USE;
@@ -86,13 +93,15 @@ struct imap_store {
 };
 int imap_parse_store(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_store *ret) MUST_USE;
 
-/* LIST and LSUB, with the selection and return options that RFC 6154 takes from RFC 5258. */
+/* LIST and LSUB, with the selection and return options of RFC 5258, RFC 5819 and RFC 6154. */
 struct imap_list {
     str reference;
     const str *patterns;
     size_t pattern_n;
     bool select_special_use, select_subscribed;
+    bool select_remote, recursive;
     bool return_special_use, return_subscribed, return_children;
+    unsigned return_status;      /* enum imap_status_item */
     bool extended;               /* options or a list of patterns were given */
 };
 int imap_parse_list(struct scan *s, struct arena *a, struct imap_list *ret) MUST_USE;

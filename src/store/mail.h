@@ -74,7 +74,7 @@ struct mailbox_info {
     str name;                    /* UTF-8, levels separated by '/'; "INBOX" in this spelling */
     enum mail_special_use use;
     bool subscribed, has_children;
-    bool exists;                 /* false: only a subscription or only children are left (NonExistent) */
+    bool exists;                 /* false: only a subscription or only names below it are left (NonExistent) */
     uint32_t uidvalidity, uidnext;
     uint32_t messages, unseen, recent;
     uint64_t bytes, modseq;
@@ -84,7 +84,8 @@ struct mailbox_info {
 int mailbox_list(struct mail_account *a, struct arena *arena, struct mailbox_info **ret, size_t *ret_n) MUST_USE;
 /* One by name (INBOX in any case). ERR_NOTFOUND. */
 int mailbox_find(struct mail_account *a, str name, struct arena *arena, struct mailbox_info *ret) MUST_USE;
-/* Creates NAME and missing parents. ERR_EXISTS, ERR_SYNTAX for a bad name (E says why), ERR_LIMIT. */
+/* Creates NAME and missing parents. ERR_EXISTS, ERR_SYNTAX for a bad name (E says why), ERR_LIMIT, ERR_REFUSED when NAME cannot
+ * have the special USE: another mailbox has it, or it is \All or \Flagged, which no mailbox with messages of its own can be. */
 int mailbox_create(struct mail_account *a, str name, enum mail_special_use use, struct error *e) MUST_USE;
 /* Deletes NAME with its messages; children stay. ERR_NOTFOUND, ERR_REFUSED for INBOX. */
 int mailbox_delete(struct mail_account *a, str name, struct error *e) MUST_USE;

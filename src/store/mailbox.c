@@ -82,8 +82,7 @@ static int list_locked(struct mail_account *a, struct arena *arena, struct mailb
     if (!list)
         return ERR_LIMIT;
     for (size_t i = 0; i < n; i++) {
-        if (known[i].exists)
-            out = add_parents(list, out, known[i].name);
+        out = add_parents(list, out, known[i].name);
         list[out++] = known[i];
     }
     mark_parents(list, out);
@@ -216,6 +215,12 @@ static int create_try(struct edit *d)
     struct mail_account *a = d->a;
     if (account_mailbox(a, d->to))
         return error_set(d->e, ERR_EXISTS, "the mailbox exists already");
+    if (d->use == MAIL_USE_ALL || d->use == MAIL_USE_FLAGGED)
+        return error_set(d->e, ERR_REFUSED, "a special use of messages that are elsewhere is not for a mailbox of its own");
+    for (size_t i = 0; i < a->mailbox_n && d->use != MAIL_USE_NONE; i++) {
+        if (a->mailboxes[i]->use == d->use)
+            return error_set(d->e, ERR_REFUSED, "another mailbox has the special use");
+    }
     if (a->mailbox_n + MAIL_LEVELS_MAX > MAIL_MAILBOXES_MAX)
         return error_set(d->e, ERR_LIMIT, "there are too many mailboxes");
     struct mailbox *new[MAIL_LEVELS_MAX];

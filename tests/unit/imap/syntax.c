@@ -402,6 +402,26 @@ static int p_append(struct scan *s, struct arena *a, struct buf *out)
     return r;
 }
 
+static int p_append_message(struct scan *s, struct arena *a, struct buf *out)
+{
+    struct imap_append append = { .mailbox = STR("x") };
+    int r = imap_parse_append_message(s, a, &imap_limits_default, &append);
+    if (r == 0)
+        buf_addf(out, "%u %lld ", (unsigned)append.flags.system,
+                 append.received_ms == INT64_MIN ? -1LL : (long long)append.received_ms);
+    return r;
+}
+
+static int p_create_use(struct scan *s, struct arena *a, struct buf *out)
+{
+    (void)a;
+    enum mail_special_use use;
+    int r = imap_parse_create_use(s, &use);
+    if (r == 0)
+        buf_addf(out, "%d", (int)use);
+    return r;
+}
+
 static int p_list(struct scan *s, struct arena *a, struct buf *out)
 {
     struct imap_list list;
@@ -413,6 +433,8 @@ static int p_list(struct scan *s, struct arena *a, struct buf *out)
         buf_addf(out, "<%.*s>", STR_ARG(list.patterns[i]));
     buf_addf(out, "%d%d%d%d%d%d", list.extended, list.select_special_use, list.select_subscribed, list.return_special_use,
              list.return_subscribed, list.return_children);
+    if (list.recursive || list.select_remote || list.return_status)
+        buf_addf(out, " %d %d %u", list.recursive, list.select_remote, list.return_status);
     return 0;
 }
 
@@ -428,7 +450,7 @@ static void other_arguments(void **state)
     };
     CHECK(stores, p_store);
     static const struct row statuses[] = {
-        { "(MESSAGES)", "1" }, { "(MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN)", "31" }, { "()", NULL }, { "MESSAGES", NULL }, { "(FOO)", NULL },
+        { "(MESSAGES)", "1" }, { "(size)", "32" }, { "(MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN)", "31" }, { "()", NULL }, { "MESSAGES", NULL }, { "(FOO)", NULL },
         { "(MESSAGES", NULL }, { "(MESSAGES )", NULL },
     };
     CHECK(statuses, p_status);
@@ -443,6 +465,20 @@ static void other_arguments(void **state)
         { "x \"bad\" {5}", NULL },
     };
     CHECK(appends, p_append);
+    static const struct row messages[] = {
+        { " {5}", "0 -1 {5}" },
+        { " (\\Seen) \" 1-Jan-1970 00:00:01 +0000\" {5}", "1 1000 {5}" },
+        { "{5}", NULL },
+        { " (\\Bad) {5}", NULL },
+        { " (\\Seen){5}", NULL },
+    };
+    CHECK(messages, p_append_message);
+    static const struct row uses[] = {
+        { "(USE (\\Sent))", "6" }, { "(use (\\trash))", "7" }, { "(USE ())", "0" },           { "(USE (\\Sent \\Junk))", NULL },
+        { "(USE (\\Odd))", NULL },  { "(USE (Sent))", NULL },     { "(USE \\Sent)", NULL },     { "(USE (\\Sent)", NULL },
+        { "(USES (\\Sent))", NULL }, { "()", NULL },              { "(USE (\\Sent \\))", NULL },
+    };
+    CHECK(uses, p_create_use);
     static const struct row lists[] = {
         { "\"\" *", "<><*>000000" },
         { "\"\" \"%\"", "<><%>000000" },
@@ -451,6 +487,13 @@ static void other_arguments(void **state)
         { "(SUBSCRIBED SPECIAL-USE) \"\" (a b*)", "<><a><b*>111000" },
         { "() \"\" * RETURN (SPECIAL-USE CHILDREN SUBSCRIBED)", "<><*>100111" },
         { "\"\" * RETURN ()", "<><*>100000" },
+        { "(REMOTE) \"\" *", "<><*>100000 0 1 0" },
+        { "(RECURSIVEMATCH SUBSCRIBED) \"\" * RETURN (STATUS (UNSEEN SIZE))", "<><*>101000 1 0 48" },
+        { "(RECURSIVEMATCH REMOTE) \"\" *", NULL },
+        { "(SUBSCRIBED ) \"\" *", NULL },
+        { "(SUBSCRIBED CHILDREN) \"\" *", NULL },
+        { "\"\" * RETURN (STATUS)", NULL },
+        { "\"\" * RETURN (REMOTE)", NULL },
         { "\"\"", NULL },
         { "\"\" ", NULL },
         { "(FOO) \"\" *", NULL },

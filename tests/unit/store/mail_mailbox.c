@@ -73,9 +73,9 @@ static void listing_is_in_hierarchical_order(void **state)
     assert_int_equal(mailbox_subscribe(f.a, STR("gone/away"), true), 0);
     assert_int_equal(mailbox_subscribe(f.a, STR("Junk"), false), 0);
     assert_int_equal(mailbox_delete(f.a, STR("a/b"), NULL), 0);
-    assert_list(&f, "INBOXs Archives Draftss Junk Sents Trashs a+ a/b+! a/b/c a/b! a-b gone/aways!");
+    assert_list(&f, "INBOXs Archives Draftss Junk Sents Trashs a+ a/b+! a/b/c a/b! a-b gone! gone/aways!");
     fixture_reopen(&f);
-    assert_list(&f, "INBOXs Archives Draftss Junk Sents Trashs a+ a/b+! a/b/c a/b! a-b gone/aways!");
+    assert_list(&f, "INBOXs Archives Draftss Junk Sents Trashs a+ a/b+! a/b/c a/b! a-b gone! gone/aways!");
     assert_int_equal(mailbox_subscribe(f.a, STR("gone/away"), false), 0);
     assert_int_equal(mailbox_subscribe(f.a, STR("gone/away"), false), 0);
     struct arena arena = ARENA_INIT(1 << 16);
@@ -85,6 +85,27 @@ static void listing_is_in_hierarchical_order(void **state)
     assert_int_equal(mailbox_find(f.a, STR("a"), &arena, &info), 0);
     assert_true(info.has_children);
     assert_int_equal(mailbox_find(f.a, STR("a/b"), &arena, &info), ERR_NOTFOUND);
+    arena_done(&arena);
+    fixture_close(&f);
+}
+
+static void a_special_use_is_one_mailboxes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct error e = ERROR_NONE;
+    fixture_open(&f);
+    assert_int_equal(mailbox_create(f.a, STR("Other"), MAIL_USE_SENT, &e), ERR_REFUSED);
+    assert_int_equal(mailbox_create(f.a, STR("Other"), MAIL_USE_ALL, &e), ERR_REFUSED);
+    assert_int_equal(mailbox_create(f.a, STR("Other"), MAIL_USE_FLAGGED, &e), ERR_REFUSED);
+    assert_int_equal(mailbox_delete(f.a, STR("Sent"), &e), 0);
+    assert_int_equal(mailbox_create(f.a, STR("Deep/Other"), MAIL_USE_SENT, &e), 0);
+    struct arena arena = ARENA_INIT(1 << 20);
+    struct mailbox_info info;
+    assert_int_equal(mailbox_find(f.a, STR("Deep/Other"), &arena, &info), 0);
+    assert_int_equal(info.use, MAIL_USE_SENT);
+    assert_int_equal(mailbox_find(f.a, STR("Deep"), &arena, &info), 0);
+    assert_int_equal(info.use, MAIL_USE_NONE);
     arena_done(&arena);
     fixture_close(&f);
 }
@@ -206,6 +227,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),
         cmocka_unit_test(listing_is_in_hierarchical_order),
+        cmocka_unit_test(a_special_use_is_one_mailboxes),
         cmocka_unit_test(deletion_takes_the_messages_and_tells_views),
         cmocka_unit_test(renaming_takes_children_along),
         cmocka_unit_test(renaming_inbox_leaves_it_empty),
