@@ -16,6 +16,8 @@ struct layer_tls {
     struct layer layer;
     struct tls_context *context;
     SSL *ssl;
+    int fd;
+    bool more;         /* another record follows at once: the kernel may wait for it and send both in one segment */
     struct arena client;   /* what is known of its certificate */
     uint32_t wants;
     bool failed;       /* SSL_shutdown would be wrong now */
@@ -31,9 +33,9 @@ static struct layer_tls *tls_of(const struct layer *l)
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static BIO_METHOD *socket_method;
 
-static int bio_fd(BIO *b)
+static const struct layer_tls *bio_layer(BIO *b)
 {
-    return (int)(intptr_t)BIO_get_data(b);
+    return BIO_get_data(b);
 }
 
 static int bio_read(BIO *b, char *p, size_t n, size_t *ret)
@@ -41,7 +43,7 @@ static int bio_read(BIO *b, char *p, size_t n, size_t *ret)
     BIO_clear_retry_flags(b);
     ssize_t r;
     do
-        r = recv(bio_fd(b), p, n, MSG_DONTWAIT);
+        r = recv(bio_layer(b)->fd, p, n, MSG_DONTWAIT);
     while (r < 0 && errno == EINTR);
     if (r > 0) {
         *ret = (size_t)r;
@@ -56,10 +58,11 @@ static int bio_read(BIO *b, char *p, size_t n, size_t *ret)
 
 static int bio_write(BIO *b, const char *p, size_t n, size_t *ret)
 {
+    const struct layer_tls *t = bio_layer(b);
     BIO_clear_retry_flags(b);
     ssize_t r;
     do
-        r = send(bio_fd(b), p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        r = send(t->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL | (t->more ? MSG_MORE : 0));
     while (r < 0 && errno == EINTR);
     if (r >= 0) {
         *ret = (size_t)r;
@@ -128,7 +131,10 @@ static int64_t tls_write(struct layer *l, const char *p, size_t n)
     struct layer_tls *t = tls_of(l);
     size_t put = 0;
     ERR_clear_error();
+    /* One record a call (SSL_MODE_ENABLE_PARTIAL_WRITE); the stream comes again at once for what is left of N. */
+    t->more = n > SSL3_RT_MAX_PLAIN_LENGTH;
     int r = SSL_write_ex(t->ssl, p, n, &put);
+    t->more = false;
     t->wants = EPOLLIN;
     if (r == 1)
         return (int64_t)put;
@@ -168,10 +174,11 @@ struct layer *layer_tls_new(struct tls_context *context, int fd, const struct tl
     BIO *b = BIO_new(socket_method);
     if (!t || !ssl || !b)
         panic("out of memory for a TLS connection");
-    BIO_set_data(b, (void *)(intptr_t)fd);
+    BIO_set_data(b, t);
     BIO_set_init(b, 1);
     SSL_set_bio(ssl, b, b);
-    *t = (struct layer_tls){ .layer = { &tls_ops }, .context = tls_context_ref(context), .ssl = ssl, .wants = EPOLLIN };
+    *t = (struct layer_tls){ .layer = { &tls_ops }, .context = tls_context_ref(context), .ssl = ssl, .fd = fd,
+                            .wants = EPOLLIN };
     arena_init(&t->client, CLIENT_MAX);
     return &t->layer;
 }
