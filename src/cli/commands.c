@@ -16,6 +16,10 @@ static const struct cli_option status_options[] = {
     { "wait", "SECONDS", "wait until every listener answers, at most SECONDS" },
     { NULL, NULL, NULL },
 };
+static const struct cli_option man_options[] = {
+    { "conf", NULL, "valise.conf(5) instead" },
+    { NULL, NULL, NULL },
+};
 static const struct cli_option check_options[] = {
     { "deep", NULL, "read every message and verify its checksum" },
     { NULL, NULL, NULL },
@@ -40,6 +44,7 @@ const struct cli_command cli_commands[] = {
     { "reload", NULL, "read configuration and certificates again",
       "Sessions go on. A mistake is refused with file, line and reason; the old settings stay in force.", NULL, cmd_reload },
     { "status", NULL, "what runs, where it listens, how much it does", NULL, status_options, cmd_status },
+    { "metrics", NULL, "the numbers of status for Prometheus", "Text in exposition format 0.0.4, as a textfile collector takes it.", NULL, cmd_metrics },
     { "check", NULL, "verify every invariant of the store", "Exit status 0 when clean, 65 when something is wrong.", check_options, cmd_check },
     { "domain add", "DOMAIN", "take mail for a domain", NULL, NULL, cmd_domain_add },
     { "domain remove", "DOMAIN", "stop taking mail for a domain that has no addresses left", NULL, NULL, cmd_domain_remove },
@@ -53,5 +58,7 @@ const struct cli_command cli_commands[] = {
     { "alias add", "ADDRESS TARGET...", "make an address lead to others", NULL, NULL, cmd_alias_add },
     { "alias remove", "ADDRESS", "remove an alias", NULL, NULL, cmd_alias_remove },
     { "alias list", NULL, "list the aliases", NULL, list_options, cmd_alias_list },
+    { "man", NULL, "print the manual page", "As roff: valise man | man -l -.", man_options, cmd_man },
+    { "completion", "SHELL", "print the completion of the command line for a shell", "For bash: eval \"$(valise completion bash)\".", NULL, cmd_completion },
     { NULL, NULL, NULL, NULL, NULL, NULL },
 };

@@ -5,5 +5,7 @@
 #include "cli/cli.h"
 
 extern const struct cli_command cli_commands[];
+/* What every command takes besides its own; ends with name NULL. */
+extern const struct cli_option cli_common_options[];
 
 #endif

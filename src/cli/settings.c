@@ -1,0 +1,33 @@
+/* settings: the table for valise.conf(5), and nothing else. */
+#include "cli/settings.h"
+
+#include <stddef.h>
+
+const struct cli_section cli_sections[] = {
+    { "listener NAME", "An address and port where the server listens. The name stands in logs and in `valise status'." },
+    { "certificate NAME", "The certificate that is shown when a client asks for the server name NAME; default when it asks for none of them." },
+    { NULL, NULL },
+};
+
+const struct cli_setting cli_settings[] = {
+    { NULL, "version", "1", "The version of the file's grammar." },
+    { NULL, "hostname", "\"mail.example.org\"", "The name that the server greets with and puts into Received fields. It must be given." },
+    { NULL, "user", "\"valise\"", "When started as root all roles change to this user; empty: they stay." },
+    { NULL, "log-level", "\"info\"", "The least level that is logged: debug, info, warning or error." },
+    { NULL, "mx-processes", "1", "Processes that talk to strangers; more use more cores. 1 to 64." },
+    { NULL, "message-size-max", "52428800", "The largest message in bytes, 65536 to 2147483648." },
+    { NULL, "recipients-max", "1000", "Recipients of one message, 100 to 1000." },
+    { NULL, "connections-max", "20000", "Connections to one role at a time." },
+    { NULL, "connections-per-address", "0", "Connections from one address to one role at a time; 0: no limit." },
+    { NULL, "workers-max", "64", "Threads of one role, 2 to 1024. A connection that waits needs none." },
+    { NULL, "cache-bytes", "16777216", "Memory for the store's blocks, in bytes." },
+    { NULL, "reserve-bytes", "0", "Space that is kept free on the disk, in bytes: below it nothing is taken in. 0: a share of the file system." },
+    { "listener NAME", "protocol", "\"smtp\"", "What is spoken: smtp (mail from other servers), submission (mail from people and programs) or imap." },
+    { "listener NAME", "port", "25", "The port; `valise serve --port-offset' is added to it." },
+    { "listener NAME", "tls", "\"opportunistic\"",
+      "off; opportunistic: STARTTLS is offered; required: nothing of worth happens before STARTTLS; implicit: TLS from the first byte." },
+    { "listener NAME", "addresses", "{\"127.0.0.1\"}", "Numeric addresses to listen on; 0.0.0.0 and :: are all." },
+    { "certificate NAME", "chain", "\"tls/server.pem\"",
+      "A file below the directory: the certificate and what is between it and the root, as PEM. Its key is found in keys/ by the public key." },
+    { NULL, NULL, NULL, NULL },
+};
