@@ -262,7 +262,7 @@ static int make_all(struct init *i, const char **ret_note, struct error *e)
     if (err)
         return err;
     for (size_t k = 0; err == 0 && k < sizeof steps / sizeof steps[0]; k++)
-        err = is_interrupted() ? error_set(e, ERR_AGAIN, "interrupted; nothing was made") : steps[k](i, e);
+        err = steps[k](i, e) ? e->code : is_interrupted() ? error_set(e, ERR_AGAIN, "interrupted; nothing was made") : 0;
     if (err == 0)
         err = give_to_user(i, ret_note, e);
     if (err == 0)
@@ -351,6 +351,9 @@ int cmd_init(struct cli *c)
     int err = check_names(&i, &a, &e);
     if (err == 0)
         err = make_all(&i, &note, &e);
+    /* A signal that came too late finds its work done. */
+    while (err == 0 && sigtimedwait(&stops, NULL, &(struct timespec){ 0 }) > 0)
+        ;
     (void)sigprocmask(SIG_UNBLOCK, &stops, NULL);
     if (err == 0)
         report(&i, note);
