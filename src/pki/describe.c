@@ -116,6 +116,43 @@ static int names_read(const X509 *cert, struct arena *a, struct pki_description 
     return r;
 }
 
+static int fingerprint_text(const X509 *cert, struct arena *a, str *ret)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    char hex[2 * EVP_MAX_MD_SIZE + 1];
+    unsigned n = 0;
+    if (X509_digest(cert, EVP_sha256(), digest, &n) != 1)
+        return ERR_SYNTAX;
+    for (unsigned i = 0; i < n; i++)
+        (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    return arena_dup(a, (str){ hex, 2 * (size_t)n }, ret);
+}
+
+/* "ECDSA P-256", "RSA 3072"; other kinds by OpenSSL's name. */
+static int key_text(const EVP_PKEY *key, struct arena *a, str *ret)
+{
+    int bits = EVP_PKEY_get_bits(key);
+    const char *name = EVP_PKEY_get0_type_name(key);
+    if (EVP_PKEY_is_a(key, "EC"))
+        return arena_printf(a, ret, "ECDSA P-%d", bits);
+    return arena_printf(a, ret, "%s %d", name ? name : "unknown", bits);
+}
+
+int pki_certificate_to_der(str pem, struct buf *out, struct error *e)
+{
+    X509 *cert = NULL;
+    unsigned char *der = NULL;
+    int r = pki_certificate_parse(pem, &cert, e);
+    int n = r ? 0 : i2d_X509(cert, &der);
+    if (n > 0)
+        buf_add(out, (str){ (const char *)der, (size_t)n });
+    if (r == 0 && (n <= 0 || buf_error(out)))
+        r = error_set(e, ERR_LIMIT, "no room for the certificate");
+    OPENSSL_free(der);
+    X509_free(cert);
+    return r;
+}
+
 int pki_certificate_describe(str pem, struct arena *a, struct pki_description *ret, struct error *e)
 {
     struct pki_description d = { 0 };
@@ -129,6 +166,10 @@ int pki_certificate_describe(str pem, struct arena *a, struct pki_description *r
         r = ERR_SYNTAX;
     if (r == 0)
         r = arena_dup(a, str_from_z(id), &d.key_id);
+    if (r == 0)
+        r = fingerprint_text(cert, a, &d.fingerprint);
+    if (r == 0)
+        r = key_text(pkey, a, &d.key_kind);
     if (r == 0)
         r = name_text(X509_get_subject_name(cert), a, &d.subject);
     if (r == 0)

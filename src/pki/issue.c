@@ -9,7 +9,7 @@
 
 #include "base/random.h"
 
-enum { DAY = 86400, LATE_CLOCK = 3600, COMMON_NAME_MAX = 64, HOST_MAX = 253, LABEL_MAX = 63 };
+enum { DAY = 86400, LATE_CLOCK = 3600, SECONDS_MIN = 60, COMMON_NAME_MAX = 64, HOST_MAX = 253, LABEL_MAX = 63, LOCAL_MAX = 64, MAIL_MAX = 254 };
 
 /* A host name in the preferred syntax (RFC 5280 section 4.2.1.6), a wildcard as its whole first label allowed. */
 static bool host_is_valid(str name)
@@ -86,11 +86,12 @@ static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
     return ok;
 }
 
-/* Adds NAME to the list. False when memory is short. */
-static bool names_add(GENERAL_NAMES *list, str name)
+/* Adds NAME to the list. False when memory is short. The domain of a mail address is lower-cased, its local part is left alone. */
+static bool names_add(GENERAL_NAMES *list, enum pki_use use, str name)
 {
     unsigned char address[16];
-    int address_n = address_parse(name, address);
+    int address_n = use == PKI_USE_SERVER ? address_parse(name, address) : 0;
+    size_t lower_from = use == PKI_USE_SERVER ? 0 : str_rfind_byte(name, '@');
     ASN1_STRING *value = address_n ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
     GENERAL_NAME *general = GENERAL_NAME_new();
     bool ok = value && general &&
@@ -98,10 +99,10 @@ static bool names_add(GENERAL_NAMES *list, str name)
     if (ok) {
         if (!address_n) {
             unsigned char *p = (unsigned char *)(uintptr_t)ASN1_STRING_get0_data(value);
-            for (size_t i = 0; i < name.n; i++)
+            for (size_t i = lower_from; i < name.n; i++)
                 p[i] = (unsigned char)ascii_lower((char)p[i]);
         }
-        GENERAL_NAME_set0_value(general, address_n ? GEN_IPADD : GEN_DNS, value);
+        GENERAL_NAME_set0_value(general, address_n ? GEN_IPADD : use == PKI_USE_SERVER ? GEN_DNS : GEN_EMAIL, value);
         value = NULL;
         ok = sk_GENERAL_NAME_push(list, general) > 0;
     }
@@ -112,13 +113,13 @@ static bool names_add(GENERAL_NAMES *list, str name)
 }
 
 /* RFC 5280 section 4.2.1.6: critical when the subject is empty. */
-static bool add_names(X509 *cert, const str *names, size_t n)
+static bool add_names(X509 *cert, enum pki_use use, const str *names, size_t n)
 {
     GENERAL_NAMES *list = sk_GENERAL_NAME_new_null();
     bool ok = list != NULL;
     int critical = X509_NAME_entry_count(X509_get_subject_name(cert)) == 0;
     for (size_t i = 0; ok && i < n; i++)
-        ok = names_add(list, names[i]);
+        ok = names_add(list, use, names[i]);
     ok = ok && X509_add1_ext_i2d(cert, NID_subject_alt_name, list, critical, X509V3_ADD_DEFAULT) == 1;
     sk_GENERAL_NAME_pop_free(list, GENERAL_NAME_free);
     return ok;
@@ -164,74 +165,118 @@ int pki_ca_create(const struct pki_key *key, str domain, int64_t now, struct buf
     return r;
 }
 
-static int request_check(const struct pki_server_request *request, struct error *e)
+/* A mail address as a certificate holds it: ASCII, a dot-string and a host name (RFC 5280 section 4.2.1.6). */
+static bool mail_is_valid(str name)
+{
+    size_t at = str_rfind_byte(name, '@');
+    if (at >= name.n || at == 0 || at > LOCAL_MAX || name.n > MAIL_MAX || !host_is_valid(str_from(name, at + 1)) || name.p[at + 1] == '*')
+        return false;
+    for (size_t i = 0; i < at; i++) {
+        bool dot = name.p[i] == '.';
+        if (name.p[i] == 0 || (dot ? i == 0 || i == at - 1 || name.p[i - 1] == '.' : !ascii_is_alnum(name.p[i]) && !strchr("!#$%&'*+-/=?^_`{|}~", name.p[i])))
+            return false;
+    }
+    return true;
+}
+
+static int order_check(const struct pki_order *order, struct error *e)
 {
     unsigned char address[16];
-    if (request->name_n == 0 || request->name_n > PKI_NAMES_MAX)
+    int days = order->use == PKI_USE_SERVER ? PKI_SERVER_DAYS_MAX : PKI_USER_DAYS_MAX;
+    if (order->name_n == 0 || order->name_n > PKI_NAMES_MAX)
         return error_set(e, ERR_LIMIT, "a certificate has 1 to %d names", PKI_NAMES_MAX);
-    if (request->days == 0 || request->days > PKI_SERVER_DAYS_MAX)
-        return error_set(e, ERR_LIMIT, "a server certificate is valid for 1 to %d days", PKI_SERVER_DAYS_MAX);
-    for (size_t i = 0; i < request->name_n; i++) {
-        if (!host_is_valid(request->names[i]) && !address_parse(request->names[i], address))
-            return error_set(e, ERR_SYNTAX, "'%.*s' is neither a host name nor an IP address", STR_ARG(request->names[i]));
+    if (order->seconds < SECONDS_MIN || order->seconds > (int64_t)days * DAY)
+        return error_set(e, ERR_LIMIT, "a %s certificate is valid for 1 to %d days", order->use == PKI_USE_SERVER ? "server" : "user's", days);
+    for (size_t i = 0; i < order->name_n; i++) {
+        str name = order->names[i];
+        if (order->use == PKI_USE_USER ? !mail_is_valid(name) : !host_is_valid(name) && !address_parse(name, address))
+            return error_set(e, ERR_SYNTAX, order->use == PKI_USE_USER ? "'%.*s' is not a mail address of ASCII letters"
+                                                                       : "'%.*s' is neither a host name nor an IP address", STR_ARG(name));
     }
     return 0;
 }
 
-/* The end of CERT's time in seconds since 1970, INT64_MIN when it cannot be told. */
-static int64_t certificate_end(const X509 *cert, int64_t now)
+bool pki_certificate_end(const X509 *cert, int64_t now, int64_t *ret)
 {
     int days = 0, seconds = 0;
-    time_t t = (time_t)now;
-    ASN1_TIME *from = ASN1_TIME_set(NULL, t);
+    ASN1_TIME *from = ASN1_TIME_set(NULL, (time_t)now);
     bool ok = from && ASN1_TIME_diff(&days, &seconds, from, X509_get0_notAfter(cert)) == 1;
     ASN1_TIME_free(from);
-    return ok ? now + (int64_t)days * DAY + seconds : INT64_MIN;
+    if (ok)
+        *ret = now + (int64_t)days * DAY + seconds;
+    return ok;
+}
+
+/* What the key may do: RFC 5280 section 4.2.1.3; mail for an EC key is encrypted by agreement (RFC 5753), for RSA by encipherment. */
+static const char *key_usage(const EVP_PKEY *key, enum pki_use use)
+{
+    if (EVP_PKEY_is_a(key, "RSA"))
+        return "critical,digitalSignature,keyEncipherment";
+    return use == PKI_USE_USER ? "critical,digitalSignature,keyAgreement" : "critical,digitalSignature";
 }
 
 /* Fills and signs the certificate; the arguments have been checked. */
-static int server_certificate(X509 *ca, const struct pki_key *ca_key, const struct pki_key *key,
-                              const struct pki_server_request *request, int64_t from, int64_t to, struct buf *out,
-                              struct error *e)
+static int make_certificate(X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *key, const struct pki_order *order, int64_t from, int64_t to, struct buf *out,
+                            struct error *e)
 {
-    X509 *cert = certificate_new(key->pkey, from, to);
-    str cn = request->names[0];
-    const char *usage =
-        EVP_PKEY_is_a(key->pkey, "RSA") ? "critical,digitalSignature,keyEncipherment" : "critical,digitalSignature";
+    X509 *cert = certificate_new(key, from, to);
+    str cn = order->names[0];
     int r;
     if (!cert || (cn.n <= COMMON_NAME_MAX && !set_common_name(cert, cn)) ||
         X509_set_issuer_name(cert, X509_get_subject_name(ca)) != 1 ||
-        !add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") || !add_extension(cert, ca, NID_key_usage, usage) ||
-        !add_extension(cert, ca, NID_ext_key_usage, "serverAuth") ||
+        !add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") ||
+        !add_extension(cert, ca, NID_key_usage, key_usage(key, order->use)) ||
+        !add_extension(cert, ca, NID_ext_key_usage, order->use == PKI_USE_SERVER ? "serverAuth" : "emailProtection,clientAuth") ||
         !add_extension(cert, ca, NID_subject_key_identifier, "hash") ||
         !add_extension(cert, ca, NID_authority_key_identifier, "keyid:always") ||
-        !add_names(cert, request->names, request->name_n))
+        !add_names(cert, order->use, order->names, order->name_n))
         r = pki_fail(e, ERR_INTERNAL, "the certificate could not be made");
     else
-        r = certificate_finish(cert, ca_key->pkey, out, e);
+        r = certificate_finish(cert, ca_key, out, e);
     X509_free(cert);
     return r;
+}
+
+static int issue_for(const struct pki_key *ca_key, X509 *ca, EVP_PKEY *key, const struct pki_order *order, int64_t now, struct buf *out,
+                     struct error *e)
+{
+    int64_t from = now - LATE_CLOCK, to = now + order->seconds - 1, end;
+    if (X509_check_ca(ca) != 1)
+        return error_set(e, ERR_REFUSED, "the CA's certificate does not allow it to sign others");
+    if (X509_check_private_key(ca, ca_key->pkey) != 1)
+        return pki_fail(e, ERR_REFUSED, "the CA's key and certificate do not belong together");
+    if (!pki_certificate_end(ca, now, &end) || end <= now)
+        return error_set(e, ERR_REFUSED, "the CA's certificate has expired; make a new CA");
+    return make_certificate(ca, ca_key->pkey, key, order, from, to < end ? to : end, out, e);
 }
 
 int pki_server_issue(const struct pki_key *ca_key, str ca_pem, const struct pki_key *key,
                      const struct pki_server_request *request, int64_t now, struct buf *out, struct error *e)
 {
+    const struct pki_order order = { PKI_USE_SERVER, request->names, request->name_n, (int64_t)request->days * DAY };
     X509 *ca = NULL;
-    int r = request_check(request, e);
+    int r = order_check(&order, e);
     if (r == 0)
         r = pki_certificate_parse(ca_pem, &ca, e);
-    if (r < 0)
-        return r;
-    int64_t from = now - LATE_CLOCK, to = now + (int64_t)request->days * DAY - 1, end = certificate_end(ca, now);
-    if (X509_check_ca(ca) != 1) {
-        r = error_set(e, ERR_REFUSED, "the CA's certificate does not allow it to sign others");
-    } else if (X509_check_private_key(ca, ca_key->pkey) != 1) {
-        r = pki_fail(e, ERR_REFUSED, "the CA's key and certificate do not belong together");
-    } else if (end <= now) {
-        r = error_set(e, ERR_REFUSED, "the CA's certificate has expired; make a new CA");
-    } else {
-        r = server_certificate(ca, ca_key, key, request, from, to < end ? to : end, out, e);
-    }
+    if (r == 0)
+        r = issue_for(ca_key, ca, key->pkey, &order, now, out, e);
+    X509_free(ca);
+    return r;
+}
+
+int pki_issue(const struct pki_key *ca_key, str ca_pem, str subject_pem, const struct pki_order *order, int64_t now, struct buf *out,
+              struct error *e)
+{
+    X509 *ca = NULL;
+    EVP_PKEY *key = NULL;
+    int r = order_check(order, e);
+    if (r == 0)
+        r = pki_certificate_parse(ca_pem, &ca, e);
+    if (r == 0)
+        r = pki_subject_key(subject_pem, ca, &key, e);
+    if (r == 0)
+        r = issue_for(ca_key, ca, key, order, now, out, e);
+    EVP_PKEY_free(key);
     X509_free(ca);
     return r;
 }

@@ -54,7 +54,7 @@ int pki_key_generate(enum pki_kind kind, struct pki_key **ret, struct error *e)
 }
 
 /* Whether PKEY is of a kind that clients accept and pki_key_sign knows. */
-static bool key_is_supported(const EVP_PKEY *pkey)
+bool pki_pkey_is_supported(const EVP_PKEY *pkey)
 {
     char group[32] = "";
     int bits = EVP_PKEY_get_bits(pkey);
@@ -82,7 +82,7 @@ int pki_key_from_pem(str pem, struct pki_key **ret, struct error *e)
     BIO_free(bio);
     if (!pkey)
         return pki_fail(e, ERR_SYNTAX, "not an unencrypted private key in PEM form");
-    if (!key_is_supported(pkey)) {
+    if (!pki_pkey_is_supported(pkey)) {
         EVP_PKEY_free(pkey);
         return error_set(e, ERR_UNSUPPORTED, "keys are EC P-256, EC P-384 or RSA of 2048 to 8192 bits");
     }
