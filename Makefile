@@ -36,7 +36,8 @@ $(BUILD)/build.ninja:
 build: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
 
-run: deps build
+run: deps $(BUILD)/build.ninja
+	@ninja -C $(BUILD) src/valise
 	@scripts/run-lab $(BUILD)/src/valise lab $(PORT_OFFSET)
 
 test:
