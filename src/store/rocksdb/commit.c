@@ -310,6 +310,21 @@ static int sync_logs(struct rocks *r)
     return message ? rocks_error(message, "sync") : rc;
 }
 
+void rocks_wake(struct rocks *r)
+{
+    bool all = atomic_load(&r->health) == ROCKS_BROKEN, next = false;
+    uint64_t synced = atomic_load(&r->synced);
+    for (struct rocks_waiter **at = &r->waiters, *w; (w = *at);) {
+        if (!all && w->ticket > synced && next) {
+            at = &w->next;
+            continue;
+        }
+        next |= w->ticket > synced;
+        *at = w->next;
+        sem_post(&w->wake);          /* W may be gone from here on */
+    }
+}
+
 /* One sync for everybody who has a ticket by now; sync_lock is held on entry and on return. */
 static int sync_for_all(struct rocks *r)
 {
@@ -325,25 +340,38 @@ static int sync_for_all(struct rocks *r)
         atomic_store(&r->synced, target);
         atomic_fetch_add(&r->syncs, 1);
     }
-    pthread_cond_broadcast(&r->sync_done);
+    rocks_wake(r);
     return rc ? ERR_UNKNOWN : 0;
+}
+
+/* Until the sync that others make is over, or this one's turn comes; sync_lock is held on entry, not on return. */
+static void wait_turn(struct rocks *r, uint64_t ticket)
+{
+    struct rocks_waiter w = { .next = r->waiters, .ticket = ticket };
+    if (sem_init(&w.wake, 0, 0))
+        panic("no semaphore");
+    r->waiters = &w;
+    pthread_mutex_unlock(&r->sync_lock);
+    while (sem_wait(&w.wake))
+        ;                            /* EINTR */
+    sem_destroy(&w.wake);
 }
 
 int rocks_wait(struct rocks *r, uint64_t ticket)
 {
     int rc = 0;
-    if (atomic_load(&r->synced) >= ticket)
-        return 0;
-    pthread_mutex_lock(&r->sync_lock);
     while (!rc && atomic_load(&r->synced) < ticket) {
+        pthread_mutex_lock(&r->sync_lock);
+        if (r->syncing && atomic_load(&r->health) != ROCKS_BROKEN && atomic_load(&r->synced) < ticket) {
+            wait_turn(r, ticket);
+            continue;
+        }
         if (atomic_load(&r->health) == ROCKS_BROKEN)
-            rc = ERR_UNKNOWN;
-        else if (r->syncing)
-            pthread_cond_wait(&r->sync_done, &r->sync_lock);
-        else
+            rc = atomic_load(&r->synced) < ticket ? ERR_UNKNOWN : 0;
+        else if (atomic_load(&r->synced) < ticket)
             rc = sync_for_all(r);
+        pthread_mutex_unlock(&r->sync_lock);
     }
-    pthread_mutex_unlock(&r->sync_lock);
     return rc;
 }
 

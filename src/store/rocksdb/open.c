@@ -71,6 +71,8 @@ static rocksdb_options_t *options_new(struct rocks *r, uint64_t buffer)
     rocksdb_options_set_write_buffer_size(o, buffer);
     rocksdb_options_set_db_write_buffer_size(o, buffer);
     rocksdb_options_set_max_write_buffer_number(o, 2);
+    /* Our batches are small: handing each of a group to its own thread costs more than writing it. */
+    rocksdb_options_set_allow_concurrent_memtable_write(o, 0);
     rocksdb_options_set_max_total_wal_size(o, buffer * 2);
     rocksdb_options_set_manifest_preallocation_size(o, 64 * 1024);
     rocksdb_options_set_max_manifest_file_size(o, 4 * MIB);
@@ -223,7 +225,7 @@ void rocks_fail(struct rocks *r, enum rocks_health health)
         return;
     log_error("store-failed", LOG_Z("why", health == ROCKS_FULL ? "disk-full" : "io-error"), LOG_Z("path", r->path));
     pthread_mutex_lock(&r->sync_lock);
-    pthread_cond_broadcast(&r->sync_done);
+    rocks_wake(r);
     pthread_mutex_unlock(&r->sync_lock);
 }
 
@@ -433,7 +435,6 @@ static void rocks_free(struct rocks *r)
     pthread_mutex_destroy(&r->reviving);
     pthread_rwlock_destroy(&r->append);
     pthread_mutex_destroy(&r->sync_lock);
-    pthread_cond_destroy(&r->sync_done);
     rocksdb_options_destroy(r->rows_options);
     rocksdb_options_destroy(r->blob_options);
     rocksdb_cache_destroy(r->row_cache);
@@ -486,7 +487,6 @@ static struct rocks *rocks_new(const char *path, const struct engine_settings *s
     pthread_mutex_init(&r->reviving, NULL);
     pthread_rwlock_init(&r->append, NULL);
     pthread_mutex_init(&r->sync_lock, NULL);
-    pthread_cond_init(&r->sync_done, NULL);
     rocks_options(r, settings && settings->cache_bytes ? settings->cache_bytes : 16 * MIB, clamp(size / 32, 2 * MIB, 16 * MIB));
     return r;
 }

@@ -15,6 +15,7 @@
 #define VALISE_STORE_ROCKSDB_ROCKSDB_PRIVATE_H
 
 #include <rocksdb/c.h>
+#include <semaphore.h>
 
 #include "store/engine_private.h"
 
@@ -43,6 +44,14 @@ struct rocks_lost {
     int64_t until_ms;
 };
 
+/* A thread in rocks_wait, on its stack. Each is woken by itself, and only when there is something for it to do: with one condition for all, every sync
+ * woke everyone, and they queued for the lock. */
+struct rocks_waiter {
+    struct rocks_waiter *next;
+    uint64_t ticket;
+    sem_t wake;
+};
+
 struct rocks {
     struct engine engine;
     char *path;
@@ -66,7 +75,7 @@ struct rocks {
 
     pthread_rwlock_t append;  /* read: writing; write: syncing while space is scarce (R6) */
     pthread_mutex_t sync_lock;
-    pthread_cond_t sync_done;
+    struct rocks_waiter *waiters;             /* while syncing, or while one of them was woken to make the next sync */
     bool syncing;
     atomic_uint_fast64_t written, synced;     /* tickets: R3 */
     atomic_uint_fast64_t commits, syncs;
@@ -102,6 +111,8 @@ int rocks_part_load(struct rocks *r, struct rocks_stripe *s, engine_part part, s
 uint64_t rocks_part_ticket(struct rocks *r, engine_part part);
 /* Forgets all partitions; for those with commits not known to be durable CALL is called first. */
 void rocks_parts_forget(struct rocks *r, void (*call)(struct rocks *r, const struct rocks_part *p));
+/* Wakes those whose ticket is durable and one of the others, or all when nothing will be synced any more. sync_lock is held. */
+void rocks_wake(struct rocks *r);
 /* Waits until TICKET is durable. 0 or ERR_UNKNOWN. */
 int rocks_wait(struct rocks *r, uint64_t ticket);
 /* The version row of a partition as stored. */
