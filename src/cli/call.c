@@ -30,13 +30,15 @@ static int enter(const char *dir, struct error *e)
     if (chdir(dir) != 0 || stat(".", &st) != 0)
         return error_set(e, err_from_errno(errno), "%s: %s; `valise init` makes a directory", dir, strerrordesc_np(errno));
     if (geteuid() == 0 && st.st_uid != 0 &&
-        (setgroups(0, NULL) != 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 || setresuid(st.st_uid, st.st_uid, st.st_uid) != 0))
+        (setgroups(0, NULL) != 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 ||
+         setresuid(st.st_uid, st.st_uid, st.st_uid) != 0))
         return error_set(e, ERR_REFUSED, "cannot change to the owner of %s: %s", dir, strerrordesc_np(errno));
     if (access("store", W_OK | X_OK) == 0)
         return 0;
     if (errno == ENOENT)
         return error_set(e, ERR_NOTFOUND, "%s has no store; `valise init` makes a directory", dir);
-    return error_set(e, err_from_errno(errno), "%s/store: %s; run this as root or as the server's user", dir, strerrordesc_np(errno));
+    return error_set(e, err_from_errno(errno), "%s/store: %s; run this as root or as the server's user", dir,
+                     strerrordesc_np(errno));
 }
 
 /* In the directory, with its lock. */

@@ -87,7 +87,8 @@ static void print_options(const struct cli_option *o)
 
 static int help_all(void)
 {
-    (void)printf("valise %s: the secure mail system of an organisation\n\nusage: valise COMMAND [OPTION]... [OPERAND]...\n\n", VALISE_VERSION);
+    (void)printf("valise %s: the secure mail system of an organisation\n\nusage: valise COMMAND [OPTION]... [OPERAND]...\n\n",
+                 VALISE_VERSION);
     for (const struct cli_command *c = cli_commands; c->name; c++) {
         char left[48];
         (void)snprintf(left, sizeof left, "%s%s%s", c->name, c->operands ? " " : "", c->operands ? c->operands : "");
@@ -95,13 +96,15 @@ static int help_all(void)
     }
     (void)printf("\nEvery command has:\n");
     print_options(cli_common_options);
-    (void)printf("\n`valise COMMAND --help` tells more. First steps: valise init --lab --domain mondomaine.fr --hostname mailhost.mondomaine.fr --dir lab\n");
+    (void)printf("\n`valise COMMAND --help` tells more. First steps: valise init --lab --domain mondomaine.fr --hostname "
+                 "mailhost.mondomaine.fr --dir lab\n");
     return 0;
 }
 
 static int help_command(const struct cli_command *c)
 {
-    (void)printf("usage: valise %s [OPTION]...%s%s\n\n%s.\n", c->name, c->operands ? " " : "", c->operands ? c->operands : "", c->summary);
+    (void)printf("usage: valise %s [OPTION]...%s%s\n\n%s.\n", c->name, c->operands ? " " : "", c->operands ? c->operands : "",
+                 c->summary);
     if (c->text)
         (void)printf("%s\n", c->text);
     (void)printf("\n");
@@ -161,7 +164,8 @@ static int unknown_command(const struct cli *c, int argc, char **argv)
     str given = str_from_z(argv[1]);
     bool two = argc > 2 && argv[2][0] != '-';
     if (given.n && given.p[0] == '-')
-        return cli_usage(c, "the command comes first, options after it, as `valise status %s`; `valise --help` lists the commands", argv[1]);
+        return cli_usage(
+            c, "the command comes first, options after it, as `valise status %s`; `valise --help` lists the commands", argv[1]);
     if (print_family(NULL, given) == 0)
         return cli_usage(c, "there is no command '%s'; `valise --help` lists them", argv[1]);
     if (!two && has_word(argc, argv, "--help")) {
@@ -200,7 +204,8 @@ static int take_option(struct cli *c, int argc, char **argv, int *i)
     str name = str_sub(word, 0, eq);
     int own = option_index(c->command->options, name), common = option_index(cli_common_options, name);
     if (own < 0 && common < 0)
-        return cli_usage(c, "%s: there is no option --%.*s; `valise %s --help` lists them", c->command->name, STR_ARG(name), c->command->name);
+        return cli_usage(c, "%s: there is no option --%.*s; `valise %s --help` lists them", c->command->name, STR_ARG(name),
+                         c->command->name);
     const struct cli_option *o = own >= 0 ? &c->command->options[own] : &cli_common_options[common];
     const char *value = "";
     if (o->value && eq < word.n)
@@ -248,8 +253,8 @@ static int check_operands(const struct cli *c)
         least++;
     if (c->word_n == least || (open_ended && c->word_n > least))
         return 0;
-    return cli_usage(c, "%s wants %s: valise %s [OPTION]...%s%s", c->command->name, least ? c->command->operands : "no operand", c->command->name,
-                     least ? " " : "", least ? c->command->operands : "");
+    return cli_usage(c, "%s wants %s: valise %s [OPTION]...%s%s", c->command->name, least ? c->command->operands : "no operand",
+                     c->command->name, least ? " " : "", least ? c->command->operands : "");
 }
 
 const char *cli_value(const struct cli *c, const char *name)

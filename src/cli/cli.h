@@ -1,8 +1,10 @@
 /* cli: the command line. One table describes every command; parsing, --help and the tests of both come from it.
  *
- * Exit statuses are those of sysexits.h: 64 usage, 65 bad data, 66 no such directory or file, 67 no such address, 69 server not there, 70 a bug,
- * 73 exists already or cannot be made, 74 I/O, 75 try again later, 77 not allowed, 78 bad configuration. Results go to standard output, errors to standard error. With
- * --json every outcome, errors too, is also one JSON object on standard output: {"ok": false, "error": "not-found", "text": "..."}. */
+ * Exit statuses are those of sysexits.h: 64 usage, 65 bad data, 66 no such directory or file, 67 no such address, 69 server not
+ * there, 70 a bug, 73 exists already or cannot be made, 74 I/O, 75 try again later, 77 not allowed, 78 bad configuration. Results
+ * go to standard output, errors to standard error. With
+ * --json every outcome, errors too, is also one JSON object on standard output: {"ok": false, "error": "not-found", "text":
+ * "..."}. */
 #ifndef VALISE_CLI_CLI_H
 #define VALISE_CLI_CLI_H
 
@@ -45,10 +47,12 @@ int cli_main(int argc, char **argv);
 const char *cli_value(const struct cli *c, const char *name);
 /* All values of a repeated option. */
 const char *const *cli_values(const struct cli *c, const char *name, size_t *ret_n);
-/* The value of option NAME as a number in *RET, which stays as it is when the option was not given. 0, or an exit status after a message. */
+/* The value of option NAME as a number in *RET, which stays as it is when the option was not given. 0, or an exit status after a
+ * message. */
 int cli_number(const struct cli *c, const char *name, uint64_t max, uint64_t *ret) MUST_USE;
 
-/* Reports that the command failed: TEXT on standard error, with --json also an object on standard output. Returns the exit status of CODE. */
+/* Reports that the command failed: TEXT on standard error, with --json also an object on standard output. Returns the exit status
+ * of CODE. */
 int cli_fail(const struct cli *c, int code, const char *text);
 /* The same with an exit status of the caller's choice. */
 int cli_fail_with(const struct cli *c, int status, int code, const char *text);
@@ -57,8 +61,8 @@ int cli_usage(const struct cli *c, const char *fmt, ...) __attribute__((format(p
 /* Reports what went wrong with the directory or a file in it, where ERR_NOTFOUND is no mail address. */
 int cli_fail_files(const struct cli *c, const struct error *e);
 
-/* Sends REQUEST (stolen) to the server that runs in c->dir, or when none runs opens the store and carries it out here. *RET is the caller's
- * and has "ok": true; otherwise the error is printed and its exit status returned (non-zero). */
+/* Sends REQUEST (stolen) to the server that runs in c->dir, or when none runs opens the store and carries it out here. *RET is
+ * the caller's and has "ok": true; otherwise the error is printed and its exit status returned (non-zero). */
 int cli_call(const struct cli *c, json_t *request, json_t **ret) MUST_USE;
 /* The same for what only a running server can do. */
 int cli_call_server(const struct cli *c, json_t *request, json_t **ret) MUST_USE;
@@ -67,8 +71,8 @@ int cli_call_and_say(const struct cli *c, json_t *request, const char *fmt, ...)
 /* Prints V as one JSON document. */
 void cli_print_json(const json_t *v);
 
-/* A password from --password-stdin, from --generate, or asked for twice on a terminal, into OUT (wiped by the caller). 0 or an exit status after
- * a message. A generated one is not shown yet. */
+/* A password from --password-stdin, from --generate, or asked for twice on a terminal, into OUT (wiped by the caller). 0 or an
+ * exit status after a message. A generated one is not shown yet. */
 struct buf;
 int cli_password(const struct cli *c, struct buf *out) MUST_USE;
 /* 16 characters of 31 that are easily told apart: 79 bits. */

@@ -3,13 +3,14 @@
 
 int cmd_domain_add(struct cli *c)
 {
-    return cli_call_and_say(c, json_pack("{s:s,s:s}", "command", "domain.add", "domain", c->words[0]), "%s is a domain of ours now\n",
-                            c->words[0]);
+    return cli_call_and_say(c, json_pack("{s:s,s:s}", "command", "domain.add", "domain", c->words[0]),
+                            "%s is a domain of ours now\n", c->words[0]);
 }
 
 int cmd_domain_remove(struct cli *c)
 {
-    return cli_call_and_say(c, json_pack("{s:s,s:s}", "command", "domain.remove", "domain", c->words[0]), "%s is removed\n", c->words[0]);
+    return cli_call_and_say(c, json_pack("{s:s,s:s}", "command", "domain.remove", "domain", c->words[0]), "%s is removed\n",
+                            c->words[0]);
 }
 
 int cmd_domain_list(struct cli *c)

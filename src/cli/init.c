@@ -1,6 +1,6 @@
-/* init: valise init. Everything is built in a folder inside the wanted directory and moved up at the end, valise.conf last: what has no
- * valise.conf is no mail system yet. An empty directory that exists is used as it is, since it may be a mount point or the current one. A
- * failure or Ctrl-C leaves nothing behind. */
+/* init: valise init. Everything is built in a folder inside the wanted directory and moved up at the end, valise.conf last: what
+ * has no valise.conf is no mail system yet. An empty directory that exists is used as it is, since it may be a mount point or the
+ * current one. A failure or Ctrl-C leaves nothing behind. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
@@ -26,11 +26,11 @@ struct init {
     struct cli *cli;
     str domain, hostname;
     bool lab;
-    const char *dir;               /* without a slash at its end */
-    bool made_dir;                 /* it did not exist */
-    size_t moved;                  /* how many of the entries are in their place */
-    char build[PATH_BYTES];        /* the folder in it where everything is made */
-    struct buf accounts;           /* "address password" lines of the lab */
+    const char *dir;        /* without a slash at its end */
+    bool made_dir;          /* it did not exist */
+    size_t moved;           /* how many of the entries are in their place */
+    char build[PATH_BYTES]; /* the folder in it where everything is made */
+    struct buf accounts;    /* "address password" lines of the lab */
 };
 
 static const char *path_in(const struct init *i, const char *name, char out[PATH_BYTES + 64])
@@ -57,7 +57,9 @@ static int claim_directory(struct init *i, struct error *e)
     for (const struct dirent *entry; empty && (entry = readdir(dir));)
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, "lost+found") == 0;
     (void)closedir(dir);
-    return empty ? 0 : error_set(e, ERR_EXISTS, "%s is not empty; init never touches what is there, give it a new or an empty directory", i->dir);
+    return empty ? 0
+                 : error_set(e, ERR_EXISTS,
+                             "%s is not empty; init never touches what is there, give it a new or an empty directory", i->dir);
 }
 
 static int make_folders(struct init *i, struct error *e)
@@ -257,7 +259,8 @@ static bool is_interrupted(void)
 
 static int make_all(struct init *i, const char **ret_note, struct error *e)
 {
-    static int (*const steps[])(struct init *i, struct error *e) = { make_folders, make_certificates, write_config, make_store };
+    static int (*const steps[])(struct init * i, struct error * e) = { make_folders, make_certificates, write_config,
+                                                                       make_store };
     int err = claim_directory(i, e);
     if (err)
         return err;
@@ -281,10 +284,11 @@ static void report(const struct init *i, const char *note)
         while (i->lab && str_split(&rest, '\n', &line)) {
             size_t at = str_find_byte(line, ' ', 0);
             if (at < line.n)
-                json_array_append_new(accounts, json_pack("{s:s%,s:s%}", "address", line.p, at, "password", line.p + at + 1, line.n - at - 1));
+                json_array_append_new(
+                    accounts, json_pack("{s:s%,s:s%}", "address", line.p, at, "password", line.p + at + 1, line.n - at - 1));
         }
-        json_t *v = json_pack("{s:b,s:s,s:s%,s:s%,s:o}", "ok", 1, "dir", dir, "domain", i->domain.p, i->domain.n, "hostname", i->hostname.p,
-                              i->hostname.n, "accounts", accounts);
+        json_t *v = json_pack("{s:b,s:s,s:s%,s:s%,s:o}", "ok", 1, "dir", dir, "domain", i->domain.p, i->domain.n, "hostname",
+                              i->hostname.p, i->hostname.n, "accounts", accounts);
         cli_print_json(v);
         json_decref(v);
         return;
@@ -327,8 +331,11 @@ int cmd_init(struct cli *c)
 {
     const char *domain = cli_value(c, "domain"), *hostname = cli_value(c, "hostname"), *note = NULL;
     if (!domain || !hostname)
-        return cli_usage(c, "init: --domain and --hostname are needed, as --domain mondomaine.fr --hostname mailhost.mondomaine.fr");
-    struct init i = { .cli = c, .domain = str_from_z(domain), .hostname = str_from_z(hostname), .lab = cli_value(c, "lab") != NULL };
+        return cli_usage(c,
+                         "init: --domain and --hostname are needed, as --domain mondomaine.fr --hostname mailhost.mondomaine.fr");
+    struct init i = {
+        .cli = c, .domain = str_from_z(domain), .hostname = str_from_z(hostname), .lab = cli_value(c, "lab") != NULL
+    };
     struct error e = ERROR_NONE;
     struct arena a = ARENA_INIT(65536);
     sigset_t stops;

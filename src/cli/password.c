@@ -45,7 +45,8 @@ static int read_line(struct buf *out, bool terminal)
     return buf_error(out);
 }
 
-/* Without echo. Ctrl-C would leave the terminal like that, so it comes as a byte that ends the line, and takes effect afterwards. */
+/* Without echo. Ctrl-C would leave the terminal like that, so it comes as a byte that ends the line, and takes effect afterwards.
+ * */
 static int ask_once(const char *prompt, struct buf *out)
 {
     struct termios old, quiet;
@@ -85,7 +86,9 @@ int cli_password(const struct cli *c, struct buf *out)
     if (cli_value(c, "generate")) {
         cli_generate_password(out);
     } else if (cli_value(c, "password-stdin")) {
-        status = read_line(out, false) ? cli_fail(c, ERR_LIMIT, "the password on standard input cannot be read or is longer than 1024 bytes") : 0;
+        status = read_line(out, false)
+                     ? cli_fail(c, ERR_LIMIT, "the password on standard input cannot be read or is longer than 1024 bytes")
+                     : 0;
     } else if (isatty(0)) {
         status = ask_twice(c, out);
     } else {

@@ -10,7 +10,7 @@
 struct serving {
     const struct cli *cli;
     uint16_t offset;
-    struct buf accounts;           /* of a lab, read while we still may */
+    struct buf accounts; /* of a lab, read while we still may */
 };
 
 static unsigned port_of(const struct config *config, enum config_protocol protocol, enum smtp_tls tls, unsigned offset)
@@ -44,7 +44,8 @@ static void print_lines_to_paste(const struct serving *s, const struct config *c
         return;
     const char *dir = s->cli->dir;
     (void)printf("\nTo try (paste into another terminal):\n"
-                 "  printf 'From: %.*s\\nTo: %.*s\\nSubject: hello\\n\\nA first letter.\\n' | curl -sS --cacert %s/ca.pem --url smtps://localhost:%u"
+                 "  printf 'From: %.*s\\nTo: %.*s\\nSubject: hello\\n\\nA first letter.\\n' | curl -sS --cacert %s/ca.pem --url "
+                 "smtps://localhost:%u"
                  " --user '%.*s:%.*s' --mail-from %.*s --mail-rcpt %.*s --crlf -T -\n"
                  "  curl -sS --cacert %s/ca.pem --user '%.*s:%.*s' 'imaps://localhost:%u/INBOX;MAILINDEX=1'\n"
                  "  openssl s_client -connect localhost:%u -starttls smtp -CAfile %s/ca.pem -crlf -quiet\n"
@@ -57,8 +58,8 @@ static void print_ready(void *ctx, const struct config *config)
 {
     const struct serving *s = ctx;
     if (s->cli->json) {
-        json_t *v = json_pack("{s:b,s:s,s:s%,s:s,s:i}", "ok", 1, "version", VALISE_VERSION, "hostname", config->hostname.p, config->hostname.n,
-                              "dir", s->cli->dir, "port-offset", (int)s->offset);
+        json_t *v = json_pack("{s:b,s:s,s:s%,s:s,s:i}", "ok", 1, "version", VALISE_VERSION, "hostname", config->hostname.p,
+                              config->hostname.n, "dir", s->cli->dir, "port-offset", (int)s->offset);
         cli_print_json(v);
         json_decref(v);
         (void)fflush(stdout);
@@ -68,8 +69,8 @@ static void print_ready(void *ctx, const struct config *config)
     for (size_t i = 0; i < config->listener_n; i++) {
         const struct config_listener *l = &config->listeners[i];
         for (size_t k = 0; k < l->address_n; k++)
-            (void)printf("  %-12.*s %-10s %.*s port %-5u tls %s\n", STR_ARG(l->name), config_protocol_name(l->protocol), STR_ARG(l->addresses[k]),
-                         l->port + (unsigned)s->offset, config_tls_name(l->tls));
+            (void)printf("  %-12.*s %-10s %.*s port %-5u tls %s\n", STR_ARG(l->name), config_protocol_name(l->protocol),
+                         STR_ARG(l->addresses[k]), l->port + (unsigned)s->offset, config_tls_name(l->tls));
     }
     if (s->accounts.n)
         print_lines_to_paste(s, config);
@@ -80,7 +81,8 @@ static void print_ready(void *ctx, const struct config *config)
 /* What is wrong with the configuration or a file that it names is 78; with the directory itself, 66. */
 static int fail(const struct cli *c, const struct error *e)
 {
-    bool config = e->code == ERR_SYNTAX || (e->code == ERR_NOTFOUND && access(".", F_OK) == 0 && access("valise.conf", F_OK) == 0);
+    bool config =
+        e->code == ERR_SYNTAX || (e->code == ERR_NOTFOUND && access(".", F_OK) == 0 && access("valise.conf", F_OK) == 0);
     return config ? cli_fail_with(c, EX_CONFIG, e->code, e->text) : cli_fail_files(c, e);
 }
 
@@ -98,7 +100,8 @@ int cmd_serve(struct cli *c)
     (void)snprintf(path, sizeof path, "%s/lab-accounts.txt", c->dir);
     if (pki_file_read(path, &s.accounts, NULL))
         buf_reset(&s.accounts);
-    int err = supervisor_run(&(struct supervisor_settings){ .dir = c->dir, .port_offset = s.offset, .ready = print_ready, .ctx = &s }, &e);
+    int err = supervisor_run(
+        &(struct supervisor_settings){ .dir = c->dir, .port_offset = s.offset, .ready = print_ready, .ctx = &s }, &e);
     buf_done(&s.accounts);
     return err ? fail(c, &e) : 0;
 }

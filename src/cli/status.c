@@ -31,7 +31,8 @@ static int probe_all(const json_t *status, struct error *e)
         str greeting = str_eq(str_from_z(text_of(listener, "protocol")), STR("imap")) ? STR("* OK") : STR("220");
         json_array_foreach(json_object_get(listener, "addresses"), k, address)
         {
-            int err = probe_listener(json_string_value(address), (unsigned)number_of(listener, "port"), implicit, greeting, PROBE_MS, e);
+            int err = probe_listener(json_string_value(address), (unsigned)number_of(listener, "port"), implicit, greeting,
+                                     PROBE_MS, e);
             if (err) {
                 (void)error_prefix(e, "listener %s", text_of(listener, "name"));
                 return err;
@@ -61,7 +62,8 @@ static void print_status(const json_t *s)
     (void)printf("valise %s on %s\n\nlisteners\n", text_of(s, "version"), text_of(s, "hostname"));
     json_array_foreach(json_object_get(s, "listeners"), i, v)
     {
-        (void)printf("  %-12s %-10s port %-5lld tls %-13s", text_of(v, "name"), text_of(v, "protocol"), number_of(v, "port"), text_of(v, "tls"));
+        (void)printf("  %-12s %-10s port %-5lld tls %-13s", text_of(v, "name"), text_of(v, "protocol"), number_of(v, "port"),
+                     text_of(v, "tls"));
         json_array_foreach(json_object_get(v, "addresses"), k, address)(void) printf(" %s", json_string_value(address));
         (void)printf("\n");
     }
@@ -79,15 +81,16 @@ static void print_status(const json_t *s)
     json_array_foreach(json_object_get(s, "roles"), i, v)
     {
         if (number_of(v, "pid") == 0) {
-            (void)printf("  %-10s    down; started again soon, %lld restarts so far\n", text_of(v, "name"), number_of(v, "restarts"));
+            (void)printf("  %-10s    down; started again soon, %lld restarts so far\n", text_of(v, "name"),
+                         number_of(v, "restarts"));
             continue;
         }
         (void)printf("  %-10s %7lld %8lld %9lld %12lld %9lld %8lld %8lld %5lld\n", text_of(v, "name"), number_of(v, "pid"),
-               number_of(v, "uptime-ms") / 1000, number_of(v, "restarts"), number_of(v, "connections"), number_of(v, "accepted"),
-               number_of(v, "refused"), number_of(v, "workers"), number_of(v, "workers-peak"));
+                     number_of(v, "uptime-ms") / 1000, number_of(v, "restarts"), number_of(v, "connections"),
+                     number_of(v, "accepted"), number_of(v, "refused"), number_of(v, "workers"), number_of(v, "workers-peak"));
     }
-    (void)printf("\nstore\n  %s, %lld commits in %lld syncs, %lld MiB free on its disk\n", text_of(store, "state"), number_of(store, "commits"),
-                 number_of(store, "syncs"), number_of(store, "free-bytes") >> 20);
+    (void)printf("\nstore\n  %s, %lld commits in %lld syncs, %lld MiB free on its disk\n", text_of(store, "state"),
+                 number_of(store, "commits"), number_of(store, "syncs"), number_of(store, "free-bytes") >> 20);
 }
 
 /* The server's own state, and with WAIT what a client sees. */

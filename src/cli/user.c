@@ -36,7 +36,8 @@ static int with_password(struct cli *c, const char *command, const char *done)
 
 static int simple(struct cli *c, const char *command, const char *what)
 {
-    return cli_call_and_say(c, json_pack("{s:s,s:s}", "command", command, "address", c->words[0]), "%s is %s\n", c->words[0], what);
+    return cli_call_and_say(c, json_pack("{s:s,s:s}", "command", command, "address", c->words[0]), "%s is %s\n", c->words[0],
+                            what);
 }
 
 int cmd_user_add(struct cli *c)

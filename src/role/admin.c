@@ -75,7 +75,8 @@ static json_t *user_add(struct admin *a, const json_t *request)
     err = mail_account_create(a->mail, id);
     if (err) {
         engine_part gone;
-        (void)error_set(&e, err, "the mailboxes of %.*s cannot be made (%s); the account was not added", STR_ARG(address), err_name(err));
+        (void)error_set(&e, err, "the mailboxes of %.*s cannot be made (%s); the account was not added", STR_ARG(address),
+                        err_name(err));
         if (directory_account_remove(a->directory, address, &gone, NULL))
             (void)error_prefix(&e, "and the account could not be taken back; remove it by hand");
     }
@@ -247,8 +248,9 @@ static json_t *check(struct admin *a, const json_t *request)
         return admin_error(err, "the check could not be finished");
     }
     return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "ok", 1, "accounts", (json_int_t)c.report.accounts, "mailboxes",
-                     (json_int_t)c.report.mailboxes, "entries", (json_int_t)c.report.entries, "emails", (json_int_t)c.report.emails, "blobs",
-                     (json_int_t)c.report.blobs, "problems", (json_int_t)c.report.problems, "list", c.problems);
+                     (json_int_t)c.report.mailboxes, "entries", (json_int_t)c.report.entries, "emails",
+                     (json_int_t)c.report.emails, "blobs", (json_int_t)c.report.blobs, "problems", (json_int_t)c.report.problems,
+                     "list", c.problems);
 }
 
 /* --- the running server --- */
@@ -276,9 +278,9 @@ static json_t *certificates_json(const struct role_snapshot *r)
         struct pki_description d;
         str name = r->identities[i].name;
         if (pki_certificate_describe(r->identities[i].chain_pem, &arena, &d, NULL) == 0)
-            json_array_append_new(list, json_pack("{s:o,s:o,s:o,s:I,s:I}", "name", text_json(name.n ? name : STR("default")), "chain",
-                                                  text_json(r->config->certificates[i].chain), "subject", text_json(d.subject), "not-after",
-                                                  (json_int_t)d.not_after, "days-left",
+            json_array_append_new(list, json_pack("{s:o,s:o,s:o,s:I,s:I}", "name", text_json(name.n ? name : STR("default")),
+                                                  "chain", text_json(r->config->certificates[i].chain), "subject",
+                                                  text_json(d.subject), "not-after", (json_int_t)d.not_after, "days-left",
                                                   (json_int_t)((d.not_after - clock_real_ms() / 1000) / 86400)));
         arena_done(&arena);
     }
@@ -297,11 +299,12 @@ static json_t *roles_json(struct role_run *r, struct error *e)
     json_t *list = err ? NULL : json_array();
     for (size_t i = 0; list && i < n; i++) {
         const struct wire_role_status *s = &roles[i];
-        json_array_append_new(list, json_pack("{s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", text_json(s->name), "pid", (json_int_t)s->pid,
-                                              "restarts", (json_int_t)s->restarts, "uptime-ms", (json_int_t)s->uptime_ms, "connections",
-                                              (json_int_t)s->counts.connections, "workers", (json_int_t)s->counts.workers, "workers-peak",
-                                              (json_int_t)s->counts.workers_peak, "accepted", (json_int_t)s->counts.accepted, "refused",
-                                              (json_int_t)s->counts.refused));
+        json_array_append_new(list,
+                              json_pack("{s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", text_json(s->name), "pid",
+                                        (json_int_t)s->pid, "restarts", (json_int_t)s->restarts, "uptime-ms",
+                                        (json_int_t)s->uptime_ms, "connections", (json_int_t)s->counts.connections, "workers",
+                                        (json_int_t)s->counts.workers, "workers-peak", (json_int_t)s->counts.workers_peak,
+                                        "accepted", (json_int_t)s->counts.accepted, "refused", (json_int_t)s->counts.refused));
     }
     arena_done(&arena);
     return list;
@@ -320,8 +323,8 @@ static json_t *status(struct admin *a, const json_t *request)
     struct role_snapshot *snapshot = role_snapshot_get(a->run);
     json_t *v = json_pack("{s:b,s:s,s:o,s:o,s:o,s:o,s:{s:b,s:s,s:I,s:I,s:I}}", "ok", 1, "version", VALISE_VERSION, "hostname",
                           text_json(snapshot->config->hostname), "listeners", listeners_json(snapshot), "certificates",
-                          certificates_json(snapshot), "roles", roles, "store", "writable", (int)s.writable, "state", s.why, "commits",
-                          (json_int_t)s.commits, "syncs", (json_int_t)s.syncs, "free-bytes", (json_int_t)s.free_bytes);
+                          certificates_json(snapshot), "roles", roles, "store", "writable", (int)s.writable, "state", s.why,
+                          "commits", (json_int_t)s.commits, "syncs", (json_int_t)s.syncs, "free-bytes", (json_int_t)s.free_bytes);
     role_snapshot_unref(snapshot);
     return v;
 }
@@ -350,15 +353,22 @@ static json_t *reload(struct admin *a, const json_t *request)
 static const struct {
     const char *name;
     json_t *(*run)(struct admin *a, const json_t *request);
-    const char *needs;       /* a text member that must be there */
+    const char *needs; /* a text member that must be there */
 } commands[] = {
-    { "status", status, NULL },           { "reload", reload, NULL },
-    { "check", check, NULL },             { "domain.add", domain_add, "domain" },
-    { "domain.remove", domain_remove, "domain" }, { "domain.list", domain_list, NULL },
-    { "user.add", user_add, "address" },  { "user.passwd", user_passwd, "address" },
-    { "user.remove", user_remove, "address" },    { "user.enable", user_enable, "address" },
-    { "user.disable", user_disable, "address" },  { "user.list", user_list, NULL },
-    { "alias.add", alias_add, "address" },        { "alias.remove", alias_remove, "address" },
+    { "status", status, NULL },
+    { "reload", reload, NULL },
+    { "check", check, NULL },
+    { "domain.add", domain_add, "domain" },
+    { "domain.remove", domain_remove, "domain" },
+    { "domain.list", domain_list, NULL },
+    { "user.add", user_add, "address" },
+    { "user.passwd", user_passwd, "address" },
+    { "user.remove", user_remove, "address" },
+    { "user.enable", user_enable, "address" },
+    { "user.disable", user_disable, "address" },
+    { "user.list", user_list, NULL },
+    { "alias.add", alias_add, "address" },
+    { "alias.remove", alias_remove, "address" },
     { "alias.list", alias_list, NULL },
 };
 

@@ -1,5 +1,5 @@
-/* admin: what an administrator can ask for, as JSON in and JSON out; the same code with the server running (in core, over the control
- * socket) and stopped (in the command itself, which opens the store).
+/* admin: what an administrator can ask for, as JSON in and JSON out; the same code with the server running (in core, over the
+ * control socket) and stopped (in the command itself, which opens the store).
  *
  * Request: {"command": "user.add", ...}. Reply: {"ok": true, ...} or {"ok": false, "error": "not-found", "text": "..."}.
  *

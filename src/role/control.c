@@ -30,7 +30,8 @@ static void answer(struct conn *c, struct core *core, str line)
 {
     json_error_t bad;
     json_t *request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &bad);
-    json_t *reply = json_is_object(request) ? admin_run(&core->admin, request) : admin_error(ERR_SYNTAX, "the request is not a JSON object");
+    json_t *reply =
+        json_is_object(request) ? admin_run(&core->admin, request) : admin_error(ERR_SYNTAX, "the request is not a JSON object");
     char *text = json_dumps(reply, JSON_COMPACT);
     if (text) {
         stream_write(conn_stream(c), str_from_z(text));
@@ -64,7 +65,9 @@ static void control_close(struct conn *c, void *session)
     (void)session;
 }
 
-const struct conn_ops control_session_ops = { .name = "control", .open = control_open, .run = control_run, .close = control_close };
+const struct conn_ops control_session_ops = {
+    .name = "control", .open = control_open, .run = control_run, .close = control_close
+};
 
 /* --- asking --- */
 
@@ -73,7 +76,8 @@ static int connect_to(const char *dir, struct error *e)
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
     int n = snprintf(sa.sun_path, sizeof sa.sun_path, "%s/control.sock", dir);
     if (n < 0 || (size_t)n >= sizeof sa.sun_path)
-        return error_set(e, ERR_LIMIT, "%s/control.sock: the path is longer than a socket's may be (107 bytes); use a shorter directory", dir);
+        return error_set(e, ERR_LIMIT,
+                         "%s/control.sock: the path is longer than a socket's may be (107 bytes); use a shorter directory", dir);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return error_set(e, ERR_IO, "socket: %s", strerrordesc_np(errno));
@@ -102,7 +106,8 @@ static int read_reply(int fd, struct buf *b, int64_t end, struct error *e)
             return error_set(e, ERR_LIMIT, "the server's answer is longer than %zu bytes", b->max);
         ssize_t got = read(fd, to, 65536);
         if (got <= 0)
-            return error_set(e, ERR_UNKNOWN, "the server ended before it answered; whether the command was carried out is not known, look and "
+            return error_set(e, ERR_UNKNOWN,
+                             "the server ended before it answered; whether the command was carried out is not known, look and "
                              "try again");
         buf_commit(b, (size_t)got);
         if (b->p[b->n - 1] == '\n')

@@ -1,5 +1,6 @@
-/* keeper: the private keys. It signs TLS handshakes for mx and core and hands them the keys of session tickets; it reads the key directory
- * and nothing else, and never gives a private key away. The CA's key is here too, but no role may ask it to sign anything. */
+/* keeper: the private keys. It signs TLS handshakes for mx and core and hands them the keys of session tickets; it reads the key
+ * directory and nothing else, and never gives a private key away. The CA's key is here too, but no role may ask it to sign
+ * anything. */
 #include <dirent.h>
 #include <errno.h>
 #include <openssl/evp.h>
@@ -27,10 +28,11 @@ struct key_set {
 };
 
 /* Invariants
- *  K1  Only keys of certificates that the configuration names are in a set: roles can have nothing else signed, least of all by the CA.
- *  K2  The former set serves on beside the present one, for handshakes that began before a reload; the one before that is gone. */
+ *  K1  Only keys of certificates that the configuration names are in a set: roles can have nothing else signed, least of all by
+ *  the CA. K2  The former set serves on beside the present one, for handshakes that began before a reload; the one before that is
+ *  gone. */
 struct keeper {
-    pthread_mutex_t lock;                      /* guards the sets' pointers */
+    pthread_mutex_t lock; /* guards the sets' pointers */
     struct key_set *now, *former, *prepared;
     unsigned char ticket_master[32];
     struct channel_service mx, core;
@@ -104,7 +106,8 @@ static int load_keys(struct key_set *set, const struct role_snapshot *s, struct 
 {
     DIR *dir = opendir("keys");
     if (!dir)
-        return error_set(e, err_from_errno(errno), "keys/: %s; it holds the private keys of the certificates", strerrordesc_np(errno));
+        return error_set(e, err_from_errno(errno), "keys/: %s; it holds the private keys of the certificates",
+                         strerrordesc_np(errno));
     const struct dirent *entry;
     while ((entry = readdir(dir))) {
         char path[300];
@@ -117,7 +120,8 @@ static int load_keys(struct key_set *set, const struct role_snapshot *s, struct 
     (void)closedir(dir);
     for (size_t i = 0; i < s->identity_n; i++)
         if (!key_set_find(set, s->identities[i].key_id))
-            return error_set(e, ERR_NOTFOUND, "%.*s: no file keys/*.key holds its private key; put it there, readable by the server's user only",
+            return error_set(e, ERR_NOTFOUND,
+                             "%.*s: no file keys/*.key holds its private key; put it there, readable by the server's user only",
                              STR_ARG(s->config->certificates[i].chain));
     return 0;
 }
@@ -129,7 +133,8 @@ static int keeper_prepare(struct role_run *r, const struct role_snapshot *s, str
     if (!set || !(set->keys = calloc(s->identity_n + 1, sizeof *set->keys)))
         panic("out of memory for keys");
     atomic_init(&set->refs, 1);
-    int err = s->identity_n == s->config->certificate_n ? load_keys(set, s, e) : error_set(e, ERR_CORRUPT, "certificates are missing in the setup");
+    int err = s->identity_n == s->config->certificate_n ? load_keys(set, s, e)
+                                                        : error_set(e, ERR_CORRUPT, "certificates are missing in the setup");
     if (err) {
         key_set_unref(set);
         return err;
@@ -177,8 +182,8 @@ static int on_sign(void *ctx, const struct frame *request, struct arena *a, stru
     return 0;
 }
 
-/* The ticket key of ROLE in HOUR: three HMAC-SHA-256 blocks of the master, cut to 80 bytes. Nothing is stored, so all processes of a role and
- * restarted ones get the same, until keeper itself is restarted: then clients do one full handshake. */
+/* The ticket key of ROLE in HOUR: three HMAC-SHA-256 blocks of the master, cut to 80 bytes. Nothing is stored, so all processes
+ * of a role and restarted ones get the same, until keeper itself is restarted: then clients do one full handshake. */
 static int add_ticket_key(const struct keeper *k, const char *role, int64_t hour, struct buf *out)
 {
     unsigned char block[96];
@@ -186,7 +191,9 @@ static int add_ticket_key(const struct keeper *k, const char *role, int64_t hour
         char text[64];
         unsigned int n = 0;
         int len = snprintf(text, sizeof text, "ticket %s %lld %d", role, (long long)hour, i);
-        if (!HMAC(EVP_sha256(), k->ticket_master, sizeof k->ticket_master, (const unsigned char *)text, (size_t)len, block + 32 * i, &n) || n != 32)
+        if (!HMAC(EVP_sha256(), k->ticket_master, sizeof k->ticket_master, (const unsigned char *)text, (size_t)len,
+                  block + 32 * i, &n) ||
+            n != 32)
             return ERR_INTERNAL;
     }
     buf_add(out, (str){ (const char *)block, TICKET_KEY_BYTES });
@@ -201,14 +208,14 @@ static int ticket_keys(struct keeper *k, const char *role, struct buf *reply)
     return err ? err : add_ticket_key(k, role, hour - 1, reply);
 }
 
-static int on_mx_tickets(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
-                         size_t *ret_fd_n, struct error *e)
+static int on_mx_tickets(void *ctx, const struct frame *request, struct arena *a, struct buf *reply,
+                         int reply_fds[CHANNEL_FDS_MAX], size_t *ret_fd_n, struct error *e)
 {
     return ticket_keys(ctx, "mx", reply);
 }
 
-static int on_core_tickets(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
-                           size_t *ret_fd_n, struct error *e)
+static int on_core_tickets(void *ctx, const struct frame *request, struct arena *a, struct buf *reply,
+                           int reply_fds[CHANNEL_FDS_MAX], size_t *ret_fd_n, struct error *e)
 {
     return ticket_keys(ctx, "core", reply);
 }
@@ -252,5 +259,10 @@ static void keeper_end(struct role_run *r)
     secret_wipe(k->ticket_master, sizeof k->ticket_master);
 }
 
-const struct role role_keeper = { .name = "keeper", .profile = &role_keeper_profile, .start = keeper_start, .service_for = keeper_service_for,
-                                  .prepare = keeper_prepare, .commit = keeper_commit, .end = keeper_end };
+const struct role role_keeper = { .name = "keeper",
+                                  .profile = &role_keeper_profile,
+                                  .start = keeper_start,
+                                  .service_for = keeper_service_for,
+                                  .prepare = keeper_prepare,
+                                  .commit = keeper_commit,
+                                  .end = keeper_end };

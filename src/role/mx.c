@@ -24,8 +24,8 @@ static int ask_recipient(void *ctx, str address, enum smtp_recipient_verdict *re
     return err;
 }
 
-/* The descriptors that go with D when it does not fit a frame: the message, and the envelope B if that is too long as well. Those made here
- * are in OWN. */
+/* The descriptors that go with D when it does not fit a frame: the message, and the envelope B if that is too long as well. Those
+ * made here are in OWN. */
 static int attach(const struct smtp_delivery *d, struct buf *b, struct frame *request, int own[2], struct error *e)
 {
     if (d->fd < 0)
@@ -94,8 +94,13 @@ static const void *mx_context(struct role_run *r, struct role_snapshot *s, const
     struct mx *mx = r->state;
     struct smtp_config *c = arena_new(&s->arena, struct smtp_config);
     if (c)
-        *c = (struct smtp_config){ .service = &mx->service, .submission = false, .tls = l->tls, .hostname = s->config->hostname,
-                                   .size_max = s->config->message_size_max, .recipients_max = s->config->recipients_max, .errors_max = 20 };
+        *c = (struct smtp_config){ .service = &mx->service,
+                                   .submission = false,
+                                   .tls = l->tls,
+                                   .hostname = s->config->hostname,
+                                   .size_max = s->config->message_size_max,
+                                   .recipients_max = s->config->recipients_max,
+                                   .errors_max = 20 };
     return c;
 }
 
@@ -109,5 +114,6 @@ static int mx_start(struct role_run *r, struct error *e)
     return 0;
 }
 
-const struct role role_mx = { .name = "mx", .profile = &role_mx_profile, .alpn = "smtp", .start = mx_start, .protocol = mx_protocol,
-                              .context = mx_context };
+const struct role role_mx = {
+    .name = "mx", .profile = &role_mx_profile, .alpn = "smtp", .start = mx_start, .protocol = mx_protocol, .context = mx_context
+};

@@ -1,5 +1,5 @@
-/* profiles: the sandbox of each role, side by side for comparison. Paths are relative to the valise directory, which is the working
- * directory of every role. What is not listed does not exist for the process. */
+/* profiles: the sandbox of each role, side by side for comparison. Paths are relative to the valise directory, which is the
+ * working directory of every role. What is not listed does not exist for the process. */
 #include "role/role.h"
 
 /* Executes the roles, so it must hold every right of theirs: Landlock and seccomp are inherited and can only shrink. */

@@ -14,7 +14,14 @@
 #include "role/lock.h"
 #include "role/supervisor_private.h"
 
-enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 30000, STABLE_MS = 60000, GRACE_MS = 10000, LANE_DEADLINE_MS = 2000, LOCK_WAIT_MS = 1000 };
+enum {
+    BACKOFF_MIN_MS = 100,
+    BACKOFF_MAX_MS = 30000,
+    STABLE_MS = 60000,
+    GRACE_MS = 10000,
+    LANE_DEADLINE_MS = 2000,
+    LOCK_WAIT_MS = 1000
+};
 
 /* --- the pairs of roles that talk --- */
 
@@ -35,8 +42,8 @@ static void give_up_on(const struct child *c, const struct error *e)
     (void)kill(c->pid, SIGKILL);
 }
 
-/* A lane from ASKS to SERVES, one of which is FRESH, the role being started. Only its failure is an error: when the other one fails, it will
- * be started again and connected then. */
+/* A lane from ASKS to SERVES, one of which is FRESH, the role being started. Only its failure is an error: when the other one
+ * fails, it will be started again and connected then. */
 static int connect_pair(struct child *asks, struct child *serves, const struct child *fresh, struct error *e)
 {
     int fds[2];
@@ -117,7 +124,8 @@ static int start_child(struct supervisor *s, struct child *c, struct error *e)
         err = child_start(c, e);
     if (err) {
         child_kill(c);
-        return err == ERR_EOF ? error_set(e, ERR_INTERNAL, "role %s ended while it was started; its log lines say why", c->kind) : err;
+        return err == ERR_EOF ? error_set(e, ERR_INTERNAL, "role %s ended while it was started; its log lines say why", c->kind)
+                              : err;
     }
     c->started_ms = clock_mono_ms();
     return 0;
@@ -165,7 +173,8 @@ static void reap(struct supervisor *s)
             if (s->stopping)
                 continue;
             schedule_restart(c);
-            log_error("role-died", LOG_Z("of", c->kind), LOG_NUM("pid", pid), LOG_NUM("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+            log_error("role-died", LOG_Z("of", c->kind), LOG_NUM("pid", pid),
+                      LOG_NUM("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
                       LOG_NUM("exit", WIFEXITED(status) ? WEXITSTATUS(status) : 0), LOG_NUM("again-in-ms", c->backoff_ms));
         }
     }
@@ -200,8 +209,8 @@ static int read_again(struct supervisor *s, struct snapshot **ret, struct error 
     return err;
 }
 
-/* Every role prepares FRESH, and only when all have it is put in force. A role that does not run gets it at its start; one that fails the
- * second step, which none can refuse, is dead or stuck and is started anew. */
+/* Every role prepares FRESH, and only when all have it is put in force. A role that does not run gets it at its start; one that
+ * fails the second step, which none can refuse, is dead or stuck and is started anew. */
 static int put_in_force(struct supervisor *s, const struct snapshot *fresh, struct error *e)
 {
     for (size_t i = 0; i < s->child_n; i++) {
@@ -256,10 +265,13 @@ static int on_status(void *ctx, const struct frame *request, struct arena *a, st
     if (!roles)
         return ERR_LIMIT;
     int64_t now = clock_mono_ms();
-    roles[0] = (struct wire_role_status){ .name = STR("supervisor"), .pid = (uint32_t)getpid(), .uptime_ms = (uint64_t)(now - s->started_ms) };
+    roles[0] = (struct wire_role_status){ .name = STR("supervisor"),
+                                          .pid = (uint32_t)getpid(),
+                                          .uptime_ms = (uint64_t)(now - s->started_ms) };
     for (size_t i = 0; i < s->child_n; i++) {
         struct child *c = &s->children[i];
-        roles[i + 1] = (struct wire_role_status){ .name = str_from_z(c->kind), .pid = (uint32_t)(is_running(c) ? c->pid : 0),
+        roles[i + 1] = (struct wire_role_status){ .name = str_from_z(c->kind),
+                                                  .pid = (uint32_t)(is_running(c) ? c->pid : 0),
                                                   .restarts = c->restarts,
                                                   .uptime_ms = is_running(c) ? (uint64_t)(now - c->started_ms) : 0 };
         if (is_running(c) && child_counts(c, &roles[i + 1].counts))
@@ -386,7 +398,8 @@ static void stop_all(struct supervisor *s)
     for (size_t o = 0; o < 3 && !hurry; o++) {
         int64_t end = clock_mono_ms() + GRACE_MS + 5000;
         for (size_t i = 0; i < s->child_n; i++)
-            if (is_running(&s->children[i]) && strcmp(s->children[i].kind, order[o]) == 0 && child_stop(&s->children[i], GRACE_MS))
+            if (is_running(&s->children[i]) && strcmp(s->children[i].kind, order[o]) == 0 &&
+                child_stop(&s->children[i], GRACE_MS))
                 child_kill(&s->children[i]);
         for (reap(s); !hurry && any_left(s, order[o]) && clock_mono_ms() < end; reap(s))
             hurry = hurry_is_asked(s, 100);
@@ -419,7 +432,8 @@ static int lock_directory(const char *dir, struct error *e)
         return error_set(e, ERR_NOTFOUND, "%s has no valise.conf; `valise init` makes a directory", dir);
     int fd = lock_take(LOCK_WAIT_MS, e);
     if (fd == ERR_AGAIN)
-        return error_set(e, ERR_UNAVAILABLE, "another server or command works in %s; `valise status --dir %s` tells more", dir, dir);
+        return error_set(e, ERR_UNAVAILABLE, "another server or command works in %s; `valise status --dir %s` tells more", dir,
+                         dir);
     return fd;
 }
 
@@ -429,8 +443,8 @@ static int check_owner(const struct supervisor *s, const char *dir, struct error
     static const char *const needed[] = { ".", "store", "spool", "keys" };
     for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
         if (access(needed[i], i == 3 ? R_OK | X_OK : W_OK | X_OK) != 0)
-            return error_set(e, err_from_errno(errno), "%s/%s: %s for user %.*s (uid %u); `chown -R` the directory to it", dir, needed[i],
-                             strerrordesc_np(errno), STR_ARG(s->snapshot->config->user), (unsigned)geteuid());
+            return error_set(e, err_from_errno(errno), "%s/%s: %s for user %.*s (uid %u); `chown -R` the directory to it", dir,
+                             needed[i], strerrordesc_np(errno), STR_ARG(s->snapshot->config->user), (unsigned)geteuid());
     return 0;
 }
 
@@ -504,7 +518,7 @@ int supervisor_run(const struct supervisor_settings *settings, struct error *e)
             loop(s);
         }
         s->stopping = true;
-        close_sockets(s);       /* who comes now is refused, not left waiting */
+        close_sockets(s); /* who comes now is refused, not left waiting */
         stop_all(s);
     }
     close_sockets(s);

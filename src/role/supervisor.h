@@ -1,5 +1,6 @@
-/* supervisor: starts the roles, restarts the ones that die, reloads, stops. The only process that reads the configuration file and binds
- * ports, and the only one that sees nothing of the network's data. Single-threaded: one poll loop over a signalfd and the lanes of core. */
+/* supervisor: starts the roles, restarts the ones that die, reloads, stops. The only process that reads the configuration file
+ * and binds ports, and the only one that sees nothing of the network's data. Single-threaded: one poll loop over a signalfd and
+ * the lanes of core. */
 #ifndef VALISE_ROLE_SUPERVISOR_H
 #define VALISE_ROLE_SUPERVISOR_H
 
