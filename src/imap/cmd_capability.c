@@ -12,15 +12,18 @@ IMAP_HANDLER(capability)
     return imap_ok(s);
 }
 
-/* capability-enable = "ENABLE" 1*(SP capability) (RFC 5161 section 3.1). Unknown names are ignored, and no extension here waits
- * to be enabled. */
+/* capability-enable = "ENABLE" 1*(SP capability) (RFC 5161 section 3.1). Unknown names are ignored. */
 IMAP_HANDLER(enable)
 {
     str capability;
+    bool condstore = false;
     do {
         if (!scan_byte(args, ' ') || imap_parse_atom(args, &capability) < 0)
             return imap_bad_arguments(s, ERR_SYNTAX);
+        condstore |= str_ieq(capability, STR("CONDSTORE"));
     } while (!scan_done(args));
-    buf_add(&s->out, STR("* ENABLED\r\n"));
+    buf_add(&s->out, condstore ? STR("* ENABLED CONDSTORE\r\n") : STR("* ENABLED\r\n"));
+    if (condstore)
+        imap_condstore_enable(s);
     return imap_ok(s);
 }

@@ -43,6 +43,17 @@ static char *put_number(char *p, uint32_t v)
     return put(p, (str){ digits + i, sizeof digits - i });
 }
 
+static char *put_long(char *p, uint64_t v)
+{
+    char digits[20];
+    size_t i = sizeof digits;
+    do {
+        digits[--i] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    return put(p, (str){ digits + i, sizeof digits - i });
+}
+
 /* "FLAGS" SP "(" [flag-fetch *(SP flag-fetch)] ")" without keywords. */
 static char *put_flags(char *p, uint64_t flags, bool recent)
 {
@@ -79,6 +90,11 @@ static void write_entry_items(struct imap_session *s, unsigned items, const stru
     }
     if (items & IMAP_FETCH_FLAGS && !keywords)
         p = put_flags(p, entry->flags, mail_view_is_recent(s->view, seq));
+    if (items & IMAP_FETCH_MODSEQ) {
+        p = put(p, STR("MODSEQ ("));
+        p = put_long(p, entry->modseq);
+        p = put(p, STR(") "));
+    }
     if (items & IMAP_FETCH_SIZE) {
         p = put(p, STR("RFC822.SIZE "));
         p = put_number(p, entry->size);
@@ -159,7 +175,7 @@ static void write_message(struct imap_session *s, struct fetch_work *w, uint32_t
     unsigned items = w->fetch.items;
     if (w->seen_now && w->seen_now[seq / 8] >> (seq % 8) & 1) {
         entry.flags |= MAIL_SEEN;
-        items |= IMAP_FETCH_FLAGS;
+        items |= IMAP_FETCH_FLAGS | (s->condstore ? IMAP_FETCH_MODSEQ : 0);
     }
     size_t start = s->out.n;
     write_entry_items(s, items, &entry, seq);
@@ -293,7 +309,35 @@ static void set_seen(struct imap_session *s, struct fetch_work *w)
     w->seen_now = bits;
 }
 
-/* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")") */
+/* Leaves of W's set the messages changed after CHANGEDSINCE (RFC 7162 section 3.1.4.1). */
+static int keep_changed(struct imap_session *s, struct fetch_work *w)
+{
+    uint32_t *seqs;
+    size_t n, k = 0;
+    int r = imap_set_expand(s, &w->set, &seqs, &n);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n; i++) {
+        struct mail_entry entry;
+        if (mail_view_entry(s->view, seqs[i], &entry) == 0 && entry.modseq > w->fetch.changed_since)
+            seqs[k++] = seqs[i];
+    }
+    struct imap_range *ranges = arena_array(&s->arena, k, sizeof *ranges);
+    if (!ranges)
+        return ERR_LIMIT;
+    size_t range_n = 0;
+    for (size_t i = 0; i < k; i++) {
+        if (range_n && ranges[range_n - 1].last + 1 == seqs[i])
+            ranges[range_n - 1].last++;
+        else
+            ranges[range_n++] = (struct imap_range){ seqs[i], seqs[i] };
+    }
+    w->set = (struct imap_set){ ranges, range_n };
+    return 0;
+}
+
+/* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")
+ * [fetch-modifiers] */
 IMAP_HANDLER(fetch)
 {
     struct fetch_work *w = arena_new(&s->arena, struct fetch_work);
@@ -312,6 +356,11 @@ IMAP_HANDLER(fetch)
         return imap_bad(s, "No message has that number");
     if (s->uid)
         w->fetch.items |= IMAP_FETCH_UID;
+    if (w->fetch.items & IMAP_FETCH_MODSEQ)
+        imap_condstore_enable(s);
+    r = w->fetch.changed ? keep_changed(s, w) : 0;
+    if (r < 0)
+        return imap_fail(s, r, NULL);
     w->page = FETCH_PAGE / 8;
     set_seen(s, w);
     s->work = w;

@@ -197,6 +197,8 @@ static enum imap_next list(struct imap_session *s, struct scan *args, bool lsub)
         write_row(s, w, &STR("\\Noselect"), 1, STR(""), STR(""));
         return imap_ok(s);
     }
+    if (w->args.return_status & IMAP_STATUS_HIGHESTMODSEQ)
+        imap_condstore_enable(s);
     w->patterns = arena_array(&s->arena, w->args.pattern_n, sizeof(str));
     if (!w->patterns)
         return imap_fail(s, ERR_LIMIT, NULL);

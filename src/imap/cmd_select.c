@@ -6,7 +6,7 @@ static void wake(void *ctx)
     conn_wake(ctx);
 }
 
-/* The untagged answers of section 6.3.1. */
+/* The untagged answers of section 6.3.1, and HIGHESTMODSEQ (RFC 7162 section 3.1.2.1). */
 static void describe(struct imap_session *s)
 {
     struct mailbox_info info = mail_view_info(s->view);
@@ -16,18 +16,24 @@ static void describe(struct imap_session *s)
     if (unseen)
         buf_addf(&s->out, "* OK [UNSEEN %u] First unseen\r\n", unseen);
     buf_addf(&s->out, "* OK [UIDVALIDITY %u] UIDs valid\r\n* OK [UIDNEXT %u] Next UID\r\n", info.uidvalidity, info.uidnext);
+    imap_write_highest_modseq(s);
 }
 
+/* select = "SELECT" SP mailbox [SP select-params] */
 static enum imap_next select_mailbox(struct imap_session *s, struct scan *args, bool read_only)
 {
     str name;
+    bool condstore = s->condstore;
     int r = imap_parse_sp(args);
     if (r == 0)
         r = imap_parse_mailbox(args, &s->arena, &name);
+    if (r == 0 && scan_byte(args, ' '))
+        r = imap_parse_select_params(args, &condstore);
     if (r < 0 || !scan_done(args))
         return imap_bad_arguments(s, r);
     /* A failed SELECT leaves no mailbox selected (section 6.3.1). */
     imap_deselect(s);
+    s->condstore = condstore;
     r = mail_view_open(s->account, name, read_only, wake, s->conn, &s->view);
     if (r < 0) {
         s->view = NULL;

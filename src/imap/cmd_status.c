@@ -24,6 +24,7 @@ void imap_write_status(struct imap_session *s, const struct mailbox_info *info, 
     write_item(b, items & IMAP_STATUS_UIDVALIDITY, STR("UIDVALIDITY "), info->uidvalidity);
     write_item(b, items & IMAP_STATUS_UNSEEN, STR("UNSEEN "), info->unseen);
     write_item(b, items & IMAP_STATUS_SIZE, STR("SIZE "), info->bytes);
+    write_item(b, items & IMAP_STATUS_HIGHESTMODSEQ, STR("HIGHESTMODSEQ "), info->modseq ? info->modseq : 1);
     buf_add(b, STR(")\r\n"));
 }
 
@@ -47,6 +48,8 @@ IMAP_HANDLER(status)
         r = ERR_NOTFOUND;
     if (r < 0)
         return imap_fail(s, r, NULL);
+    if (items & IMAP_STATUS_HIGHESTMODSEQ)
+        imap_condstore_enable(s);
     imap_write_status(s, &info, items);
     return imap_ok(s);
 }

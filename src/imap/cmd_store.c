@@ -1,22 +1,42 @@
-/* cmd_store: STORE and UID STORE (RFC 3501 section 6.4.6). */
+/* cmd_store: STORE and UID STORE (RFC 3501 section 6.4.6), conditional ones too (RFC 7162 section 3.1.3). */
 #include "imap/session_private.h"
 
 struct store_work {
+    struct imap_store store;
     struct imap_set set;
     size_t range;
     uint32_t done;                   /* of the range */
     size_t missing;
+    uint32_t *modified;              /* sequence numbers that failed the condition, ascending */
+    size_t modified_n, modified_at;
 };
+
+/* resp-text-code = "MODIFIED" SP sequence-set; of numbers, or of UIDs for UID STORE */
+static enum imap_next answer_modified(struct imap_session *s, struct store_work *w)
+{
+    bool missing = w->missing && !s->uid;
+    for (size_t i = 0; i < w->modified_n && s->uid; i++)
+        w->modified[i] = mail_view_uid(s->view, w->modified[i]);
+    buf_reset(&s->answer);
+    buf_add_all(&s->answer, missing ? STR("NO") : STR("OK"), STR(" [MODIFIED "));
+    imap_write_uids(&s->answer, w->modified, w->modified_n);
+    buf_add(&s->answer, missing ? STR("] Some of the messages no longer exist") : STR("] Conditional STORE failed"));
+    return IMAP_DONE;
+}
 
 static enum imap_next store_end(struct imap_session *s)
 {
-    const struct store_work *w = s->work;
+    struct store_work *w = s->work;
+    if (w->modified_n)
+        return answer_modified(s, w);
     if (w->missing && !s->uid)
         return imap_no(s, "[EXPUNGEISSUED] Some of the messages no longer exist");
     return imap_ok(s);
 }
 
-/* The new flags of each message, after what others have changed meanwhile. Expunges stay back, so the numbers hold. */
+/* The new flags of each message, after what others have changed meanwhile. Expunges stay back, so the numbers hold. When the client
+ * wants silence it gets the modseqs alone, which it needs to know its own change (RFC 7162 section 3.1.3), but the flags too of what
+ * failed the condition: they are why. */
 static enum imap_next store_more(struct imap_session *s)
 {
     struct store_work *w = s->work;
@@ -27,19 +47,21 @@ static enum imap_next store_more(struct imap_session *s)
         while (w->done <= range->last - range->first) {
             if (imap_out_is_full(s))
                 return IMAP_MORE;
-            imap_write_flags_update(s, range->first + w->done++);
+            uint32_t seq = range->first + w->done++;
+            bool modified = w->modified_at < w->modified_n && w->modified[w->modified_at] == seq;
+            w->modified_at += modified;
+            imap_write_update(s, seq, modified || !w->store.silent);
         }
     }
     return store_end(s);
 }
 
-/* store = "STORE" SP sequence-set SP store-att-flags */
+/* store = "STORE" SP sequence-set SP [store-modifiers] store-att-flags */
 IMAP_HANDLER(store)
 {
     struct imap_set set;
-    struct imap_store store;
     uint32_t *seqs;
-    size_t n, modified_n = 0;
+    size_t n;
     struct store_work *w = arena_new(&s->arena, struct store_work);
     int r = w ? imap_parse_sp(args) : ERR_LIMIT;
     if (r == 0)
@@ -47,7 +69,7 @@ IMAP_HANDLER(store)
     if (r == 0)
         r = imap_parse_sp(args);
     if (r == 0)
-        r = imap_parse_store(args, &s->arena, &imap_limits_default, &store);
+        r = imap_parse_store(args, &s->arena, &imap_limits_default, &w->store);
     if (r < 0 || !scan_done(args))
         return imap_bad_arguments(s, r);
     if (!imap_check_writable(s))
@@ -58,13 +80,21 @@ IMAP_HANDLER(store)
     if (r < 0)
         return imap_bad(s, "No message has that number");
     r = imap_set_expand(s, &w->set, &seqs, &n);
-    if (r == 0)
-        r = mail_view_store(s->view, seqs, n, store.mode, &store.flags, true, UINT64_MAX, NULL, &modified_n, &w->missing);
+    if (r == 0) {
+        w->modified = arena_array(&s->arena, n, sizeof *w->modified);
+        r = w->modified ? 0 : ERR_LIMIT;
+    }
+    if (r < 0)
+        return imap_fail(s, r, NULL);
+    if (w->store.unchanged_since != UINT64_MAX)
+        imap_condstore_enable(s);
+    r = mail_view_store(s->view, seqs, n, w->store.mode, &w->store.flags, true, w->store.unchanged_since, w->modified,
+                        &w->modified_n, &w->missing);
     if (r == ERR_LIMIT)
         return imap_no(s, "[LIMIT] The mailbox has no room for more keywords");
     if (r < 0)
         return imap_fail(s, r, NULL);
-    if (store.silent)
+    if (w->store.silent && !s->condstore)
         return store_end(s);
     r = imap_updates_collect(s, false);
     return r < 0 ? imap_fail(s, r, NULL) : store_more(s);

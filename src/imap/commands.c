@@ -24,9 +24,10 @@ static const struct imap_command table[] = {
     ROW("CREATE", AUTH, 0, "mailbox [(USE (special-use))]", "CREATE-SPECIAL-USE", create, "3501 6.3.3, 6154"),
     ROW("DELETE", AUTH, 0, "mailbox", "", delete, "3501 6.3.4"),
     ROW("ENABLE", AUTH, 0, "capability ...", "ENABLE", enable, "5161"),
-    ROW("EXAMINE", AUTH, 0, "mailbox", "", examine, "3501 6.3.2"),
+    ROW("EXAMINE", AUTH, 0, "mailbox [(CONDSTORE)]", "", examine, "3501 6.3.2, 7162"),
     ROW("EXPUNGE", SELECTED, UID, "nothing (with UID: a sequence-set)", "", expunge, "3501 6.4.3, 4315"),
-    ROW("FETCH", SELECTED, UID | NO_EXPUNGE, "sequence-set item, or (item ...)", "", fetch, "3501 6.4.5"),
+    ROW("FETCH", SELECTED, UID | NO_EXPUNGE, "sequence-set item, or (item ...) [(CHANGEDSINCE modseq)]", "", fetch,
+        "3501 6.4.5, 7162"),
     ROW("ID", ANY, 0, "NIL or (\"field\" \"value\" ...)", "ID", id, "2971"),
     ROW("IDLE", AUTH, NO_ARGS, "nothing", "IDLE", idle, "2177"),
     ROW("LIST", AUTH, 0, "[(options)] reference pattern [RETURN (options)]", "CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE", list,
@@ -38,11 +39,13 @@ static const struct imap_command table[] = {
     ROW("NAMESPACE", AUTH, NO_ARGS, "nothing", "NAMESPACE", namespace, "2342"),
     ROW("NOOP", ANY, NO_ARGS, "nothing", "", noop, "3501 6.1.2"),
     ROW("RENAME", AUTH, 0, "mailbox mailbox", "", rename, "3501 6.3.5"),
-    ROW("SEARCH", SELECTED, UID | NO_EXPUNGE, "[CHARSET name] key ...", "", search, "3501 6.4.4"),
-    ROW("SELECT", AUTH, 0, "mailbox", "", select, "3501 6.3.1"),
+    ROW("SEARCH", SELECTED, UID | NO_EXPUNGE, "[RETURN (MIN MAX ALL COUNT)] [CHARSET name] key ...", "ESEARCH", search,
+        "3501 6.4.4, 4731"),
+    ROW("SELECT", AUTH, 0, "mailbox [(CONDSTORE)]", "", select, "3501 6.3.1, 7162"),
     ROW("STARTTLS", NONAUTH, NO_ARGS, "nothing", "", starttls, "3501 6.2.1"),
     ROW("STATUS", AUTH, 0, "mailbox (item ...)", "STATUS=SIZE", status, "3501 6.3.10, 8438"),
-    ROW("STORE", SELECTED, UID | NO_EXPUNGE, "sequence-set [+|-]FLAGS[.SILENT] (flag ...)", "", store, "3501 6.4.6"),
+    ROW("STORE", SELECTED, UID | NO_EXPUNGE, "sequence-set [(UNCHANGEDSINCE modseq)] [+|-]FLAGS[.SILENT] (flag ...)", "CONDSTORE",
+        store, "3501 6.4.6, 7162"),
     ROW("SUBSCRIBE", AUTH, 0, "mailbox", "", subscribe, "3501 6.3.6"),
     ROW("UNSELECT", SELECTED, NO_ARGS, "nothing", "UNSELECT", unselect, "3691"),
     ROW("UNSUBSCRIBE", AUTH, 0, "mailbox", "", unsubscribe, "3501 6.3.7"),
@@ -79,13 +82,12 @@ void imap_write_capabilities(struct imap_session *s, struct buf *b)
         return;
     if (conn_can_starttls(s->conn))
         buf_add(b, STR(" STARTTLS"));
-    bool allowed = imap_login_allowed(s);
-    if (!allowed)
+    if (!imap_login_allowed(s))
         buf_add(b, STR(" LOGINDISABLED"));
     size_t n;
     const struct sasl_mechanism *mechanisms = sasl_mechanisms(&n);
     for (size_t i = 0; i < n; i++) {
-        if (allowed || !mechanisms[i].plaintext)
+        if (imap_offers_mechanism(s, &mechanisms[i]))
             buf_add_all(b, STR(" AUTH="), mechanisms[i].name);
     }
 }

@@ -33,6 +33,7 @@ static unsigned key_cost(const struct imap_search_key *key)
     case IMAP_SEARCH_BEFORE:
     case IMAP_SEARCH_ON:
     case IMAP_SEARCH_SINCE:
+    case IMAP_SEARCH_MODSEQ:
         return IMAP_COST_ENTRY;
     case IMAP_SEARCH_SENTBEFORE:
     case IMAP_SEARCH_SENTON:
@@ -308,6 +309,8 @@ static bool matches_key(struct candidate *c, const struct imap_search_key *key)
         return entry->flags & (uint64_t)key->number;
     case IMAP_SEARCH_RECENT:
         return mail_view_is_recent(c->s->view, c->seq);
+    case IMAP_SEARCH_MODSEQ:
+        return entry->modseq >= (uint64_t)key->number;
     case IMAP_SEARCH_SMALLER:
         return entry->size < key->number;
     case IMAP_SEARCH_LARGER:
@@ -354,7 +357,8 @@ static bool matches_any(struct candidate *c, const struct imap_search_key *list)
     return false;
 }
 
-bool imap_search_matches(struct imap_session *s, const struct imap_search *search, uint32_t seq, unsigned *cost)
+bool imap_search_matches(struct imap_session *s, const struct imap_search *search, uint32_t seq, unsigned *cost,
+                         uint64_t *ret_modseq)
 {
     struct candidate c = { .s = s, .seq = seq, .cost = IMAP_COST_ENTRY };
     if (mail_view_entry(s->view, seq, &c.entry) < 0)
@@ -365,5 +369,6 @@ bool imap_search_matches(struct imap_session *s, const struct imap_search *searc
     buf_done(&c.header);
     arena_done(&c.arena);
     *cost += c.cost;
+    *ret_modseq = c.entry.modseq;
     return found;
 }

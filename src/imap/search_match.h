@@ -13,7 +13,8 @@ enum { IMAP_COST_ENTRY = 1, IMAP_COST_STRUCTURE = 20, IMAP_COST_HEADER = 40, IMA
 /* Makes SEARCH's keys ready: 0, ERR_UNSUPPORTED for an unknown charset, ERR_SYNTAX for a sequence number that is none,
  * ERR_LIMIT. */
 int imap_search_prepare(struct imap_session *s, struct imap_search *search) MUST_USE;
-/* Whether message SEQ fits; adds what it cost to *COST. False too for a message that is gone. */
-bool imap_search_matches(struct imap_session *s, const struct imap_search *search, uint32_t seq, unsigned *cost);
+/* Whether message SEQ fits, its modseq in *RET_MODSEQ then; adds what it cost to *COST. False too for a message that is gone. */
+bool imap_search_matches(struct imap_session *s, const struct imap_search *search, uint32_t seq, unsigned *cost,
+                         uint64_t *ret_modseq);
 
 #endif

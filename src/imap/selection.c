@@ -176,7 +176,7 @@ void imap_write_mailbox_flags(struct imap_session *s)
     buf_add(&s->out, mail_view_read_only(s->view) ? STR(")] No changes here\r\n") : STR(")] Flags kept\r\n"));
 }
 
-void imap_write_flags_update(struct imap_session *s, uint32_t seq)
+void imap_write_update(struct imap_session *s, uint32_t seq, bool flags)
 {
     struct mail_entry entry;
     if (mail_view_entry(s->view, seq, &entry) < 0)
@@ -185,14 +185,37 @@ void imap_write_flags_update(struct imap_session *s, uint32_t seq)
     const str *keywords = mail_view_keywords(s->view, &n);
     buf_add(&s->out, STR("* "));
     buf_add_u64(&s->out, seq);
-    buf_add(&s->out, STR(" FETCH (FLAGS ("));
-    imap_write_flags(&s->out, entry.flags, mail_view_is_recent(s->view, seq), keywords, n);
-    buf_add_byte(&s->out, ')');
+    buf_add(&s->out, STR(" FETCH ("));
+    if (flags) {
+        buf_add(&s->out, STR("FLAGS ("));
+        imap_write_flags(&s->out, entry.flags, mail_view_is_recent(s->view, seq), keywords, n);
+        buf_add_byte(&s->out, ')');
+    }
+    if (s->condstore) {
+        buf_add(&s->out, flags ? STR(" MODSEQ (") : STR("MODSEQ ("));
+        buf_add_u64(&s->out, entry.modseq);
+        buf_add_byte(&s->out, ')');
+    }
     if (s->uid) {
         buf_add(&s->out, STR(" UID "));
         buf_add_u64(&s->out, entry.uid);
     }
     buf_add(&s->out, STR(")\r\n"));
+}
+
+void imap_write_highest_modseq(struct imap_session *s)
+{
+    uint64_t modseq = mail_view_info(s->view).modseq;
+    buf_add(&s->out, STR("* OK [HIGHESTMODSEQ "));
+    buf_add_u64(&s->out, modseq ? modseq : 1);
+    buf_add(&s->out, STR("] Highest\r\n"));
+}
+
+void imap_condstore_enable(struct imap_session *s)
+{
+    if (!s->condstore && s->view)
+        imap_write_highest_modseq(s);
+    s->condstore = true;
 }
 
 static void write_count(struct imap_session *s, uint32_t n, str what)
@@ -218,7 +241,7 @@ int imap_updates_send(struct imap_session *s)
             write_count(s, (uint32_t)update, STR(" EXPUNGE\r\n"));
             s->expunged++;
         } else {
-            imap_write_flags_update(s, (uint32_t)update);
+            imap_write_update(s, (uint32_t)update, true);
         }
     }
     if (u->exists)

@@ -106,6 +106,8 @@ struct imap_session {
     bool idling;
     struct imap_updates updates;
 
+    bool condstore;                  /* the client knows CONDSTORE: each FETCH answer about flags tells the modseq (RFC 7162) */
+
     struct mail_account *account;
     struct buf user;                 /* canonical address */
     struct mail_view *view;
@@ -153,8 +155,12 @@ bool imap_check_writable(struct imap_session *s);
 /* Collects what changed, then sends it. 0 when all is out, ERR_AGAIN when the stream is full. */
 int imap_updates_collect(struct imap_session *s, bool allow_expunge) MUST_USE;
 int imap_updates_send(struct imap_session *s) MUST_USE;
-/* "* n FETCH (" FLAGS ["UID"] ")" CRLF of an entry. */
-void imap_write_flags_update(struct imap_session *s, uint32_t seq);
+/* "* n FETCH (" [FLAGS] [MODSEQ] [UID] ")" CRLF of an entry: MODSEQ where CONDSTORE is known, FLAGS where FLAGS says so. */
+void imap_write_update(struct imap_session *s, uint32_t seq, bool flags);
+/* A CONDSTORE enabling command (RFC 7162 section 3.1): the first one is told the mailbox's highest modseq. */
+void imap_condstore_enable(struct imap_session *s);
+/* "* OK [HIGHESTMODSEQ n]" of the view. */
+void imap_write_highest_modseq(struct imap_session *s);
 /* "* STATUS mailbox (...)" of INFO with ITEMS (enum imap_status_item). */
 void imap_write_status(struct imap_session *s, const struct mailbox_info *info, unsigned items);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" of the view. */
@@ -162,8 +168,11 @@ void imap_write_mailbox_flags(struct imap_session *s);
 
 /* Whether TLS protects the session or need not. */
 bool imap_login_allowed(const struct imap_session *s);
-/* Verifies NAME and PASSWORD and logs in, or holds the answer back (RFC 3501 sections 6.2.2 and 6.2.3). */
-enum imap_next imap_login(struct imap_session *s, str name, str password);
+/* Has the credentials of MECHANISM decided on and logs in, at once or when the answer has been held long enough (RFC 3501 sections
+ * 6.2.2 and 6.2.3). PROOF, unless empty, is the server's own, sent before the last answer. All live as long as the command. */
+enum imap_next imap_login(struct imap_session *s, const struct sasl_credentials *c, str mechanism, str proof);
+/* Whether mechanism M can be used on this connection. */
+bool imap_offers_mechanism(const struct imap_session *s, const struct sasl_mechanism *m);
 /* "IMAP4rev1 ..." for this state (commands.c). */
 void imap_write_capabilities(struct imap_session *s, struct buf *b);
 

@@ -66,6 +66,11 @@ bool imap_scan_number(struct scan *s, uint32_t *ret)
     return true;
 }
 
+bool imap_scan_modseq(struct scan *s, uint64_t *ret)
+{
+    return scan_number(s, INT64_MAX, ret);
+}
+
 bool imap_scan_nz_number(struct scan *s, uint32_t *ret)
 {
     struct scan at = *s;
@@ -424,6 +429,7 @@ int imap_parse_status_items(struct scan *s, unsigned *ret)
         { STR_INIT("MESSAGES"), IMAP_STATUS_MESSAGES },       { STR_INIT("RECENT"), IMAP_STATUS_RECENT },
         { STR_INIT("UIDNEXT"), IMAP_STATUS_UIDNEXT },         { STR_INIT("UIDVALIDITY"), IMAP_STATUS_UIDVALIDITY },
         { STR_INIT("UNSEEN"), IMAP_STATUS_UNSEEN },           { STR_INIT("SIZE"), IMAP_STATUS_SIZE },
+        { STR_INIT("HIGHESTMODSEQ"), IMAP_STATUS_HIGHESTMODSEQ },
     };
     const size_t item_n = sizeof items / sizeof *items;
     struct scan at = *s;
@@ -445,11 +451,41 @@ int imap_parse_status_items(struct scan *s, unsigned *ret)
     return 0;
 }
 
-/* store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag))) */
+/* select-params = "(" select-param *(SP select-param) ")" (RFC 4466 section 6); condstore-param = "CONDSTORE" */
+int imap_parse_select_params(struct scan *s, bool *ret_condstore)
+{
+    struct scan at = *s;
+    if (!scan_byte(&at, '('))
+        return ERR_SYNTAX;
+    do {
+        if (!imap_scan_word(&at, STR("CONDSTORE")))
+            return ERR_SYNTAX;
+    } while (scan_byte(&at, ' '));
+    if (!scan_byte(&at, ')'))
+        return ERR_SYNTAX;
+    *s = at;
+    *ret_condstore = true;
+    return 0;
+}
+
+/* store-modifiers = "(" store-modifier ")" SP; store-modifier = "UNCHANGEDSINCE" SP mod-sequence-valzer (RFC 7162 section 7) */
+static int parse_store_modifiers(struct scan *s, struct imap_store *store)
+{
+    if (!scan_byte(s, '('))
+        return 0;
+    bool ok = imap_scan_word(s, STR("UNCHANGEDSINCE")) && scan_byte(s, ' ') && imap_scan_modseq(s, &store->unchanged_since) &&
+              scan_byte(s, ')') && scan_byte(s, ' ');
+    return ok ? 0 : ERR_SYNTAX;
+}
+
+/* store = [store-modifiers] store-att-flags; store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag))) */
 int imap_parse_store(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_store *ret)
 {
     struct scan at = *s;
-    struct imap_store store = { .mode = MAIL_FLAGS_SET };
+    struct imap_store store = { .mode = MAIL_FLAGS_SET, .unchanged_since = UINT64_MAX };
+    int r = parse_store_modifiers(&at, &store);
+    if (r < 0)
+        return r;
     if (scan_byte(&at, '+'))
         store.mode = MAIL_FLAGS_ADD;
     else if (scan_byte(&at, '-'))
@@ -457,8 +493,7 @@ int imap_parse_store(struct scan *s, struct arena *a, const struct imap_limits *
     store.silent = imap_scan_word(&at, STR("FLAGS.SILENT"));
     if ((!store.silent && !imap_scan_word(&at, STR("FLAGS"))) || !scan_byte(&at, ' '))
         return ERR_SYNTAX;
-    int r = scan_peek(&at) == '(' ? imap_parse_flag_list(&at, a, limits, &store.flags)
-                                  : parse_flags(&at, a, limits, &store.flags);
+    r = scan_peek(&at) == '(' ? imap_parse_flag_list(&at, a, limits, &store.flags) : parse_flags(&at, a, limits, &store.flags);
     if (r < 0)
         return r;
     *s = at;

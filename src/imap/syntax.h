@@ -81,7 +81,8 @@ enum imap_status_item {
     IMAP_STATUS_UIDNEXT = 4,
     IMAP_STATUS_UIDVALIDITY = 8,
     IMAP_STATUS_UNSEEN = 16,
-    IMAP_STATUS_SIZE = 32            /* RFC 8438 */
+    IMAP_STATUS_SIZE = 32,           /* RFC 8438 */
+    IMAP_STATUS_HIGHESTMODSEQ = 64   /* RFC 7162 */
 };
 /* "(" status-att ... ")" as a set of bits. */
 int imap_parse_status_items(struct scan *s, unsigned *ret) MUST_USE;
@@ -90,8 +91,12 @@ struct imap_store {
     enum mail_store_mode mode;
     bool silent;
     struct mail_flags flags;
+    uint64_t unchanged_since;    /* UINT64_MAX: no condition */
 };
 int imap_parse_store(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_store *ret) MUST_USE;
+
+/* What SELECT and EXAMINE take behind the name, in its parentheses: sets *RET_CONDSTORE when it was there (RFC 7162). */
+int imap_parse_select_params(struct scan *s, bool *ret_condstore) MUST_USE;
 
 /* LIST and LSUB, with the selection and return options of RFC 5258, RFC 5819 and RFC 6154. */
 struct imap_list {
@@ -115,10 +120,11 @@ enum imap_fetch_item {
     IMAP_FETCH_SIZE = 8,
     IMAP_FETCH_ENVELOPE = 16,
     IMAP_FETCH_BODY = 32,
-    IMAP_FETCH_BODYSTRUCTURE = 64
+    IMAP_FETCH_BODYSTRUCTURE = 64,
+    IMAP_FETCH_MODSEQ = 128
 };
 /* What can be answered from the mailbox entry alone. */
-enum { IMAP_FETCH_ENTRY_ITEMS = IMAP_FETCH_UID | IMAP_FETCH_FLAGS | IMAP_FETCH_INTERNALDATE | IMAP_FETCH_SIZE };
+enum { IMAP_FETCH_ENTRY_ITEMS = IMAP_FETCH_UID | IMAP_FETCH_FLAGS | IMAP_FETCH_INTERNALDATE | IMAP_FETCH_SIZE | IMAP_FETCH_MODSEQ };
 
 enum imap_section_text {
     IMAP_SECTION_ALL,            /* BODY[], BODY[1] */
@@ -143,8 +149,10 @@ struct imap_fetch {
     unsigned items;              /* enum imap_fetch_item */
     const struct imap_section *sections;
     size_t section_n;
+    bool changed;                /* only messages whose modseq is above changed_since (RFC 7162) */
+    uint64_t changed_since;
 };
-/* Macros, one attribute, or a list of them. */
+/* Macros, one attribute, or a list of them; then modifiers. */
 int imap_parse_fetch(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_fetch *ret) MUST_USE;
 
 /* --- SEARCH --- */
@@ -168,7 +176,8 @@ enum imap_search_type {
     IMAP_SEARCH_BODY,
     IMAP_SEARCH_TEXT,
     IMAP_SEARCH_AND,             /* all of the list child */
-    IMAP_SEARCH_OR               /* one of the list child */
+    IMAP_SEARCH_OR,              /* one of the list child */
+    IMAP_SEARCH_MODSEQ           /* number: at least (RFC 7162) */
 };
 struct imap_search_key {
     enum imap_search_type type;
@@ -179,7 +188,12 @@ struct imap_search_key {
     struct imap_set set;
     struct imap_search_key *child, *next;
 };
+/* What an extended search returns (RFC 4731). */
+enum imap_search_return { IMAP_RETURN_MIN = 1, IMAP_RETURN_MAX = 2, IMAP_RETURN_ALL = 4, IMAP_RETURN_COUNT = 8 };
+
 struct imap_search {
+    unsigned returns;            /* enum imap_search_return; 0: not an extended search */
+    bool modseq;                 /* has a MODSEQ key: the answer tells the highest one */
     str charset;                 /* empty: US-ASCII */
     struct imap_search_key *keys;/* an AND list */
 };

@@ -112,6 +112,7 @@ static const struct {
     { STR_INIT("RFC822.SIZE"), IMAP_FETCH_SIZE },
     { STR_INIT("ENVELOPE"), IMAP_FETCH_ENVELOPE },
     { STR_INIT("BODYSTRUCTURE"), IMAP_FETCH_BODYSTRUCTURE },
+    { STR_INIT("MODSEQ"), IMAP_FETCH_MODSEQ },
 };
 
 /* fetch-att */
@@ -159,7 +160,21 @@ static bool scan_macro(struct scan *s, unsigned *ret)
     return true;
 }
 
-/* "ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")" */
+/* fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")" (RFC 4466 section 6); chgsince-fetch-mod = "CHANGEDSINCE" SP
+ * mod-sequence-value: "it implicitly adds the MODSEQ FETCH message data item" (RFC 7162 section 3.1.4.1) */
+static int parse_modifiers(struct scan *s, struct imap_fetch *fetch)
+{
+    if (!scan_byte(s, ' '))
+        return 0;
+    if (!scan_byte(s, '(') || !imap_scan_word(s, STR("CHANGEDSINCE")) || !scan_byte(s, ' ') ||
+        !imap_scan_modseq(s, &fetch->changed_since) || !scan_byte(s, ')'))
+        return ERR_SYNTAX;
+    fetch->changed = true;
+    fetch->items |= IMAP_FETCH_MODSEQ;
+    return 0;
+}
+
+/* ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")") [fetch-modifiers] */
 int imap_parse_fetch(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_fetch *ret)
 {
     struct scan at = *s;
@@ -178,6 +193,9 @@ int imap_parse_fetch(struct scan *s, struct arena *a, const struct imap_limits *
         if (many && !scan_byte(&at, ')'))
             return ERR_SYNTAX;
     }
+    int r = parse_modifiers(&at, &items.fetch);
+    if (r < 0)
+        return r;
     *s = at;
     *ret = items.fetch;
     return 0;

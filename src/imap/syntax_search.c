@@ -1,7 +1,7 @@
 /* syntax_search: the keys of SEARCH (RFC 3501 sections 6.4.4 and 9); see syntax.h. */
 #include "imap/syntax_private.h"
 
-enum argument { ARG_NONE, ARG_DATE, ARG_NUMBER, ARG_ASTRING, ARG_KEYWORD, ARG_HEADER, ARG_SET, ARG_NOT, ARG_OR };
+enum argument { ARG_NONE, ARG_DATE, ARG_NUMBER, ARG_ASTRING, ARG_KEYWORD, ARG_HEADER, ARG_SET, ARG_NOT, ARG_OR, ARG_MODSEQ };
 
 struct key_name {
     str name;
@@ -27,6 +27,7 @@ static const struct key_name key_names[] = {
     { STR_INIT("HEADER"), IMAP_SEARCH_HEADER, ARG_HEADER, false, 0, STR_INIT("") },
     { STR_INIT("KEYWORD"), IMAP_SEARCH_KEYWORD, ARG_KEYWORD, false, 0, STR_INIT("") },
     { STR_INIT("LARGER"), IMAP_SEARCH_LARGER, ARG_NUMBER, false, 0, STR_INIT("") },
+    { STR_INIT("MODSEQ"), IMAP_SEARCH_MODSEQ, ARG_MODSEQ, false, 0, STR_INIT("") },
     { STR_INIT("NEW"), IMAP_SEARCH_AND, ARG_NONE, false, 0, STR_INIT("") },
     { STR_INIT("NOT"), IMAP_SEARCH_AND, ARG_NOT, true, 0, STR_INIT("") },
     { STR_INIT("OLD"), IMAP_SEARCH_RECENT, ARG_NONE, true, 0, STR_INIT("") },
@@ -56,6 +57,7 @@ struct search_parser {
     struct arena *arena;
     const struct imap_limits *limits;
     unsigned keys;
+    bool modseq;
 };
 
 static int parse_key(struct search_parser *p, unsigned depth, struct imap_search_key **ret);
@@ -97,6 +99,28 @@ static int expand_new(struct search_parser *p, struct imap_search_key *key)
     return 0;
 }
 
+/* search-modsequence = "MODSEQ" [SP entry-name SP entry-type-req] SP mod-sequence-valzer (RFC 7162 section 7). One modseq is kept
+ * for all flags of a message: "the server MUST ignore the entry" then (section 3.1.5), of which the type must still be one. */
+static int parse_modseq(struct search_parser *p, struct imap_search_key *key)
+{
+    str entry;
+    uint64_t modseq;
+    if (scan_peek(&p->at) == '"') {
+        int r = imap_parse_string(&p->at, p->arena, &entry);
+        if (r < 0)
+            return r;
+        if (!str_starts(entry, STR("/flags/")) || !scan_byte(&p->at, ' ') ||
+            (!imap_scan_word(&p->at, STR("all")) && !imap_scan_word(&p->at, STR("priv")) && !imap_scan_word(&p->at, STR("shared"))) ||
+            !scan_byte(&p->at, ' '))
+            return ERR_SYNTAX;
+    }
+    if (!imap_scan_modseq(&p->at, &modseq))
+        return ERR_SYNTAX;
+    key->number = (int64_t)modseq;
+    p->modseq = true;
+    return 0;
+}
+
 static int parse_argument(struct search_parser *p, const struct key_name *name, unsigned depth, struct imap_search_key *key)
 {
     uint32_t number = 0;
@@ -124,6 +148,8 @@ static int parse_argument(struct search_parser *p, const struct key_name *name, 
         return scan_byte(&p->at, ' ') ? imap_parse_astring(&p->at, p->arena, &key->text) : ERR_SYNTAX;
     case ARG_SET:
         return imap_parse_set(&p->at, p->arena, p->limits, &key->set);
+    case ARG_MODSEQ:
+        return parse_modseq(p, key);
     case ARG_NOT:
         return parse_key(p, depth + 1, &key->child);
     case ARG_OR:
@@ -166,12 +192,39 @@ static int parse_key(struct search_parser *p, unsigned depth, struct imap_search
     return imap_parse_set(&p->at, p->arena, p->limits, &key->set);
 }
 
-/* ["CHARSET" SP astring SP] search-key *(SP search-key) */
+/* "RETURN" SP "(" [search-return-opt *(SP search-return-opt)] ")" SP; "If the list of result options is empty ... equivalent to
+ * (ALL)" (RFC 4731 section 3.1) */
+static int parse_returns(struct scan *s, unsigned *ret)
+{
+    static const str names[] = { STR_INIT("MIN"), STR_INIT("MAX"), STR_INIT("ALL"), STR_INIT("COUNT") };
+    const size_t n = sizeof names / sizeof *names;
+    if (!imap_scan_word(s, STR("RETURN")))
+        return 0;
+    if (!scan_byte(s, ' ') || !scan_byte(s, '('))
+        return ERR_SYNTAX;
+    if (scan_byte(s, ')')) {
+        *ret = IMAP_RETURN_ALL;
+        return scan_byte(s, ' ') ? 0 : ERR_SYNTAX;
+    }
+    do {
+        size_t i = 0;
+        while (i < n && !imap_scan_word(s, names[i]))
+            i++;
+        if (i == n)
+            return ERR_SYNTAX;
+        *ret |= 1u << i;
+    } while (scan_byte(s, ' '));
+    return scan_byte(s, ')') && scan_byte(s, ' ') ? 0 : ERR_SYNTAX;
+}
+
+/* [search-return-opts SP] ["CHARSET" SP astring SP] search-key *(SP search-key) (RFC 4466 section 6) */
 int imap_parse_search(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_search *ret)
 {
     struct search_parser p = { .at = *s, .arena = a, .limits = limits };
     struct imap_search search = { 0 };
-    int r;
+    int r = parse_returns(&p.at, &search.returns);
+    if (r < 0)
+        return r;
     if (imap_scan_word(&p.at, STR("CHARSET"))) {
         if (!scan_byte(&p.at, ' '))
             return ERR_SYNTAX;
@@ -184,6 +237,7 @@ int imap_parse_search(struct scan *s, struct arena *a, const struct imap_limits 
     r = parse_keys(&p, 0, &search.keys);
     if (r < 0)
         return r;
+    search.modseq = p.modseq;
     *s = p.at;
     *ret = search;
     return 0;

@@ -230,6 +230,8 @@ static int p_fetch(struct scan *s, struct arena *a, struct buf *out)
     if (r < 0)
         return r;
     buf_addf(out, "%u", fetch.items);
+    if (fetch.changed)
+        buf_addf(out, ">%llu", (unsigned long long)fetch.changed_since);
     for (size_t i = 0; i < fetch.section_n; i++) {
         const struct imap_section *section = &fetch.sections[i];
         buf_addf(out, " %s", texts[section->text]);
@@ -285,6 +287,11 @@ static void fetch_attributes(void **state)
         { "(FLAGS", NULL },
         { "(ALL)", NULL },
         { "FLAGSX", NULL },
+        { "MODSEQ", "128" },
+        { "FLAGS (CHANGEDSINCE 12)", "130>12" },
+        { "FLAGS (CHANGEDSINCE 9223372036854775808)", NULL },
+        { "FLAGS ()", NULL },
+        { "FLAGS (CHANGEDSINCE 1", NULL },
         { "(FLAGS  UID)", NULL },
         { "", NULL },
     };
@@ -320,6 +327,8 @@ static int p_search(struct scan *s, struct arena *a, struct buf *out)
         return r;
     if (search.charset.n)
         buf_addf(out, "%.*s: ", STR_ARG(search.charset));
+    if (search.returns || search.modseq)
+        buf_addf(out, "%u%s: ", search.returns, search.modseq ? "m" : "");
     add_keys(out, search.keys);
     return 0;
 }
@@ -360,6 +369,17 @@ static void search_keys(void **state)
         { "SEEN  ALL", NULL },
         { "FROM", NULL },
         { "BEFORE x", NULL },
+        { "RETURN () ALL", "4: 0" },
+        { "RETURN (MIN max) CHARSET UTF-8 ALL", "UTF-8: 3: 0" },
+        { "RETURN (COUNT ALL) MODSEQ 7", "12m: 19=7" },
+        { "OR MODSEQ \"/flags/\\\\seen\" priv 9223372036854775807 ALL", "0m: 18(19=9223372036854775807 0)" },
+        { "RETURN (MIN)", NULL },
+        { "RETURN MIN ALL", NULL },
+        { "RETURN (MIN ) ALL", NULL },
+        { "MODSEQ", NULL },
+        { "MODSEQ 9223372036854775808", NULL },
+        { "MODSEQ \"/flags/x\" 5", NULL },
+        { "MODSEQ \"x\" all 5", NULL },
         { "LARGER -1", NULL },
         { "LARGER 4294967296", NULL },
         { "UID", NULL },
@@ -376,6 +396,8 @@ static int p_store(struct scan *s, struct arena *a, struct buf *out)
     int r = imap_parse_store(s, a, &imap_limits_default, &store);
     if (r < 0)
         return r;
+    if (store.unchanged_since != UINT64_MAX)
+        buf_addf(out, "<=%llu ", (unsigned long long)store.unchanged_since);
     buf_addf(out, "%d %d %u", (int)store.mode, store.silent, (unsigned)store.flags.system);
     for (size_t i = 0; i < store.flags.keyword_n; i++)
         buf_add_all(out, STR(" "), store.flags.keywords[i]);
@@ -389,6 +411,16 @@ static int p_status(struct scan *s, struct arena *a, struct buf *out)
     int r = imap_parse_status_items(s, &items);
     if (r == 0)
         buf_addf(out, "%u", items);
+    return r;
+}
+
+static int p_select_params(struct scan *s, struct arena *a, struct buf *out)
+{
+    (void)a;
+    bool condstore = false;
+    int r = imap_parse_select_params(s, &condstore);
+    if (r == 0)
+        buf_addf(out, "%d", condstore);
     return r;
 }
 
@@ -445,6 +477,8 @@ static void other_arguments(void **state)
         { "FLAGS (\\Seen)", "0 0 1" },      { "+FLAGS.SILENT (\\Deleted)", "1 1 8" },
         { "-flags \\Seen \\Draft x", "2 0 17 x" }, { "FLAGS ()", "0 0 0" },
         { "FLAGS", NULL },                  { "FLAGS ", NULL },
+        { "(UNCHANGEDSINCE 0) +FLAGS (\\Seen)", "<=0 1 0 1" },
+        { "(UNCHANGEDSINCE) FLAGS ()", NULL }, { "(UNCHANGEDSINCE 1)FLAGS ()", NULL }, { "() FLAGS ()", NULL },
         { "*FLAGS (\\Seen)", NULL },        { "FLAGS.LOUD (\\Seen)", NULL },
         { "FLAGS (\\Seen) x", "0 0 1 x" },
     };
@@ -454,6 +488,10 @@ static void other_arguments(void **state)
         { "(MESSAGES", NULL }, { "(MESSAGES )", NULL },
     };
     CHECK(statuses, p_status);
+    static const struct row params[] = {
+        { "(CONDSTORE)", "1" }, { "(condstore CONDSTORE)", "1" }, { "()", NULL }, { "(QRESYNC)", NULL }, { "(CONDSTORE", NULL }, { "CONDSTORE", NULL },
+    };
+    CHECK(params, p_select_params);
     static const struct row appends[] = {
         { "INBOX {5}", "INBOX 0 -1 {5}" },
         { "x (\\Seen) {5+}", "x 1 -1 {5+}" },
