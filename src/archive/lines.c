@@ -1,0 +1,28 @@
+/* lines: see lines.h. */
+#include "archive/lines.h"
+
+void archive_to_crlf(struct buf *b, str text)
+{
+    size_t from = 0;
+    while (from < text.n) {
+        size_t lf = str_find_byte(text, '\n', from);
+        buf_add(b, str_sub(text, from, lf - from));
+        if (lf < text.n)
+            buf_add(b, lf > 0 && text.p[lf - 1] == '\r' ? STR("\n") : STR("\r\n"));
+        from = lf + 1;
+    }
+}
+
+void archive_to_lf(struct buf *b, str text)
+{
+    size_t from = 0;
+    while (from < text.n) {
+        size_t lf = str_find_byte(text, '\n', from), end = lf;
+        if (lf < text.n && lf > 0 && text.p[lf - 1] == '\r' && (lf < 2 || text.p[lf - 2] != '\r'))
+            end--;
+        buf_add(b, str_sub(text, from, end - from));
+        if (lf < text.n)
+            buf_add_byte(b, '\n');
+        from = lf + 1;
+    }
+}

@@ -1,0 +1,142 @@
+/* maildir: see maildir.h. */
+#include "archive/maildir.h"
+
+#include "imap/utf7.h"
+
+static const struct {
+    char letter;
+    uint64_t flag;
+} letters[] = { { 'D', MAIL_DRAFT }, { 'F', MAIL_FLAGGED }, { 'R', MAIL_ANSWERED }, { 'S', MAIL_SEEN }, { 'T', MAIL_DELETED } };
+
+int maildir_name_parse(str name, const struct maildir_keywords *k, struct arena *a, struct mail_flags *ret)
+{
+    size_t at = str_find(name, STR(":2,"));
+    str given = str_from(name, at < name.n ? at + 3 : name.n);
+    str *keywords = arena_array(a, MAILDIR_KEYWORDS_MAX, sizeof *keywords);
+    uint64_t system = 0;
+    size_t n = 0;
+    if (!keywords)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
+        if (str_find_byte(given, letters[i].letter, 0) < given.n)
+            system |= letters[i].flag;
+    for (size_t i = 0; i < MAILDIR_KEYWORDS_MAX; i++)
+        if (k->names[i].n && str_find_byte(given, (char)('a' + i), 0) < given.n)
+            keywords[n++] = k->names[i];
+    *ret = (struct mail_flags){ .system = system, .keywords = keywords, .keyword_n = n };
+    return 0;
+}
+
+void maildir_name_add(struct buf *b, int64_t received, uint64_t unique, uint64_t size, uint64_t system, uint32_t keyword_letters)
+{
+    buf_addf(b, "%lld.V%llu.valise,S=%llu:2,", (long long)(received < 0 ? 0 : received), (unsigned long long)unique, (unsigned long long)size);
+    for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
+        if (system & letters[i].flag)
+            buf_add_byte(b, letters[i].letter);
+    for (unsigned i = 0; i < MAILDIR_KEYWORDS_MAX; i++)
+        if (keyword_letters >> i & 1)
+            buf_add_byte(b, (char)('a' + i));
+}
+
+/* --- keywords --- */
+
+static bool is_keyword(str name)
+{
+    bool good = name.n > 0 && name.n <= MAIL_KEYWORD_BYTES_MAX;
+    for (size_t i = 0; i < name.n; i++)
+        good = good && name.p[i] > ' ' && name.p[i] < 0x7f;
+    return good;
+}
+
+void maildir_keywords_parse(str text, struct maildir_keywords *ret)
+{
+    str line;
+    *ret = (struct maildir_keywords){ 0 };
+    while (str_split(&text, '\n', &line)) {
+        size_t space = str_find_byte(line, ' ', 0);
+        uint32_t number;
+        str name = str_trim(str_from(line, space));
+        if (str_to_u32(str_sub(line, 0, space), MAILDIR_KEYWORDS_MAX - 1, &number) && is_keyword(name))
+            ret->names[number] = name;
+    }
+}
+
+int maildir_keyword_letter(struct maildir_keywords *k, str name)
+{
+    int free = -1;
+    for (int i = MAILDIR_KEYWORDS_MAX - 1; i >= 0; i--)
+        if (str_ieq(k->names[i], name) && name.n)
+            return i;
+        else if (k->names[i].n == 0)
+            free = i;
+    if (free >= 0)
+        k->names[free] = name;
+    return free;
+}
+
+void maildir_keywords_add(struct buf *b, const struct maildir_keywords *k)
+{
+    for (unsigned i = 0; i < MAILDIR_KEYWORDS_MAX; i++)
+        if (k->names[i].n) {
+            buf_add_u64(b, i);
+            buf_add_all(b, STR(" "), k->names[i], STR("\n"));
+        }
+}
+
+/* --- folders --- */
+
+void maildir_folder_add(struct buf *b, str name)
+{
+    str level;
+    while (str_split(&name, '/', &level)) {
+        struct buf escaped = BUF_INIT(4 * MAIL_NAME_MAX);
+        for (size_t i = 0; i < level.n; i++)
+            if (level.p[i] == '.' || level.p[i] == '\\')
+                buf_add(&escaped, level.p[i] == '.' ? STR("\\2e") : STR("\\5c"));
+            else
+                buf_add_byte(&escaped, level.p[i]);
+        buf_add_byte(b, '.');
+        imap_utf7_encode(b, buf_str(&escaped));
+        buf_done(&escaped);
+    }
+}
+
+/* Appends LEVEL without its escapes, which stand for printable ASCII only: else the name would not stay UTF-8. */
+static int add_level(struct buf *b, str level)
+{
+    for (size_t i = 0; i < level.n; i++) {
+        int hi = i + 2 < level.n ? ascii_hex_value(level.p[i + 1]) : -1, lo = hi >= 0 ? ascii_hex_value(level.p[i + 2]) : -1;
+        char c = level.p[i];
+        if (c == '\\' && lo >= 0) {
+            c = (char)(hi << 4 | lo);
+            i += 2;
+            if ((unsigned char)c < ' ' || (unsigned char)c > '~')
+                return ERR_SYNTAX;
+        }
+        if (c == '/')
+            return ERR_SYNTAX;
+        buf_add_byte(b, c);
+    }
+    return level.n ? 0 : ERR_SYNTAX;
+}
+
+int maildir_folder_parse(str folder, struct arena *a, str *ret)
+{
+    struct buf name = BUF_INIT(4 * MAIL_NAME_MAX);
+    str rest = str_from(folder, 1), level;
+    int err = folder.n > 1 && folder.p[0] == '.' ? 0 : ERR_SYNTAX;
+    while (err == 0 && str_split(&rest, '.', &level)) {
+        str decoded;
+        err = imap_utf7_decode(level, a, &decoded);
+        if (err == 0 && name.n)
+            buf_add_byte(&name, '/');
+        if (err == 0)
+            err = add_level(&name, decoded);
+    }
+    if (err == 0)
+        err = buf_error(&name);
+    if (err == 0)
+        err = arena_dup(a, buf_str(&name), ret);
+    buf_done(&name);
+    return err;
+}

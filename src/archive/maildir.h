@@ -1,0 +1,34 @@
+/* maildir: names in a Maildir++ as Dovecot and Courier lay it out. A message is a file in "cur" or "new", its flags are letters in its name; a
+ * folder is a directory ".Work.2026" beside them, in modified UTF-7, with a directory of messages of its own. Keywords are small letters, whose names stand in
+ * the folder's file "dovecot-keywords". */
+#ifndef VALISE_ARCHIVE_MAILDIR_H
+#define VALISE_ARCHIVE_MAILDIR_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "store/mail.h"
+
+enum { MAILDIR_KEYWORDS_MAX = 26 };
+
+struct maildir_keywords {
+    str names[MAILDIR_KEYWORDS_MAX];   /* empty: the letter has none */
+};
+
+/* Flags of the file NAME; the list of keywords, in A, points to those of K. ERR_LIMIT. */
+int maildir_name_parse(str name, const struct maildir_keywords *k, struct arena *a, struct mail_flags *ret) MUST_USE;
+/* Appends a name for a message of SIZE bytes that came at RECEIVED seconds and has SYSTEM flags and the keywords of which LETTERS has bits. UNIQUE is
+ * what tells it from others of that second. */
+void maildir_name_add(struct buf *b, int64_t received, uint64_t unique, uint64_t size, uint64_t system, uint32_t letters);
+
+/* Reads the file "dovecot-keywords": lines of a number and a name. What is malformed is left out. The names point into TEXT. */
+void maildir_keywords_parse(str text, struct maildir_keywords *ret);
+/* The letter (0 to 25) of NAME, which becomes the next free one's when it has none and is kept as it is; -1 when all are taken. */
+int maildir_keyword_letter(struct maildir_keywords *k, str name);
+void maildir_keywords_add(struct buf *b, const struct maildir_keywords *k);
+
+/* Appends the directory of mailbox NAME (not INBOX, which is the Maildir itself). A dot in a level is written as "\2e", as Dovecot's listescape does. */
+void maildir_folder_add(struct buf *b, str name);
+/* The mailbox of directory FOLDER, in A. ERR_SYNTAX for what is none, ERR_LIMIT. */
+int maildir_folder_parse(str folder, struct arena *a, str *ret) MUST_USE;
+
+#endif
