@@ -28,6 +28,7 @@ static const struct extension extensions[] = {
     { STR_INIT("8BITMIME"), NULL, NULL, "RFC 6152" },
     { STR_INIT("CHUNKING"), NULL, NULL, "RFC 3030" },
     { STR_INIT("BINARYMIME"), NULL, NULL, "RFC 3030" },
+    { STR_INIT("DSN"), NULL, NULL, "RFC 3461" },
     { STR_INIT("SMTPUTF8"), NULL, NULL, "RFC 6531" },
     { STR_INIT("ENHANCEDSTATUSCODES"), NULL, NULL, "RFC 2034" },
     { STR_INIT("STARTTLS"), smtp_session_offers_starttls, NULL, "RFC 3207" },

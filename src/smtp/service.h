@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "run/conn.h"
+#include "smtp/dsn.h"
 
 enum smtp_recipient_verdict { SMTP_RECIPIENT_OK, SMTP_RECIPIENT_UNKNOWN, SMTP_RECIPIENT_NOT_OURS, SMTP_RECIPIENT_DISABLED };
 
@@ -13,6 +14,9 @@ struct smtp_delivery {
     str session, id;              /* session id and message id of logs and Received: */
     str reverse_path;             /* without brackets; empty: null sender */
     const str *recipients; size_t recipient_n;    /* as given, without brackets */
+    const struct smtp_dsn *dsn;   /* of each recipient; NULL: nothing was said */
+    enum smtp_ret ret;            /* what reports return (RFC 3461) */
+    str envid;                    /* in xtext; empty: not said */
     bool smtputf8, body_8bit;
     bool body_binary;             /* BODY=BINARYMIME: the body may hold NUL and lines of any form */
     str message;                  /* whole, Received: on top; heap or mapped */

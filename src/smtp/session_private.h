@@ -43,6 +43,7 @@ struct smtp_transaction {
     struct id id;
     struct smtp_mail mail;
     str *recipients;
+    struct smtp_dsn *dsn;             /* of each recipient */
     size_t recipient_n, recipient_refused_n;
     struct smtp_body body;
     struct smtp_header header;
@@ -148,7 +149,7 @@ struct smtp_transaction *smtp_transaction_new(const struct smtp_config *config);
 /* Ends the transaction, if there is one. */
 void smtp_transaction_end(struct smtp_session *s);
 /* Adds a recipient; ERR_LIMIT when there are too many. */
-int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, str address) MUST_USE;
+int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, const struct smtp_rcpt *rcpt) MUST_USE;
 
 /* --- message.c --- */
 

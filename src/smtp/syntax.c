@@ -267,20 +267,7 @@ static bool next_param(struct scan *s, struct esmtp_param *ret, enum smtp_fault 
     return true;
 }
 
-/* xtext = *( xchar / hexchar ), hexchar = "+" 2(%x30-39 / %x41-46) (RFC 3461 section 4, used by RFC 4954 section 5). */
-static bool is_xtext(str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] != '+')
-            continue; /* the other bytes of esmtp-value are all xchar */
-        if (s.n - i < 3 || ascii_hex_value(s.p[i + 1]) < 0 || ascii_hex_value(s.p[i + 2]) < 0)
-            return false;
-        i += 2;
-    }
-    return utf8_is_ascii(s);
-}
-
-enum { PARAM_SIZE = 1, PARAM_BODY = 2, PARAM_UTF8 = 4, PARAM_AUTH = 8 };
+enum { PARAM_SIZE = 1, PARAM_BODY = 2, PARAM_UTF8 = 4, PARAM_AUTH = 8, PARAM_RET = 16, PARAM_ENVID = 32 };
 
 /* RFC 6152 section 2, RFC 3030 section 3. */
 static bool take_body(str value, enum smtp_body_type *ret)
@@ -313,9 +300,16 @@ static enum smtp_fault mail_param(const struct esmtp_param *p, bool auth_offered
         bit = PARAM_UTF8;
         good = !p->has_value;
         ret->smtputf8 = true;
+    } else if (str_ieq(p->keyword, STR("RET"))) {
+        bit = PARAM_RET;
+        good = smtp_ret_parse(p->value, &ret->ret);
+    } else if (str_ieq(p->keyword, STR("ENVID"))) {
+        bit = PARAM_ENVID;
+        good = smtp_envid_valid(p->value);
+        ret->envid = p->value;
     } else if (auth_offered && str_ieq(p->keyword, STR("AUTH"))) {
         bit = PARAM_AUTH;
-        good = p->has_value && (str_eq(p->value, STR("<>")) || is_xtext(p->value));
+        good = p->has_value && (str_eq(p->value, STR("<>")) || smtp_xtext_valid(p->value));
         ret->has_auth = true;
     } else {
         return SMTP_FAULT_PARAM_UNKNOWN;
@@ -351,33 +345,61 @@ enum smtp_fault smtp_mail_parse(str argument, const struct smtp_limits *limits, 
         return fault;
     if (mail.reverse_path.utf8 && !mail.smtputf8)
         return SMTP_FAULT_UTF8_ADDRESS;
+    if (arena_dup(a, mail.envid, &mail.envid))
+        return SMTP_FAULT_TOO_LONG;
     *ret = mail;
+    return SMTP_FAULT_NONE;
+}
+
+enum { PARAM_NOTIFY = 1, PARAM_ORCPT = 2 };
+
+/* One parameter of RCPT; SEEN as above. */
+static enum smtp_fault rcpt_param(const struct esmtp_param *p, bool smtputf8, unsigned *seen, struct smtp_dsn *ret)
+{
+    unsigned bit;
+    bool good;
+    if (str_ieq(p->keyword, STR("NOTIFY"))) {
+        bit = PARAM_NOTIFY;
+        good = smtp_notify_parse(p->value, &ret->notify);
+    } else if (str_ieq(p->keyword, STR("ORCPT"))) {
+        bit = PARAM_ORCPT;
+        good = smtp_orcpt_valid(p->value, smtputf8);
+        ret->orcpt = p->value;
+    } else {
+        return SMTP_FAULT_PARAM_UNKNOWN;
+    }
+    if (!good || (*seen & bit))
+        return SMTP_FAULT_PARAM_VALUE;
+    *seen |= bit;
     return SMTP_FAULT_NONE;
 }
 
 /* RFC 5321 section 4.1.1.3: "TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path ) */
 enum smtp_fault smtp_rcpt_parse(str argument, const struct smtp_limits *limits, bool smtputf8, struct arena *a,
-                                struct smtp_address *ret)
+                                struct smtp_rcpt *ret)
 {
     struct scan s = scan_init(argument);
-    struct smtp_address address = { 0 };
+    struct smtp_rcpt rcpt = { 0 };
     enum smtp_fault fault = SMTP_FAULT_NONE;
     if (!scan_iliteral(&s, STR("TO:")))
         return SMTP_FAULT_ARGUMENT;
     skip_space(&s);
     if (scan_iliteral(&s, STR("<Postmaster>")))
-        address.text = STR("postmaster");
+        rcpt.address.text = STR("postmaster");
     else
-        fault = scan_path(&s, limits, a, &address);
+        fault = scan_path(&s, limits, a, &rcpt.address);
     if (fault != SMTP_FAULT_NONE)
         return fault;
     struct esmtp_param p;
-    if (next_param(&s, &p, &fault))
-        return SMTP_FAULT_PARAM_UNKNOWN;
-    if (fault == SMTP_FAULT_NONE && address.utf8 && !smtputf8)
+    unsigned seen = 0;
+    while (fault == SMTP_FAULT_NONE && next_param(&s, &p, &fault)) /* ends: each may be given once */
+        fault = rcpt_param(&p, smtputf8, &seen, &rcpt.dsn);
+    if (fault == SMTP_FAULT_NONE && rcpt.address.utf8 && !smtputf8)
         fault = SMTP_FAULT_UTF8_ADDRESS;
+    if (fault == SMTP_FAULT_NONE && arena_dup(a, rcpt.dsn.orcpt, &rcpt.dsn.orcpt))
+        fault = SMTP_FAULT_TOO_LONG;
     if (fault == SMTP_FAULT_NONE)
-        *ret = address;
+        *ret = rcpt;
     return fault;
 }
 

@@ -1,4 +1,4 @@
-/* syntax: the grammar of SMTP commands (RFC 5321 section 4.1.2, with RFC 1870, 4954, 6152, 6531).
+/* syntax: the grammar of SMTP commands (RFC 5321 section 4.1.2, with RFC 1870, 3030, 3461, 4954, 6152, 6531).
  *
  * Pure functions from one complete command line to structs. They keep to the grammar except where real clients make it hard:
  * white space after "FROM:" and at the end of a line is accepted, and EHLO arguments with an underscore or a final dot. */
@@ -6,6 +6,7 @@
 #define VALISE_SMTP_SYNTAX_H
 
 #include "base/arena.h"
+#include "smtp/dsn.h"
 
 struct smtp_limits {
     size_t line_max;          /* bytes of a command line; RFC 5321 section 4.5.3.1.4 says 512 and more with extensions */
@@ -51,14 +52,21 @@ struct smtp_mail {
     enum smtp_body_type body;           /* BODY= (RFC 6152, RFC 3030) */
     bool smtputf8;                      /* RFC 6531 */
     bool has_auth;                      /* AUTH= (RFC 4954 section 5); the value is checked and not believed */
+    enum smtp_ret ret;                  /* RET= (RFC 3461) */
+    str envid;                          /* ENVID=, in xtext; empty: not said */
 };
 /* The argument of MAIL: "FROM:" Reverse-path [SP Mail-parameters]. AUTH_OFFERED: whether AUTH= may be given. */
 enum smtp_fault smtp_mail_parse(str argument, const struct smtp_limits *limits, bool auth_offered, struct arena *a,
                                 struct smtp_mail *ret) MUST_USE;
 
-/* The argument of RCPT: "TO:" Forward-path. SMTPUTF8: whether the transaction's MAIL said so. No parameter is offered. */
+struct smtp_rcpt {
+    struct smtp_address address;
+    struct smtp_dsn dsn;
+};
+/* The argument of RCPT: "TO:" Forward-path [SP Rcpt-parameters]. SMTPUTF8: whether the transaction's MAIL said so. All text in the
+ * arena. */
 enum smtp_fault smtp_rcpt_parse(str argument, const struct smtp_limits *limits, bool smtputf8, struct arena *a,
-                                struct smtp_address *ret) MUST_USE;
+                                struct smtp_rcpt *ret) MUST_USE;
 
 /* The argument of EHLO and HELO: a domain or an address literal; *RET points into ARGUMENT. */
 enum smtp_fault smtp_helo_parse(str argument, str *ret) MUST_USE;

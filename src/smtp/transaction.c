@@ -24,12 +24,14 @@ void smtp_transaction_end(struct smtp_session *s)
     smtp_header_done(&t->header);
     smtp_body_done(&t->body);
     free(t->recipients);
+    free(t->dsn);
     arena_done(&t->arena);
     free(t);
 }
 
-int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, str address)
+int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, const struct smtp_rcpt *rcpt)
 {
+    str address = rcpt->address.text;
     /* RFC 5321 section 4.5.3.1.8: at least 100 must be taken, whatever the configuration says. */
     size_t max = config->recipients_max > 100 ? config->recipients_max : 100;
     for (size_t i = 0; i < t->recipient_n; i++) {
@@ -41,11 +43,17 @@ int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *c
     if ((t->recipient_n & (t->recipient_n - 1)) == 0) { /* full at each power of two */
         size_t cap = t->recipient_n ? t->recipient_n * 2 : 1;
         str *larger = reallocarray(t->recipients, cap, sizeof(*larger));
-        if (!larger)
+        struct smtp_dsn *larger_dsn = reallocarray(t->dsn, cap, sizeof(*larger_dsn));
+        if (!larger || !larger_dsn)
             panic("out of memory");
         t->recipients = larger;
+        t->dsn = larger_dsn;
     }
+    struct smtp_dsn *dsn = &t->dsn[t->recipient_n];
+    *dsn = rcpt->dsn;
     int rc = arena_dup(&t->arena, address, &t->recipients[t->recipient_n]);
+    if (!rc)
+        rc = arena_dup(&t->arena, rcpt->dsn.orcpt, &dsn->orcpt);
     if (!rc)
         t->recipient_n++;
     return rc;

@@ -5,10 +5,14 @@
 
 static const str recipients[] = { STR_INIT("bob@mondomaine.fr"), STR_INIT("marie@mondomaine.fr") };
 
+static const struct smtp_dsn wishes[] = { { .notify = SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY, .orcpt = STR_INIT("rfc822;bob@x") },
+                                          { .notify = 0 } };
+
 static struct smtp_delivery sample(void)
 {
     return (struct smtp_delivery){ .session = STR("0abc"), .id = STR("0def"), .reverse_path = STR("alice@mondomaine.fr"),
-                                   .recipients = recipients, .recipient_n = 2, .smtputf8 = true, .message = STR("Subject: x\r\n\r\nbody\r\n"),
+                                   .recipients = recipients, .recipient_n = 2, .dsn = wishes, .ret = SMTP_RET_HDRS, .envid = STR("QQ1"),
+                                   .smtputf8 = true, .body_binary = true, .message = STR("Subject: x\r\n\r\nbody\r\n"),
                                    .fd = -1, .structure = STR("structure") };
 }
 
@@ -30,6 +34,13 @@ static void test_delivery_round_trip(void **state)
         check_str(got.recipients[1], "marie@mondomaine.fr");
         assert_true(got.smtputf8);
         assert_false(got.body_8bit);
+        assert_true(got.body_binary);
+        assert_int_equal(got.ret, SMTP_RET_HDRS);
+        check_str(got.envid, "QQ1");
+        assert_int_equal(got.dsn[0].notify, SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY);
+        check_str(got.dsn[0].orcpt, "rfc822;bob@x");
+        assert_int_equal(got.dsn[1].notify, 0);
+        check_str(got.dsn[1].orcpt, "");
         check_str(got.structure, "structure");
         check_str(got.message, inlined ? "Subject: x\r\n\r\nbody\r\n" : "");
         arena_done(&a);
@@ -61,6 +72,28 @@ static void test_every_cut_of_a_delivery_is_refused(void **state)
         arena_done(&a);
     }
     buf_done(&b);
+}
+
+static void test_wishes_that_nobody_can_say_are_refused(void **state)
+{
+    (void)state;
+    struct smtp_dsn bad[] = { { .notify = SMTP_NOTIFY_NEVER | SMTP_NOTIFY_DELAY }, { .notify = 0 } };
+    for (unsigned i = 0; i < 3; i++) {
+        struct buf b = BUF_INIT(4096);
+        struct arena a = ARENA_INIT(4096);
+        struct smtp_delivery d = sample(), got;
+        bool inlined;
+        if (i == 0)
+            d.dsn = bad;
+        else if (i == 1)
+            d.ret = (enum smtp_ret)3;
+        else
+            d.envid = STR("a\nb");
+        wire_pack_delivery(&b, &d, true);
+        assert_int_equal(wire_unpack_delivery(buf_str(&b), &a, &got, &inlined), ERR_CORRUPT);
+        arena_done(&a);
+        buf_done(&b);
+    }
 }
 
 static void test_a_delivery_to_nobody_is_refused(void **state)
@@ -139,6 +172,7 @@ int main(void)
         cmocka_unit_test(test_delivery_round_trip),
         cmocka_unit_test(test_every_cut_of_a_delivery_is_refused),
         cmocka_unit_test(test_a_delivery_to_nobody_is_refused),
+        cmocka_unit_test(test_wishes_that_nobody_can_say_are_refused),
         cmocka_unit_test(test_control_bytes_in_an_envelope_are_refused),
         cmocka_unit_test(test_setup_counts_and_roles_round_trip),
     };

@@ -42,6 +42,10 @@ static int table_accept(void *ctx, const struct smtp_delivery *d, struct error *
     buf_add(&t->reverse_path, d->reverse_path);
     for (size_t i = 0; i < d->recipient_n; i++)
         buf_add_all(&t->recipients, d->recipients[i], STR(","));
+    buf_reset(&t->dsn);
+    buf_addf(&t->dsn, "%d %.*s", (int)d->ret, STR_ARG(d->envid));
+    for (size_t i = 0; i < d->recipient_n; i++)
+        buf_addf(&t->dsn, ",%d:%.*s", d->dsn[i].notify, STR_ARG(d->dsn[i].orcpt));
     t->fd_kind = 0;
     if (d->fd >= 0) {
         require(fstat(d->fd, &st) == 0 && (size_t)st.st_size == d->message.n);
@@ -92,7 +96,8 @@ void service_table_init(struct service_table *t)
     *t = (struct service_table){ .message = BUF_INIT(64 * 1024 * 1024),
                                  .recipients = BUF_INIT(1024 * 1024),
                                  .reverse_path = BUF_INIT(4096),
-                                 .structure = BUF_INIT(1024 * 1024) };
+                                 .structure = BUF_INIT(1024 * 1024),
+                                 .dsn = BUF_INIT(1024 * 1024) };
     t->service = (struct smtp_service){ .ctx = t,
                                         .recipient = table_recipient,
                                         .accept = table_accept,
@@ -113,4 +118,5 @@ void service_table_done(struct service_table *t)
     buf_done(&t->recipients);
     buf_done(&t->reverse_path);
     buf_done(&t->structure);
+    buf_done(&t->dsn);
 }

@@ -17,6 +17,7 @@ struct service_table {
     int spool_error;                   /* what spool answers; 0: opens a file */
     struct buf message, recipients, reverse_path;    /* of the last delivery; recipients each with a comma behind */
     struct buf structure;
+    struct buf dsn;                    /* "RET ENVID", then for each recipient ",NOTIFY:ORCPT" */
     int fd_kind;                       /* of the last delivery: 0 heap, 1 memfd, 2 file */
     bool smtputf8, body_8bit, body_binary;
 };

@@ -2,7 +2,8 @@
  *
  * Options ("@"): submission, tls-required, tls-off, size-max N, errors-max N, accept ERROR, spool ERROR.
  * Commands ("!"): accepted N; message has/lacks/begins/ends TEXT (\r and \n decoded); recipients LIST; from ADDRESS;
- * kept heap/memfd/file; smtputf8; 8bit; 7bit; binary. */
+ * kept heap/memfd/file; smtputf8; 8bit; 7bit; binary;
+ * dsn RET ENVID,NOTIFY:ORCPT,... (numbers of the enums). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -95,6 +96,8 @@ static bool command(void *user, str words, struct buf *why)
     if (str_eq(word, STR("recipients")) && str_eq(rest, buf_str(&t->recipients)))
         return true;
     if (str_eq(word, STR("from")) && str_eq(rest, buf_str(&t->reverse_path)))
+        return true;
+    if (str_eq(word, STR("dsn")) && str_eq(rest, buf_str(&t->dsn)))
         return true;
     if (str_eq(word, STR("kept")) && str_eq(rest, str_from_z(kinds[t->fd_kind])))
         return true;

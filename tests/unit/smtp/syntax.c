@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/scan.h"
+#include "base/buf.h"
 #include "smtp/syntax.h"
 
 #define A50     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -133,7 +134,19 @@ static void test_mail(void **state)
         { "FROM:<a@x> BODY=BINARY", SMTP_FAULT_PARAM_VALUE },
         { "FROM:<a@x> SMTPUTF8=1", SMTP_FAULT_PARAM_VALUE },
         { "FROM:<a@x> AUTH=+3", SMTP_FAULT_PARAM_VALUE },
-        { "FROM:<a@x> RET=FULL", SMTP_FAULT_PARAM_UNKNOWN },
+        { "FROM:<a@x> RET=FULL ENVID=QQ314159",
+          0,
+          { .reverse_path = { STR_INIT("a@x"), false }, .ret = SMTP_RET_FULL, .envid = STR_INIT("QQ314159") } },
+        { "FROM:<a@x> ret=hdrs", 0, { .reverse_path = { STR_INIT("a@x"), false }, .ret = SMTP_RET_HDRS } },
+        { "FROM:<> ENVID=a+20b", 0, { .envid = STR_INIT("a+20b") } },
+        { "FROM:<a@x> RET=HALF", SMTP_FAULT_PARAM_VALUE },
+        { "FROM:<a@x> RET", SMTP_FAULT_PARAM_VALUE },
+        { "FROM:<a@x> RET=FULL RET=FULL", SMTP_FAULT_PARAM_VALUE },
+        { "FROM:<a@x> ENVID", SMTP_FAULT_PARAM_VALUE },
+        { "FROM:<a@x> ENVID=a+2", SMTP_FAULT_PARAM_VALUE },
+        { "FROM:<a@x> ENVID=a+0A", SMTP_FAULT_PARAM_VALUE },
+        { "FROM:<a@x> ENVID=a+80", SMTP_FAULT_PARAM_VALUE },
+        { "FROM:<a@x> NOTIFY=NEVER", SMTP_FAULT_PARAM_UNKNOWN },
         { "FROM:<a@x> -SIZE=1", SMTP_FAULT_ARGUMENT },
         { "FROM:<a@x> SIZE=1=2", SMTP_FAULT_ARGUMENT },
     };
@@ -146,7 +159,8 @@ static void test_mail(void **state)
         free((char *)in.p);
         bool same = str_eq(got.reverse_path.text, want->reverse_path.text) && got.reverse_path.utf8 == want->reverse_path.utf8 &&
                     got.has_size == want->has_size && got.size == want->size && got.body == want->body &&
-                    got.smtputf8 == want->smtputf8 && got.has_auth == want->has_auth;
+                    got.smtputf8 == want->smtputf8 && got.has_auth == want->has_auth && got.ret == want->ret &&
+                    str_eq(got.envid, want->envid);
         if (fault != table[i].fault || !same)
             fail_msg("%s: fault %d, <%.*s>", table[i].in, (int)fault, STR_ARG(got.reverse_path.text));
         arena_done(&a);
@@ -166,6 +180,8 @@ struct rcpt_case {
     bool smtputf8;
     enum smtp_fault fault;
     const char *out;
+    unsigned notify;
+    const char *orcpt;
 };
 
 static void test_rcpt(void **state)
@@ -184,19 +200,62 @@ static void test_rcpt(void **state)
         { "TO:alice@x", false, SMTP_FAULT_BRACKETS, "" },
         { "TO:", false, SMTP_FAULT_ARGUMENT, "" },
         { "FROM:<a@x>", false, SMTP_FAULT_ARGUMENT, "" },
-        { "TO:<a@x> NOTIFY=NEVER", false, SMTP_FAULT_PARAM_UNKNOWN, "" },
+        { "TO:<a@x> NOTIFY=NEVER", false, 0, "a@x", SMTP_NOTIFY_NEVER, "" },
+        { "TO:<a@x> notify=success,Delay,FAILURE", false, 0, "a@x", SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY | SMTP_NOTIFY_FAILURE, "" },
+        { "TO:<a@x> NOTIFY=FAILURE,FAILURE", false, 0, "a@x", SMTP_NOTIFY_FAILURE, "" },
+        { "TO:<a@x> ORCPT=rfc822;b+2Bc@x NOTIFY=DELAY", false, 0, "a@x", SMTP_NOTIFY_DELAY, "rfc822;b+2Bc@x" },
+        { "TO:<a@x> ORCPT=utf-8;" E_ACUTE "@x", true, 0, "a@x", 0, "utf-8;" E_ACUTE "@x" },
+        { "TO:<a@x> ORCPT=utf-8;\\x{E9}@x", false, 0, "a@x", 0, "utf-8;\\x{E9}@x" },
+        { "TO:<Postmaster> NOTIFY=NEVER", false, 0, "postmaster", SMTP_NOTIFY_NEVER, "" },
+        { "TO:<a@x> NOTIFY", false, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> NOTIFY=NEVER,SUCCESS", false, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> NOTIFY=SUCCESS,", false, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> NOTIFY=,SUCCESS", false, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> NOTIFY=ALWAYS", false, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> NOTIFY=NEVER NOTIFY=NEVER", false, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> ORCPT=b@x", false, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> ORCPT=;b@x", false, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> ORCPT=rfc822;", false, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> ORCPT=rfc822;a+0D@x", false, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> ORCPT=rfc822;" E_ACUTE "@x", true, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> ORCPT=utf-8;" E_ACUTE "@x", false, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> ORCPT=utf-8;\xff@x", true, SMTP_FAULT_PARAM_VALUE, "" },
+        { "TO:<a@x> RET=FULL", false, SMTP_FAULT_PARAM_UNKNOWN, "" },
         { "TO:<a@x> =", false, SMTP_FAULT_ARGUMENT, "" },
         { "TO:<a@x>,<b@x>", false, SMTP_FAULT_ARGUMENT, "" },
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         struct arena a = ARENA_INIT(4096);
-        struct smtp_address got = { 0 };
-        str in = exact(str_from_z(table[i].in));
+        struct smtp_rcpt got = { 0 };
+        str in = exact(str_from_z(table[i].in)), orcpt = table[i].orcpt ? str_from_z(table[i].orcpt) : STR("");
         enum smtp_fault fault = smtp_rcpt_parse(in, &smtp_limits_default, table[i].smtputf8, &a, &got);
         free((char *)in.p);
-        if (fault != table[i].fault || !str_eq(got.text, str_from_z(table[i].out)))
-            fail_msg("%s: fault %d, <%.*s>", table[i].in, (int)fault, STR_ARG(got.text));
+        if (fault != table[i].fault || !str_eq(got.address.text, str_from_z(table[i].out)) || got.dsn.notify != table[i].notify ||
+            !str_eq(got.dsn.orcpt, orcpt))
+            fail_msg("%s: fault %d, <%.*s>", table[i].in, (int)fault, STR_ARG(got.address.text));
         arena_done(&a);
+    }
+}
+
+static void test_long_dsn_parameters(void **state)
+{
+    for (size_t over = 0; over < 2; over++) {
+        struct buf mail = BUF_INIT(1024), rcpt = BUF_INIT(1024);
+        struct arena a = ARENA_INIT(4096);
+        struct smtp_mail got_mail;
+        struct smtp_rcpt got_rcpt;
+        buf_add(&mail, STR("FROM:<a@x> ENVID="));
+        buf_add(&rcpt, STR("TO:<a@x> ORCPT=rfc822;"));
+        for (size_t i = 0; i < 100 + over; i++)
+            buf_add_byte(&mail, 'e');
+        for (size_t i = 0; i < 493 + over; i++)
+            buf_add_byte(&rcpt, 'o');
+        enum smtp_fault want = over ? SMTP_FAULT_PARAM_VALUE : SMTP_FAULT_NONE;
+        assert_int_equal(smtp_mail_parse(buf_str(&mail), &smtp_limits_default, false, &a, &got_mail), want);
+        assert_int_equal(smtp_rcpt_parse(buf_str(&rcpt), &smtp_limits_default, false, &a, &got_rcpt), want);
+        arena_done(&a);
+        buf_done(&mail);
+        buf_done(&rcpt);
     }
 }
 
@@ -301,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_addresses),  cmocka_unit_test(test_mail), cmocka_unit_test(test_auth_parameter_only_where_offered),
         cmocka_unit_test(test_rcpt),       cmocka_unit_test(test_helo), cmocka_unit_test(test_line_split),
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_bdat),
+        cmocka_unit_test(test_long_dsn_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
