@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -32,13 +33,15 @@ static int dial(const char *address, unsigned port, int64_t ms, struct error *e)
     return fd;
 }
 
-static ssize_t read_tls(int fd, char *p, size_t n)
+/* *RET_CLOSED: the handshake ended for want of a client's certificate, which a probe has not. */
+static ssize_t read_tls(int fd, char *p, size_t n, bool *ret_closed)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     SSL *ssl = ctx ? SSL_new(ctx) : NULL;
     ssize_t got = -1;
     if (ssl && SSL_set_fd(ssl, fd) == 1 && SSL_connect(ssl) == 1) {
         got = SSL_read(ssl, p, (int)n);
+        *ret_closed = got <= 0 && ERR_GET_REASON(ERR_peek_error()) == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED;
         (void)SSL_shutdown(ssl);
     }
     SSL_free(ssl);
@@ -52,8 +55,11 @@ int probe_listener(const char *address, unsigned port, bool implicit_tls, str gr
     int fd = dial(address, port, ms, e);
     if (fd < 0)
         return fd;
-    ssize_t n = implicit_tls ? read_tls(fd, text, sizeof text) : recv(fd, text, sizeof text, 0);
+    bool members_only = false;
+    ssize_t n = implicit_tls ? read_tls(fd, text, sizeof text, &members_only) : recv(fd, text, sizeof text, 0);
     (void)close(fd);
+    if (members_only)
+        return 0;
     if (n <= 0)
         return error_set(e, ERR_TIMEOUT, "%s port %u accepts connections but does not greet", address, port);
     if (!str_starts((str){ text, (size_t)n }, greeting))

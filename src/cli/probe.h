@@ -6,7 +6,7 @@
 
 /* Connects to ADDRESS (numeric; "0.0.0.0" and "::" mean this machine) and PORT, does a TLS handshake when IMPLICIT_TLS (the
  * certificate is not judged: a probe wants to know whether the server answers) and reads the first bytes, which must begin with
- * GREETING. Blocks up to MS milliseconds. 0 or an error that E explains. */
+ * GREETING, or a refusal for want of a client's certificate. Blocks up to MS milliseconds. 0 or an error that E explains. */
 int probe_listener(const char *address, unsigned port, bool implicit_tls, str greeting, int64_t ms, struct error *e) MUST_USE;
 
 #endif

@@ -26,8 +26,14 @@ const struct cli_setting cli_settings[] = {
     { "listener NAME", "port", "25", "The port; `valise serve --port-offset' is added to it." },
     { "listener NAME", "tls", "\"opportunistic\"",
       "off; opportunistic: STARTTLS is offered; required: nothing of worth happens before STARTTLS; implicit: TLS from the first byte." },
+    { "listener NAME", "min-tls", "\"1.2\"", "The least version of TLS: 1.2 or 1.3." },
+    { "listener NAME", "client-cert", "\"off\"",
+      "off; request: clients are asked for a certificate, and none or an unknown one is as welcome; required: only those with a certificate of this "
+      "CA may connect." },
     { "listener NAME", "addresses", "{\"127.0.0.1\"}", "Numeric addresses to listen on; 0.0.0.0 and :: are all." },
     { "certificate NAME", "chain", "\"tls/server.pem\"",
-      "A file below the directory: the certificate and what is between it and the root, as PEM. Its key is found in keys/ by the public key." },
+      "A file below the directory: the certificate and what is between it and the root, as PEM. Its key is found in keys/ by the public key. A list, "
+      "as {\"tls/ecdsa.pem\", \"tls/rsa.pem\"}, offers one for each kind of key." },
+    { "certificate NAME", "name", "(the section's)", "The server name, where several sections are for the same one." },
     { NULL, NULL, NULL, NULL },
 };

@@ -71,6 +71,8 @@ int snapshot_load(struct config *config, uint16_t port_offset, struct snapshot *
         if (err == 0)
             check_time(s, config->certificates[i].chain, id->chain_pem);
     }
+    if (err == 0 && access("ca.pem", F_OK) == 0)
+        err = read_chain(s, STR("ca.pem"), &s->ca_pem, e);
     for (size_t i = 0; i < config->listener_n && err == 0; i++)
         if (config->listeners[i].port + (unsigned)port_offset > 65535)
             err = error_set(e, ERR_LIMIT, "port %u plus the offset %u is above 65535", config->listeners[i].port, port_offset);
@@ -98,7 +100,9 @@ void snapshot_free(struct snapshot *s)
 static bool same_listener(const struct config_listener *l, const struct config_listener *m)
 {
     bool same = str_eq(l->name, m->name) && l->port == m->port && l->protocol == m->protocol && l->address_n == m->address_n &&
-                (l->tls == SMTP_TLS_IMPLICIT) == (m->tls == SMTP_TLS_IMPLICIT) && (l->tls == SMTP_TLS_OFF) == (m->tls == SMTP_TLS_OFF);
+                (l->tls == SMTP_TLS_IMPLICIT) == (m->tls == SMTP_TLS_IMPLICIT) &&
+                (l->tls == SMTP_TLS_OFF) == (m->tls == SMTP_TLS_OFF) && l->tls13_only == m->tls13_only &&
+                l->client_cert == m->client_cert;
     for (size_t k = 0; same && k < l->address_n; k++)
         same = str_eq(l->addresses[k], m->addresses[k]);
     return same;
@@ -120,11 +124,14 @@ int snapshot_compare(const struct snapshot *former, struct snapshot *fresh, stru
         { "reserve-bytes", x->reserve_bytes == y->reserve_bytes },
     };
     if (x->listener_n != y->listener_n)
-        return error_set(e, ERR_REFUSED, "valise.conf: a listener was added or removed; that needs a restart, the old settings stay");
+        return error_set(e, ERR_REFUSED,
+                         "valise.conf: a listener was added or removed; that needs a restart, the old settings stay");
     for (size_t i = 0; i < x->listener_n; i++)
         if (!same_listener(&x->listeners[i], &y->listeners[i]))
-            return error_set(e, ERR_REFUSED, "valise.conf: listener %.*s has another place, name, port or address, or its TLS began or ended; that "
-                             "needs a restart, the old settings stay", STR_ARG(y->listeners[i].name));
+            return error_set(e, ERR_REFUSED,
+                             "valise.conf: listener %.*s has another place, name, port or address, or other TLS; that "
+                             "needs a restart, the old settings stay",
+                             STR_ARG(y->listeners[i].name));
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
         if (!settings[i].same)
             buf_addf(&fresh->notes, "%s has changed; it counts from the next start\n", settings[i].name);
@@ -176,11 +183,11 @@ static int bind_listener(struct supervisor *s, const struct config_listener *l, 
         (void)snprintf(address, sizeof address, "%.*s", STR_ARG(l->addresses[i]));
         int fd = bind_address(address, port);
         if (fd == -EACCES)
-            return error_set(e, ERR_REFUSED, "listener %.*s: port %u needs root; start as root or with --port-offset 10000", STR_ARG(l->name),
-                             port);
+            return error_set(e, ERR_REFUSED, "listener %.*s: port %u needs root; start as root or with --port-offset 10000",
+                             STR_ARG(l->name), port);
         if (fd == -EADDRINUSE)
-            return error_set(e, ERR_UNAVAILABLE, "listener %.*s: another program has port %u on %s (`ss -ltnp` shows it)", STR_ARG(l->name),
-                             port, address);
+            return error_set(e, ERR_UNAVAILABLE, "listener %.*s: another program has port %u on %s (`ss -ltnp` shows it)",
+                             STR_ARG(l->name), port, address);
         if (fd < 0)
             return error_set(e, ERR_IO, "listener %.*s: %s port %u: %s", STR_ARG(l->name), address, port, strerrordesc_np(-fd));
         int err = add_socket(s, l->protocol == CONFIG_SMTP ? "mx" : "core", l->name, fd, e);
@@ -201,7 +208,7 @@ int bind_control(struct supervisor *s, struct error *e)
     mode_t old = umask(0177);
     int r = bind(fd, (struct sockaddr *)&sa, sizeof sa);
     (void)umask(old);
-    if (r != 0 || listen(fd, 16) != 0) {
+    if (r != 0 || listen(fd, BACKLOG) != 0) {
         (void)close(fd);
         return error_set(e, ERR_IO, "control.sock: %s", strerrordesc_np(errno));
     }
@@ -244,7 +251,8 @@ int supervisor_drop_user(str name, struct error *e)
     (void)prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
     int err = sandbox_drop_user(z, e);
     if (err == ERR_NOTFOUND)
-        return error_set(e, err, "there is no user %s: `useradd --system --no-create-home %s`, or set user = \"\" in valise.conf", z, z);
+        return error_set(e, err, "there is no user %s: `useradd --system --no-create-home %s`, or set user = \"\" in valise.conf",
+                         z, z);
     if (err)
         return err;
     if (set_capabilities(1u << CAP_NET_BIND_SERVICE) != 0)

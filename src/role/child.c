@@ -60,8 +60,8 @@ static int await_answer(struct child *c, int64_t ms, struct arena *a, struct fra
     }
 }
 
-/* Sends F and waits for the answer, whose payload lies in A. An answer that did not come in time is owed: it comes before all others, and
- * must not be taken for theirs. */
+/* Sends F and waits for the answer, whose payload lies in A. An answer that did not come in time is owed: it comes before all
+ * others, and must not be taken for theirs. */
 static int ask(struct child *c, const struct frame *f, int64_t ms, struct arena *a, struct frame *ret, struct error *e)
 {
     int err = frame_send(c->link, f, ANSWER_MS);
@@ -93,8 +93,12 @@ int child_send(struct child *c, uint16_t type, str payload, int fd, struct error
 int child_send_setup(struct child *c, const struct snapshot *s, uint16_t type, struct error *e)
 {
     struct buf b = BUF_INIT(WIRE_SETUP_MAX);
-    wire_pack_setup(&b, &(struct wire_setup){ .config_text = s->config->text, .port_offset = s->port_offset, .instance = c->instance,
-                                             .identities = s->identities, .identity_n = s->identity_n });
+    wire_pack_setup(&b, &(struct wire_setup){ .config_text = s->config->text,
+                                              .port_offset = s->port_offset,
+                                              .instance = c->instance,
+                                              .identities = s->identities,
+                                              .identity_n = s->identity_n,
+                                              .ca_pem = s->ca_pem });
     int err = buf_error(&b), fd = -1;
     if (err == 0)
         fd = channel_memfd("setup", buf_str(&b));

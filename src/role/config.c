@@ -17,10 +17,18 @@ static pthread_mutex_t confuse_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct error *confuse_error;
 static const char *confuse_name;
 
-static const char *const protocol_names[] = { [CONFIG_SMTP] = "smtp", [CONFIG_SUBMISSION] = "submission", [CONFIG_IMAP] = "imap" };
-static const char *const tls_names[] = {
-    [SMTP_TLS_OFF] = "off", [SMTP_TLS_OPPORTUNISTIC] = "opportunistic", [SMTP_TLS_REQUIRED] = "required", [SMTP_TLS_IMPLICIT] = "implicit"
+static const char *const protocol_names[] = {
+    [CONFIG_SMTP] = "smtp", [CONFIG_SUBMISSION] = "submission", [CONFIG_IMAP] = "imap"
 };
+static const char *const tls_names[] = { [SMTP_TLS_OFF] = "off",
+                                         [SMTP_TLS_OPPORTUNISTIC] = "opportunistic",
+                                         [SMTP_TLS_REQUIRED] = "required",
+                                         [SMTP_TLS_IMPLICIT] = "implicit" };
+
+static const char *const client_cert_names[] = {
+    [TLS_CLIENT_OFF] = "off", [TLS_CLIENT_REQUESTED] = "request", [TLS_CLIENT_REQUIRED] = "required"
+};
+static const char *const min_tls_names[] = { "1.2", "1.3" };
 
 const char *config_protocol_name(enum config_protocol p)
 {
@@ -68,6 +76,22 @@ static int check_tls(cfg_t *cfg, cfg_opt_t *opt)
     if (index_of(last_string(opt), tls_names, 4) >= 0)
         return 0;
     cfg_error(cfg, "tls must be one of \"off\", \"opportunistic\", \"required\", \"implicit\"");
+    return -1;
+}
+
+static int check_client_cert(cfg_t *cfg, cfg_opt_t *opt)
+{
+    if (index_of(last_string(opt), client_cert_names, 3) >= 0)
+        return 0;
+    cfg_error(cfg, "client-cert must be one of \"off\", \"request\", \"required\"");
+    return -1;
+}
+
+static int check_min_tls(cfg_t *cfg, cfg_opt_t *opt)
+{
+    if (index_of(last_string(opt), min_tls_names, 2) >= 0)
+        return 0;
+    cfg_error(cfg, "min-tls must be \"1.2\" or \"1.3\"");
     return -1;
 }
 
@@ -163,9 +187,12 @@ static int take_listener(struct config *c, cfg_t *sec, struct config_listener *l
     if (r)
         return r;
     if (!is_listener_name(l->name))
-        return error_set(e, ERR_SYNTAX, "%s:%d: a listener's name has 1 to 32 letters, digits, hyphens and underscores", name, sec->line);
+        return error_set(e, ERR_SYNTAX, "%s:%d: a listener's name has 1 to 32 letters, digits, hyphens and underscores", name,
+                         sec->line);
     l->protocol = (enum config_protocol)index_of(cfg_getstr(sec, "protocol"), protocol_names, 3);
     l->tls = (enum smtp_tls)index_of(cfg_getstr(sec, "tls"), tls_names, 4);
+    l->tls13_only = index_of(cfg_getstr(sec, "min-tls"), min_tls_names, 2) == 1;
+    l->client_cert = (enum tls_client_cert)index_of(cfg_getstr(sec, "client-cert"), client_cert_names, 3);
     l->port = (uint16_t)cfg_getint(sec, "port");
     if (!cfg_opt_size(cfg_getopt(sec, "protocol")) || (int)l->protocol < 0)
         return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no protocol", name, sec->line, cfg_title(sec));
@@ -174,9 +201,13 @@ static int take_listener(struct config *c, cfg_t *sec, struct config_listener *l
     if (l->protocol == CONFIG_SMTP && l->tls == SMTP_TLS_REQUIRED && l->port == 25)
         log_warning("config-note", LOG_STR("listener", l->name),
                     LOG_Z("note", "strangers without TLS cannot reach a port 25 that requires it (RFC 3207 section 4)"));
+    if (l->client_cert != TLS_CLIENT_OFF && l->tls == SMTP_TLS_OFF)
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s cannot ask for certificates without TLS", name, sec->line,
+                         cfg_title(sec));
     unsigned n = cfg_size(sec, "addresses");
     if (n == 0 || n > ADDRESSES_MAX)
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s needs 1 to %d addresses", name, sec->line, cfg_title(sec), ADDRESSES_MAX);
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s needs 1 to %d addresses", name, sec->line, cfg_title(sec),
+                         ADDRESSES_MAX);
     str *list = arena_array(&c->arena, n, sizeof *list);
     if (!list)
         return error_set(e, ERR_LIMIT, "the configuration is too large");
@@ -197,7 +228,32 @@ static int check_certificates(const struct config *c, const char *name, struct e
         there = there || c->certificates[i].name.n == 0;
     if (there || !wanted)
         return 0;
-    return error_set(e, ERR_SYNTAX, "%s: listeners offer TLS, but there is no section: certificate default { chain = \"file.pem\" }", name);
+    return error_set(e, ERR_SYNTAX,
+                     "%s: listeners offer TLS, but there is no section: certificate default { chain = \"file.pem\" }", name);
+}
+
+/* One entry for each chain of the section, all under its name. */
+static int take_certificate(struct config *c, cfg_t *sec, struct config_certificate *list, const char *name, struct error *e)
+{
+    const char *server_name = cfg_getstr(sec, "name") ? cfg_getstr(sec, "name") : cfg_title(sec);
+    unsigned n = cfg_size(sec, "chain");
+    int r =
+        n ? 0 : error_set(e, ERR_SYNTAX, "%s:%d: certificate %s has no chain = \"file.pem\"", name, sec->line, cfg_title(sec));
+    for (unsigned i = 0; i < n && r == 0; i++) {
+        struct config_certificate *one = &list[c->certificate_n++];
+        r = str_eq(str_from_z(server_name), STR("default")) ? 0 : keep(c, server_name, &one->name, e);
+        if (r == 0)
+            r = keep(c, cfg_getnstr(sec, "chain", i), &one->chain, e);
+    }
+    return r;
+}
+
+static unsigned count_chains(cfg_t *cfg)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < cfg_size(cfg, "certificate"); i++)
+        n += cfg_size(cfg_getnsec(cfg, "certificate", i), "chain");
+    return n;
 }
 
 static int take_sections(struct config *c, cfg_t *cfg, const char *name, struct error *e)
@@ -206,26 +262,19 @@ static int take_sections(struct config *c, cfg_t *cfg, const char *name, struct 
     if (n == 0 || n > LISTENERS_MAX)
         return error_set(e, ERR_SYNTAX, "%s: 1 to %d listener sections are needed", name, LISTENERS_MAX);
     struct config_listener *listeners = arena_array(&c->arena, n, sizeof *listeners);
-    unsigned m = cfg_size(cfg, "certificate");
-    struct config_certificate *certificates = m <= CERTIFICATES_MAX ? arena_array(&c->arena, m, sizeof *certificates) : NULL;
+    unsigned m = cfg_size(cfg, "certificate"), chains = count_chains(cfg);
+    struct config_certificate *certificates =
+        chains <= CERTIFICATES_MAX ? arena_array(&c->arena, chains, sizeof *certificates) : NULL;
     if (!listeners || !certificates)
         return error_set(e, ERR_LIMIT, "%s: at most %d certificates", name, CERTIFICATES_MAX);
     int r = 0;
     for (unsigned i = 0; i < n && r == 0; i++)
         r = take_listener(c, cfg_getnsec(cfg, "listener", i), &listeners[i], name, e);
-    for (unsigned i = 0; i < m && r == 0; i++) {
-        cfg_t *sec = cfg_getnsec(cfg, "certificate", i);
-        str title = str_from_z(cfg_title(sec));
-        if (!cfg_getstr(sec, "chain"))
-            return error_set(e, ERR_SYNTAX, "%s:%d: certificate %s has no chain = \"file.pem\"", name, sec->line, cfg_title(sec));
-        r = str_eq(title, STR("default")) ? 0 : keep(c, cfg_title(sec), &certificates[i].name, e);
-        if (r == 0)
-            r = keep(c, cfg_getstr(sec, "chain"), &certificates[i].chain, e);
-    }
+    for (unsigned i = 0; i < m && r == 0; i++)
+        r = take_certificate(c, cfg_getnsec(cfg, "certificate", i), certificates, name, e);
     c->listeners = listeners;
     c->listener_n = n;
     c->certificates = certificates;
-    c->certificate_n = m;
     return r ? r : check_certificates(c, name, e);
 }
 
@@ -248,7 +297,8 @@ static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error
     return r ? r : take_sections(c, cfg, name, e);
 }
 
-/* Overwrites comments with spaces: libconfuse 3.3 counts the line that ends one three times, and every message would name a wrong line. */
+/* Overwrites comments with spaces: libconfuse 3.3 counts the line that ends one three times, and every message would name a wrong
+ * line. */
 static void blank_comments(char *p)
 {
     char quote = 0;
@@ -277,11 +327,16 @@ static void blank_comments(char *p)
 
 static int parse_locked(const char *name, struct config *c, struct error *e)
 {
-    char loopback[] = "{127.0.0.1}";       /* libconfuse wants it writable */
-    cfg_opt_t listener_opts[] = { CFG_STR("protocol", NULL, CFGF_NODEFAULT), CFG_INT("port", 0, CFGF_NONE),
-                                  CFG_STR("tls", "opportunistic", CFGF_NONE), CFG_STR_LIST("addresses", loopback, CFGF_NONE),
+    char loopback[] = "{127.0.0.1}"; /* libconfuse wants it writable */
+    cfg_opt_t listener_opts[] = { CFG_STR("protocol", NULL, CFGF_NODEFAULT),
+                                  CFG_INT("port", 0, CFGF_NONE),
+                                  CFG_STR("tls", "opportunistic", CFGF_NONE),
+                                  CFG_STR("min-tls", "1.2", CFGF_NONE),
+                                  CFG_STR("client-cert", "off", CFGF_NONE),
+                                  CFG_STR_LIST("addresses", loopback, CFGF_NONE),
                                   CFG_END() };
-    cfg_opt_t certificate_opts[] = { CFG_STR("chain", NULL, CFGF_NODEFAULT), CFG_END() };
+    cfg_opt_t certificate_opts[] = { CFG_STR_LIST("chain", NULL, CFGF_NODEFAULT), CFG_STR("name", NULL, CFGF_NODEFAULT),
+                                     CFG_END() };
     cfg_opt_t opts[] = { CFG_INT("version", 1, CFGF_NONE),
                          CFG_STR("hostname", NULL, CFGF_NODEFAULT),
                          CFG_STR("user", "valise", CFGF_NONE),
@@ -310,6 +365,8 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
     cfg_set_validate_func(cfg, "log-level", check_log_level);
     cfg_set_validate_func(cfg, "listener|protocol", check_protocol);
     cfg_set_validate_func(cfg, "listener|tls", check_tls);
+    cfg_set_validate_func(cfg, "listener|min-tls", check_min_tls);
+    cfg_set_validate_func(cfg, "listener|client-cert", check_client_cert);
     cfg_set_validate_func(cfg, "listener|addresses", check_address);
     char *bare = arena_z(&c->arena, c->text);
     if (bare)
@@ -389,30 +446,32 @@ void config_free(struct config *c)
     free(c);
 }
 
-static void write_listener(struct buf *b, const char *title, const char *protocol, unsigned port, const char *tls, const char *note,
-                           bool lab)
+static void write_listener(struct buf *b, const char *title, const char *protocol, unsigned port, const char *tls,
+                           const char *note, bool lab)
 {
-    buf_addf(b, "# %s\nlistener %s {\n  protocol = \"%s\"\n  port = %u\n  tls = \"%s\"\n  addresses = %s\n}\n\n", note, title, protocol,
-             port, tls, lab ? "{\"127.0.0.1\"}" : "{\"0.0.0.0\", \"::\"}");
+    buf_addf(b, "# %s\nlistener %s {\n  protocol = \"%s\"\n  port = %u\n  tls = \"%s\"\n  addresses = %s\n}\n\n", note, title,
+             protocol, port, tls, lab ? "{\"127.0.0.1\"}" : "{\"0.0.0.0\", \"::\"}");
 }
 
 void config_write_default(struct buf *b, str hostname, bool lab)
 {
-    buf_addf(b,
-             "# valise.conf: read at start and at `valise reload`; a mistake is refused with its line and the old settings stay.\n"
-             "version = 1\n\n"
-             "# The name this server greets with and puts into Received: fields.\n"
-             "hostname = \"%.*s\"\n\n"
-             "# When started as root, all roles change to this user. Empty: stay.\n"
-             "user = \"valise\"\n\n"
-             "# Processes that talk to strangers on port 25. More use more cores.\n"
-             "mx-processes = 1\n\n"
-             "# Largest message in bytes (SIZE).\n"
-             "message-size-max = 52428800\n\n"
-             "# debug, info, warning or error\n"
-             "log-level = \"info\"\n\n",
-             STR_ARG(hostname));
-    write_listener(b, "smtp", "smtp", 25, "opportunistic", "Mail from other servers. RFC 3207 section 4: do not require TLS here.", lab);
+    buf_addf(
+        b,
+        "# valise.conf: read at start and at `valise reload`; a mistake is refused with its line and the old settings stay.\n"
+        "version = 1\n\n"
+        "# The name this server greets with and puts into Received: fields.\n"
+        "hostname = \"%.*s\"\n\n"
+        "# When started as root, all roles change to this user. Empty: stay.\n"
+        "user = \"valise\"\n\n"
+        "# Processes that talk to strangers on port 25. More use more cores.\n"
+        "mx-processes = 1\n\n"
+        "# Largest message in bytes (SIZE).\n"
+        "message-size-max = 52428800\n\n"
+        "# debug, info, warning or error\n"
+        "log-level = \"info\"\n\n",
+        STR_ARG(hostname));
+    write_listener(b, "smtp", "smtp", 25, "opportunistic",
+                   "Mail from other servers. RFC 3207 section 4: do not require TLS here.", lab);
     write_listener(b, "submission", "submission", 587, "required", "People and programs who send: STARTTLS, then AUTH.", lab);
     write_listener(b, "submissions", "submission", 465, "implicit", "The same, TLS from the first byte (RFC 8314).", lab);
     write_listener(b, "imap", "imap", 143, "required", "Mailboxes: STARTTLS before LOGIN.", lab);

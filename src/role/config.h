@@ -1,13 +1,15 @@
 /* config: valise.conf, read into an immutable snapshot.
  *
- * The text is parsed by libconfuse; every mistake names file, line and reason, and leaves the former snapshot in force. The supervisor reads the
- * file; the other roles get the same text over their channel and parse it again, so that no role trusts another's structs. */
+ * The text is parsed by libconfuse; every mistake names file, line and reason, and leaves the former snapshot in force. The
+ * supervisor reads the file; the other roles get the same text over their channel and parse it again, so that no role trusts
+ * another's structs. */
 #ifndef VALISE_ROLE_CONFIG_H
 #define VALISE_ROLE_CONFIG_H
 
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/log.h"
+#include "run/tls.h"
 #include "smtp/service.h"
 
 enum config_protocol { CONFIG_SMTP, CONFIG_SUBMISSION, CONFIG_IMAP };
@@ -17,6 +19,8 @@ struct config_listener {
     enum config_protocol protocol;
     uint16_t port;                   /* without the offset */
     enum smtp_tls tls;               /* same meaning for IMAP */
+    bool tls13_only;                 /* min-tls = "1.3" */
+    enum tls_client_cert client_cert;
     const str *addresses;            /* numeric; "::" and "0.0.0.0" for all */
     size_t address_n;
 };
@@ -45,8 +49,8 @@ struct config {
     size_t certificate_n;
 };
 
-/* Parses TEXT (a copy is kept); NAME is the file's name for messages. *RET is the caller's, freed with config_free. ERR_SYNTAX with E =
- * "NAME:LINE: reason". Thread-safe (serialised inside). */
+/* Parses TEXT (a copy is kept); NAME is the file's name for messages. *RET is the caller's, freed with config_free. ERR_SYNTAX
+ * with E = "NAME:LINE: reason". Thread-safe (serialised inside). */
 int config_parse(const char *name, str text, struct config **ret, struct error *e) MUST_USE;
 /* Reads and parses the file PATH (at most 1 MiB). */
 int config_read(const char *path, struct config **ret, struct error *e) MUST_USE;

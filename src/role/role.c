@@ -72,7 +72,8 @@ static int take_frame(struct role_run *r, struct role_start *start, const struct
     int err;
     switch (f->type) {
     case WIRE_SETUP:
-        return r->snapshot ? error_set(e, ERR_CORRUPT, "a second setup from the supervisor") : role_snapshot_new(fd, &r->snapshot, e);
+        return r->snapshot ? error_set(e, ERR_CORRUPT, "a second setup from the supervisor")
+                           : role_snapshot_new(fd, &r->snapshot, e);
     case WIRE_LISTENER:
         err = take_listener(r, f->payload, fd);
         break;
@@ -181,7 +182,12 @@ static int make_tls(struct role_run *r, struct role_snapshot *s, struct error *e
     if (s->identity_n == 0)
         return 0;
     s->tls = tls_context_new(list, s->identity_n, (struct tls_signer){ sign_in_keeper, r }, str_from_z(r->role->alpn), e);
-    return s->tls ? 0 : e->code ? e->code : ERR_INTERNAL;
+    if (!s->tls)
+        return e->code ? e->code : ERR_INTERNAL;
+    int err = s->ca_pem.n ? tls_context_set_client_ca(s->tls, s->ca_pem, e) : 0;
+    if (err)
+        error_prefix(e, "ca.pem");
+    return err;
 }
 
 static int prepare(struct role_run *r, struct role_snapshot *s, struct error *e)
@@ -266,7 +272,8 @@ static int on_status(void *ctx, const struct frame *request, struct arena *a, st
 {
     struct role_run *r = ctx;
     struct server_counts n = server_counts(r->server);
-    wire_pack_counts(reply, &(struct wire_counts){ n.connections, n.workers, n.workers_busy, n.workers_peak, n.accepted, n.refused });
+    wire_pack_counts(reply,
+                     &(struct wire_counts){ n.connections, n.workers, n.workers_busy, n.workers_peak, n.accepted, n.refused });
     return 0;
 }
 
@@ -291,8 +298,12 @@ static int on_serve(void *ctx, const struct frame *request, struct arena *a, str
 }
 
 static const struct channel_handler link_handlers[] = {
-    { WIRE_PREPARE, "prepare", 0, 1, 1, on_prepare }, { WIRE_COMMIT, "commit", 0, 0, 0, on_commit }, { WIRE_STOP, "stop", 4, 0, 0, on_stop },
-    { WIRE_STATUS, "status", 0, 0, 0, on_status },    { WIRE_PEER, "peer", 32, 1, 1, on_peer },      { WIRE_SERVE, "serve", 32, 1, 1, on_serve },
+    { WIRE_PREPARE, "prepare", 0, 1, 1, on_prepare },
+    { WIRE_COMMIT, "commit", 0, 0, 0, on_commit },
+    { WIRE_STOP, "stop", 4, 0, 0, on_stop },
+    { WIRE_STATUS, "status", 0, 0, 0, on_status },
+    { WIRE_PEER, "peer", 32, 1, 1, on_peer },
+    { WIRE_SERVE, "serve", 32, 1, 1, on_serve },
     { .handle = NULL },
 };
 
@@ -325,7 +336,8 @@ static void set_signals(void)
         _exit(1);
 }
 
-/* Large blocks (Argon2's 19 MiB, message bodies) go back to the system when freed; by default glibc keeps them from the second time on. */
+/* Large blocks (Argon2's 19 MiB, message bodies) go back to the system when freed; by default glibc keeps them from the second
+ * time on. */
 static void set_allocator(void)
 {
     (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
@@ -360,11 +372,10 @@ static int start(struct role_run *r, const struct role_start *start, const struc
         return err;
     const struct config *config = r->snapshot->config;
     log_set_level(config->log_level);
-    r->server = server_new(&(struct server_settings){
-        .workers_min = 2,
-        .workers_max = config->workers_max,
-        .connections_max = config->connections_max,
-        .connections_per_address = config->connections_per_address });
+    r->server = server_new(&(struct server_settings){ .workers_min = 2,
+                                                      .workers_max = config->workers_max,
+                                                      .connections_max = config->connections_max,
+                                                      .connections_per_address = config->connections_per_address });
     if (r->role->alpn)
         r->tls = tls_holder_new(NULL);
     err = r->role->start(r, e);
@@ -375,7 +386,8 @@ static int start(struct role_run *r, const struct role_start *start, const struc
     commit(r, r->snapshot);
     err = role_listen(r, e);
     for (size_t i = 0; err == 0 && i < start->serve_n; i++) {
-        const struct channel_service *service = r->role->service_for ? r->role->service_for(r, str_from_z(start->serve[i].peer)) : NULL;
+        const struct channel_service *service =
+            r->role->service_for ? r->role->service_for(r, str_from_z(start->serve[i].peer)) : NULL;
         err = service ? server_serve_channel(r->server, start->serve[i].fd, service)
                       : error_set(e, ERR_REFUSED, "%s may not ask %s", start->serve[i].peer, r->role->name);
     }

@@ -1,11 +1,12 @@
-/* role: what every process below the supervisor has in common: the start dialogue, the sandbox, TLS with keys in keeper, reload, stop.
+/* role: what every process below the supervisor has in common: the start dialogue, the sandbox, TLS with keys in keeper, reload,
+ * stop.
  *
- * A role is this same program executed as `valise role NAME` with one descriptor, its link to the supervisor. Over the link come, each
- * answered: setup (configuration text, certificate chains), listeners, lanes to and from other roles, start. On start the role enters its
- * sandbox, then opens what it needs, then serves until it is told to stop or the supervisor dies.
+ * A role is this same program executed as `valise role NAME` with one descriptor, its link to the supervisor. Over the link come,
+ * each answered: setup (configuration text, certificate chains), listeners, lanes to and from other roles, start. On start the
+ * role enters its sandbox, then opens what it needs, then serves until it is told to stop or the supervisor dies.
  *
- * A reload has two steps: prepare brings a new setup, of which everything that can fail is done and kept aside; commit puts it in force and
- * cannot fail. The supervisor commits only when every role is prepared, so that roles never disagree. */
+ * A reload has two steps: prepare brings a new setup, of which everything that can fail is done and kept aside; commit puts it in
+ * force and cannot fail. The supervisor commits only when every role is prepared, so that roles never disagree. */
 #ifndef VALISE_ROLE_ROLE_H
 #define VALISE_ROLE_ROLE_H
 
@@ -34,6 +35,7 @@ struct role_snapshot {
     unsigned instance;
     const struct wire_identity *identities;
     size_t identity_n;
+    str ca_pem;                                /* our own CA's certificate; empty: there is none */
     const void **contexts;                     /* for the sessions of each listener of the configuration; NULL: another role's */
     struct tls_context *tls;                   /* NULL: no certificates, or a role without TLS */
 };
@@ -56,7 +58,8 @@ struct role {
     const char *name;
     const struct sandbox_profile *profile;
     const char *alpn;                          /* of its TLS, see tls_context_new; NULL: it has none */
-    /* In the sandbox, before any thread: opens what the role needs. The first snapshot is r->snapshot; it is prepared after this. */
+    /* In the sandbox, before any thread: opens what the role needs. The first snapshot is r->snapshot; it is prepared after this.
+     * */
     int (*start)(struct role_run *r, struct error *e);
     /* The table of requests that PEER may make here; NULL when none. */
     const struct channel_service *(*service_for)(struct role_run *r, str peer);
@@ -87,7 +90,8 @@ struct role_snapshot *role_snapshot_get(struct role_run *r);
 void role_snapshot_unref(struct role_snapshot *s);
 /* The context of each listener in S by the role's own function. */
 int role_snapshot_fill(struct role_run *r, struct role_snapshot *s, struct error *e) MUST_USE;
-/* Serves each listener of the snapshot in force that is this role's. A session gets the context of the snapshot in force when it opens. */
+/* Serves each listener of the snapshot in force that is this role's. A session gets the context of the snapshot in force when it
+ * opens. */
 int role_listen(struct role_run *r, struct error *e) MUST_USE;
 
 /* The sandbox of the supervisor; the others' profiles are in their struct role. */

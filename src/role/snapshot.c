@@ -1,9 +1,9 @@
 /* snapshot: one setup of a role and the sessions that use it. See role.h.
  *
  * Invariants
- *  S1  What a session's context points to lies in the snapshot that the session holds a reference to, or lives as long as the process.
- *  S2  All snapshots of a process have the same listeners in the same order (the supervisor refuses a reload that moves one), so a
- *      listener's place in the configuration names it for ever. */
+ *  S1  What a session's context points to lies in the snapshot that the session holds a reference to, or lives as long as the
+ *  process. S2  All snapshots of a process have the same listeners in the same order (the supervisor refuses a reload that moves
+ *      one), so a listener's place in the configuration names it for ever. */
 #include "role/role.h"
 
 enum { ARENA_MAX = 64 << 20 };
@@ -36,6 +36,7 @@ int role_snapshot_new(int fd, struct role_snapshot **ret, struct error *e)
     s->instance = setup.instance;
     s->identities = setup.identities;
     s->identity_n = setup.identity_n;
+    s->ca_pem = setup.ca_pem;
     *ret = s;
     return 0;
 }
@@ -81,7 +82,7 @@ struct slot {
     struct conn_ops ops;
     const struct conn_ops *protocol;
     struct role_run *run;
-    size_t index;                              /* in the configuration (S2) */
+    size_t index; /* in the configuration (S2) */
 };
 
 struct slot_session {
@@ -129,14 +130,20 @@ static int listen_one(struct role_run *r, size_t index, struct error *e)
     struct slot *slot = arena_new(&r->arena, struct slot);
     if (!slot)
         return error_set(e, ERR_LIMIT, "no memory for listener %.*s", STR_ARG(l->name));
-    *slot = (struct slot){ .ops = { .name = protocol->name, .open = slot_open, .run = slot_run, .close = slot_close }, .protocol = protocol,
-                           .run = r, .index = index };
+    *slot = (struct slot){ .ops = { .name = protocol->name, .open = slot_open, .run = slot_run, .close = slot_close },
+                           .protocol = protocol,
+                           .run = r,
+                           .index = index };
     for (size_t i = 0; i < r->listener_n; i++) {
         if (!str_eq(str_from_z(r->listeners[i].name), l->name))
             continue;
-        const struct listener_settings settings = { .name = r->listeners[i].name, .ops = &slot->ops, .ctx = slot,
+        const struct listener_settings settings = { .name = r->listeners[i].name,
+                                                    .ops = &slot->ops,
+                                                    .ctx = slot,
                                                     .tls = l->tls == SMTP_TLS_OFF ? NULL : r->tls,
-                                                    .implicit_tls = l->tls == SMTP_TLS_IMPLICIT };
+                                                    .implicit_tls = l->tls == SMTP_TLS_IMPLICIT,
+                                                    .tls13_only = l->tls13_only,
+                                                    .client_cert = l->client_cert };
         int err = server_listen(r->server, r->listeners[i].fd, &settings);
         if (err)
             return error_set(e, err, "listener %s cannot be served", r->listeners[i].name);

@@ -15,6 +15,7 @@ struct snapshot {
     struct arena arena;                      /* owns what follows */
     struct wire_identity *identities;
     size_t identity_n;
+    str ca_pem;                              /* empty: there is no ca.pem */
     uint16_t port_offset;
     struct buf notes;                        /* lines for the administrator: certificates whose time is over or nearly so */
 };
@@ -22,8 +23,8 @@ struct snapshot {
 /* Reads the certificates of CONFIG (owned by the snapshot on success). ERR_* with E naming the file. */
 int snapshot_load(struct config *config, uint16_t port_offset, struct snapshot **ret, struct error *e) MUST_USE;
 void snapshot_free(struct snapshot *s);
-/* Whether FRESH may replace FORMER while the server runs: ERR_REFUSED when its listeners are others. Adds a line to FRESH's notes for each
- * changed setting that waits for the next start. */
+/* Whether FRESH may replace FORMER while the server runs: ERR_REFUSED when its listeners are others. Adds a line to FRESH's notes
+ * for each changed setting that waits for the next start. */
 int snapshot_compare(const struct snapshot *former, struct snapshot *fresh, struct error *e) MUST_USE;
 
 struct child {

@@ -82,6 +82,7 @@ void wire_pack_setup(struct buf *b, const struct wire_setup *s)
         pack_str(b, s->identities[i].chain_pem);
         pack_str(b, s->identities[i].key_id);
     }
+    pack_str(b, s->ca_pem);
 }
 
 int wire_unpack_setup(str payload, struct arena *a, struct wire_setup *ret)
@@ -97,6 +98,7 @@ int wire_unpack_setup(str payload, struct arena *a, struct wire_setup *ret)
     for (size_t i = 0; i < s.identity_n; i++)
         list[i] = (struct wire_identity){ .name = unpack_str(&u, 255), .chain_pem = unpack_str(&u, 1 << 18), .key_id = unpack_str(&u, 64) };
     s.identities = list;
+    s.ca_pem = unpack_str(&u, 1 << 18);
     if (unpack_end(&u))
         return ERR_CORRUPT;
     *ret = s;

@@ -1,12 +1,13 @@
-/* wire: what the roles say to each other. One table of request types, one pack and one unpack function a message, used by both sides.
+/* wire: what the roles say to each other. One table of request types, one pack and one unpack function a message, used by both
+ * sides.
  *
  *   mx    -> core        recipient, accept, spool
  *   mx, core -> keeper   sign, ticket-keys
  *   supervisor -> all    setup, peer, serve, listener, start; then peer, serve, prepare, commit, stop, status
  *   core  -> supervisor  reload, status
  *
- * Which role may ask what is the table that it is served with (role/<role>.c). Unpacking validates everything; text views point into the
- * payload. */
+ * Which role may ask what is the table that it is served with (role/<role>.c). Unpacking validates everything; text views point
+ * into the payload. */
 #ifndef VALISE_ROLE_WIRE_H
 #define VALISE_ROLE_WIRE_H
 
@@ -43,7 +44,8 @@ enum { WIRE_SETUP_MAX = 16 << 20, WIRE_SIGN_DATA_MAX = 1024, WIRE_SIGNATURE_MAX 
 
 /* Packs D without its message into B; the message follows when INLINE_MESSAGE. */
 void wire_pack_delivery(struct buf *b, const struct smtp_delivery *d, bool inline_message);
-/* Unpacks and validates: lengths, counts, no control bytes in what goes into headers and logs; recipients in A. RET->message is empty and RET->fd -1 when a descriptor must hold it. ERR_CORRUPT, ERR_LIMIT. */
+/* Unpacks and validates: lengths, counts, no control bytes in what goes into headers and logs; recipients in A. RET->message is
+ * empty and RET->fd -1 when a descriptor must hold it. ERR_CORRUPT, ERR_LIMIT. */
 int wire_unpack_delivery(str payload, struct arena *a, struct smtp_delivery *ret, bool *ret_inline) MUST_USE;
 
 /* --- setup of a role --- */
@@ -58,6 +60,7 @@ struct wire_setup {
     unsigned instance;                       /* which mx this is */
     const struct wire_identity *identities;
     size_t identity_n;
+    str ca_pem;                              /* our own CA's certificate; empty: there is none */
 };
 void wire_pack_setup(struct buf *b, const struct wire_setup *s);
 int wire_unpack_setup(str payload, struct arena *a, struct wire_setup *ret) MUST_USE;

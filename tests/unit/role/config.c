@@ -61,6 +61,11 @@ static void test_mistakes_name_line_and_reason(void **state)
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n", "there is no section: certificate default" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\ncertificate x.y {\n  chain = \"c\"\n}\n",
           "there is no section: certificate default" },
+        { "hostname = \"a.b\"\nlistener l {\n  min-tls = \"1.1\"\n}\n", "x.conf:3: min-tls must be" },
+        { "hostname = \"a.b\"\nlistener l {\n  client-cert = \"maybe\"\n}\n", "x.conf:3: client-cert must be one of" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  tls = \"off\"\n  client-cert = \"request\"\n}\n",
+          "listener l cannot ask for certificates without TLS" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\ncertificate default {\n}\n", "certificate default has no chain" },
         { "hostname = \"a.b\"\nlog-level = \"loud\"\n", "x.conf:2: log-level must be one of" },
         { "hostname = \"a.b\"\nversion = 2\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n", "version 2 is not known" },
         { "hostname = \"a.b\"\nlistener l {\n", "x.conf:" },
@@ -79,6 +84,37 @@ static void test_mistakes_name_line_and_reason(void **state)
     }
 }
 
+static void test_tls_of_listeners_and_certificates(void **state)
+{
+    static const char text[] = "hostname = \"a.b\"\n"
+                               "listener one {\n  protocol = \"imap\"\n  port = 1\n}\n"
+                               "listener two {\n  protocol = \"imap\"\n  port = 2\n  min-tls = \"1.3\"\n  client-cert = \"request\"\n}\n"
+                               "listener three {\n  protocol = \"imap\"\n  port = 3\n  client-cert = \"required\"\n}\n"
+                               "certificate default {\n  chain = {\"ec\", \"rsa\"}\n}\n"
+                               "certificate x.y {\n  chain = \"c\"\n}\n"
+                               "certificate more {\n  name = \"x.y\"\n  chain = \"d\"\n}\n"
+                               "certificate again {\n  name = \"default\"\n  chain = \"e\"\n}\n";
+    static const struct {
+        const char *name, *chain;
+    } expected[] = { { "", "ec" }, { "", "rsa" }, { "x.y", "c" }, { "x.y", "d" }, { "", "e" } };
+    struct config *c = NULL;
+    struct error e = ERROR_NONE;
+    (void)state;
+    if (config_parse("x.conf", str_from_z(text), &c, &e))
+        fail_msg("%s", e.text);
+    assert_int_equal(c->listeners[0].client_cert, TLS_CLIENT_OFF);
+    assert_false(c->listeners[0].tls13_only);
+    assert_int_equal(c->listeners[1].client_cert, TLS_CLIENT_REQUESTED);
+    assert_true(c->listeners[1].tls13_only);
+    assert_int_equal(c->listeners[2].client_cert, TLS_CLIENT_REQUIRED);
+    assert_int_equal(c->certificate_n, 5);
+    for (size_t i = 0; i < 5; i++) {
+        check_str(c->certificates[i].name, expected[i].name);
+        check_str(c->certificates[i].chain, expected[i].chain);
+    }
+    config_free(c);
+}
+
 static void test_a_nul_byte_is_refused(void **state)
 {
     (void)state;
@@ -92,6 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_init_writes_is_accepted),
         cmocka_unit_test(test_mistakes_name_line_and_reason),
+        cmocka_unit_test(test_tls_of_listeners_and_certificates),
         cmocka_unit_test(test_a_nul_byte_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

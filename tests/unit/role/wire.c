@@ -139,13 +139,15 @@ static void test_setup_counts_and_roles_round_trip(void **state)
     struct buf b = BUF_INIT(4096);
     struct arena a = ARENA_INIT(65536);
     const struct wire_identity ids[] = { { STR(""), STR("PEM"), STR("00ff") }, { STR("mail.x"), STR("PEM2"), STR("11") } };
-    const struct wire_setup setup = { .config_text = STR("hostname"), .port_offset = 10000, .instance = 3, .identities = ids, .identity_n = 2 };
+    const struct wire_setup setup = { .config_text = STR("hostname"), .port_offset = 10000, .instance = 3, .identities = ids, .identity_n = 2,
+                                      .ca_pem = STR("CA") };
     struct wire_setup got;
     wire_pack_setup(&b, &setup);
     assert_int_equal(wire_unpack_setup(buf_str(&b), &a, &got), 0);
     assert_int_equal(got.port_offset, 10000);
     assert_int_equal(got.instance, 3);
     check_str(got.identities[1].key_id, "11");
+    check_str(got.ca_pem, "CA");
     buf_add_byte(&b, 0);
     assert_int_equal(wire_unpack_setup(buf_str(&b), &a, &got), ERR_CORRUPT);
     buf_reset(&b);
