@@ -50,6 +50,8 @@ static const char *refusal(struct imap_session *s, const struct imap_append *arg
         return "NO [CANNOT] The message is empty";
     if (s->append)
         return s->append->n < IMAP_APPENDS_MAX ? NULL : "NO [LIMIT] Too many messages for one APPEND: send them in several";
+    if (mailbox_is_there(s->account, args->mailbox))
+        return NULL;
     int r = mailbox_find(s->account, args->mailbox, &s->arena, &info);
     if (r == ERR_NOTFOUND || (r == 0 && !info.exists))
         return "NO [TRYCREATE] No such mailbox; create it first";

@@ -14,10 +14,14 @@ uint32_t update_new_email(struct update *u, struct mailbox *mb, struct thread_ro
     memcpy(e.refs, n->refs->list, sizeof e.refs);
     e.thread = thread_rows_join(rows, n->refs, id);
     struct key k = key_of_id(KEY_EMAIL, id);
+    if (n->bytes.p)
+        engine_put_blob(u->t, n->bytes, &e.blob);
+    else
+        engine_link(u->t, n->blob);
+    u->ops++;
+    u->bytes += n->bytes.n;
     email_encode(&u->scratch, &e);
     update_put(u, &k, buf_str(&u->scratch));
-    engine_link(u->t, n->blob);
-    u->ops++;
     struct mail_entry entry = { .size = (uint32_t)n->size, .flags = n->flags, .email = id, .received_ms = n->received_ms };
     update_append(u, mb, &entry, false);
     return entry.uid;
@@ -30,7 +34,7 @@ struct append {
     str name;
     const struct mail_append *items;
     size_t n;
-    engine_blob *blobs;
+    engine_blob *blobs;               /* NULL: they go into the change */
     uint32_t *uids, uidvalidity;
     uint64_t epoch, modseq;
     struct mailbox *mb;               /* referenced once committed */
@@ -51,7 +55,8 @@ static int append_build(struct append *p, struct update *u, struct thread_rows *
             return r;
         p->uids[i] =
             update_new_email(u, p->mb, rows,
-                             &(struct new_email){ .blob = p->blobs[i],
+                             &(struct new_email){ .blob = p->blobs ? p->blobs[i] : (engine_blob){ { 0 } },
+                                                  .bytes = p->blobs ? (str){ NULL, 0 } : d->message,
                                                   .size = d->size,
                                                   .structure = buf_str(&d->structure),
                                                   .refs = &d->refs,
@@ -105,18 +110,22 @@ int mail_append(struct mail_account *a, str name, const struct mail_append *item
 {
     struct append p = { .a = a, .name = name, .items = items, .n = n, .uids = ret_uids };
     int r = n ? 0 : ERR_LIMIT;
-    for (size_t i = 0; i < n && !r; i++)
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < n && !r; i++) {
         r = deposit_finish(items[i].deposit, e);
+        bytes += items[i].deposit->size;
+    }
     if (r)
         return r;
-    p.blobs = reallocarray(NULL, n, sizeof *p.blobs);
-    if (!p.blobs)
+    bool small = deposit_is_small(bytes);
+    p.blobs = small ? NULL : reallocarray(NULL, n, sizeof *p.blobs);
+    if (!p.blobs && !small)
         panic("out of memory for %zu messages", n);
     /* A conflict may also mean that the collector has condemned a blob that waited too long: so the blobs are put again each
      * time. What is put in vain is collected. */
     for (int attempt = 0; attempt < 5; attempt++) {
         r = 0;
-        for (size_t i = 0; i < n && !r; i++)
+        for (size_t i = 0; i < n && !r && !small; i++)
             r = deposit_put_blob(items[i].deposit, a->id, &p.blobs[i]);
         if (!r)
             r = append_try(&p);

@@ -80,7 +80,9 @@ static int deliver_try(struct delivery *v, struct target *t)
         .size = v->d->size + t->rcpt->prefix.n, .received_ms = v->now, .prefix = t->rcpt->prefix, .refs = &v->d->refs
     };
     int r = structure_for(v, n.prefix, &n.structure);
-    if (!r)
+    if (!v->shared && deposit_is_small(v->d->size))
+        n.bytes = v->d->message;
+    else if (!r)
         r = blob_for(v, t->rcpt->account, &n.blob);
     if (!r)
         r = account_enter_write(t->a);

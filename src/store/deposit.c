@@ -98,7 +98,7 @@ int mail_deposit_from(struct mail_store *s, str message, str structure, struct m
         return error_set(e, ERR_LIMIT, "the message is too large");
     struct mail_deposit *d = deposit_new(s);
     d->foreign = true;
-    d->message = message;
+    d->message = message.p ? message : STR("");
     d->size = message.n;
     buf_add(&d->structure, structure);
     int r = thread_refs_of(structure, message.n, &d->refs);

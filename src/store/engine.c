@@ -140,15 +140,20 @@ void engine_txn_add(struct engine_txn *t, enum engine_op_kind kind, enum engine_
 }
 
 /* Counts an operation of the caller against the limits. */
-static bool txn_allow(struct engine_txn *t, size_t key_n, size_t value_n)
+bool engine_txn_allow(struct engine_txn *t, size_t key_n, size_t value_n, size_t value_max)
 {
     if (t->error)
         return false;
     t->given++;
     t->bytes += key_n + value_n;
-    if (key_n < 1 || key_n > ENGINE_KEY_MAX || value_n > ENGINE_VALUE_MAX || t->given > ENGINE_TXN_OPS_MAX || t->bytes > ENGINE_TXN_MAX)
+    if (key_n < 1 || key_n > ENGINE_KEY_MAX || value_n > value_max || t->given > ENGINE_TXN_OPS_MAX || t->bytes > ENGINE_TXN_MAX)
         t->error = ERR_LIMIT;
     return !t->error;
+}
+
+static bool txn_allow(struct engine_txn *t, size_t key_n, size_t value_n)
+{
+    return engine_txn_allow(t, key_n, value_n, ENGINE_VALUE_MAX);
 }
 
 void engine_put(struct engine_txn *t, str key, str value)

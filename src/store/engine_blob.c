@@ -107,17 +107,24 @@ int64_t engine_orphan_ms(const struct engine *g)
 
 /* --- write --- */
 
+/* A new name, without the size. */
+static engine_blob blob_name(uint8_t class, const engine_part *owner)
+{
+    engine_blob blob = { .b = { class } };
+    engine_put_be(blob.b + 1, 6, (uint64_t)clock_real_ms());
+    if (owner)
+        put_owner(blob.b + 7, *owner);
+    random_bytes(blob.b + 11, 8);
+    return blob;
+}
+
 static struct engine_blob_writer *writer_new(struct engine *g, uint8_t class, const engine_part *owner)
 {
     struct engine_blob_writer *w = calloc(1, sizeof *w);
     if (!w)
         panic("out of memory for a blob writer");
     w->g = g;
-    w->blob.b[0] = class;
-    engine_put_be(w->blob.b + 1, 6, (uint64_t)clock_real_ms());
-    if (owner)
-        put_owner(w->blob.b + 7, *owner);
-    random_bytes(w->blob.b + 11, 8);
+    w->blob = blob_name(class, owner);
     w->home = owner ? *owner : engine_blob_holders(w->blob.b);
     return w;
 }
@@ -147,6 +154,13 @@ static void writer_room(struct engine_blob_writer *w, size_t more)
     w->cap = cap;
 }
 
+/* Writes the checksums of the chunk KEY, whose N bytes are at P, behind them. */
+static void put_sums(str key, char *p, size_t n)
+{
+    for (size_t i = 0; i < chunk_pieces(n); i++)
+        engine_put_be((uint8_t *)p + n + i * SUM, SUM, piece_sum(key, (str){ p, n }, i));
+}
+
 /* Writes the chunk together with its row in the journal, which replaces the row of the chunk before: whenever we stop, the collector
  * knows of every chunk there is, and looks at them only when the last one is old. */
 static int writer_chunk(struct engine_blob_writer *w)
@@ -155,8 +169,7 @@ static int writer_chunk(struct engine_blob_writer *w)
     engine_chunk_key(w->blob.b, w->chunks, key);
     size_t pieces = chunk_pieces(w->n);
     writer_room(w, pieces * SUM);
-    for (size_t i = 0; i < pieces; i++)
-        engine_put_be((uint8_t *)w->p + w->n + i * SUM, SUM, piece_sum((str){ key, sizeof key }, (str){ w->p, w->n }, i));
+    put_sums((str){ key, sizeof key }, w->p, w->n);
     int64_t due = clock_real_ms() + engine_orphan_ms(w->g);
     struct engine_txn *t = engine_begin_own(w->g, w->home);
     if (w->due && w->due != due) {
@@ -234,6 +247,30 @@ int engine_blob_put(struct engine *g, engine_part owner, str bytes, engine_blob 
 int engine_blob_put_shared(struct engine *g, str bytes, engine_blob *ret)
 {
     return put_whole(engine_blob_new_shared(g), bytes, ret);
+}
+
+/* The link is new with the blob: the collector knows nothing of it yet, so there is neither a row in the journal nor one to be looked for. */
+void engine_put_blob(struct engine_txn *t, str bytes, engine_blob *ret)
+{
+    char key[ENGINE_CHUNK_KEY];
+    engine_blob blob = blob_name(CLASS_PRIVATE, &t->part);
+    engine_put_be(blob.b + ENGINE_STEM, SIZE_BYTES, bytes.n);
+    *ret = blob;
+    engine_chunk_key(blob.b, 0, key);
+    if (!engine_txn_allow(t, sizeof key, bytes.n, ENGINE_TXN_BLOB_MAX))
+        return;
+    size_t n = bytes.n + chunk_pieces(bytes.n) * SUM;
+    char *p = arena_alloc(&t->mem, n);
+    if (!p) {
+        t->error = ERR_LIMIT;
+        return;
+    }
+    if (bytes.n)
+        memcpy(p, bytes.p, bytes.n);
+    put_sums((str){ key, sizeof key }, p, bytes.n);
+    struct engine_own_key link = engine_own_key('b', blob.b, NULL);
+    engine_txn_add(t, ENGINE_OP_CHUNK_PUT, ENGINE_SPACE_OWN, (str){ key, sizeof key }, (str){ p, n });
+    engine_txn_add(t, ENGINE_OP_PUT, ENGINE_SPACE_OWN, engine_own_str(&link), (str){ (const char *)blob.b + ENGINE_STEM, SIZE_BYTES });
 }
 
 /* --- read --- */

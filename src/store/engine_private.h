@@ -31,7 +31,7 @@ enum engine_op_kind {
     ENGINE_OP_EXPECT,         /* key has value before the transaction; value.p == NULL: is absent */
     ENGINE_OP_JOURNAL_PUT,    /* a row of the journal partition, own space: atomically with the rest, or before it and as durable */
     ENGINE_OP_JOURNAL_DEL,    /* the same, atomically or after the rest */
-    ENGINE_OP_CHUNK_PUT,      /* key: stem and number, value: bytes and checksums */
+    ENGINE_OP_CHUNK_PUT,      /* key: stem and number, value: bytes and checksums; atomically with the rest, or before it */
     ENGINE_OP_CHUNK_DEL,
 };
 
@@ -114,6 +114,9 @@ static inline str engine_own_str(const struct engine_own_key *k) { return (str){
 struct engine_own_key engine_due_key(int64_t due_ms, const uint8_t *stem, const engine_part *part);
 /* Adds the journal row that makes the collector look at the blob STEM in PART at DUE_MS. */
 void engine_txn_journal(struct engine_txn *t, int64_t due_ms, enum engine_due kind, const uint8_t *stem, const engine_part *part, uint32_t chunks);
+
+/* Adds an operation of the caller, of so many bytes, to the limits; false when T has an error. */
+bool engine_txn_allow(struct engine_txn *t, size_t key_n, size_t value_n, size_t value_max);
 
 void engine_put_be(uint8_t *p, size_t n, uint64_t v);
 uint64_t engine_get_be(const uint8_t *p, size_t n);

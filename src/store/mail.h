@@ -84,6 +84,9 @@ struct mailbox_info {
 int mailbox_list(struct mail_account *a, struct arena *arena, struct mailbox_info **ret, size_t *ret_n) MUST_USE;
 /* One by name (INBOX in any case). ERR_NOTFOUND. */
 int mailbox_find(struct mail_account *a, str name, struct arena *arena, struct mailbox_info *ret) MUST_USE;
+/* Whether there is a mailbox NAME that messages can go to. True is no promise: it may come from a change that is not durable yet, so that nobody who
+ * is about to append waits for the disk twice. */
+bool mailbox_is_there(struct mail_account *a, str name) MUST_USE;
 /* Creates NAME and missing parents. ERR_EXISTS, ERR_SYNTAX for a bad name (E says why), ERR_LIMIT, ERR_REFUSED when NAME cannot
  * have the special USE: another mailbox has it, or it is \All or \Flagged, which no mailbox with messages of its own can be. */
 int mailbox_create(struct mail_account *a, str name, enum mail_special_use use, struct error *e) MUST_USE;

@@ -226,7 +226,8 @@ int emails_retain(struct update *u, const uint64_t *emails, size_t n) MUST_USE;
 
 /* A new email: its record, its link, its thread, and its entry in MB. The thread rows of REFS must have been read. */
 struct new_email {
-    engine_blob blob;
+    engine_blob blob;                 /* to be linked, unless BYTES are given */
+    str bytes;                        /* of a small message, which goes into the change itself; p == NULL: it has been put */
     uint64_t size;
     int64_t received_ms;
     str prefix, structure;
@@ -271,6 +272,8 @@ struct mail_deposit {
 };
 /* Ends the collecting: maps, parses where needed, finds the thread references. */
 int deposit_finish(struct mail_deposit *d, struct error *e) MUST_USE;
+/* Whether messages of BYTES together are put with the change that stores them. */
+static inline bool deposit_is_small(uint64_t bytes) { return bytes <= ENGINE_TXN_BLOB_MAX; }
 int deposit_put_blob(struct mail_deposit *d, engine_part owner, engine_blob *ret) MUST_USE;
 
 #endif

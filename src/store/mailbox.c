@@ -120,6 +120,19 @@ int mailbox_find(struct mail_account *a, str name, struct arena *arena, struct m
     return r;
 }
 
+bool mailbox_is_there(struct mail_account *a, str name)
+{
+    struct arena scratch = ARENA_INIT(2 * MAIL_NAME_MAX + 64);
+    str proper;
+    bool there = false;
+    if (mailbox_name_normalize(name, &scratch, &proper, NULL) == 0 && account_enter(a) == 0) {
+        there = account_mailbox(a, proper) != NULL;
+        account_leave(a);
+    }
+    arena_done(&scratch);
+    return there;
+}
+
 /* --- changing --- */
 
 /* What a change to the list of mailboxes works with: names in ARENA, results for the waiting after it. */

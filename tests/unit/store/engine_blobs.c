@@ -106,6 +106,54 @@ static void orphans_are_collected_and_linked_blobs_stay(void **state)
     free(bytes);
 }
 
+static int put_in(struct fixture *f, engine_part part, uint64_t expect, str bytes, engine_blob *ret)
+{
+    struct engine_txn *t = engine_begin(f->g, part, expect);
+    engine_put_blob(t, bytes, ret);
+    engine_put(t, STR("names"), (str){ (const char *)ret->b, sizeof ret->b });
+    return engine_commit(t, NULL);
+}
+
+static void blob_within_a_transaction(void **state)
+{
+    struct fixture *f = *state;
+    static const size_t sizes[] = { 0, 1, 4096, 65536, 65537, ENGINE_TXN_BLOB_MAX };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t n = sizes[i], got = 99;
+        char *bytes = noise(n), *back = noise(n + 10);
+        engine_blob blob;
+        uint64_t size;
+        assert_int_equal(put_in(f, P, ENGINE_ANY_VERSION, (str){ bytes, n }, &blob), 0);
+        collect_all(f);
+        assert_int_equal(engine_blob_size(f->g, &blob, &size), 0);
+        assert_int_equal(size, n);
+        assert_int_equal(engine_blob_read(f->g, &blob, 0, back, n + 10, &got), 0);
+        assert_int_equal(got, n);
+        assert_memory_equal(bytes, back, n);
+        assert_int_equal(link_in(f, P, blob, false), 0);
+        collect_all(f);
+        assert_false(blob_there(f, blob));
+        free(bytes);
+        free(back);
+    }
+}
+
+static void blob_of_a_failed_transaction_never_was(void **state)
+{
+    struct fixture *f = *state;
+    engine_blob blob, large;
+    char *bytes = noise(ENGINE_TXN_BLOB_MAX + 1);
+    unsigned done;
+    assert_int_equal(put_in(f, P, 77, STR("x"), &blob), ERR_CONFLICT);
+    assert_false(blob_there(f, blob));
+    assert_int_equal(put_in(f, P, ENGINE_ANY_VERSION, (str){ bytes, ENGINE_TXN_BLOB_MAX + 1 }, &large), ERR_LIMIT);
+    assert_false(blob_there(f, large));
+    pause_ms(5);
+    assert_int_equal(engine_collect(f->g, 100, &done), 0);
+    assert_int_equal(done, 0);
+    free(bytes);
+}
+
 static void unlinked_is_collected(void **state)
 {
     struct fixture *f = *state;
@@ -237,7 +285,8 @@ static void collection_keeps_its_budget(void **state)
     T(kind, blob_sizes), T(kind, blob_ranges), T(kind, blob_in_pieces), T(kind, blob_that_never_was), \
         T(kind, blob_of_another_partition_cannot_be_linked), T(kind, orphans_are_collected_and_linked_blobs_stay), \
         T(kind, unlinked_is_collected), T(kind, relinked_stays), T(kind, shared_blob_lives_as_long_as_any_holder), \
-        T(kind, holding_a_private_blob_is_refused), T(kind, collection_keeps_its_budget)
+        T(kind, holding_a_private_blob_is_refused), T(kind, collection_keeps_its_budget), T(kind, blob_within_a_transaction), \
+        T(kind, blob_of_a_failed_transaction_never_was)
 
 int main(void)
 {
