@@ -1,7 +1,8 @@
 /* BDAT (RFC 3030 section 2): takes the message in by chunks of a length said before.
  *
- * Invariant: the bytes of a chunk are taken out of the stream whatever becomes of it, so that the next command is found; where the
- * length cannot be read or is beyond all reason, the connection ends. The answer to a chunk comes after its last byte. */
+ * Invariant: the bytes of a chunk are taken out of the stream whatever becomes of it, so that the next command is found;
+ * where the length cannot be read or is beyond all reason, the connection ends. The answer to a chunk comes after its last
+ * byte. */
 #include "smtp/session_private.h"
 
 /* How many bytes are worth reading to stay in step with the peer. */

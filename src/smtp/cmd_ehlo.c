@@ -14,6 +14,13 @@ static void size_parameters(const struct smtp_session *s, struct buf *out)
     buf_add_u64(out, s->config->size_max);
 }
 
+/* RFC 9422 section 4: what a client would otherwise learn by running into it. */
+static void limits_parameters(const struct smtp_session *s, struct buf *out)
+{
+    buf_add(out, STR(" RCPTMAX="));
+    buf_add_u64(out, smtp_recipients_max(s->config));
+}
+
 static void auth_parameters(const struct smtp_session *s, struct buf *out)
 {
     size_t n;
@@ -31,6 +38,7 @@ static const struct extension extensions[] = {
     { STR_INIT("DSN"), NULL, NULL, "RFC 3461" },
     { STR_INIT("SMTPUTF8"), NULL, NULL, "RFC 6531" },
     { STR_INIT("ENHANCEDSTATUSCODES"), NULL, NULL, "RFC 2034" },
+    { STR_INIT("LIMITS"), NULL, limits_parameters, "RFC 9422" },
     { STR_INIT("STARTTLS"), smtp_session_offers_starttls, NULL, "RFC 3207" },
     { STR_INIT("AUTH"), smtp_session_offers_auth, auth_parameters, "RFC 4954" },
     { STR_INIT("HELP"), NULL, NULL, "RFC 5321" },

@@ -1,10 +1,71 @@
 /* RCPT (RFC 5321 section 4.1.1.3): adds a recipient if its mail is taken here. */
 #include "smtp/session_private.h"
 
+#include <arpa/inet.h>
+
 #include "base/log.h"
 
-static enum smtp_reply from_verdict(const struct smtp_session *s, enum smtp_recipient_verdict verdict)
+/* The local part without its quotes; *DOMAIN is what stands behind the last "@". */
+static str local_part(str address, str *domain)
 {
+    size_t at = address.n;
+    while (at > 0 && address.p[at - 1] != '@')
+        at--;
+    *domain = str_from(address, at);
+    str local = str_sub(address, 0, at > 0 ? at - 1 : 0);
+    return str_starts(local, STR("\"")) ? str_sub(local, 1, local.n - 2) : local;
+}
+
+/* Whether LOCAL has a route of its own: "user%elsewhere", "elsewhere!user", "user@elsewhere" in quotes. They were once
+ * followed, and are tried to find relays; none is followed here, and saying so is better than "no such mailbox" (RFC 5321
+ * section 7.9). */
+static bool is_routed(str local)
+{
+    return str_find_byte(local, '%', 0) < local.n || str_find_byte(local, '!', 0) < local.n ||
+           str_find_byte(local, '@', 0) < local.n;
+}
+
+/* Whether DOMAIN is "[address]" with the address that the client has connected to. */
+static bool is_own_literal(const struct smtp_session *s, str domain)
+{
+    char literal_z[64], own_z[64];
+    unsigned char literal[16] = { 0 }, own_address[16] = { 0 };
+    str own = conn_local_address(s->conn), content = str_sub(domain, 1, domain.n > 2 ? domain.n - 2 : 0);
+    if (!str_starts(domain, STR("[")))
+        return false;
+    bool is_v6 = str_istarts(content, STR("IPv6:"));
+    content = is_v6 ? str_from(content, 5) : content;
+    if (content.n >= sizeof(literal_z) || own.n >= sizeof(own_z))
+        return false;
+    memcpy(literal_z, content.p, content.n);
+    literal_z[content.n] = '\0';
+    memcpy(own_z, own.p, own.n);
+    own_z[own.n] = '\0';
+    int family = is_v6 ? AF_INET6 : AF_INET;
+    return inet_pton(family, literal_z, literal) == 1 && inet_pton(family, own_z, own_address) == 1 &&
+           !memcmp(literal, own_address, sizeof(literal));
+}
+
+/* Puts the server's name in place of a literal of its own address; its postmaster is always there (RFC 5321 sections 4.1.3 and
+ * 4.5.1). 0 or ERR_LIMIT. */
+static int resolve_literal(struct smtp_session *s, struct smtp_address *address)
+{
+    str domain, local = local_part(address->text, &domain);
+    if (!is_own_literal(s, domain))
+        return 0;
+    if (str_ieq(local, STR("postmaster"))) {
+        address->text = STR("postmaster");
+        return 0;
+    }
+    str before = str_sub(address->text, 0, address->text.n - domain.n); /* with its quotes and "@" */
+    return arena_printf(conn_arena(s->conn), &address->text, "%.*s%.*s", STR_ARG(before), STR_ARG(s->config->hostname));
+}
+
+static enum smtp_reply from_verdict(const struct smtp_session *s, enum smtp_recipient_verdict verdict, str address)
+{
+    str domain;
+    if (verdict != SMTP_RECIPIENT_NOT_OURS && is_routed(local_part(address, &domain)))
+        return SMTP_REPLY_ROUTED_RECIPIENT;
     switch (verdict) {
     case SMTP_RECIPIENT_OK:
         return SMTP_REPLY_RECIPIENT_OK;
@@ -30,17 +91,20 @@ enum conn_next smtp_cmd_rcpt(struct smtp_session *s, str argument)
     enum smtp_fault fault = smtp_rcpt_parse(argument, &smtp_limits_default, t->mail.smtputf8, conn_arena(s->conn), &to);
     if (fault != SMTP_FAULT_NONE)
         reply = smtp_reply_from_fault(fault, SMTP_CLAUSE_RECIPIENT);
+    else if ((rc = resolve_literal(s, &to.address)) != 0)
+        reply = SMTP_REPLY_TEMPORARY;
     else if ((rc = service->recipient(service->ctx, to.address.text, &verdict, &e)) != 0)
         reply = smtp_reply_from_error(rc);
     else
-        reply = from_verdict(s, verdict);
+        reply = from_verdict(s, verdict, to.address.text);
     if (reply == SMTP_REPLY_RECIPIENT_OK && smtp_transaction_add(t, s->config, &to))
         reply = SMTP_REPLY_TOO_MANY_RECIPIENTS;
     if (reply != SMTP_REPLY_RECIPIENT_OK) {
         t->recipient_refused_n++;
-        s->unknown += reply == SMTP_REPLY_UNKNOWN_RECIPIENT;
+        s->unknown += reply == SMTP_REPLY_UNKNOWN_RECIPIENT || reply == SMTP_REPLY_ROUTED_RECIPIENT;
         log_info("smtp-recipient-refused", LOG_STR("session", conn_id(s->conn)), LOG_STR("peer", conn_peer_address(s->conn)),
-                 LOG_STR("from", t->mail.reverse_path.text), LOG_STR("to", to.address.text), LOG_NUM("code", smtp_reply_code(reply)),
+                 LOG_STR("from", t->mail.reverse_path.text), LOG_STR("to", to.address.text),
+                 LOG_NUM("code", smtp_reply_code(reply)),
                  LOG_Z("error", e.text));
     }
     smtp_say(s, reply);

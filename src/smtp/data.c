@@ -11,7 +11,8 @@
  * Invariants
  *  1. LINE_START is entered at the beginning and after CR LF only; END only from DOT_CR by LF. In chunks there is
  *     no DOT, no DOT_CR, and END only at smtp_data_chunk_end.
- *  2. What goes to the sink before BINARY has no bare CR, no bare LF and no NUL, unless a fault is set; then nothing goes there any more.
+ *  2. What goes to the sink before BINARY has no bare CR, no bare LF and no NUL, unless a fault is set; then nothing goes
+ *     there any more.
  *  3. The result does not depend on how the bytes are cut into pieces. */
 #include "smtp/data.h"
 

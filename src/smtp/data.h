@@ -1,10 +1,11 @@
-/* data: the message after DATA, taken out of its framing (RFC 5321 sections 4.1.1.4 and 4.5.2), or after BDAT (RFC 3030), where the
- * length is the framing and a dot means nothing.
+/* data: the message after DATA, taken out of its framing (RFC 5321 sections 4.1.1.4 and 4.5.2), or after BDAT (RFC 3030),
+ * where the length is the framing and a dot means nothing.
  *
- * Only CR LF "." CR LF ends a message, and only CR LF ends a line. A bare LF, a bare CR or a NUL is never an end of anything: the
- * message that has one is read to its real end and refused there, so that no two servers can differ about where it ended (SMTP
- * smuggling) and the session stays in step. Chunks end where their length says, so nothing can be smuggled there; what may be in a line is
- * the same, because the message travels on as DATA one day. Only the body of a BINARYMIME message may hold anything. */
+ * Only CR LF "." CR LF ends a message, and only CR LF ends a line. A bare LF, a bare CR or a NUL is never an end of anything:
+ * the message that has one is read to its real end and refused there, so that no two servers can differ about where it ended
+ * (SMTP smuggling) and the session stays in step. Chunks end where their length says, so nothing can be smuggled there; what
+ * may be in a line is the same, because the message travels on as DATA one day. Only the body of a BINARYMIME message may
+ * hold anything. */
 #ifndef VALISE_SMTP_DATA_H
 #define VALISE_SMTP_DATA_H
 

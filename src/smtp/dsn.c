@@ -4,8 +4,8 @@
 #include "base/scan.h"
 #include "base/utf8.h"
 
-/* xtext = *( xchar / hexchar ), hexchar = "+" 2(%x30-39 / %x41-46); lower case digits are taken too. *PRINTABLE: whether no byte of
- * what it stands for is a control byte or beyond ASCII. */
+/* xtext = *( xchar / hexchar ), hexchar = "+" 2(%x30-39 / %x41-46); lower case digits are taken too. *PRINTABLE: whether no
+ * byte of what it stands for is a control byte or beyond ASCII. */
 static bool check_xtext(str s, bool *printable)
 {
     *printable = true;

@@ -1,5 +1,5 @@
-/* message: what DATA and BDAT have in common: the trace field before a message, the checks after it, and the answer at its end, which
- * is when the responsibility passes: 250 is said only after service.accept has returned 0 (RFC 5321 section 6.1). */
+/* message: what DATA and BDAT have in common: the trace field before a message, the checks after it, and the answer at its
+ * end, which is when the responsibility passes: 250 is said only after service.accept has returned 0 (RFC 5321 section 6.1). */
 #include "smtp/session_private.h"
 
 #include "base/clock.h"

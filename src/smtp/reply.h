@@ -31,6 +31,7 @@ enum smtp_reply_flags {
     X(ACCEPTED, 250, "2.0.0", 0, "Ok: queued") \
     X(CHUNK_OK, 250, "2.0.0", 0, "Ok: chunk taken") \
     X(HELP, 214, "2.0.0", 0, "See RFC 5321") \
+    X(NO_HELP, 214, "2.0.0", 0, "No such command; HELP alone lists them") \
     X(CANNOT_VERIFY, 252, "2.5.0", 0, "Cannot verify; send the message and see") \
     X(GO_AHEAD, 354, "", 0, "End with a line that holds a dot only") \
     X(CHALLENGE, 334, "", 0, "") \
@@ -82,6 +83,7 @@ enum smtp_reply_flags {
     X(UNKNOWN_RECIPIENT, 550, "5.1.1", 0, "No such mailbox here") \
     X(DISABLED_RECIPIENT, 550, "5.2.1", 0, "This mailbox is disabled") \
     X(RELAY_DENIED, 550, "5.7.1", 0, "Relaying denied: mail for this domain is not taken here") \
+    X(ROUTED_RECIPIENT, 550, "5.7.1", 0, "Relaying denied: no route within an address is followed") \
     X(NO_QUEUE, 550, "5.7.1", 0, "Mail for other domains cannot be sent yet: there is no queue") \
     X(UTF8_SENDER, 550, "5.6.7", 0, "Addresses beyond ASCII need the SMTPUTF8 parameter") \
     X(UTF8_RECIPIENT, 553, "5.6.7", 0, "Addresses beyond ASCII need MAIL with the SMTPUTF8 parameter") \
@@ -96,7 +98,7 @@ enum smtp_reply_flags {
     X(TOO_LARGE, 552, "5.3.4", 0, "Message too large") \
     X(TOO_LARGE_CLOSE, 552, "5.3.4", SMTP_REPLY_CLOSE, "Message far too large") \
     X(TOO_MANY_CHUNKS, 552, "5.3.4", 0, "Too many chunks; send larger ones") \
-    X(BAD_CHUNK, 554, "5.5.4", SMTP_REPLY_BAD | SMTP_REPLY_CLOSE, "BDAT needs the chunk's length in bytes, then LAST or nothing") \
+    X(BAD_CHUNK, 554, "5.5.4", SMTP_REPLY_BAD | SMTP_REPLY_CLOSE, "BDAT needs a length in bytes, then LAST or nothing") \
     X(INJECTION, 554, "5.7.0", SMTP_REPLY_CLOSE, "Commands after STARTTLS before TLS: somebody may be tampering") \
     X(LOOP, 554, "5.4.6", 0, "Mail loop: more than 100 Received: fields") \
     X(PARAMETER_UNKNOWN, 555, "5.5.4", SMTP_REPLY_BAD, "Parameter not offered")
@@ -111,8 +113,8 @@ unsigned smtp_reply_flags(enum smtp_reply r);
 str smtp_reply_text(enum smtp_reply r);
 
 /* Appends the answer R with the N LINES of text to OUT (RFC 5321 section 4.2.1): "250-...", "250 ...". A line longer than
- * SMTP_REPLY_LINE_MAX with its code is cut (a challenge has its own maximum); bytes beyond ASCII become "?". ERR_SYNTAX, and nothing appended, when a line holds
- * CR, LF, NUL or another control byte: an answer must not become two. N is at least 1. */
+ * SMTP_REPLY_LINE_MAX with its code is cut (a challenge has its own maximum); bytes beyond ASCII become "?". ERR_SYNTAX, and
+ * nothing appended, when a line holds CR, LF, NUL or another control byte: an answer must not become two. N is at least 1. */
 int smtp_reply_add(struct buf *out, enum smtp_reply r, const str *lines, size_t n) MUST_USE;
 
 enum smtp_clause { SMTP_CLAUSE_SENDER, SMTP_CLAUSE_RECIPIENT, SMTP_CLAUSE_OTHER };

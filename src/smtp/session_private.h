@@ -103,6 +103,7 @@ struct smtp_command {
     /* Runs it and answers. Usually CONN_WAIT: the loop goes on. */
     enum conn_next (*run)(struct smtp_session *s, str argument);
     const char *source;               /* the RFC */
+    const char *usage;                /* for HELP */
 };
 const struct smtp_command *smtp_commands(size_t *ret_n);
 /* Looks LINE's command up, checks stage, TLS and login, runs it. */
@@ -144,6 +145,9 @@ void smtp_say_text(struct smtp_session *s, enum smtp_reply r, str text);
 void smtp_say_lines(struct smtp_session *s, enum smtp_reply r, const str *lines, size_t n);
 
 /* --- transaction.c --- */
+
+/* How many recipients a message may have. */
+size_t smtp_recipients_max(const struct smtp_config *config);
 
 struct smtp_transaction *smtp_transaction_new(const struct smtp_config *config);
 /* Ends the transaction, if there is one. */

@@ -29,16 +29,20 @@ void smtp_transaction_end(struct smtp_session *s)
     free(t);
 }
 
+size_t smtp_recipients_max(const struct smtp_config *config)
+{
+    /* RFC 5321 section 4.5.3.1.8: at least 100 must be taken, whatever the configuration says. */
+    return config->recipients_max > 100 ? config->recipients_max : 100;
+}
+
 int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, const struct smtp_rcpt *rcpt)
 {
     str address = rcpt->address.text;
-    /* RFC 5321 section 4.5.3.1.8: at least 100 must be taken, whatever the configuration says. */
-    size_t max = config->recipients_max > 100 ? config->recipients_max : 100;
     for (size_t i = 0; i < t->recipient_n; i++) {
         if (str_eq(t->recipients[i], address)) /* said twice, delivered once */
             return 0;
     }
-    if (t->recipient_n >= max)
+    if (t->recipient_n >= smtp_recipients_max(config))
         return ERR_LIMIT;
     if ((t->recipient_n & (t->recipient_n - 1)) == 0) { /* full at each power of two */
         size_t cap = t->recipient_n ? t->recipient_n * 2 : 1;
