@@ -17,8 +17,8 @@ void imap_append_drop(struct imap_session *s)
 }
 
 /* Whether the unit is "tag APPEND arguments {n}" with nothing but the announcement left; the arguments then, copied to the arena,
- * since the unit may still grow. Of a further message of S->append what follows the one before. */
-static int parse_front(struct imap_session *s, struct imap_append *ret)
+ * since the unit may still grow. Of a further message of S->append what follows the one before. append-data = literal / literal8 (RFC 3516 section 7) */
+static int parse_front(struct imap_session *s, struct imap_append *ret, bool *ret_literal8)
 {
     str unit, tag, name;
     size_t from = s->append ? s->append->unit_n : 0;
@@ -34,7 +34,10 @@ static int parse_front(struct imap_session *s, struct imap_append *ret)
             return ERR_SYNTAX;
         r = imap_parse_append(&at, &s->arena, &imap_limits_default, ret);
     }
-    return r < 0 ? r : scan_peek(&at) == '{' ? 0 : ERR_SYNTAX;
+    if (r < 0)
+        return r;
+    *ret_literal8 = scan_byte(&at, '~');
+    return scan_peek(&at) == '{' ? 0 : ERR_SYNTAX;
 }
 
 /* Why the message is not even asked for, or NULL. */
@@ -61,9 +64,10 @@ static const char *refusal(struct imap_session *s, const struct imap_append *arg
 bool imap_append_announced(struct imap_session *s)
 {
     struct imap_append args = { 0 };
+    bool literal8 = false;
     if (!s->account)
         return false;
-    int r = parse_front(s, &args);
+    int r = parse_front(s, &args, &literal8);
     if (r < 0) {
         if (s->append)
             s->refusal = "BAD Only flags, a date and a message may follow a message";
@@ -85,6 +89,7 @@ bool imap_append_announced(struct imap_session *s)
                                              .received_ms = args.received_ms };
     w->bytes += s->frame.literal;
     w->unit_n = s->frame.unit.n;
+    w->literal8 = literal8;
     imap_frame_divert(&s->frame);
     conn_min_rate(s->conn, IMAP_BODY_RATE);
     if (s->frame.synchronizing)
@@ -96,9 +101,10 @@ bool imap_append_announced(struct imap_session *s)
 void imap_append_write(struct imap_session *s, str bytes)
 {
     struct imap_append_work *w = s->append;
-    if (str_find_byte(bytes, '\0', 0) != bytes.n)
-        w->has_nul = true;
-    if (w->result == 0 && !w->has_nul)
+    bool nul = str_find_byte(bytes, '\0', 0) != bytes.n;
+    w->has_nul |= nul && !w->literal8;
+    w->has_nul8 |= nul && w->literal8;
+    if (w->result == 0 && !w->has_nul && !w->has_nul8)
         w->result = mail_deposit_write(w->items[w->n - 1].deposit, bytes);
 }
 
@@ -112,9 +118,12 @@ IMAP_HANDLER(append)
     uint32_t uids[IMAP_APPENDS_MAX], uidvalidity = 0;
     if (!w || s->frame.unit.n != w->unit_n)
         return imap_bad_arguments(s, ERR_SYNTAX);
-    /* *CHAR8: a literal holds no NUL, and BINARY (RFC 3516) is not offered. */
+    /* *CHAR8: a literal holds no NUL. A literal8 may, but what is kept here can be fetched by every client, so "the destination
+     * mailbox does not support the storage of binary content" (RFC 3516 section 4.4). */
     if (w->has_nul)
         return imap_no(s, "[CANNOT] The message holds NUL bytes");
+    if (w->has_nul8)
+        return imap_no(s, "[UNKNOWN-CTE] The message holds NUL bytes: encode the part that has them");
     int r = w->result;
     if (r == 0)
         r = mail_append(s->account, w->mailbox, w->items, w->n, uids, &uidvalidity, &e);

@@ -13,6 +13,7 @@ struct fetch_work {
     uint32_t done;
     size_t page;                     /* messages to be read at once: about as many as the stream takes */
     uint8_t *seen_now;               /* bits by sequence number: \Seen was set by this command; NULL: of none */
+    bool unknown_cte;                /* a part cannot be decoded for BINARY */
     bool missing;                    /* a message was expunged by another session and cannot be read any more */
 };
 
@@ -130,7 +131,22 @@ static int write_envelope(struct imap_session *s, const struct mail_email *email
     return 0;
 }
 
-/* ENVELOPE, BODY, BODYSTRUCTURE and sections. 0, or an error before anything was given to the stream. */
+/* Whether BINARY is wanted of a part that nobody knows to decode: "it MUST fail the request" (RFC 3516 section 4.3). */
+static bool has_unknown_encoding(const struct imap_fetch *fetch, const struct structure *structure)
+{
+    for (size_t i = 0; i < fetch->section_n; i++) {
+        const struct imap_section *section = &fetch->sections[i];
+        if (section->kind == IMAP_SECTION_BODY || !section->path_n)
+            continue;
+        const struct part *part = structure_part(structure, section->path, section->path_n);
+        if (part && imap_binary_encoding(part) == MESSAGE_ENCODING_UNKNOWN)
+            return true;
+    }
+    return false;
+}
+
+/* ENVELOPE, BODY, BODYSTRUCTURE and sections. 0, or an error before anything was given to the stream: ERR_UNSUPPORTED when a part
+ * cannot be decoded. */
 static int write_email_items(struct imap_session *s, const struct imap_fetch *fetch, const struct mail_email *email)
 {
     struct arena scratch = ARENA_INIT(STRUCTURE_ARENA_MAX);
@@ -140,6 +156,8 @@ static int write_email_items(struct imap_session *s, const struct imap_fetch *fe
     if (r < 0 || (!fetch->section_n && !(fetch->items & (IMAP_FETCH_BODY | IMAP_FETCH_BODYSTRUCTURE))))
         goto out;
     r = structure_open(email->structure, email->size, &scratch, &structure);
+    if (r == 0 && has_unknown_encoding(fetch, structure))
+        r = ERR_UNSUPPORTED;
     if (r < 0)
         goto out;
     const struct part *root = structure_root(structure);
@@ -161,7 +179,10 @@ static int write_email_items(struct imap_session *s, const struct imap_fetch *fe
             buf_add_byte(b, ' ');
         else
             separate(b);
-        imap_fetch_section(s, &fetch->sections[i], email, structure);
+        if (fetch->sections[i].kind == IMAP_SECTION_BODY)
+            imap_fetch_section(s, &fetch->sections[i], email, structure);
+        else
+            imap_fetch_binary(s, &fetch->sections[i], email, structure);
     }
 out:
     arena_done(&scratch);
@@ -179,9 +200,11 @@ static void write_message(struct imap_session *s, struct fetch_work *w, uint32_t
     }
     size_t start = s->out.n;
     write_entry_items(s, items, &entry, seq);
-    if (email && write_email_items(s, &w->fetch, email) < 0) {
+    int r = email ? write_email_items(s, &w->fetch, email) : 0;
+    if (r < 0) {
         buf_truncate(&s->out, start);
-        w->missing = true;
+        w->unknown_cte |= r == ERR_UNSUPPORTED;
+        w->missing |= r != ERR_UNSUPPORTED;
         return;
     }
     buf_add(&s->out, STR(")\r\n"));
@@ -278,6 +301,8 @@ static enum imap_next fetch_more(struct imap_session *s)
             write_message(s, w, seq, entry, NULL);
         work_step(w);
     }
+    if (w->unknown_cte)
+        return imap_no(s, "[UNKNOWN-CTE] Some of the parts cannot be decoded");
     /* RFC 5530: with UIDs a missing message is nothing special. */
     if (w->missing && !s->uid)
         return imap_no(s, "[EXPUNGEISSUED] Some of the messages could not be read; they may have been expunged");

@@ -1,12 +1,18 @@
-/* fetch_private: what cmd_fetch.c and fetch_section.c share. */
+/* fetch_private: what cmd_fetch.c, fetch_section.c and fetch_binary.c share. */
 #ifndef VALISE_IMAP_FETCH_PRIVATE_H
 #define VALISE_IMAP_FETCH_PRIVATE_H
 
 #include "imap/session_private.h"
+#include "message/encoding.h"
 
 /* Adds a section of EMAIL as "BODY[...]" SP nstring to s->out; a large one is queued as a source behind what s->out held, so that
  * the message is never in memory. */
 void imap_fetch_section(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,
                         const struct structure *structure);
+/* The same for BINARY and BINARY.SIZE. */
+void imap_fetch_binary(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,
+                       const struct structure *structure);
+/* How PART is encoded; UNKNOWN: it cannot be decoded. */
+enum message_encoding imap_binary_encoding(const struct part *part);
 
 #endif

@@ -66,7 +66,8 @@ struct imap_append_work {
     size_t n;
     uint64_t bytes;                  /* of all messages, as announced */
     int result;                      /* of writing them so far */
-    bool has_nul;
+    bool literal8;                   /* the last announcement is one (RFC 3516) */
+    bool has_nul, has_nul8;          /* in a literal; in a literal8 */
     size_t unit_n;                   /* length of the unit at the last announcement: nothing but a further message may follow */
 };
 

@@ -134,7 +134,9 @@ enum imap_section_text {
     IMAP_SECTION_TEXT,
     IMAP_SECTION_MIME
 };
+enum imap_section_kind { IMAP_SECTION_BODY, IMAP_SECTION_BINARY, IMAP_SECTION_BINARY_SIZE };
 struct imap_section {
+    enum imap_section_kind kind;
     enum imap_section_text text;
     const uint32_t *path;
     size_t path_n;

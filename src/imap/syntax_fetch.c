@@ -43,7 +43,7 @@ static int parse_section_text(struct scan *s, struct arena *a, const struct imap
     return scan_byte(s, ' ') ? parse_header_list(s, a, limits, section) : ERR_SYNTAX;
 }
 
-/* section = "[" [section-spec] "]"
+/* section = "[" [section-spec] "]"; section-binary = "[" [section-part] "]" (RFC 3516 section 7)
  * section-spec = section-msgtext / (section-part ["." section-text])
  * section-part = nz-number *("." nz-number) */
 static int parse_section(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_section *section)
@@ -63,6 +63,8 @@ static int parse_section(struct scan *s, struct arena *a, const struct imap_limi
         if (++section->path_n == limits->section_depth_max)
             return ERR_LIMIT;
     }
+    if (more && section->kind != IMAP_SECTION_BODY)
+        return ERR_SYNTAX;
     if (more) {
         int r = parse_section_text(s, a, limits, section);
         if (r < 0)
@@ -91,6 +93,30 @@ static bool scan_rfc822(struct scan *s, struct imap_section *section)
         *section = (struct imap_section){ .text = IMAP_SECTION_TEXT, .name = STR("RFC822.TEXT") };
     else if (imap_scan_word(s, STR("RFC822")))
         *section = (struct imap_section){ .text = IMAP_SECTION_ALL, .name = STR("RFC822") };
+    else
+        return false;
+    return true;
+}
+
+/* WORD in front of "[". */
+static bool scan_section_word(struct scan *s, str word)
+{
+    struct scan at = *s;
+    if (!scan_iliteral(&at, word) || scan_peek(&at) != '[')
+        return false;
+    *s = at;
+    return true;
+}
+
+/* "BINARY" [".PEEK"] / "BINARY.SIZE" (RFC 3516 section 4.2) */
+static bool scan_binary(struct scan *s, struct imap_section *section)
+{
+    if (scan_section_word(s, STR("BINARY.SIZE")))
+        *section = (struct imap_section){ .kind = IMAP_SECTION_BINARY_SIZE, .peek = true };
+    else if (scan_section_word(s, STR("BINARY.PEEK")))
+        *section = (struct imap_section){ .kind = IMAP_SECTION_BINARY, .peek = true };
+    else if (scan_section_word(s, STR("BINARY")))
+        *section = (struct imap_section){ .kind = IMAP_SECTION_BINARY };
     else
         return false;
     return true;
@@ -125,7 +151,13 @@ static int parse_fetch_att(struct scan *s, struct arena *a, const struct imap_li
         }
     }
     struct imap_section section = { 0 };
-    if (!scan_rfc822(s, &section)) {
+    if (scan_binary(s, &section)) {
+        int r = parse_section(s, a, limits, &section);
+        if (r == 0 && section.kind == IMAP_SECTION_BINARY)
+            r = parse_partial(s, &section);
+        if (r < 0)
+            return r;
+    } else if (!scan_rfc822(s, &section)) {
         section.peek = scan_iliteral(s, STR("BODY.PEEK"));
         if (!section.peek && !scan_iliteral(s, STR("BODY")))
             return ERR_SYNTAX;

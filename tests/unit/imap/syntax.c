@@ -234,6 +234,8 @@ static int p_fetch(struct scan *s, struct arena *a, struct buf *out)
         buf_addf(out, ">%llu", (unsigned long long)fetch.changed_since);
     for (size_t i = 0; i < fetch.section_n; i++) {
         const struct imap_section *section = &fetch.sections[i];
+        if (section->kind != IMAP_SECTION_BODY)
+            buf_add(out, section->kind == IMAP_SECTION_BINARY ? STR(" binary") : STR(" size"));
         buf_addf(out, " %s", texts[section->text]);
         for (size_t k = 0; k < section->path_n; k++)
             buf_addf(out, ".%u", section->path[k]);
@@ -288,6 +290,11 @@ static void fetch_attributes(void **state)
         { "(ALL)", NULL },
         { "FLAGSX", NULL },
         { "MODSEQ", "128" },
+        { "(BINARY[1.2]<3.4> BINARY.PEEK[] BINARY.SIZE[1])", "0 binary all.1.2 <3.4> binary all peek size all.1 peek" },
+        { "BINARY", NULL },
+        { "BINARY[1.MIME]", NULL },
+        { "BINARY.SIZE[1]<0.1>", "0 size all.1 peek<0.1>" },
+        { "BINARY.PEEK", NULL },
         { "FLAGS (CHANGEDSINCE 12)", "130>12" },
         { "FLAGS (CHANGEDSINCE 9223372036854775808)", NULL },
         { "FLAGS ()", NULL },
