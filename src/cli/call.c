@@ -23,8 +23,7 @@ void cli_print_json(const json_t *v)
     free(text);
 }
 
-/* Goes into DIR. Root becomes its owner, so that no file appears in the store that the server cannot open later. */
-static int enter(const char *dir, struct error *e)
+int cli_enter(const char *dir, struct error *e)
 {
     struct stat st;
     if (chdir(dir) != 0 || stat(".", &st) != 0)
@@ -64,7 +63,7 @@ static int run_here(const json_t *request, json_t **ret, struct error *e)
 static int run_without(const char *dir, const json_t *request, json_t **ret, struct error *e)
 {
     int64_t end = clock_mono_ms() + LOCK_WAIT_MS;
-    int err = enter(dir, e);
+    int err = cli_enter(dir, e);
     while (err == 0) {
         int lock = lock_take(LOCK_TRY_MS, e);
         if (lock >= 0) {

@@ -246,12 +246,12 @@ static int take_arguments(struct cli *c, int argc, char **argv, int from)
 
 static int check_operands(const struct cli *c)
 {
-    size_t least = 0;
+    size_t least = 0, optional = 0;
     str rest = str_from_z(c->command->operands), word;
     bool open_ended = str_ends(rest, STR("..."));
     while (rest.n && str_split(&rest, ' ', &word))
-        least++;
-    if (c->word_n == least || (open_ended && c->word_n > least))
+        *(word.p[0] == '[' ? &optional : &least) += 1;
+    if ((c->word_n >= least && c->word_n <= least + optional) || (open_ended && c->word_n > least))
         return 0;
     return cli_usage(c, "%s wants %s: valise %s [OPTION]...%s%s", c->command->name, least ? c->command->operands : "no operand",
                      c->command->name, least ? " " : "", least ? c->command->operands : "");

@@ -33,7 +33,7 @@ struct cli {
 
 struct cli_command {
     const char *name;              /* "user add" */
-    const char *operands;          /* "ADDRESS"; NULL: none. "A B..." with dots: one or more of the last */
+    const char *operands;          /* "ADDRESS"; NULL: none. "A B..." with dots: one or more of the last; "[A] B": A may be left out */
     const char *summary;           /* one line */
     const char *text;              /* more for --help; may be NULL */
     const struct cli_option *options;   /* ends with name NULL; may be NULL. --dir, --json and --help are every command's */
@@ -71,6 +71,9 @@ int cli_call_and_say(const struct cli *c, json_t *request, const char *fmt, ...)
 /* Prints V as one JSON document. */
 void cli_print_json(const json_t *v);
 
+/* Goes into DIR. Root becomes its owner for good, so that no file appears in the store that the server cannot open later. */
+int cli_enter(const char *dir, struct error *e) MUST_USE;
+
 /* A password from --password-stdin, from --generate, or asked for twice on a terminal, into OUT (wiped by the caller). 0 or an
  * exit status after a message. A generated one is not shown yet. */
 struct buf;
@@ -83,6 +86,10 @@ int cmd_serve(struct cli *c);
 int cmd_reload(struct cli *c);
 int cmd_status(struct cli *c);
 int cmd_metrics(struct cli *c);
+int cmd_export_maildir(struct cli *c);
+int cmd_export_mbox(struct cli *c);
+int cmd_import_maildir(struct cli *c);
+int cmd_import_mbox(struct cli *c);
 int cmd_man(struct cli *c);
 int cmd_completion(struct cli *c);
 int cmd_check(struct cli *c);

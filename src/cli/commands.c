@@ -16,6 +16,14 @@ static const struct cli_option status_options[] = {
     { "wait", "SECONDS", "wait until every listener answers, at most SECONDS" },
     { NULL, NULL, NULL },
 };
+static const struct cli_option export_options[] = {
+    { "all", NULL, "every account, each in a directory of its address" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option import_options[] = {
+    { "mailbox", "NAME", "put the inbox of the source into this mailbox and its other folders below it" },
+    { NULL, NULL, NULL },
+};
 static const struct cli_option man_options[] = {
     { "conf", NULL, "valise.conf(5) instead" },
     { NULL, NULL, NULL },
@@ -58,6 +66,15 @@ const struct cli_command cli_commands[] = {
     { "alias add", "ADDRESS TARGET...", "make an address lead to others", NULL, NULL, cmd_alias_add },
     { "alias remove", "ADDRESS", "remove an alias", NULL, NULL, cmd_alias_remove },
     { "alias list", NULL, "list the aliases", NULL, list_options, cmd_alias_list },
+    { "export maildir", "[ADDRESS] TARGET", "write an account's mail as Maildir++ into a new directory",
+      "Folders, flags, keywords and dates are kept. Dovecot and Courier read it.", export_options, cmd_export_maildir },
+    { "export mbox", "[ADDRESS] TARGET", "write an account's mail into a new directory, one mbox file a mailbox",
+      "Flags and keywords stand in Status, X-Status and X-Keywords.", export_options, cmd_export_mbox },
+    { "import maildir", "ADDRESS SOURCE", "bring the mail of a Maildir++ into an account",
+      "Messages that are there already, by Message-ID and size, are left out: an interrupted import is run again.", import_options,
+      cmd_import_maildir },
+    { "import mbox", "ADDRESS SOURCE", "bring the mail of an mbox file, or a directory of them, into an account",
+      "Messages that are there already, by Message-ID and size, are left out: an interrupted import is run again.", import_options, cmd_import_mbox },
     { "man", NULL, "print the manual page", "As roff: valise man | man -l -.", man_options, cmd_man },
     { "completion", "SHELL", "print the completion of the command line for a shell", "For bash: eval \"$(valise completion bash)\".", NULL, cmd_completion },
     { NULL, NULL, NULL, NULL, NULL, NULL },

@@ -8,14 +8,26 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "role/bulk.h"
 #include "role/core.h"
 
 /* --- serving --- */
 
+struct control {
+    struct bulk *bulk;
+    json_t *request;             /* whose bytes are coming in; NULL: none */
+    uint64_t left;               /* of them */
+};
+
 static void *control_open(struct conn *c, void *ctx)
 {
+    struct core *core = ctx;
+    struct control *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    s->bulk = bulk_new(&core->admin);
     conn_deadline(c, 60000);
-    return ctx;
+    return s;
 }
 
 /* jansson frees strings without wiping them. */
@@ -26,12 +38,14 @@ static void wipe_password(json_t *request)
         secret_wipe((char *)(uintptr_t)json_string_value(v), json_string_length(v));
 }
 
-static void answer(struct conn *c, struct core *core, str line)
+static void answer(struct conn *c, struct control *s)
 {
-    json_error_t bad;
-    json_t *request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &bad);
-    json_t *reply =
-        json_is_object(request) ? admin_run(&core->admin, request) : admin_error(ERR_SYNTAX, "the request is not a JSON object");
+    json_t *request = s->request;
+    struct source *body = NULL;
+    uint64_t n = 0;
+    json_t *reply = json_is_object(request) ? bulk_run(s->bulk, request, &body, &n)
+                                            : admin_error(ERR_SYNTAX, "the request is not a JSON object");
+    s->request = NULL;
     char *text = json_dumps(reply, JSON_COMPACT);
     if (text) {
         stream_write(conn_stream(c), str_from_z(text));
@@ -39,30 +53,63 @@ static void answer(struct conn *c, struct core *core, str line)
         secret_wipe(text, strlen(text));
         free(text);
     }
+    if (body)
+        stream_write_source(conn_stream(c), body, n);
     wipe_password(request);
     json_decref(reply);
     json_decref(request);
+}
+
+/* What has come of the bytes behind the request. 0 when all are there. */
+static int take_bytes(struct conn *c, struct control *s)
+{
+    while (s->left) {
+        str come = stream_peek(conn_stream(c));
+        size_t n = s->left < come.n ? (size_t)s->left : come.n;
+        bulk_take(s->bulk, str_sub(come, 0, n));
+        stream_consume(conn_stream(c), n);
+        s->left -= n;
+        int err = s->left ? stream_fill(conn_stream(c)) : 0;
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static int take_request(struct conn *c, struct control *s)
+{
+    str line;
+    json_error_t bad;
+    int err = stream_line(conn_stream(c), CONTROL_LINE_MAX, &line);
+    if (err)
+        return err;
+    s->request = json_loadb(line.p, line.n, JSON_REJECT_DUPLICATES, &bad);
+    return s->request ? bulk_expects(s->request, &s->left) : 0;
 }
 
 static enum conn_next control_run(struct conn *c, void *session, unsigned why)
 {
     if (why & (CONN_TIMEOUT | CONN_SHUTDOWN))
         return CONN_CLOSE;
+    struct control *s = session;
     for (;;) {
-        str line;
-        int err = stream_line(conn_stream(c), CONTROL_LINE_MAX, &line);
+        int err = s->left ? 0 : take_request(c, s);
+        if (err == 0)
+            err = take_bytes(c, s);
         if (err == ERR_AGAIN)
             return CONN_WAIT;
         if (err)
             return CONN_CLOSE;
-        answer(c, session, line);
+        answer(c, s);
     }
 }
 
 static void control_close(struct conn *c, void *session)
 {
-    (void)c;
-    (void)session;
+    struct control *s = session;
+    bulk_free(s->bulk);
+    json_decref(s->request);
+    free(s);
 }
 
 const struct conn_ops control_session_ops = {
@@ -71,7 +118,7 @@ const struct conn_ops control_session_ops = {
 
 /* --- asking --- */
 
-static int connect_to(const char *dir, struct error *e)
+int control_connect(const char *dir, struct error *e)
 {
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
     int n = snprintf(sa.sun_path, sizeof sa.sun_path, "%s/control.sock", dir);
@@ -118,7 +165,7 @@ static int read_reply(int fd, struct buf *b, int64_t end, struct error *e)
 int control_call(const char *dir, const json_t *request, int64_t deadline_ms, json_t **ret, struct error *e)
 {
     int64_t end = clock_mono_ms() + deadline_ms;
-    int fd = connect_to(dir, e);
+    int fd = control_connect(dir, e);
     if (fd < 0)
         return fd;
     struct buf b;

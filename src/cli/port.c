@@ -1,0 +1,172 @@
+/* port: see port.h. */
+#include "cli/port.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "role/control.h"
+#include "role/lock.h"
+
+enum { LOCK_WAIT_MS = 10000, KEY_MAX = 70000 };
+
+/* --- our own process --- */
+
+/* The first request gets the reason. */
+static void refuse(int fd, const struct error *e)
+{
+    json_t *reply = admin_error(e->code, e->text);
+    char *text = json_dumps(reply, JSON_COMPACT), word[1];
+    if (text && send(fd, text, strlen(text), MSG_NOSIGNAL) > 0 && send(fd, "\r\n", 2, MSG_NOSIGNAL) > 0)
+        (void)!read(fd, word, 1);
+    free(text);
+    json_decref(reply);
+}
+
+static void serve_store(const char *dir, int fd)
+{
+    struct error e = ERROR_NONE;
+    struct admin a = { 0 };
+    struct engine_settings settings = { 0 };
+    (void)signal(SIGPIPE, SIG_IGN);
+    log_set_level(LOG_WARNING);
+    int err = cli_enter(dir, &e), lock = err ? err : lock_take(LOCK_WAIT_MS, &e);
+    if (err == 0 && lock < 0)
+        err = lock == ERR_AGAIN ? error_set(&e, ERR_UNAVAILABLE, "another command works in %s, or a server starts or stops there; try again", dir) : lock;
+    if (err == 0)
+        err = engine_rocksdb_open("store", &settings, &a.engine, &e);
+    if (err) {
+        refuse(fd, &e);
+        return;
+    }
+    a.mail = mail_store_new(a.engine);
+    err = directory_open(a.engine, &a.directory, &e);
+    if (err == 0)
+        bulk_serve(&a, fd);
+    else
+        refuse(fd, &e);
+    directory_free(a.directory);
+    mail_store_free(a.mail);
+    engine_close(a.engine);
+    (void)close(lock);
+}
+
+int port_open_store(const char *dir, struct port *ret, struct error *e)
+{
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+        return error_set(e, ERR_IO, "socketpair: %s", strerrordesc_np(errno));
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)close(fds[0]);
+        serve_store(dir, fds[1]);
+        _exit(0);
+    }
+    (void)close(fds[1]);
+    if (pid < 0) {
+        (void)close(fds[0]);
+        return error_set(e, ERR_UNAVAILABLE, "fork: %s", strerrordesc_np(errno));
+    }
+    *ret = (struct port){ .client = { .fd = fds[0] }, .pid = pid };
+    return 0;
+}
+
+int port_open(const char *dir, struct port *ret, struct error *e)
+{
+    int fd = control_connect(dir, e);
+    if (fd == ERR_UNAVAILABLE)
+        return port_open_store(dir, ret, e);
+    if (fd < 0)
+        return fd;
+    *ret = (struct port){ .client = { .fd = fd } };
+    return 0;
+}
+
+void port_close(struct port *p)
+{
+    bulk_client_done(&p->client);
+    while (p->pid && waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    p->pid = 0;
+}
+
+/* --- what is there --- */
+
+int port_each(struct port *p, str mailbox, int (*fn)(void *ctx, const json_t *entry, struct error *e), void *ctx, struct error *e)
+{
+    json_int_t from = 1;
+    int err = 0;
+    while (err == 0 && from) {
+        json_t *reply, *entry;
+        size_t i;
+        err = bulk_call(&p->client, json_pack("{s:s,s:s%,s:I}", "command", "bulk.list", "mailbox", mailbox.p, mailbox.n, "from", from),
+                        (str){ NULL, 0 }, &reply, NULL, e);
+        if (err)
+            break;
+        json_array_foreach(json_object_get(reply, "entries"), i, entry)
+        {
+            if (err == 0)
+                err = fn(ctx, entry, e);
+        }
+        from = json_integer_value(json_object_get(reply, "next"));
+        json_decref(reply);
+    }
+    return err;
+}
+
+void known_init(struct known *k)
+{
+    map_init(&k->counts);
+}
+
+void known_done(struct known *k)
+{
+    map_done(&k->counts);
+}
+
+static void make_key(struct buf *b, str id, uint64_t size, int64_t received_ms)
+{
+    buf_add(b, id);
+    if (id.n == 0)
+        buf_addf(b, "@%lld", (long long)((received_ms - (received_ms % 1000 + 1000) % 1000) / 1000));
+    buf_addf(b, " %llu", (unsigned long long)size);
+}
+
+static uintptr_t count_of(const struct known *k, str key)
+{
+    return (uintptr_t)map_get(&k->counts, key);
+}
+
+static int count_entry(void *ctx, const json_t *entry, struct error *e)
+{
+    struct known *k = ctx;
+    struct buf key = BUF_INIT(KEY_MAX);
+    make_key(&key, str_from_z(json_string_value(json_object_get(entry, "id"))),
+             (uint64_t)json_integer_value(json_object_get(entry, "size")), json_integer_value(json_object_get(entry, "received")));
+    (void)map_put(&k->counts, buf_str(&key), (void *)(count_of(k, buf_str(&key)) + 1));
+    buf_done(&key);
+    return 0;
+}
+
+int known_read(struct known *k, struct port *p, str mailbox, struct error *e)
+{
+    return port_each(p, mailbox, count_entry, k, e);
+}
+
+bool known_take(struct known *k, str id, uint64_t size, int64_t received_ms)
+{
+    struct buf key = BUF_INIT(KEY_MAX);
+    make_key(&key, id, size, received_ms);
+    uintptr_t n = count_of(k, buf_str(&key));
+    if (n > 1)
+        (void)map_put(&k->counts, buf_str(&key), (void *)(n - 1));
+    else if (n)
+        (void)map_remove(&k->counts, buf_str(&key));
+    buf_done(&key);
+    return n > 0;
+}

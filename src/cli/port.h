@@ -1,0 +1,35 @@
+/* port: where much mail goes in and out (role/bulk.h), the same whether the server runs or not: without one a process of our own opens the store as its owner,
+ * so that we keep the rights to read and write what the administrator named. */
+#ifndef VALISE_CLI_PORT_H
+#define VALISE_CLI_PORT_H
+
+#include <sys/types.h>
+
+#include "base/map.h"
+#include "role/bulk.h"
+
+struct port {
+    struct bulk_client client;
+    pid_t pid;                     /* of our own process; 0: the server */
+};
+
+/* To the server in DIR, or else to the store there. */
+int port_open(const char *dir, struct port *ret, struct error *e) MUST_USE;
+/* To the store in DIR, which is no server's. */
+int port_open_store(const char *dir, struct port *ret, struct error *e) MUST_USE;
+void port_close(struct port *p);
+
+/* How often a mailbox has a message: what is there already is not brought in again, and what a source has twice comes twice. A message is known by its
+ * Message-ID and size; one without by the second it came and its size. */
+struct known { struct map counts; };
+void known_init(struct known *k);
+void known_done(struct known *k);
+/* Counts the messages in MAILBOX of the open account. */
+int known_read(struct known *k, struct port *p, str mailbox, struct error *e) MUST_USE;
+/* Whether one more like this was counted; takes it off then. ID is escaped as in bulk.list. */
+bool known_take(struct known *k, str id, uint64_t size, int64_t received_ms);
+
+/* Calls FN with each entry of MAILBOX (as in bulk.list); what it returns other than 0 ends it. */
+int port_each(struct port *p, str mailbox, int (*fn)(void *ctx, const json_t *entry, struct error *e), void *ctx, struct error *e) MUST_USE;
+
+#endif

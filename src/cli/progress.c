@@ -1,0 +1,44 @@
+/* progress: see progress.h. */
+#include "cli/progress.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { WIDTH = 40, EVERY_MS = 100 };
+
+static void draw(struct progress *p)
+{
+    unsigned filled = p->total ? (unsigned)((p->done < p->total ? p->done : p->total) * WIDTH / p->total) : 0;
+    (void)fputs("\r[", stderr);
+    for (unsigned i = 0; i < WIDTH; i++)
+        (void)fputc(i < filled ? '#' : ' ', stderr);
+    if (p->total)
+        (void)fprintf(stderr, "] %llu of %llu ", (unsigned long long)p->done, (unsigned long long)p->total);
+    else
+        (void)fprintf(stderr, "] %llu ", (unsigned long long)p->done);
+    (void)fflush(stderr);
+}
+
+void progress_begin(struct progress *p, uint64_t total, bool quiet)
+{
+    *p = (struct progress){ .shown = !quiet && isatty(STDERR_FILENO), .total = total };
+}
+
+void progress_step(struct progress *p, uint64_t n)
+{
+    int64_t now = clock_mono_ms();
+    p->done += n;
+    if (!p->shown || now - p->drawn_ms < EVERY_MS)
+        return;
+    p->drawn_ms = now;
+    draw(p);
+}
+
+void progress_end(struct progress *p)
+{
+    if (p->shown)
+        (void)fprintf(stderr, "\r%*s\r", WIDTH + 50, "");
+    p->shown = false;
+}
