@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "pki/pki.h"
+#include "role/certificates.h"
 #include "role/role.h"
 
 enum { ASK_DEADLINE_MS = 60000, ARENA_MAX = 16 << 20, TARGETS_MAX = 100 };
@@ -64,22 +65,27 @@ static json_t *domain_list(struct admin *a, const json_t *request)
 
 /* --- users --- */
 
+/* A name and its mailboxes are two commits; whoever holds this sees both or neither. */
+static pthread_mutex_t accounts_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static json_t *user_add(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
     engine_part id;
     str address = get_text(request, "address");
+    pthread_mutex_lock(&accounts_lock);
     int err = directory_account_add(a->directory, address, get_text(request, "password"), &id, &e);
-    if (err)
-        return done(err, &e);
-    err = mail_account_create(a->mail, id);
-    if (err) {
+    bool named = err == 0;
+    if (named)
+        err = mail_account_create(a->mail, id);
+    if (named && err) {
         engine_part gone;
         (void)error_set(&e, err, "the mailboxes of %.*s cannot be made (%s); the account was not added", STR_ARG(address),
                         err_name(err));
         if (directory_account_remove(a->directory, address, &gone, NULL))
             (void)error_prefix(&e, "and the account could not be taken back; remove it by hand");
     }
+    pthread_mutex_unlock(&accounts_lock);
     return done(err, &e);
 }
 
@@ -90,11 +96,12 @@ static json_t *user_passwd(struct admin *a, const json_t *request)
     return done(err, &e);
 }
 
-/* The name goes first: a crash between leaves mail without a name, which `valise check` reports, never a name without mail. */
+/* The name goes first, since that may be refused: a crash between leaves mail that nobody can reach, never a name whose mail is gone. */
 static json_t *user_remove(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
     engine_part id;
+    pthread_mutex_lock(&accounts_lock);
     int err = directory_account_remove(a->directory, get_text(request, "address"), &id, &e);
     if (err == 0) {
         err = mail_account_delete(a->mail, id);
@@ -102,6 +109,7 @@ static json_t *user_remove(struct admin *a, const json_t *request)
             (void)error_set(&e, err, "the account is removed, its mail could not be deleted (%s)", err_name(err));
         err = err == ERR_NOTFOUND ? 0 : err;
     }
+    pthread_mutex_unlock(&accounts_lock);
     return done(err, &e);
 }
 
@@ -218,25 +226,48 @@ static void on_problem(void *ctx, const char *text)
         json_array_append_new(c->problems, json_sprintf("%.*s: %s", STR_ARG(c->address), text));
 }
 
+/* Whether ACCOUNT is in the directory now: it may have been removed since it was listed. */
+static bool still_there(struct admin *a, const struct directory_account *account)
+{
+    struct arena arena = ARENA_INIT(1 << 20);
+    struct directory_account *list;
+    size_t n;
+    bool there = directory_resolve(a->directory, account->address, &arena, &list, &n) == 0 && n == 1 &&
+                 memcmp(list[0].id.b, account->id.b, sizeof account->id.b) == 0;
+    arena_done(&arena);
+    return there;
+}
+
+/* Users come and go during a check: what looks wrong is looked at again when nobody is about to change. */
 static int check_account(void *ctx, const struct directory_account *account)
 {
     struct checking *c = ctx;
     struct mail_check_report r = { 0 };
+    size_t reported = json_array_size(c->problems);
     c->address = account->address;
     int err = mail_check(c->admin->mail, account->id, c->deep, on_problem, c, &r);
+    if (err == ERR_NOTFOUND || r.problems) {
+        pthread_mutex_lock(&accounts_lock);
+        bool there = still_there(c->admin, account);
+        if (there && err == ERR_NOTFOUND)
+            err = mail_check(c->admin->mail, account->id, c->deep, on_problem, c, &r);
+        pthread_mutex_unlock(&accounts_lock);
+        while (!there && json_array_size(c->problems) > reported)
+            json_array_remove(c->problems, json_array_size(c->problems) - 1);
+        if (!there)
+            return 0;
+    }
     c->report.accounts++;
     c->report.mailboxes += r.mailboxes;
     c->report.entries += r.entries;
     c->report.emails += r.emails;
     c->report.blobs += r.blobs;
     c->report.problems += r.problems;
-    if (err && err != ERR_NOTFOUND)
-        return err;
     if (err == ERR_NOTFOUND) {
         on_problem(c, "the account has no mailboxes in the store");
         c->report.problems++;
     }
-    return 0;
+    return err == ERR_NOTFOUND ? 0 : err;
 }
 
 static json_t *check(struct admin *a, const json_t *request)
@@ -370,6 +401,11 @@ static const struct {
     { "alias.add", alias_add, "address" },
     { "alias.remove", alias_remove, "address" },
     { "alias.list", alias_list, NULL },
+    { "cert.issue", certificates_issue, "request" },
+    { "cert.renew", certificates_renew, "chain" },
+    { "cert.list", certificates_list, NULL },
+    { "cert.show", certificates_show, "serial" },
+    { "cert.revoke", certificates_revoke, "serial" },
 };
 
 json_t *admin_run(struct admin *a, const json_t *request)
