@@ -8,14 +8,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const engine_part alice = { { 'a', 'l', 'i', 'c', 'e' } };
 
-static int authenticate(void *ctx, str login, str password, str peer, struct arena *a, struct imap_login *ret,
-                        int64_t *ret_delay_ms)
+static int authenticate(void *ctx, const struct sasl_attempt *t, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms)
 {
     (void)ctx;
-    (void)peer;
     (void)a;
-    *ret_delay_ms = password.n % 3 == 1 ? 1000 : 0;
-    if (!str_eq(login, STR("alice")) || !str_eq(password, STR("secret")))
+    *ret_delay_ms = t->password.n % 3 == 1 ? 1000 : 0;
+    if (!str_eq(t->login, STR("alice")) || !str_eq(t->password, STR("secret")))
         return ERR_REFUSED;
     *ret = (struct imap_login){ .account = alice, .address = STR("alice") };
     return 0;

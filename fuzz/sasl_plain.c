@@ -1,6 +1,14 @@
 /* Whole SASL exchanges: the first byte chooses mechanism and initial response, the rest is responses, each led by its length. */
 #include "sasl/sasl.h"
 
+static int scram(void *ctx, str login, enum sasl_hash hash, struct sasl_scram *ret)
+{
+    (void)ctx;
+    require(login.n && login.n <= SASL_NAME_MAX && hash != SASL_HASH_NONE);
+    *ret = (struct sasl_scram){ .iterations = 4096 };
+    return login.p[0] == '!' ? ERR_LIMIT : 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -9,12 +17,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     size_t mechanism_n = 0;
     const struct sasl_mechanism *list = sasl_mechanisms(&mechanism_n);
-    const struct sasl_mechanism *m = &list[data[0] % mechanism_n];
+    const struct sasl_mechanism *m = &list[(data[0] & 0x3f) % mechanism_n];
     bool initial = data[0] & 0x80;
     struct sasl_server *s = NULL;
     struct buf challenge = BUF_INIT(1024);
     if (sasl_server_new(m, &s, NULL))
         abort();
+    sasl_server_set_scram(s, scram, NULL);
+    if (data[0] & 0x40)
+        sasl_server_set_binding(s, STR("01234567890123456789012345678901"));
     str rest = { (const char *)data + 1, size - 1 };
     int rc = initial ? ERR_AGAIN : sasl_server_start(s, NULL, &challenge, NULL);
     bool first = initial;
@@ -34,7 +45,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct sasl_credentials *c = sasl_server_credentials(s);
         require((rc == 0) == (c != NULL));
         if (c)
-            require(c->authcid.n && c->authcid.n <= SASL_NAME_MAX && c->password.n && c->password.n <= SASL_PASSWORD_MAX);
+            require(c->authcid.n && c->authcid.n <= SASL_NAME_MAX && c->password.n <= SASL_PASSWORD_MAX &&
+                    (c->proof == SASL_PROOF_PASSWORD) == (c->password.n > 0));
+        if (c && m->hash != SASL_HASH_NONE)
+            require(c->proof == SASL_PROOF_WRONG);   /* nobody knows a password for these keys */
     }
     buf_done(&challenge);
     sasl_server_free(s);

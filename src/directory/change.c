@@ -15,7 +15,8 @@ struct change {
     char kind;                 /* of the row */
     str name;                  /* canonical domain or address */
     /* Arguments of the check. */
-    str hash;
+    str hash, scram[DIRECTORY_HASH_N];
+    str old_hash;
     bool flag;
     const str *targets;
     size_t target_n;
@@ -157,7 +158,8 @@ static int check_account_add(const struct table *t, struct change *c, struct buf
 {
     int r = check_new_address(t, c, e);
     if (r == 0)
-        row_encode_account(value, &(struct entry){ .id = c->id, .enabled = true, .seq = t->seq_max + 1, .hash = c->hash });
+        row_encode_account(value, &(struct entry){ .id = c->id, .enabled = true, .seq = t->seq_max + 1, .hash = c->hash,
+                                                   .scram = { c->scram[0], c->scram[1] } });
     return r;
 }
 
@@ -168,8 +170,17 @@ static int check_account_password(const struct table *t, struct change *c, struc
     if (r < 0)
         return r;
     n.hash = c->hash;
+    memcpy(n.scram, c->scram, sizeof n.scram);
     row_encode_account(value, &n);
     return 0;
+}
+
+static int check_account_upgrade(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    const struct entry *n = table_entry(t, c->name);
+    if (!n || n->kind != DIRECTORY_ACCOUNT || !str_eq(n->hash, c->old_hash))
+        return error_set(e, ERR_NOTFOUND, "%.*s has another password meanwhile", STR_ARG(c->name));
+    return check_account_password(t, c, value, e);
 }
 
 static int check_account_enable(const struct table *t, struct change *c, struct buf *value, struct error *e)
@@ -208,16 +219,31 @@ static int account_change(struct directory *d, str address, str password, struct
 {
     struct arena a = ARENA_INIT(SCRATCH);
     char hash[DIRECTORY_HASH_MAX];
+    struct buf scram[DIRECTORY_HASH_N];
+    for (unsigned i = 0; i < DIRECTORY_HASH_N; i++)
+        buf_init_secret(&scram[i], DIRECTORY_SCRAM_MAX);
     int r = directory_canonical(address, &a, &c->name, e);
     if (r == 0 && password.n) {
         r = password_hash(d->gate, password, hash, e);
         c->hash = r == 0 ? str_from_z(hash) : (str){ 0 };
+        for (unsigned i = 0; r == 0 && i < DIRECTORY_HASH_N; i++) {
+            scram_make(password, (enum directory_hash)i, &scram[i]);
+            c->scram[i] = buf_str(&scram[i]);
+        }
     }
     c->kind = 'a';
     if (r == 0)
         r = change_run(d, c, e);
+    for (unsigned i = 0; i < DIRECTORY_HASH_N; i++)
+        buf_done(&scram[i]);
+    secret_wipe(hash, sizeof hash);
     arena_done(&a);
     return r;
+}
+
+int change_upgrade(struct directory *d, str address, str old_hash, str password, struct error *e)
+{
+    return account_change(d, address, password, &(struct change){ .check = check_account_upgrade, .old_hash = old_hash }, e);
 }
 
 int directory_account_add(struct directory *d, str address, str password, engine_part *ret_id, struct error *e)

@@ -1,9 +1,13 @@
 /* directory: opening, lookups and lists. Changes are change.c, logging in is login.c. */
 #include "directory/directory_private.h"
 
+#include "base/log.h"
+#include "base/random.h"
+
 enum { LIST_MEMORY_MAX = 1 << 30, SCAN_TRIES = 10, SCRATCH = 1 << 14 };
 
 const engine_part directory_part = { "valise-directory" };
+const engine_part logins_part = { "valise-logins" };
 
 /* --- open and close --- */
 
@@ -40,6 +44,29 @@ int directory_load(struct engine *g, struct table *ret, uint64_t *ret_version, s
     return r == 0 ? 0 : error_set(e, r, "the directory cannot be read: %s", err_name(r));
 }
 
+/* The secret of the decoys outlives the process: a salt that changes would tell a name that is not there. Made at first; a disk that
+ * is full must not keep anybody from reading mail. */
+static int load_decoy_secret(struct directory *d, struct error *e)
+{
+    struct arena a = ARENA_INIT(SCRATCH);
+    str key = STR_INIT("s"), value = { NULL, 0 };
+    int r = engine_get(d->engine, logins_part, &key, 1, ENGINE_SYNCED, &a, &value, NULL);
+    if (r < 0) {
+        (void)error_set(e, r, "the records of logins cannot be read: %s", err_name(r));
+    } else if (value.p && value.n == sizeof d->decoy_secret) {
+        memcpy(d->decoy_secret, value.p, value.n);
+    } else {
+        random_bytes(d->decoy_secret, sizeof d->decoy_secret);
+        struct engine_txn *t = engine_begin(d->engine, logins_part, ENGINE_ANY_VERSION);
+        engine_put(t, key, (str){ (const char *)d->decoy_secret, sizeof d->decoy_secret });
+        int put = engine_commit(t, NULL);
+        if (put < 0)
+            log_warning("directory-secret", LOG_Z("error", err_name(put)));
+    }
+    arena_done(&a);
+    return r;
+}
+
 int directory_open(struct engine *g, struct directory **ret, struct error *e)
 {
     struct directory *d = calloc(1, sizeof *d);
@@ -51,6 +78,12 @@ int directory_open(struct engine *g, struct directory **ret, struct error *e)
         return r;
     }
     d->engine = g;
+    r = load_decoy_secret(d, e);
+    if (r < 0) {
+        table_done(&d->table);
+        free(d);
+        return r;
+    }
     d->verified = verified_new();
     d->gate = gate_new();
     d->delays = delays_new();
@@ -71,6 +104,7 @@ void directory_free(struct directory *d)
     verified_free(d->verified);
     gate_free(d->gate);
     delays_free(d->delays);
+    secret_wipe(d->decoy_secret, sizeof d->decoy_secret);
     pthread_rwlock_destroy(&d->lock);
     pthread_mutex_destroy(&d->change);
     free(d);

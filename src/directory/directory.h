@@ -48,6 +48,30 @@ int directory_find_account(struct directory *d, str address, struct arena *arena
 int directory_authenticate(struct directory *d, str login, str password, str peer, struct arena *arena,
                            struct directory_account *ret, int64_t *ret_delay_ms) MUST_USE;
 
+/* What SCRAM needs to verify a proof of the password (RFC 5802 section 3). */
+enum directory_hash { DIRECTORY_SHA1, DIRECTORY_SHA256, DIRECTORY_HASH_N };
+struct directory_scram {
+    unsigned iterations;
+    uint8_t salt[16];
+    uint8_t stored_key[32], server_key[32];      /* 20 bytes of each for SHA-1 */
+};
+/* The keys of LOGIN's password. A name that is not there, and an account whose keys are not known yet (they are made when the
+ * password is set, else at the next login with the password), get keys that no proof fits, with the same salt each time. 0 or
+ * ERR_LIMIT. Does not block. */
+int directory_scram_find(struct directory *d, str login, enum directory_hash hash, struct directory_scram *ret) MUST_USE;
+
+enum directory_proof { DIRECTORY_PASSWORD, DIRECTORY_PROVED, DIRECTORY_REFUTED };
+struct directory_attempt {
+    str login;
+    enum directory_proof proof;      /* PASSWORD: to be checked here; else what came of a mechanism that proves the password */
+    str password;
+    str peer;
+};
+/* As directory_authenticate, for any mechanism: a proof that failed counts as a wrong password does. A success with a password makes
+ * what is missing or outdated of the account's credentials; that it could not be stored is no failure. */
+int directory_login(struct directory *d, const struct directory_attempt *attempt, struct arena *arena, struct directory_account *ret,
+                    int64_t *ret_delay_ms) MUST_USE;
+
 /* --- changes --- */
 
 int directory_domain_add(struct directory *d, str domain, struct error *e) MUST_USE;       /* ERR_EXISTS, ERR_SYNTAX */

@@ -17,6 +17,7 @@ enum {
     DIRECTORY_TARGETS_MAX = 100,      /* of one alias, and accounts that one address leads to */
     DIRECTORY_PASSWORD_MAX = 1024,    /* bytes */
     DIRECTORY_HASH_MAX = 256,         /* bytes of an encoded hash */
+    DIRECTORY_SCRAM_MAX = 96,         /* bytes of an encoded struct directory_scram */
     DIRECTORY_KEY_MAX = 300
 };
 
@@ -35,6 +36,7 @@ struct entry {
     uint64_t seq;
     str address;
     str hash;                         /* accounts: encoded Argon2id, empty when there is no password */
+    str scram[DIRECTORY_HASH_N];      /* accounts: as scram_encode writes it, empty when not known */
     str *targets;                     /* aliases */
     size_t target_n;
 };
@@ -89,6 +91,25 @@ int password_hash(struct gate *g, str password, char ret[DIRECTORY_HASH_MAX], st
 /* 0 when PASSWORD fits HASH; ERR_REFUSED when not, or when HASH is empty, after the same work; ERR_UNAVAILABLE. Blocks. */
 int password_check(struct gate *g, str hash, str password) MUST_USE;
 
+/* Whether HASH was made with other parameters than password_hash takes now. */
+bool password_is_outdated(str hash);
+
+/* --- scram.c: keys for SCRAM --- */
+
+/* The keys of PASSWORD with a new salt, encoded for the account's row; such that no proof fits when it has none (RFC 5802 section
+ * 2.2: what SASLprep refuses). */
+void scram_make(str password, enum directory_hash hash, struct buf *ret);
+/* ERR_CORRUPT. */
+int scram_decode(str encoded, enum directory_hash hash, struct directory_scram *ret) MUST_USE;
+/* Keys that nothing fits for NAME. */
+void scram_decoy(const uint8_t secret[32], str name, enum directory_hash hash, struct directory_scram *ret);
+
+/* --- change.c --- */
+
+/* Replaces the credentials of account ADDRESS, which were OLD_HASH, by those of the same PASSWORD made anew. ERR_CONFLICT: it has got
+ * another password meanwhile. */
+int change_upgrade(struct directory *d, str address, str old_hash, str password, struct error *e) MUST_USE;
+
 /* --- delay.c: failures and what they cost --- */
 
 struct delays;
@@ -119,9 +140,12 @@ struct directory {
     struct verified *verified;
     struct gate *gate;
     struct delays *delays;
+    uint8_t decoy_secret[32];         /* of the salts of names that are not there */
 };
 
 extern const engine_part directory_part;
+/* What logging in leaves behind: apart, so that it never meets a change of the directory. */
+extern const engine_part logins_part;
 /* Reads all rows into *RET, initialised here. */
 int directory_load(struct engine *g, struct table *ret, uint64_t *ret_version, struct error *e) MUST_USE;
 

@@ -6,12 +6,14 @@
 #include "directory/directory_private.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 /* The account as it was when the check began. */
 struct candidate {
     bool can_log_in;
     struct directory_account account;
     str hash;
+    bool is_outdated;            /* something of the credentials is missing or made with old parameters */
 };
 
 /* LOGIN as a canonical address, the first domain assumed when it names none. */
@@ -41,34 +43,51 @@ static int candidate_find(struct directory *d, str address, struct arena *a, str
         if (r == 0)
             r = arena_dup(a, n->hash, &ret->hash);
         ret->can_log_in = r == 0;
+        ret->is_outdated = !n->scram[DIRECTORY_SHA1].n || !n->scram[DIRECTORY_SHA256].n || password_is_outdated(n->hash);
     }
     pthread_rwlock_unlock(&d->lock);
     return r;
 }
 
-int directory_authenticate(struct directory *d, str login, str password, str peer, struct arena *arena,
-                           struct directory_account *ret, int64_t *ret_delay_ms)
+int directory_scram_find(struct directory *d, str login, enum directory_hash hash, struct directory_scram *ret)
 {
-    struct candidate c = { 0 };
-    struct verified_tag tag = { 0 };
+    struct arena a = ARENA_INIT(1 << 14);
     str address = STR_INIT("");
-    bool remembered = false;
-    *ret_delay_ms = 0;
-    int r = login_canonical(d, login, arena, &address);
-    if (r == 0)
-        r = candidate_find(d, address, arena, &c);
-    if (r == ERR_LIMIT)
-        return r;
-    if (c.can_log_in && password.n <= DIRECTORY_PASSWORD_MAX) {
-        tag = verified_tag(d->verified, c.account.id, c.hash, password);
-        remembered = verified_has(d->verified, &tag);
+    int r = login_canonical(d, login, &a, &address);
+    if (r != ERR_LIMIT) {
+        /* P1: the work for a name that is not there is done in every case. */
+        scram_decoy(d->decoy_secret, address.n ? address : login, hash, ret);
+        pthread_rwlock_rdlock(&d->lock);
+        const struct entry *n = address.n ? table_entry(&d->table, address) : NULL;
+        r = n && n->kind == DIRECTORY_ACCOUNT && n->scram[hash].n ? scram_decode(n->scram[hash], hash, ret) : 0;
+        pthread_rwlock_unlock(&d->lock);
     }
-    r = remembered ? 0 : password_check(d->gate, c.hash, password);
-    if (r == ERR_UNAVAILABLE)
-        return r;
+    arena_done(&a);
+    return r;
+}
 
+/* Checks what ATTEMPT brings. 0, ERR_REFUSED, ERR_UNAVAILABLE. *RET_REMEMBERED: nothing had to be computed. */
+static int attempt_check(struct directory *d, const struct directory_attempt *t, const struct candidate *c, bool *ret_remembered)
+{
+    struct verified_tag tag;
+    if (t->proof != DIRECTORY_PASSWORD)
+        return t->proof == DIRECTORY_PROVED && c->can_log_in ? 0 : ERR_REFUSED;
+    bool possible = c->can_log_in && t->password.n <= DIRECTORY_PASSWORD_MAX;
+    if (possible) {
+        tag = verified_tag(d->verified, c->account.id, c->hash, t->password);
+        *ret_remembered = verified_has(d->verified, &tag);
+    }
+    int r = *ret_remembered ? 0 : password_check(d->gate, c->hash, t->password);
+    if (r == 0 && possible)
+        verified_add(d->verified, &tag);
+    return r;
+}
+
+/* Counts the result R of an attempt and says how long its answer is to be held. */
+static int64_t attempt_count(struct directory *d, int r, str peer, str login, bool remembered)
+{
     int64_t now = clock_mono_ms(), by_peer, by_login;
-    struct delay_key peer_key = delay_key_peer(peer), login_key = delay_key_login(address.n ? address : login, peer);
+    struct delay_key peer_key = delay_key_peer(peer), login_key = delay_key_login(login, peer);
     if (r < 0) {
         by_peer = delays_fail(d->delays, &peer_key, now);
         by_login = delays_fail(d->delays, &login_key, now);
@@ -79,9 +98,38 @@ int directory_authenticate(struct directory *d, str login, str password, str pee
         by_peer = remembered ? 0 : delays_get(d->delays, &peer_key, now);
         by_login = delays_get(d->delays, &login_key, now);
         delays_clear(d->delays, &login_key);
-        verified_add(d->verified, &tag);
-        *ret = c.account;
     }
-    *ret_delay_ms = by_peer > by_login ? by_peer : by_login;
-    return r;
+    return by_peer > by_login ? by_peer : by_login;
+}
+
+int directory_login(struct directory *d, const struct directory_attempt *t, struct arena *arena, struct directory_account *ret,
+                    int64_t *ret_delay_ms)
+{
+    struct candidate c = { 0 };
+    str address = STR_INIT("");
+    bool remembered = false;
+    struct error e = ERROR_NONE;
+    *ret_delay_ms = 0;
+    int r = login_canonical(d, t->login, arena, &address);
+    if (r == 0)
+        r = candidate_find(d, address, arena, &c);
+    if (r == ERR_LIMIT)
+        return r;
+    r = attempt_check(d, t, &c, &remembered);
+    if (r == ERR_UNAVAILABLE)
+        return r;
+    *ret_delay_ms = attempt_count(d, r, t->peer, address.n ? address : t->login, remembered);
+    if (r < 0)
+        return r;
+    if (t->proof == DIRECTORY_PASSWORD && c.is_outdated && !remembered &&
+        change_upgrade(d, c.account.address, c.hash, t->password, &e) < 0)
+        log_warning("directory-upgrade", LOG_STR("user", c.account.address), LOG_Z("error", e.text));
+    *ret = c.account;
+    return 0;
+}
+
+int directory_authenticate(struct directory *d, str login, str password, str peer, struct arena *arena,
+                           struct directory_account *ret, int64_t *ret_delay_ms)
+{
+    return directory_login(d, &(struct directory_attempt){ .login = login, .password = password, .peer = peer }, arena, ret, ret_delay_ms);
 }

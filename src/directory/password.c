@@ -124,6 +124,13 @@ int password_check(struct gate *g, str hash, str password)
     return possible && r == ARGON2_OK ? 0 : ERR_REFUSED;
 }
 
+bool password_is_outdated(str hash)
+{
+    char now[64];
+    int n = snprintf(now, sizeof now, "$argon2id$v=%d$m=%d,t=%d,p=%d$", ARGON2_VERSION_NUMBER, ARGON_KIB, ARGON_PASSES, ARGON_LANES);
+    return !str_starts(hash, (str){ now, (size_t)n });
+}
+
 /* --- what was verified lately --- */
 
 struct verified_slot {

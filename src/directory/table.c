@@ -9,7 +9,7 @@
 
 #include "base/pack.h"
 
-enum { ROW_VERSION = 1, FLAG_ENABLED = 1, FLAG_ADMINISTRATOR = 2, NAME_MAX_ = 255 };
+enum { ROW_VERSION = 1, ACCOUNT_ROW_VERSION = 2, FLAG_ENABLED = 1, FLAG_ADMINISTRATOR = 2, NAME_MAX_ = 255 };
 
 /* --- rows --- */
 
@@ -27,11 +27,13 @@ void row_encode_domain(struct buf *b, uint64_t seq)
 
 void row_encode_account(struct buf *b, const struct entry *n)
 {
-    pack_u8(b, ROW_VERSION);
+    pack_u8(b, ACCOUNT_ROW_VERSION);
     buf_add(b, (str){ (const char *)n->id.b, sizeof n->id.b });
     pack_varint(b, n->seq);
     pack_u8(b, (uint8_t)((n->enabled ? FLAG_ENABLED : 0) | (n->administrator ? FLAG_ADMINISTRATOR : 0)));
     pack_str(b, n->hash);
+    for (int i = 0; i < DIRECTORY_HASH_N; i++)
+        pack_str(b, n->scram[i]);
 }
 
 void row_encode_alias(struct buf *b, const str *targets, size_t n)
@@ -62,6 +64,8 @@ static str str_place(char **p, str s)
 static struct entry *entry_copy(const struct entry *n)
 {
     size_t size = sizeof *n + n->target_n * sizeof(str) + n->address.n + n->hash.n;
+    for (int i = 0; i < DIRECTORY_HASH_N; i++)
+        size += n->scram[i].n;
     for (size_t i = 0; i < n->target_n; i++)
         size += n->targets[i].n;
     struct entry *copy = malloc(size);
@@ -72,20 +76,30 @@ static struct entry *entry_copy(const struct entry *n)
     char *p = (char *)(copy->targets + n->target_n);
     copy->address = str_place(&p, n->address);
     copy->hash = str_place(&p, n->hash);
+    for (int i = 0; i < DIRECTORY_HASH_N; i++)
+        copy->scram[i] = str_place(&p, n->scram[i]);
     for (size_t i = 0; i < n->target_n; i++)
         copy->targets[i] = str_place(&p, n->targets[i]);
     return copy;
 }
 
+/* Version 1 ended with the hash. */
 static int account_decode(str value, struct entry *n)
 {
     struct unpack u = unpack_init(value);
-    if (unpack_u8(&u) != ROW_VERSION)
+    uint8_t version = unpack_u8(&u);
+    if (version != ROW_VERSION && version != ACCOUNT_ROW_VERSION)
         return ERR_CORRUPT;
     str id = unpack_bytes(&u, sizeof n->id.b);
     n->seq = unpack_varint(&u);
     uint8_t flags = unpack_u8(&u);
     n->hash = unpack_str(&u, DIRECTORY_HASH_MAX);
+    for (unsigned i = 0; version >= ACCOUNT_ROW_VERSION && i < DIRECTORY_HASH_N; i++) {
+        struct directory_scram keys;
+        n->scram[i] = unpack_str(&u, DIRECTORY_SCRAM_MAX);
+        if (n->scram[i].n && scram_decode(n->scram[i], (enum directory_hash)i, &keys) < 0)
+            return ERR_CORRUPT;
+    }
     if (unpack_end(&u) < 0)
         return ERR_CORRUPT;
     memcpy(n->id.b, id.p, sizeof n->id.b);

@@ -19,10 +19,7 @@ static enum imap_next take_result(struct imap_session *s, int r, const struct bu
         return imap_bad(s, "Invalid response of the mechanism");
     if (r < 0)
         return imap_fail(s, r, NULL);
-    const struct sasl_credentials *c = sasl_server_credentials(s->sasl);
-    if (c->authzid.n && !str_ieq(c->authzid, c->authcid))
-        return imap_no(s, "[AUTHORIZATIONFAILED] Nobody may log in for somebody else");
-    return imap_login(s, c->authcid, c->password);
+    return imap_login(s, sasl_server_credentials(s->sasl), sasl_server_mechanism(s->sasl)->name, buf_str(challenge));
 }
 
 static enum imap_next step(struct imap_session *s, bool first, const str *response)
@@ -58,6 +55,16 @@ static enum imap_next auth_line(struct imap_session *s, str line)
     return str_eq(line, STR("*")) ? imap_bad(s, "Cancelled") : step_base64(s, false, line);
 }
 
+/* Gives the exchange what SCRAM needs. */
+static void equip(struct imap_session *s)
+{
+    struct buf name = BUF_INIT(SASL_KEY_MAX);
+    sasl_server_set_scram(s->sasl, s->config->scram, s->config->ctx);
+    if (conn_channel_binding(s->conn, CONN_BINDING_TLS_EXPORTER, &name) == 0)
+        sasl_server_set_binding(s->sasl, buf_str(&name));
+    buf_done(&name);
+}
+
 /* authenticate = "AUTHENTICATE" SP auth-type [SP (base64 / "=")] *(CRLF base64) (RFC 4959 section 7) */
 IMAP_HANDLER(authenticate)
 {
@@ -73,16 +80,17 @@ IMAP_HANDLER(authenticate)
         initial = scan_rest(args);
     }
     const struct sasl_mechanism *mechanism = sasl_mechanism_find(name);
-    if (!mechanism)
-        return imap_no(s, "[CANNOT] No such mechanism");
-    if (mechanism->plaintext && !imap_login_allowed(s))
+    if (mechanism && !imap_login_allowed(s))
         return imap_no(s, "[PRIVACYREQUIRED] Start TLS first");
+    if (!mechanism || !imap_offers_mechanism(s, mechanism))
+        return imap_no(s, "[CANNOT] No such mechanism");
     if (initial.n && !mechanism->client_first)
         return imap_bad(s, "The mechanism has no initial response");
     struct error e = ERROR_NONE;
     r = sasl_server_new(mechanism, &s->sasl, &e);
     if (r < 0)
         return imap_fail(s, r, &e);
+    equip(s);
     if (!initial.n)
         return step(s, true, NULL);
     return step_base64(s, true, str_eq(initial, STR("=")) ? STR("") : initial);

@@ -2,6 +2,7 @@
  * account. */
 #include "imap/session_private.h"
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "imap/syntax_private.h"
@@ -18,13 +19,34 @@ static enum imap_next say_failed(struct imap_session *s)
     return imap_no(s, "[AUTHENTICATIONFAILED] Wrong name or password");
 }
 
+static enum imap_next say_other(struct imap_session *s)
+{
+    return imap_no(s, "[AUTHORIZATIONFAILED] Nobody may log in for somebody else");
+}
+
 static enum imap_next say_unavailable(struct imap_session *s)
 {
     return imap_no(s, "[UNAVAILABLE] Logins are not possible now, try again");
 }
 
-static enum imap_next accept_login(struct imap_session *s, const struct imap_login *login)
+bool imap_offers_mechanism(const struct imap_session *s, const struct sasl_mechanism *m)
 {
+    struct buf name = BUF_INIT(SASL_KEY_MAX);
+    bool ok = imap_login_allowed(s) && (m->hash == SASL_HASH_NONE || s->config->scram) &&
+              (!m->binding || conn_channel_binding(s->conn, CONN_BINDING_TLS_EXPORTER, &name) == 0);
+    buf_done(&name);
+    return ok;
+}
+
+/* A login that was accepted, until its answer is out; in the command's arena. */
+struct accepted {
+    struct imap_login login;
+    str proof;
+};
+
+static enum imap_next finish_login(struct imap_session *s)
+{
+    const struct imap_login *login = &((struct accepted *)s->work)->login;
     int r = mail_account_open(s->config->store, login->account, &s->account);
     if (r < 0) {
         log_error("imap-account", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", login->address),
@@ -45,16 +67,47 @@ static enum imap_next accept_login(struct imap_session *s, const struct imap_log
     return IMAP_DONE;
 }
 
-enum imap_next imap_login(struct imap_session *s, str name, str password)
+/* The response to the server's own proof. */
+static enum imap_next proof_taken(struct imap_session *s, str line)
 {
-    struct imap_login login = { 0 };
+    return line.n ? imap_bad(s, "Invalid response of the mechanism") : finish_login(s);
+}
+
+/* RFC 3501 section 6.2.2: no data goes with OK, so the server's last word is a challenge of its own. */
+static enum imap_next accept_login(struct imap_session *s)
+{
+    str proof = ((struct accepted *)s->work)->proof;
+    if (!proof.n)
+        return finish_login(s);
+    buf_add(&s->out, STR("+ "));
+    base64_encode(&s->out, proof);
+    buf_add(&s->out, STR("\r\n"));
+    s->line = proof_taken;
+    return IMAP_LINE;
+}
+
+enum imap_next imap_login(struct imap_session *s, const struct sasl_credentials *c, str mechanism, str proof)
+{
+    struct accepted *a = arena_new(&s->arena, struct accepted);
+    const struct tls_info *tls = conn_tls(s->conn);
+    struct sasl_attempt attempt = { c->authcid, c->proof,  c->password, conn_peer_address(s->conn),
+                                    mechanism,  tls->active ? tls->version : STR("") };
     int64_t delay = 0;
-    int r = s->config->authenticate(s->config->ctx, name, password, conn_peer_address(s->conn), &s->arena, &login, &delay);
-    if (r == 0)
-        return accept_login(s, &login);
-    log_warning("imap-login-failed", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", str_sub(name, 0, 200)),
-                LOG_STR("peer", conn_peer_address(s->conn)), LOG_Z("error", err_name(r)));
-    s->resume = r == ERR_REFUSED || r == ERR_NOTFOUND || r == ERR_SYNTAX ? say_failed : say_unavailable;
+    if (!a || arena_dup(&s->arena, proof, &a->proof) < 0)
+        return say_unavailable(s);
+    s->work = a;
+    int r = s->config->authenticate(s->config->ctx, &attempt, &s->arena, &a->login, &delay);
+    /* Acting as another is nobody's right; that is said only to who has proved to be himself. */
+    bool is_other = r == 0 && c->authzid.n && !str_ieq(c->authzid, c->authcid) && !str_ieq(c->authzid, a->login.address);
+    if (r != 0)
+        log_warning("imap-login-failed", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", str_sub(c->authcid, 0, 200)),
+                    LOG_STR("mechanism", mechanism), LOG_STR("peer", conn_peer_address(s->conn)), LOG_Z("error", err_name(r)));
+    if (is_other)
+        s->resume = say_other;
+    else if (r == 0)
+        s->resume = accept_login;
+    else
+        s->resume = r == ERR_REFUSED || r == ERR_NOTFOUND || r == ERR_SYNTAX ? say_failed : say_unavailable;
     if (delay <= 0)
         return s->resume(s);
     s->hold_until = clock_mono_ms() + delay;
@@ -78,5 +131,5 @@ IMAP_HANDLER(login)
         return imap_bad_arguments(s, r);
     if (!name.n || !password.n || name.n > SASL_NAME_MAX || password.n > SASL_PASSWORD_MAX)
         return say_failed(s);
-    return imap_login(s, name, password);
+    return imap_login(s, &(struct sasl_credentials){ .authcid = name, .password = password }, STR("LOGIN"), STR(""));
 }

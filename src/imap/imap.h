@@ -3,6 +3,7 @@
 #define VALISE_IMAP_IMAP_H
 
 #include "run/conn.h"
+#include "sasl/sasl.h"
 #include "store/mail.h"
 
 struct imap_login { engine_part account; str address; };
@@ -15,8 +16,10 @@ struct imap_config {
     uint64_t append_max;          /* bytes of an APPEND literal */
     unsigned errors_max;          /* BAD answers before BYE */
     void *ctx;
-    /* As directory_authenticate: account and canonical address in A, delay to hold the answer. */
-    int (*authenticate)(void *ctx, str login, str password, str peer, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms);
+    /* As directory_login: account and canonical address in A, delay to hold the answer. */
+    int (*authenticate)(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms);
+    /* SCRAM's keys. NULL: there are none, and SCRAM is not offered. */
+    sasl_scram_fn *scram;
 };
 
 /* ctx of the listener is a const struct imap_config *. */

@@ -8,11 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "role/certificates.h"
 #include "role/control.h"
 
 /* ADDED_MAX: what the server itself puts in front of a message. */
-enum { ADDED_MAX = 65536, COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200 };
+enum { ADDED_MAX = 65536, COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200, RENEW_LOOK_MS = 10000, RENEW_EVERY_MS = 3600000 };
 
 /* --- what mx and submission need --- */
 
@@ -115,11 +117,37 @@ static int core_spool(void *ctx, struct error *e)
     return fd >= 0 ? fd : error_set(e, err_from_errno(errno), "no spool file: %s", strerrordesc_np(errno));
 }
 
-static int core_authenticate(void *ctx, str login, str password, str peer, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms)
+/* --- logging in: what SASL found, put to the directory --- */
+
+static int core_scram(void *ctx, str login, enum sasl_hash hash, struct sasl_scram *ret)
+{
+    struct core *c = ctx;
+    struct directory_scram s;
+    int err = directory_scram_find(c->directory, login, hash == SASL_HASH_SHA1 ? DIRECTORY_SHA1 : DIRECTORY_SHA256, &s);
+    if (err)
+        return err;
+    _Static_assert(sizeof ret->salt == sizeof s.salt && sizeof ret->stored_key == sizeof s.stored_key, "both hold SCRAM's keys");
+    ret->iterations = s.iterations;
+    memcpy(ret->salt, s.salt, sizeof ret->salt);
+    memcpy(ret->stored_key, s.stored_key, sizeof ret->stored_key);
+    memcpy(ret->server_key, s.server_key, sizeof ret->server_key);
+    secret_wipe(&s, sizeof s);
+    return 0;
+}
+
+static int log_in(struct core *c, const struct sasl_attempt *t, struct arena *a, struct directory_account *ret, int64_t *ret_delay_ms)
+{
+    static const enum directory_proof proofs[] = { [SASL_PROOF_PASSWORD] = DIRECTORY_PASSWORD, [SASL_PROOF_RIGHT] = DIRECTORY_PROVED,
+                                                   [SASL_PROOF_WRONG] = DIRECTORY_REFUTED };
+    struct directory_attempt attempt = { .login = t->login, .proof = proofs[t->proof], .password = t->password, .peer = t->peer };
+    return directory_login(c->directory, &attempt, a, ret, ret_delay_ms);
+}
+
+static int core_authenticate(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms)
 {
     struct core *c = ctx;
     struct directory_account account;
-    int err = directory_authenticate(c->directory, login, password, peer, a, &account, ret_delay_ms);
+    int err = log_in(c, attempt, a, &account, ret_delay_ms);
     if (err)
         return err;
     memcpy(ret->account, account.id.b, sizeof ret->account);
@@ -135,11 +163,11 @@ static bool core_may_send_as(void *ctx, const struct smtp_login *login, str addr
     return directory_may_send_as(c->directory, id, address);
 }
 
-static int imap_authenticate(void *ctx, str login, str password, str peer, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms)
+static int imap_authenticate(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms)
 {
     struct core *c = ctx;
     struct directory_account account;
-    int err = directory_authenticate(c->directory, login, password, peer, a, &account, ret_delay_ms);
+    int err = log_in(c, attempt, a, &account, ret_delay_ms);
     if (err)
         return err;
     ret->account = account.id;
@@ -273,7 +301,7 @@ static const void *imap_context(struct core *c, struct role_snapshot *s, const s
     if (ret)
         *ret = (struct imap_config){ .store = c->mail, .tls_required = l->tls != SMTP_TLS_OFF, .hostname = s->config->hostname,
                                      .append_max = s->config->message_size_max, .errors_max = 20, .ctx = c,
-                                     .authenticate = imap_authenticate };
+                                     .authenticate = imap_authenticate, .scram = core_scram };
     return ret;
 }
 
@@ -289,6 +317,18 @@ static void collect(void *ctx)
     int err = engine_collect(c->engine, COLLECT_BUDGET, &done);
     if (err && err != ERR_UNAVAILABLE && err != ERR_FULL)
         log_warning("collect-failed", LOG_Z("error", err_name(err)));
+}
+
+/* Once soon after the start, as the server may have been off for long, then hourly. */
+static void renew(void *ctx)
+{
+    struct core *c = ctx;
+    int64_t now = clock_mono_ms();
+    if (now < c->renew_ms)
+        return;
+    c->renew_ms = now + RENEW_EVERY_MS;
+    if (certificates_renew_due(&c->admin))
+        log_warning("renewal-incomplete", LOG_NUM("again-in-ms", RENEW_EVERY_MS));
 }
 
 static int open_store(struct core *c, struct error *e)
@@ -327,12 +367,14 @@ static int core_start(struct role_run *r, struct error *e)
     if (err)
         return err;
     c->submission = (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept = core_accept, .spool = core_spool,
-                                           .authenticate = core_authenticate, .may_send_as = core_may_send_as };
+                                           .authenticate = core_authenticate, .scram = core_scram, .may_send_as = core_may_send_as };
     c->mx_service = (struct channel_service){ .peer = "mx", .handlers = mx_handlers, .ctx = c };
     c->admin = (struct admin){ .engine = c->engine, .mail = c->mail, .directory = c->directory, .run = r };
     err = listen_control(c, e);
     if (err == 0)
         server_every(r->server, COLLECT_EVERY_MS, collect, c);
+    if (err == 0)
+        server_every(r->server, RENEW_LOOK_MS, renew, c);
     return err;
 }
 

@@ -1,14 +1,17 @@
-/* sasl: see sasl.h. PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login-00) through GNU SASL.
+/* sasl: see sasl.h. SCRAM (RFC 5802, RFC 7677), PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login-00) through GNU SASL.
  *
  * Invariants
  *  1. The library's context is made once per process and never changed afterwards: its sessions may run in any thread. (Measured: a
  *     context costs ten times what a session costs, to register mechanisms that nobody asks for.)
  *  2. A server is in one of the states NEW, RUNNING, DONE, FAILED and moves only forward.
- *  3. Credentials are filled in exactly once, by the callback, and only a DONE server shows them. */
+ *  3. Credentials are filled in exactly once, by the callback, and only a DONE server shows them.
+ *  4. A DONE server without a password is right only when the library said so: is_refuted is set by everything else. */
 #include "sasl/sasl.h"
 
 #include <gsasl.h>
 #include <pthread.h>
+
+#include "base/base64.h"
 
 enum sasl_state { SASL_NEW, SASL_RUNNING, SASL_DONE, SASL_FAILED };
 
@@ -19,11 +22,21 @@ struct sasl_server {
     unsigned steps;
     int callback_error;                  /* what the callback found wrong: the library has no code for it */
     struct buf authcid, authzid, password;
+    struct buf binding;
+    sasl_scram_fn *scram;
+    void *scram_ctx;
+    struct sasl_scram keys;
+    bool has_keys;
+    bool is_refuted;                     /* the client's proof does not fit */
     struct sasl_credentials credentials;
 };
 
 /* LOGIN's prompts are those of the servers that clients were written against: some compare the text. */
 static const struct sasl_mechanism mechanisms[] = {
+    { .name = STR_INIT("SCRAM-SHA-256-PLUS"), .client_first = true, .binding = true, .hash = SASL_HASH_SHA256 },
+    { .name = STR_INIT("SCRAM-SHA-1-PLUS"), .client_first = true, .binding = true, .hash = SASL_HASH_SHA1 },
+    { .name = STR_INIT("SCRAM-SHA-256"), .client_first = true, .hash = SASL_HASH_SHA256 },
+    { .name = STR_INIT("SCRAM-SHA-1"), .client_first = true, .hash = SASL_HASH_SHA1 },
     { .name = STR_INIT("PLAIN"), .plaintext = true, .client_first = true },
     { .name = STR_INIT("LOGIN"), .plaintext = true, .prompts = { STR_INIT("Username:"), STR_INIT("Password:") } },
 };
@@ -50,27 +63,80 @@ static void take_property(Gsasl_session *session, Gsasl_property property, struc
     buf_add(b, str_from_z(gsasl_property_fast(session, property)));
 }
 
-/* The library asks whether the credentials are right. They are only taken down here: the caller verifies (see sasl.h), so that
- * nothing blocks inside the library. */
-static int sasl_callback(Gsasl *context, Gsasl_session *session, Gsasl_property property)
+/* "To act as oneself" may be said in two ways: keep the shorter. */
+static void take_names(struct sasl_server *s, Gsasl_session *session)
 {
-    struct sasl_server *s = gsasl_session_hook_get(session);
-    (void)context;
-    if (property != GSASL_VALIDATE_SIMPLE)
-        return GSASL_NO_CALLBACK;
-    if (s->authcid.n || s->password.n)
-        return GSASL_AUTHENTICATION_ERROR;       /* invariant 3 */
     take_property(session, GSASL_AUTHID, &s->authcid);
     take_property(session, GSASL_AUTHZID, &s->authzid);
-    take_property(session, GSASL_PASSWORD, &s->password);
-    /* "To act as oneself" may be said in two ways, and the library makes the second of the first: keep the shorter. */
     if (str_eq(buf_str(&s->authzid), buf_str(&s->authcid)))
         buf_reset(&s->authzid);
+}
+
+/* PLAIN and LOGIN: the library asks whether the credentials are right. They are only taken down here: the caller verifies (see
+ * sasl.h), so that nothing blocks inside the library. */
+static int on_password(struct sasl_server *s, Gsasl_session *session)
+{
+    if (s->authcid.n || s->password.n)
+        return GSASL_AUTHENTICATION_ERROR;       /* invariant 3 */
+    take_names(s, session);
+    take_property(session, GSASL_PASSWORD, &s->password);
     if (buf_error(&s->authcid) || buf_error(&s->authzid) || buf_error(&s->password))
         s->callback_error = ERR_LIMIT;
     else if (!s->authcid.n || !s->password.n)
         s->callback_error = ERR_SYNTAX;          /* RFC 4616 section 2: authcid and passwd have at least one character */
     return s->callback_error ? GSASL_AUTHENTICATION_ERROR : GSASL_OK;
+}
+
+/* SCRAM: the first question of the library comes when it knows the name; the answer to all is fetched at once. */
+static int find_keys(struct sasl_server *s, Gsasl_session *session)
+{
+    if (s->has_keys || s->callback_error)
+        return s->callback_error;
+    take_names(s, session);
+    if (buf_error(&s->authcid) || buf_error(&s->authzid))
+        s->callback_error = ERR_LIMIT;
+    else if (!s->authcid.n)
+        s->callback_error = ERR_SYNTAX;
+    else
+        s->callback_error = s->scram(s->scram_ctx, buf_str(&s->authcid), s->mechanism->hash, &s->keys);
+    s->has_keys = s->callback_error == 0;
+    return s->callback_error;
+}
+
+static int give_base64(Gsasl_session *session, Gsasl_property property, const void *p, size_t n)
+{
+    struct buf text;
+    buf_init_secret(&text, 4 * SASL_KEY_MAX);
+    base64_encode(&text, (str){ p, n });
+    int rc = buf_error(&text) ? GSASL_MALLOC_ERROR : gsasl_property_set_raw(session, property, text.p, text.n);
+    buf_done(&text);
+    return rc;
+}
+
+static int sasl_callback(Gsasl *context, Gsasl_session *session, Gsasl_property property)
+{
+    struct sasl_server *s = gsasl_session_hook_get(session);
+    const size_t key_n = s->mechanism->hash == SASL_HASH_SHA1 ? 20 : 32;
+    char iterations[16];
+    (void)context;
+    if (property == GSASL_VALIDATE_SIMPLE)
+        return s->mechanism->plaintext ? on_password(s, session) : GSASL_NO_CALLBACK;
+    if (s->mechanism->hash == SASL_HASH_NONE)
+        return GSASL_NO_CALLBACK;
+    if (property == GSASL_CB_TLS_EXPORTER)
+        return s->binding.n ? give_base64(session, property, s->binding.p, s->binding.n) : GSASL_NO_CB_TLS_EXPORTER;
+    if (property != GSASL_SCRAM_ITER && property != GSASL_SCRAM_SALT && property != GSASL_SCRAM_STOREDKEY &&
+        property != GSASL_SCRAM_SERVERKEY)
+        return GSASL_NO_CALLBACK;
+    if (find_keys(s, session))
+        return GSASL_AUTHENTICATION_ERROR;
+    if (property == GSASL_SCRAM_ITER) {
+        (void)snprintf(iterations, sizeof iterations, "%u", s->keys.iterations);
+        return gsasl_property_set(session, property, iterations);
+    }
+    if (property == GSASL_SCRAM_SALT)
+        return give_base64(session, property, s->keys.salt, sizeof s->keys.salt);
+    return give_base64(session, property, property == GSASL_SCRAM_STOREDKEY ? s->keys.stored_key : s->keys.server_key, key_n);
 }
 
 static Gsasl *shared_context;
@@ -104,6 +170,7 @@ int sasl_server_new(const struct sasl_mechanism *m, struct sasl_server **ret, st
     buf_init(&s->authcid, SASL_NAME_MAX);
     buf_init(&s->authzid, SASL_NAME_MAX);
     buf_init_secret(&s->password, SASL_PASSWORD_MAX);
+    buf_init(&s->binding, SASL_KEY_MAX);
     int rc = gsasl_server_start(shared_context, m->name.p, &s->session);
     if (rc != GSASL_OK) {
         sasl_server_free(s);
@@ -114,21 +181,64 @@ int sasl_server_new(const struct sasl_mechanism *m, struct sasl_server **ret, st
     return 0;
 }
 
+const struct sasl_mechanism *sasl_server_mechanism(const struct sasl_server *s)
+{
+    return s->mechanism;
+}
+
+void sasl_server_set_scram(struct sasl_server *s, sasl_scram_fn *fn, void *ctx)
+{
+    s->scram = fn;
+    s->scram_ctx = ctx;
+}
+
+void sasl_server_set_binding(struct sasl_server *s, str exporter)
+{
+    buf_reset(&s->binding);
+    buf_add(&s->binding, exporter);
+    require(buf_error(&s->binding) == 0);
+}
+
 void sasl_server_free(struct sasl_server *s)
 {
+    static const Gsasl_property secrets[] = { GSASL_PASSWORD, GSASL_SCRAM_STOREDKEY, GSASL_SCRAM_SERVERKEY };
     if (!s)
         return;
-    if (s->session) {
-        /* The library frees its copy without wiping it. The property is its own heap memory, const only by the type. */
-        char *secret = (char *)(uintptr_t)gsasl_property_fast(s->session, GSASL_PASSWORD);
+    for (size_t i = 0; s->session && i < sizeof secrets / sizeof secrets[0]; i++) {
+        /* The library frees its copies without wiping them. A property is its own heap memory, const only by the type. */
+        char *secret = (char *)(uintptr_t)gsasl_property_fast(s->session, secrets[i]);
         if (secret)
             secret_wipe(secret, strlen(secret));
-        gsasl_finish(s->session);
     }
+    if (s->session)
+        gsasl_finish(s->session);
+    secret_wipe(&s->keys, sizeof s->keys);
+    buf_done(&s->binding);
     buf_done(&s->authcid);
     buf_done(&s->authzid);
     buf_done(&s->password);
     free(s);
+}
+
+/* What the library's failure RC means. A SCRAM proof that does not fit is no failure of the exchange but its result. */
+static int library_error(struct sasl_server *s, int rc, struct error *e)
+{
+    switch (rc) {
+    case GSASL_AUTHENTICATION_ERROR:
+        if (s->has_keys) {
+            s->is_refuted = true;
+            return 0;
+        }
+        return error_set(e, s->callback_error ? s->callback_error : ERR_SYNTAX,
+                         s->callback_error == ERR_LIMIT ? "name or password too long" : "name, password or channel binding missing");
+    case GSASL_MECHANISM_PARSE_ERROR:
+    case GSASL_SASLPREP_ERROR:
+    case GSASL_NO_CB_TLS_EXPORTER:
+    case GSASL_NO_CB_TLS_UNIQUE:
+        return error_set(e, ERR_SYNTAX, "malformed %s response", s->mechanism->name.p);
+    default:
+        return error_set(e, ERR_INTERNAL, "%s failed: %s", s->mechanism->name.p, gsasl_strerror(rc));
+    }
 }
 
 /* Runs the library's step: its output goes to CHALLENGE unless a prompt replaces it. */
@@ -140,29 +250,22 @@ static int library_step(struct sasl_server *s, str response, struct buf *challen
     int rc = gsasl_step(s->session, response.p, response.n, &out, &out_n);
     if (rc == GSASL_OK || rc == GSASL_NEEDS_MORE) {
         str prompt = s->steps < 2 ? s->mechanism->prompts[s->steps] : STR("");
-        if (rc == GSASL_NEEDS_MORE)
-            buf_add(challenge, prompt.n ? prompt : (str){ out, out_n });
+        buf_add(challenge, rc == GSASL_NEEDS_MORE && prompt.n ? prompt : (str){ out, out_n });
         if (out)
             secret_wipe(out, out_n);
     }
     gsasl_free(out);
     s->steps++;
-    switch (rc) {
-    case GSASL_OK:
-        if (!s->authcid.n)
-            return error_set(e, ERR_INTERNAL, "GNU SASL ended %s without credentials", s->mechanism->name.p);
-        return 0;
-    case GSASL_NEEDS_MORE:
-        return buf_error(challenge) ? buf_error(challenge) : ERR_AGAIN;
-    case GSASL_AUTHENTICATION_ERROR:
-        return error_set(e, s->callback_error ? s->callback_error : ERR_SYNTAX,
-                         s->callback_error == ERR_LIMIT ? "name or password too long" : "name or password missing");
-    case GSASL_MECHANISM_PARSE_ERROR:
-    case GSASL_SASLPREP_ERROR:
-        return error_set(e, ERR_SYNTAX, "malformed %s response", s->mechanism->name.p);
-    default:
-        return error_set(e, ERR_INTERNAL, "%s failed: %s", s->mechanism->name.p, gsasl_strerror(rc));
-    }
+    if (rc != GSASL_OK && rc != GSASL_NEEDS_MORE)
+        return library_error(s, rc, e);
+    /* The library knows no way to refuse a name while it answers: it would go on with numbers of its own. */
+    if (s->callback_error)
+        return error_set(e, s->callback_error, "the name is not acceptable, or cannot be looked up");
+    if (rc == GSASL_OK && !s->authcid.n)
+        return error_set(e, ERR_INTERNAL, "GNU SASL ended %s without credentials", s->mechanism->name.p);
+    if (buf_error(challenge))
+        return buf_error(challenge);
+    return rc == GSASL_OK ? 0 : ERR_AGAIN;
 }
 
 /* Moves to the state that RC means (invariant 2) and publishes the credentials (invariant 3). */
@@ -170,7 +273,11 @@ static int settle(struct sasl_server *s, int rc)
 {
     if (rc == 0) {
         s->state = SASL_DONE;
-        s->credentials = (struct sasl_credentials){ buf_str(&s->authcid), buf_str(&s->authzid), buf_str(&s->password) };
+        s->credentials = (struct sasl_credentials){ buf_str(&s->authcid), buf_str(&s->authzid),
+                                                    s->mechanism->plaintext ? SASL_PROOF_PASSWORD
+                                                    : s->is_refuted         ? SASL_PROOF_WRONG
+                                                                            : SASL_PROOF_RIGHT,
+                                                    buf_str(&s->password) };
     } else {
         s->state = rc == ERR_AGAIN ? SASL_RUNNING : SASL_FAILED;
     }
@@ -179,7 +286,7 @@ static int settle(struct sasl_server *s, int rc)
 
 int sasl_server_start(struct sasl_server *s, const str *initial, struct buf *challenge, struct error *e)
 {
-    require(s->state == SASL_NEW);
+    require(s->state == SASL_NEW && (s->scram || s->mechanism->plaintext));
     if (initial && s->mechanism->client_first && initial->n == 0)
         return settle(s, error_set(e, ERR_SYNTAX, "empty %s response", s->mechanism->name.p));
     if (initial && s->mechanism->client_first) {
@@ -199,8 +306,14 @@ int sasl_server_step(struct sasl_server *s, str response, struct buf *challenge,
         return settle(s, error_set(e, ERR_LIMIT, "authentication response longer than %d bytes", SASL_RESPONSE_MAX));
     if (s->steps >= SASL_STEPS_MAX)
         return settle(s, error_set(e, ERR_LIMIT, "too many authentication responses"));
-    if (response.n == 0 && s->mechanism->plaintext)
+    if (response.n == 0)
         return settle(s, error_set(e, ERR_SYNTAX, "empty %s response", s->mechanism->name.p));
+    /* RFC 5802 section 7: no NUL anywhere; the library would stop reading there. */
+    if (s->mechanism->hash && str_find_byte(response, '\0', 0) < response.n)
+        return settle(s, error_set(e, ERR_SYNTAX, "malformed %s response", s->mechanism->name.p));
+    /* RFC 5802 section 6: binding is asked for with a mechanism that binds; the library takes it with any. */
+    if (s->mechanism->hash && !s->mechanism->binding && !s->authcid.n && str_starts(response, STR("p=")))
+        return settle(s, error_set(e, ERR_SYNTAX, "%s does not bind channels", s->mechanism->name.p));
     return settle(s, library_step(s, response, challenge, e));
 }
 

@@ -1,10 +1,11 @@
 /* sasl: the server side of SASL (RFC 4422), mechanisms by GNU SASL.
  *
  * The protocol (SMTP AUTH, IMAP AUTHENTICATE, ...) does framing and base64; here are the exchanged bytes only. A mechanism does not
- * verify a password: that may block, be remote, and its answer may have to be held back. When the exchange is complete the caller
- * takes the credentials and verifies them.
+ * decide about a login: that may block, be remote, and its answer may have to be held back. When the exchange is complete the caller
+ * takes the credentials: a password to verify, or what a proof without a password (SCRAM) came to.
  *
  *   sasl_server_new, sasl_server_start -> ERR_AGAIN: send the challenge, sasl_server_step with the response, ... -> 0: credentials
+ *   accepted, and the challenge is not empty: send it, take an empty response, then say success
  *
  * A struct sasl_server belongs to one session; different ones may be used by different threads at the same time. */
 #ifndef VALISE_SASL_SASL_H
@@ -19,10 +20,14 @@ enum {
     SASL_STEPS_MAX = 8            /* responses in one exchange */
 };
 
+enum sasl_hash { SASL_HASH_NONE, SASL_HASH_SHA1, SASL_HASH_SHA256 };
+
 struct sasl_mechanism {
     str name;                     /* upper case, as it is offered */
     bool plaintext;               /* the password itself is sent: only under TLS */
     bool client_first;            /* the client speaks first; without an initial response the first challenge is empty */
+    bool binding;                 /* bound to the TLS channel (-PLUS): exists only where the channel can be named */
+    enum sasl_hash hash;          /* of SCRAM */
     str prompts[2];               /* challenges that replace the library's, empty for none */
 };
 
@@ -31,16 +36,50 @@ const struct sasl_mechanism *sasl_mechanisms(size_t *ret_n);
 /* The mechanism called NAME (letters folded), or NULL. */
 const struct sasl_mechanism *sasl_mechanism_find(str name);
 
+/* What a SCRAM mechanism needs to verify a proof (RFC 5802 section 3). */
+enum { SASL_SALT_SIZE = 16, SASL_KEY_MAX = 32 };
+struct sasl_scram {
+    unsigned iterations;
+    uint8_t salt[SASL_SALT_SIZE];
+    uint8_t stored_key[SASL_KEY_MAX], server_key[SASL_KEY_MAX];   /* as long as the hash */
+};
+/* Looks the keys of LOGIN up, and gives some for a name that does not exist: always the same salt, and keys that no proof fits,
+ * so that names cannot be told apart. 0, or an error for "not now". Must not block. */
+typedef int sasl_scram_fn(void *ctx, str login, enum sasl_hash hash, struct sasl_scram *ret);
+
+enum sasl_proof {
+    SASL_PROOF_PASSWORD,          /* there is a password, nobody has verified it yet */
+    SASL_PROOF_RIGHT,             /* the client has proved that it knows the password */
+    SASL_PROOF_WRONG
+};
+
 struct sasl_credentials {
     str authcid;                  /* who logs in; never empty */
     str authzid;                  /* whom to act as, empty for oneself; a caller without proxy rights refuses any other */
-    str password;                 /* never empty; wiped with the exchange */
+    enum sasl_proof proof;
+    str password;                 /* of SASL_PROOF_PASSWORD: never empty; wiped with the exchange. Otherwise empty */
+};
+
+/* One try to log in, as whoever decides about it sees it. */
+struct sasl_attempt {
+    str login;
+    enum sasl_proof proof;
+    str password;
+    str peer;                     /* address text */
+    str mechanism;                /* "LOGIN" also for a protocol's own command of that name */
+    str tls;                      /* version, empty for none */
 };
 
 struct sasl_server;
 
 /* A new exchange. 0, or ERR_INTERNAL when the library cannot do it. */
 int sasl_server_new(const struct sasl_mechanism *m, struct sasl_server **ret, struct error *e) MUST_USE;
+const struct sasl_mechanism *sasl_server_mechanism(const struct sasl_server *s);
+/* Where SCRAM finds its keys; needed before such a mechanism starts. */
+void sasl_server_set_scram(struct sasl_server *s, sasl_scram_fn *fn, void *ctx);
+/* The name of the TLS channel, RFC 9266's tls-exporter value. Without it -PLUS mechanisms fail. With it set, a SCRAM client that
+ * says "I could bind, but you did not offer it" is refused (RFC 5802 section 6): somebody has cut the offer. */
+void sasl_server_set_binding(struct sasl_server *s, str exporter);
 /* Wipes and frees; NULL accepted. */
 void sasl_server_free(struct sasl_server *s);
 
@@ -48,7 +87,8 @@ void sasl_server_free(struct sasl_server *s);
  * sasl_server_step. */
 int sasl_server_start(struct sasl_server *s, const str *initial, struct buf *challenge, struct error *e) MUST_USE;
 /* Takes a response of the client. ERR_AGAIN: CHALLENGE (reset first; may be empty) is to be sent and a response expected. 0: the
- * exchange is complete and sasl_server_credentials can be called. ERR_SYNTAX: the response breaks the mechanism's rules; ERR_LIMIT:
+ * exchange is complete and sasl_server_credentials can be called; a CHALLENGE that is not empty is the server's own proof, to be sent
+ * once the login is accepted (protocols that cannot send data with success take an empty response to it). ERR_SYNTAX: the response breaks the mechanism's rules; ERR_LIMIT:
  * it or one of its fields is too long, or there are too many; ERR_INTERNAL. After any of these the exchange can only be freed. */
 int sasl_server_step(struct sasl_server *s, str response, struct buf *challenge, struct error *e) MUST_USE;
 /* The credentials of a complete exchange, valid until it is freed; NULL before. */

@@ -8,14 +8,45 @@ void smtp_auth_abort(struct smtp_session *s)
 {
     sasl_server_free(s->sasl);
     s->sasl = NULL;
+    buf_reset(&s->auth_proof);
+    s->auth_is_proved = false;
     if (s->mode == SMTP_MODE_AUTH)
         s->mode = SMTP_MODE_COMMAND;
+}
+
+bool smtp_auth_offers(const struct smtp_session *s, const struct sasl_mechanism *m)
+{
+    struct buf name = BUF_INIT(SASL_KEY_MAX);
+    bool ok = (m->hash == SASL_HASH_NONE || s->config->service->scram) &&
+              (!m->binding || conn_channel_binding(s->conn, CONN_BINDING_TLS_EXPORTER, &name) == 0);
+    buf_done(&name);
+    return ok;
+}
+
+/* Gives the exchange what SCRAM needs. */
+static void equip(struct smtp_session *s)
+{
+    struct buf name = BUF_INIT(SASL_KEY_MAX);
+    sasl_server_set_scram(s->sasl, s->config->service->scram, s->config->service->ctx);
+    if (conn_channel_binding(s->conn, CONN_BINDING_TLS_EXPORTER, &name) == 0)
+        sasl_server_set_binding(s->sasl, buf_str(&name));
+    buf_done(&name);
+}
+
+static void say_challenge(struct smtp_session *s, str bytes)
+{
+    struct buf line = BUF_INIT(2 * SASL_RESPONSE_MAX);
+    base64_encode(&line, bytes);
+    str text = buf_str(&line);
+    smtp_say_lines(s, SMTP_REPLY_CHALLENGE, &text, 1);
+    buf_done(&line);
 }
 
 /* Gives the answer to an exchange that is over, after DELAY_MS. */
 static void answer(struct smtp_session *s, enum smtp_reply reply, int64_t delay_ms)
 {
-    smtp_auth_abort(s);
+    sasl_server_free(s->sasl);
+    s->sasl = NULL;
     s->held = reply;
     s->has_input_while_held = false;
     if (delay_ms <= 0) {
@@ -28,12 +59,19 @@ static void answer(struct smtp_session *s, enum smtp_reply reply, int64_t delay_
 
 void smtp_auth_release(struct smtp_session *s)
 {
-    s->mode = SMTP_MODE_COMMAND;
     smtp_session_wait(s, SMTP_IDLE_MS);
-    smtp_say(s, s->held);
-    if (s->held == SMTP_REPLY_AUTHENTICATED)
-        s->is_authenticated = true;
-    else if (s->held == SMTP_REPLY_AUTH_REFUSED && ++s->auth_failures >= SMTP_AUTH_FAILURES_MAX)
+    if (s->held == SMTP_REPLY_AUTHENTICATED && s->auth_proof.n) {
+        /* RFC 4954 section 4: no data goes with success, so the server's last word is a challenge of its own. */
+        s->mode = SMTP_MODE_AUTH;
+        s->auth_is_proved = true;
+        say_challenge(s, buf_str(&s->auth_proof));
+    } else {
+        smtp_auth_abort(s);
+        s->mode = SMTP_MODE_COMMAND;
+        smtp_say(s, s->held);
+        s->is_authenticated = s->held == SMTP_REPLY_AUTHENTICATED;
+    }
+    if (s->held == SMTP_REPLY_AUTH_REFUSED && ++s->auth_failures >= SMTP_AUTH_FAILURES_MAX)
         smtp_say(s, SMTP_REPLY_TOO_MANY_FAILURES);
     /* What came meanwhile was dropped, so the two sides may be out of step: a client of good will has waited. */
     if (s->has_input_while_held && !s->is_closing)
@@ -41,15 +79,17 @@ void smtp_auth_release(struct smtp_session *s)
 }
 
 /* Asks the service about the credentials and answers. */
-static void verify(struct smtp_session *s, const struct sasl_credentials *c)
+static void verify(struct smtp_session *s, const struct sasl_credentials *c, str mechanism)
 {
     const struct smtp_service *service = s->config->service;
     struct smtp_login login = { 0 };
+    struct sasl_attempt attempt = { c->authcid, c->proof,
+                                    c->password, conn_peer_address(s->conn),
+                                    mechanism, smtp_session_tls(s)->active ? smtp_session_tls(s)->version : STR("") };
     int64_t delay_ms = 0;
     enum smtp_reply reply = SMTP_REPLY_AUTH_REFUSED;
     /* Acting as another is nobody's right. The password is checked before that is said: the answer takes the same time. */
-    int rc = service->authenticate(service->ctx, c->authcid, c->password, conn_peer_address(s->conn), conn_arena(s->conn), &login,
-                                   &delay_ms);
+    int rc = service->authenticate(service->ctx, &attempt, conn_arena(s->conn), &login, &delay_ms);
     if (rc == 0 && (!c->authzid.n || str_ieq(c->authzid, login.address))) {
         reply = SMTP_REPLY_AUTHENTICATED;
         buf_reset(&s->login_address);
@@ -60,8 +100,8 @@ static void verify(struct smtp_session *s, const struct sasl_credentials *c)
         reply = SMTP_REPLY_AUTH_UNAVAILABLE;
     }
     log_info(reply == SMTP_REPLY_AUTHENTICATED ? "smtp-login" : "smtp-login-refused", LOG_STR("session", conn_id(s->conn)),
-             LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", c->authcid), LOG_NUM("code", smtp_reply_code(reply)),
-             LOG_NUM("delay-ms", delay_ms));
+             LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", c->authcid), LOG_STR("mechanism", mechanism),
+             LOG_NUM("code", smtp_reply_code(reply)), LOG_NUM("delay-ms", delay_ms));
     answer(s, reply, delay_ms);
 }
 
@@ -69,15 +109,13 @@ static void verify(struct smtp_session *s, const struct sasl_credentials *c)
 static void after_step(struct smtp_session *s, int rc, const struct buf *challenge, const struct error *e)
 {
     if (rc == 0) {
-        verify(s, sasl_server_credentials(s->sasl));
+        buf_reset(&s->auth_proof);
+        buf_add(&s->auth_proof, buf_str(challenge));
+        verify(s, sasl_server_credentials(s->sasl), sasl_server_mechanism(s->sasl)->name);
         return;
     }
     if (rc == ERR_AGAIN) {
-        struct buf line = BUF_INIT(2 * SASL_RESPONSE_MAX);
-        base64_encode(&line, buf_str(challenge));
-        str text = buf_str(&line);
-        smtp_say_lines(s, SMTP_REPLY_CHALLENGE, &text, 1);
-        buf_done(&line);
+        say_challenge(s, buf_str(challenge));
         return;
     }
     if (err_class(rc) == ERR_CLASS_INTERNAL)
@@ -109,7 +147,7 @@ enum conn_next smtp_cmd_auth(struct smtp_session *s, str argument)
         smtp_say(s, SMTP_REPLY_AUTH_NEEDS_TLS);
     else if (!name.n)
         smtp_say(s, SMTP_REPLY_BAD_ARGUMENT);
-    else if (!m)
+    else if (!m || !smtp_auth_offers(s, m))
         smtp_say(s, SMTP_REPLY_AUTH_MECHANISM);
     else {
         str bytes = { 0 };
@@ -119,6 +157,7 @@ enum conn_next smtp_cmd_auth(struct smtp_session *s, str argument)
             rc = sasl_server_new(m, &s->sasl, &e);
         if (!rc) {
             s->mode = SMTP_MODE_AUTH;
+            equip(s);
             rc = sasl_server_start(s->sasl, initial.n ? &bytes : NULL, &challenge, &e);
         }
         after_step(s, rc, &challenge, &e);
@@ -134,7 +173,17 @@ void smtp_auth_line(struct smtp_session *s, str line)
     struct error e = ERROR_NONE;
     if (str_eq(line, STR("*"))) {
         smtp_auth_abort(s);
+        s->login = (struct smtp_login){ 0 };
         smtp_say(s, SMTP_REPLY_AUTH_CANCELLED);
+        return;
+    }
+    if (s->auth_is_proved) {
+        buf_reset(&s->auth_proof);
+        s->held = line.n ? SMTP_REPLY_AUTH_MALFORMED : SMTP_REPLY_AUTHENTICATED;
+        if (line.n)
+            s->login = (struct smtp_login){ 0 };
+        s->has_input_while_held = false;
+        smtp_auth_release(s);
         return;
     }
     int rc = decode(line, &response);

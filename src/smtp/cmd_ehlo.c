@@ -25,8 +25,10 @@ static void auth_parameters(const struct smtp_session *s, struct buf *out)
 {
     size_t n;
     const struct sasl_mechanism *list = sasl_mechanisms(&n);
-    for (size_t i = 0; i < n; i++)
-        buf_add_all(out, STR(" "), list[i].name);
+    for (size_t i = 0; i < n; i++) {
+        if (smtp_auth_offers(s, &list[i]))
+            buf_add_all(out, STR(" "), list[i].name);
+    }
 }
 
 static const struct extension extensions[] = {

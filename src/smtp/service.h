@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "run/conn.h"
 #include "smtp/dsn.h"
+#include "sasl/sasl.h"
 
 enum smtp_recipient_verdict { SMTP_RECIPIENT_OK, SMTP_RECIPIENT_UNKNOWN, SMTP_RECIPIENT_NOT_OURS, SMTP_RECIPIENT_DISABLED };
 
@@ -30,8 +31,10 @@ struct smtp_service {
     int (*recipient)(void *ctx, str address, enum smtp_recipient_verdict *ret, struct error *e);
     /* Takes responsibility for the message: 0 means it survives power loss. ERR_FULL, ERR_UNAVAILABLE, ... Blocks. */
     int (*accept)(void *ctx, const struct smtp_delivery *delivery, struct error *e);
-    /* Submission only (else NULL): as directory_authenticate. */
-    int (*authenticate)(void *ctx, str login, str password, str peer, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms);
+    /* Submission only (else NULL): as directory_login. */
+    int (*authenticate)(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms);
+    /* Submission only: SCRAM's keys. NULL: there are none, and SCRAM is not offered. */
+    sasl_scram_fn *scram;
     /* Submission only: whether LOGIN may send as ADDRESS. */
     bool (*may_send_as)(void *ctx, const struct smtp_login *login, str address);
     /* A descriptor of an unlinked, empty file for a message over 1 MiB (owned by the caller), or a negative enum err. */

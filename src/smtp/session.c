@@ -29,7 +29,7 @@ static void check(const struct smtp_session *s)
     require(!s->transaction || !s->config->submission || s->is_authenticated);
     require(s->mode != SMTP_MODE_DATA || smtp_session_stage(s) == SMTP_STAGE_RCPT);
     require(s->mode != SMTP_MODE_CHUNK || s->chunk.is_refused || smtp_session_stage(s) == SMTP_STAGE_CHUNK);
-    require((s->mode == SMTP_MODE_AUTH) == (s->sasl != NULL));
+    require((s->mode == SMTP_MODE_AUTH) == (s->sasl != NULL || s->auth_is_proved));
     require(!s->is_authenticated || smtp_session_tls(s)->active);
 }
 
@@ -117,6 +117,7 @@ static void *session_open(struct conn *c, void *ctx)
     s->stream = conn_stream(c);
     s->config = ctx;
     buf_init(&s->login_address, SASL_NAME_MAX);
+    buf_init(&s->auth_proof, SASL_RESPONSE_MAX);
     smtp_session_wait(s, SMTP_IDLE_MS);
     return s;
 }
@@ -129,6 +130,7 @@ static void session_close(struct conn *c, void *session)
     smtp_auth_abort(s);
     smtp_transaction_end(s);
     buf_done(&s->login_address);
+    buf_done(&s->auth_proof);
     free(s);
 }
 

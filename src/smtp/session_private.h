@@ -74,6 +74,8 @@ struct smtp_session {
     struct smtp_chunk chunk;
     uint64_t dropped;                 /* bytes of refused chunks */
     struct sasl_server *sasl;         /* of MODE_AUTH */
+    struct buf auth_proof;            /* the server's own proof: the last challenge of an accepted login, empty for none */
+    bool auth_is_proved;              /* it is out: an empty response ends the exchange */
     bool is_authenticated;
     struct smtp_login login;          /* address points into login_address */
     struct buf login_address;
@@ -181,6 +183,8 @@ void smtp_bdat_refuse(struct smtp_session *s, str argument, enum smtp_reply refu
 void smtp_auth_line(struct smtp_session *s, str line);
 /* The held answer's time has come. */
 void smtp_auth_release(struct smtp_session *s);
+/* Whether mechanism M can be used on this connection. */
+bool smtp_auth_offers(const struct smtp_session *s, const struct sasl_mechanism *m);
 /* Drops a running exchange. */
 void smtp_auth_abort(struct smtp_session *s);
 

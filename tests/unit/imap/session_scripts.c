@@ -22,14 +22,12 @@ struct world {
 static const engine_part parts[] = { { { 'a', 'l', 'i', 'c', 'e' } }, { { 'b', 'o', 'b' } } };
 static const str names[] = { STR_INIT("alice"), STR_INIT("bob") };
 
-static int authenticate(void *ctx, str login, str password, str peer, struct arena *a, struct imap_login *ret,
-                        int64_t *ret_delay_ms)
+static int authenticate(void *ctx, const struct sasl_attempt *t, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms)
 {
-    (void)peer;
     (void)a;
     const struct world *w = ctx;
     for (size_t i = 0; i < 2; i++) {
-        if (str_eq(login, names[i]) && str_eq(password, STR("secret"))) {
+        if (str_eq(t->login, names[i]) && (t->proof == SASL_PROOF_RIGHT || str_eq(t->password, STR("secret")))) {
             *ret = (struct imap_login){ .account = parts[i], .address = names[i] };
             return 0;
         }

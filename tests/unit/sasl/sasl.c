@@ -160,7 +160,8 @@ static void test_mechanism_list(void **state)
     assert_true(n >= 2);
     for (size_t i = 0; i < n; i++) {
         assert_ptr_equal(sasl_mechanism_find(list[i].name), &list[i]);
-        assert_true(list[i].plaintext); /* none of the present ones may be offered without TLS */
+        assert_true(list[i].plaintext == (list[i].hash == SASL_HASH_NONE));
+        assert_true(!list[i].binding || list[i].hash != SASL_HASH_NONE);
     }
     assert_null(sasl_mechanism_find(STR("")));
     assert_null(sasl_mechanism_find(STR("PLAINX")));

@@ -59,16 +59,15 @@ static int table_accept(void *ctx, const struct smtp_delivery *d, struct error *
     return 0;
 }
 
-static int table_authenticate(void *ctx, str login, str password, str peer, struct arena *a, struct smtp_login *ret,
-                              int64_t *ret_delay_ms)
+static int table_authenticate(void *ctx, const struct sasl_attempt *t, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms)
 {
     (void)ctx;
-    (void)peer;
+    str login = t->login;
     *ret_delay_ms = str_istarts(login, STR("slow")) ? 1000 : 0;
     if (str_ieq(login, STR("down")))
         return ERR_UNAVAILABLE;
     bool is_known = str_istarts(login, STR("alice")) || str_istarts(login, STR("bob")) || str_istarts(login, STR("slow"));
-    if (!is_known || !str_eq_secret(password, STR("secret")))
+    if (!is_known || !(t->proof == SASL_PROOF_RIGHT || str_eq_secret(t->password, STR("secret"))))
         return ERR_REFUSED;
     *ret = (struct smtp_login){ .account = { (uint8_t)login.p[0] } };
     str name = str_sub(login, 0, str_find_byte(login, '@', 0));

@@ -1,0 +1,217 @@
+/* What is kept for SCRAM: keys that follow from the password, decoys, accounts from before, counting. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <gsasl.h>
+
+#include "directory/directory_private.h"
+
+struct fixture {
+    struct engine *engine;
+    struct directory *d;
+    struct arena a;
+};
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    engine_part id;
+    assert_non_null(f);
+    f->a = ARENA_INIT(1 << 20);
+    assert_int_equal(engine_memory_open(&f->engine), 0);
+    assert_int_equal(directory_open(f->engine, &f->d, NULL), 0);
+    assert_int_equal(directory_domain_add(f->d, STR("a.example"), NULL), 0);
+    assert_int_equal(directory_account_add(f->d, STR("alice@a.example"), STR("pencil"), &id, NULL), 0);
+    assert_int_equal(directory_account_add(f->d, STR("none@a.example"), STR(""), &id, NULL), 0);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    directory_free(f->d);
+    engine_close(f->engine);
+    arena_done(&f->a);
+    free(f);
+    return 0;
+}
+
+static void reopen(struct fixture *f)
+{
+    directory_free(f->d);
+    assert_int_equal(directory_open(f->engine, &f->d, NULL), 0);
+}
+
+/* Whether the keys of LOGIN are those of PASSWORD. */
+static bool fits(struct fixture *f, str login, const char *password, enum directory_hash hash)
+{
+    struct directory_scram s;
+    char salted[32], client[32], server[32], stored[32];
+    size_t n = hash == DIRECTORY_SHA1 ? 20 : 32;
+    assert_int_equal(directory_scram_find(f->d, login, hash, &s), 0);
+    assert_true(s.iterations >= 4096);
+    int rc = gsasl_scram_secrets_from_password(hash == DIRECTORY_SHA1 ? GSASL_HASH_SHA1 : GSASL_HASH_SHA256, password, s.iterations,
+                                               (const char *)s.salt, sizeof s.salt, salted, client, server, stored);
+    return rc == GSASL_OK && memcmp(server, s.server_key, n) == 0 && memcmp(stored, s.stored_key, n) == 0;
+}
+
+static bool same_salt(struct fixture *f, str a, str b, enum directory_hash hash)
+{
+    struct directory_scram x, y;
+    assert_int_equal(directory_scram_find(f->d, a, hash, &x), 0);
+    assert_int_equal(directory_scram_find(f->d, b, hash, &y), 0);
+    assert_int_equal(x.iterations, y.iterations);
+    return memcmp(x.salt, y.salt, sizeof x.salt) == 0;
+}
+
+static void keys_follow_the_password(void **state)
+{
+    struct fixture *f = *state;
+    for (unsigned i = 0; i < DIRECTORY_HASH_N; i++) {
+        enum directory_hash hash = (enum directory_hash)i;
+        assert_true(fits(f, STR("alice@a.example"), "pencil", hash));
+        assert_true(fits(f, STR("ALICE"), "pencil", hash));
+        assert_false(fits(f, STR("alice@a.example"), "Pencil", hash));
+        assert_false(fits(f, STR("none@a.example"), "", hash));
+        reopen(f);
+        assert_true(fits(f, STR("alice@a.example"), "pencil", hash));
+    }
+    assert_int_equal(directory_account_password(f->d, STR("alice@a.example"), STR("crayon\xc2\xa0neuf"), NULL), 0);
+    assert_false(fits(f, STR("alice@a.example"), "pencil", DIRECTORY_SHA256));
+    /* RFC 4013 section 2.1: a no-break space is a space. */
+    assert_true(fits(f, STR("alice@a.example"), "crayon neuf", DIRECTORY_SHA256));
+    /* What SASLprep refuses is a password all the same, for PLAIN. */
+    assert_int_equal(directory_account_password(f->d, STR("alice@a.example"), STR("a\x07" "b"), NULL), 0);
+    assert_false(fits(f, STR("alice@a.example"), "a\x07" "b", DIRECTORY_SHA256));
+}
+
+static void unknown_names_cannot_be_told(void **state)
+{
+    struct fixture *f = *state;
+    str names[] = { STR("nobody@a.example"), STR("alice@a.example"), STR("none@a.example"), STR("a b c"), STR("") };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct directory_scram before, after;
+        assert_int_equal(directory_scram_find(f->d, names[i], DIRECTORY_SHA256, &before), 0);
+        assert_true(same_salt(f, names[i], names[i], DIRECTORY_SHA1));
+        assert_false(same_salt(f, names[i], names[(i + 1) % 5], DIRECTORY_SHA256));
+        reopen(f);
+        assert_int_equal(directory_scram_find(f->d, names[i], DIRECTORY_SHA256, &after), 0);
+        assert_memory_equal(before.salt, after.salt, sizeof after.salt);
+    }
+    assert_true(same_salt(f, STR("nobody"), STR("NOBODY@a.example"), DIRECTORY_SHA256));
+    /* A name gets the same kind of answer when it is disabled. */
+    assert_int_equal(directory_account_enable(f->d, STR("alice@a.example"), false, NULL), 0);
+    assert_true(fits(f, STR("alice@a.example"), "pencil", DIRECTORY_SHA256));
+}
+
+static int attempt(struct fixture *f, str login, enum directory_proof proof, int64_t *ret_delay)
+{
+    struct directory_account account;
+    struct directory_attempt t = { .login = login, .proof = proof, .peer = STR("192.0.2.1") };
+    int r = directory_login(f->d, &t, &f->a, &account, ret_delay);
+    if (r == 0)
+        assert_true(str_eq(account.address, STR("alice@a.example")));
+    return r;
+}
+
+static void proofs_are_counted_as_passwords_are(void **state)
+{
+    struct fixture *f = *state;
+    int64_t delay;
+    assert_int_equal(attempt(f, STR("alice"), DIRECTORY_PROVED, &delay), 0);
+    assert_int_equal(delay, 0);
+    assert_int_equal(attempt(f, STR("alice"), DIRECTORY_REFUTED, &delay), ERR_REFUSED);
+    assert_int_equal(delay, 500);
+    assert_int_equal(attempt(f, STR("nobody"), DIRECTORY_REFUTED, &delay), ERR_REFUSED);
+    assert_int_equal(delay, 1000);
+    assert_int_equal(attempt(f, STR("nobody"), DIRECTORY_PROVED, &delay), ERR_REFUSED);
+    assert_int_equal(attempt(f, STR("none@a.example"), DIRECTORY_PROVED, &delay), ERR_REFUSED);
+    assert_int_equal(attempt(f, STR("alice"), DIRECTORY_PROVED, &delay), 0);
+    assert_int_equal(delay, 4000);
+    assert_int_equal(attempt(f, STR("alice"), DIRECTORY_PASSWORD, &delay), ERR_REFUSED);
+    assert_int_equal(directory_account_enable(f->d, STR("alice@a.example"), false, NULL), 0);
+    assert_int_equal(attempt(f, STR("alice"), DIRECTORY_PROVED, &delay), ERR_REFUSED);
+}
+
+/* Puts alice's row as ROW. */
+static void put_row(struct fixture *f, str row)
+{
+    directory_free(f->d);
+    struct engine_txn *t = engine_begin(f->engine, directory_part, ENGINE_ANY_VERSION);
+    engine_put(t, STR("aalice@a.example"), row);
+    assert_int_equal(engine_commit(t, NULL), 0);
+    assert_int_equal(directory_open(f->engine, &f->d, NULL), 0);
+}
+
+static void credentials_are_renewed_at_login(void **state)
+{
+    struct fixture *f = *state;
+    /* Version 1 of the row, with weaker parameters of Argon2: m=64,t=1. */
+    static const char old[] = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$";
+    struct directory_account account;
+    int64_t delay;
+    struct buf row = BUF_INIT(1024);
+    struct entry *n = table_entry(&f->d->table, STR("alice@a.example"));
+    assert_non_null(n);
+    assert_false(password_is_outdated(n->hash));
+    assert_true(password_is_outdated(str_from_z(old)));
+    buf_add_byte(&row, 1);
+    buf_add(&row, (str){ (const char *)n->id.b, sizeof n->id.b });
+    buf_add(&row, STR("\x01\x01"));
+    buf_add_byte(&row, (char)n->hash.n);
+    buf_add(&row, n->hash);
+    put_row(f, buf_str(&row));
+    assert_false(fits(f, STR("alice@a.example"), "pencil", DIRECTORY_SHA256));
+    /* A wrong password renews nothing, the right one does, once, and it lasts. */
+    assert_int_equal(directory_authenticate(f->d, STR("alice"), STR("wrong"), STR("192.0.2.7"), &f->a, &account, &delay), ERR_REFUSED);
+    assert_false(fits(f, STR("alice@a.example"), "pencil", DIRECTORY_SHA256));
+    assert_int_equal(directory_authenticate(f->d, STR("alice"), STR("pencil"), STR("192.0.2.1"), &f->a, &account, &delay), 0);
+    uint64_t version = f->d->version;
+    assert_true(fits(f, STR("alice@a.example"), "pencil", DIRECTORY_SHA256));
+    assert_true(fits(f, STR("alice@a.example"), "pencil", DIRECTORY_SHA1));
+    reopen(f);
+    assert_int_equal(f->d->version, version);
+    assert_true(fits(f, STR("alice@a.example"), "pencil", DIRECTORY_SHA256));
+    assert_int_equal(directory_authenticate(f->d, STR("alice"), STR("pencil"), STR("192.0.2.1"), &f->a, &account, &delay), 0);
+    assert_int_equal(f->d->version, version);
+    /* Somebody was faster. */
+    assert_int_equal(change_upgrade(f->d, STR("alice@a.example"), STR("another"), STR("pencil"), NULL), ERR_NOTFOUND);
+    buf_done(&row);
+}
+
+static void rows_that_cannot_be(void **state)
+{
+    struct directory_scram s;
+    struct buf made = BUF_INIT(DIRECTORY_SCRAM_MAX);
+    for (unsigned i = 0; i < DIRECTORY_HASH_N; i++) {
+        enum directory_hash hash = (enum directory_hash)i;
+        buf_reset(&made);
+        scram_make(STR("pencil"), hash, &made);
+        assert_int_equal(buf_error(&made), 0);
+        for (size_t n = 0; n < made.n; n++) {
+            char *cut = malloc(n ? n : 1);
+            assert_non_null(cut);
+            memcpy(cut, made.p, n);
+            assert_int_equal(scram_decode((str){ cut, n }, hash, &s), ERR_CORRUPT);
+            free(cut);
+        }
+        assert_int_equal(scram_decode(buf_str(&made), hash, &s), 0);
+        assert_int_equal(scram_decode(buf_str(&made), (enum directory_hash)(1 - i), &s), ERR_CORRUPT);
+    }
+    buf_done(&made);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(keys_follow_the_password, setup, teardown),
+        cmocka_unit_test_setup_teardown(unknown_names_cannot_be_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(proofs_are_counted_as_passwords_are, setup, teardown),
+        cmocka_unit_test_setup_teardown(credentials_are_renewed_at_login, setup, teardown),
+        cmocka_unit_test(rows_that_cannot_be),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
