@@ -15,7 +15,7 @@
 #include "pki/pki.h"
 #include "role/supervisor_private.h"
 
-enum { BACKLOG = 1024, ARENA_MAX = 16 << 20, NOTES_MAX = 16384, EXPIRY_NOTE_DAYS = 15 };
+enum { BACKLOG = 1024, BIND_TRIES = 20, BIND_PAUSE_US = 100000, ARENA_MAX = 16 << 20, NOTES_MAX = 16384, EXPIRY_NOTE_DAYS = 15 };
 
 /* --- certificates --- */
 
@@ -175,13 +175,25 @@ static int add_socket(struct supervisor *s, const char *kind, str name, int fd, 
     return 0;
 }
 
+/* The roles of a server that was killed die with it, but their threads let go of their sockets a moment later: a start right after that waits for
+ * them. */
+static int bind_when_free(const char *address, uint16_t port)
+{
+    int fd = bind_address(address, port);
+    for (int i = 0; fd == -EADDRINUSE && i < BIND_TRIES; i++) {
+        (void)usleep(BIND_PAUSE_US);
+        fd = bind_address(address, port);
+    }
+    return fd;
+}
+
 static int bind_listener(struct supervisor *s, const struct config_listener *l, struct error *e)
 {
     uint16_t port = (uint16_t)(l->port + s->port_offset);
     for (size_t i = 0; i < l->address_n; i++) {
         char address[64];
         (void)snprintf(address, sizeof address, "%.*s", STR_ARG(l->addresses[i]));
-        int fd = bind_address(address, port);
+        int fd = bind_when_free(address, port);
         if (fd == -EACCES)
             return error_set(e, ERR_REFUSED, "listener %.*s: port %u needs root; start as root or with --port-offset 10000",
                              STR_ARG(l->name), port);
