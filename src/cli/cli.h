@@ -86,6 +86,8 @@ int cmd_serve(struct cli *c);
 int cmd_reload(struct cli *c);
 int cmd_status(struct cli *c);
 int cmd_metrics(struct cli *c);
+int cmd_backup(struct cli *c);
+int cmd_restore(struct cli *c);
 int cmd_export_maildir(struct cli *c);
 int cmd_export_mbox(struct cli *c);
 int cmd_import_maildir(struct cli *c);

@@ -16,6 +16,12 @@ static const struct cli_option status_options[] = {
     { "wait", "SECONDS", "wait until every listener answers, at most SECONDS" },
     { NULL, NULL, NULL },
 };
+static const struct cli_option restore_options[] = {
+    { "account", "ADDRESS", "only this account's mail, into the store of --dir, where the account must be there" },
+    { "mailbox", "NAME", "only this mailbox of the account" },
+    { "into", "ADDRESS", "into another account" },
+    { NULL, NULL, NULL },
+};
 static const struct cli_option export_options[] = {
     { "all", NULL, "every account, each in a directory of its address" },
     { NULL, NULL, NULL },
@@ -66,6 +72,14 @@ const struct cli_command cli_commands[] = {
     { "alias add", "ADDRESS TARGET...", "make an address lead to others", NULL, NULL, cmd_alias_add },
     { "alias remove", "ADDRESS", "remove an alias", NULL, NULL, cmd_alias_remove },
     { "alias list", NULL, "list the aliases", NULL, list_options, cmd_alias_list },
+    { "backup", "TARGET", "make a backup of everything while the server works",
+      "TARGET is a directory that gets one directory more each time, which shares what did not change with the one before; or -, for a tar archive on "
+      "standard output. It holds mail and private keys.",
+      NULL, cmd_backup },
+    { "restore", "BACKUP", "bring back a backup: all of it into a new directory, or one account's mail",
+      "BACKUP is one made by backup, or the directory of many, of which the latest is taken. Messages that are there already, by Message-ID and size, are "
+      "left alone.",
+      restore_options, cmd_restore },
     { "export maildir", "[ADDRESS] TARGET", "write an account's mail as Maildir++ into a new directory",
       "Folders, flags, keywords and dates are kept. Dovecot and Courier read it.", export_options, cmd_export_maildir },
     { "export mbox", "[ADDRESS] TARGET", "write an account's mail into a new directory, one mbox file a mailbox",
