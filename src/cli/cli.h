@@ -107,5 +107,13 @@ int cmd_user_list(struct cli *c);
 int cmd_alias_add(struct cli *c);
 int cmd_alias_remove(struct cli *c);
 int cmd_alias_list(struct cli *c);
+int cmd_ca_show(struct cli *c);
+int cmd_ca_export(struct cli *c);
+int cmd_cert_issue(struct cli *c);
+int cmd_cert_import(struct cli *c);
+int cmd_cert_list(struct cli *c);
+int cmd_cert_show(struct cli *c);
+int cmd_cert_renew(struct cli *c);
+int cmd_cert_revoke(struct cli *c);
 
 #endif

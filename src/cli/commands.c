@@ -48,6 +48,32 @@ static const struct cli_option list_options[] = {
     { NULL, NULL, NULL },
 };
 
+static const struct cli_option ca_export_options[] = {
+    { "der", NULL, "in DER instead of PEM" },
+    { "out", "FILE", "into FILE instead of standard output" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option cert_issue_options[] = {
+    { "server", "NAME", "for a server: a host name or address" },
+    { "san", "NAME", "one more name (repeatable)" },
+    { "install", NULL, "name it in valise.conf and reload" },
+    { "user", "ADDRESS", "for a user: to sign and decrypt mail, and to log in" },
+    { "p12", "FILE", "where a user's key and certificate go, as PKCS #12 (AES-256, SHA-256)" },
+    { "p12-legacy", NULL, "Triple DES and SHA-1 instead, for Apple before 2022 and Windows before 2019" },
+    { "password-stdin", NULL, "read the file's password from the first line of standard input" },
+    { "generate", NULL, "make a password for the file and print it" },
+    { "key", "KIND", "ecdsa (the default) or rsa" },
+    { "days", "N", "valid for N days (servers: 397, at most that; users: 731, at most 1096)" },
+    { "seconds", "N", "valid for N seconds, at least 60: to try what happens at the end" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option cert_import_options[] = {
+    { "chain", "FILE", "the certificate and what is between it and its root, in PEM" },
+    { "key", "FILE", "its private key in PEM, unencrypted, readable by nobody else" },
+    { "install", NULL, "name it in valise.conf and reload" },
+    { NULL, NULL, NULL },
+};
+
 const struct cli_command cli_commands[] = {
     { "init", NULL, "make a new mail system in a directory",
       "Writes valise.conf, a root CA (ca.pem), a server certificate and an empty store. The directory must not exist or be empty.", init_options,
@@ -89,6 +115,17 @@ const struct cli_command cli_commands[] = {
       cmd_import_maildir },
     { "import mbox", "ADDRESS SOURCE", "bring the mail of an mbox file, or a directory of them, into an account",
       "Messages that are there already, by Message-ID and size, are left out: an interrupted import is run again.", import_options, cmd_import_mbox },
+    { "ca show", NULL, "what the root certificate says", NULL, NULL, cmd_ca_show },
+    { "ca export", NULL, "print the root certificate, for every program and person who connects", NULL, ca_export_options, cmd_ca_export },
+    { "cert issue", NULL, "have the CA issue a certificate for a server or a user",
+      "A server's key and certificate are put into keys/ and tls/; those of our CA are renewed by themselves when a third of their time is left.",
+      cert_issue_options, cmd_cert_issue },
+    { "cert import", "NAME", "take a key and a certificate of another CA for server NAME", NULL, cert_import_options, cmd_cert_import },
+    { "cert list", NULL, "list the certificates that the CA has issued", NULL, NULL, cmd_cert_list },
+    { "cert show", "SERIAL", "print a certificate that the CA has issued", NULL, NULL, cmd_cert_show },
+    { "cert renew", "NAME", "renew the server certificate tls/NAME.pem of our CA now, with the same key",
+      "A user's certificate is not renewed: issue a new one.", NULL, cmd_cert_renew },
+    { "cert revoke", "SERIAL", "mark a certificate as revoked", NULL, NULL, cmd_cert_revoke },
     { "man", NULL, "print the manual page", "As roff: valise man | man -l -.", man_options, cmd_man },
     { "completion", "SHELL", "print the completion of the command line for a shell", "For bash: eval \"$(valise completion bash)\".", NULL, cmd_completion },
     { NULL, NULL, NULL, NULL, NULL, NULL },

@@ -25,7 +25,8 @@ static PKCS12 *make(const struct pki_key *key, X509 *cert, X509 *ca, const char 
     return p12;
 }
 
-int pki_p12_create(const struct pki_key *key, str pem, str ca_pem, str name, str password, bool legacy, struct buf *out, struct error *e)
+int pki_p12_create(const struct pki_key *key, str pem, str ca_pem, str name, str password, bool legacy, struct buf *out,
+                   struct error *e)
 {
     struct arena a = ARENA_INIT(4096);
     char z[PASSWORD_MAX + 1];

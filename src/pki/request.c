@@ -11,8 +11,9 @@ int pki_request_create(const struct pki_key *key, struct buf *out, struct error 
     int r = 0;
     X509_REQ *request = X509_REQ_new();
     BIO *bio = BIO_new(BIO_s_mem());
-    if (!request || !bio || X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1 || X509_REQ_set_pubkey(request, key->pkey) != 1 ||
-        X509_REQ_sign(request, key->pkey, EVP_sha256()) <= 0 || PEM_write_bio_X509_REQ(bio, request) != 1)
+    if (!request || !bio || X509_REQ_set_version(request, X509_REQ_VERSION_1) != 1 ||
+        X509_REQ_set_pubkey(request, key->pkey) != 1 || X509_REQ_sign(request, key->pkey, EVP_sha256()) <= 0 ||
+        PEM_write_bio_X509_REQ(bio, request) != 1)
         r = pki_fail(e, ERR_INTERNAL, "the request could not be made");
     else
         pki_bio_take(bio, out);
@@ -85,7 +86,8 @@ int pki_subject_key(str pem, X509 *ca, EVP_PKEY **ret, struct error *e)
 bool pki_is_issued_by(str pem, str ca_pem)
 {
     X509 *cert = NULL, *ca = NULL;
-    bool ok = pki_certificate_parse(pem, &cert, NULL) == 0 && pki_certificate_parse(ca_pem, &ca, NULL) == 0 && is_issued_by(cert, ca);
+    bool ok =
+        pki_certificate_parse(pem, &cert, NULL) == 0 && pki_certificate_parse(ca_pem, &ca, NULL) == 0 && is_issued_by(cert, ca);
     X509_free(cert);
     X509_free(ca);
     return ok;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "pki/pki.h"
+#include "role/certificates.h"
 #include "role/role.h"
 
 enum { ASK_DEADLINE_MS = 60000, ARENA_MAX = 16 << 20, TARGETS_MAX = 100 };
@@ -400,6 +401,11 @@ static const struct {
     { "alias.add", alias_add, "address" },
     { "alias.remove", alias_remove, "address" },
     { "alias.list", alias_list, NULL },
+    { "cert.issue", certificates_issue, "request" },
+    { "cert.renew", certificates_renew, "chain" },
+    { "cert.list", certificates_list, NULL },
+    { "cert.show", certificates_show, "serial" },
+    { "cert.revoke", certificates_revoke, "serial" },
 };
 
 json_t *admin_run(struct admin *a, const json_t *request)

@@ -15,6 +15,7 @@ struct core {
     struct directory *directory;
     struct smtp_service submission;          /* direct calls */
     struct channel_service mx_service;       /* what mx may ask */
+    int64_t renew_ms;                        /* when certificates are looked through next */
     struct admin admin;                      /* what the administrator may ask */
 };
 

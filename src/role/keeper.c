@@ -1,6 +1,5 @@
-/* keeper: the private keys. It signs TLS handshakes for mx and core and hands them the keys of session tickets; it reads the key
- * directory and nothing else, and never gives a private key away. The CA's key is here too, but no role may ask it to sign
- * anything. */
+/* keeper: the private keys. It signs TLS handshakes for mx and core and hands them the keys of session tickets; for core it
+ * issues certificates with the CA's key. It reads the key directory and nothing else, and never gives a private key away. */
 #include <dirent.h>
 #include <errno.h>
 #include <openssl/evp.h>
@@ -28,10 +27,11 @@ struct key_set {
 };
 
 /* Invariants
- *  K1  Only keys of certificates that the configuration names are in a set: roles can have nothing else signed, least of all by
- *  the CA. K2  The former set serves on beside the present one, for handshakes that began before a reload; the one before that is
- *  gone. */
+ *  K1  Only keys of certificates that the configuration names are in a set: roles can have nothing else signed. The CA's key signs
+ *      only what pki_issue makes of core's orders: certificates of servers and users, never of a CA.
+ *  K2  The former set serves on beside the present one, for handshakes that began before a reload; the one before that is gone. */
 struct keeper {
+    struct role_run *run;
     pthread_mutex_t lock; /* guards the sets' pointers */
     struct key_set *now, *former, *prepared;
     unsigned char ticket_master[32];
@@ -182,6 +182,28 @@ static int on_sign(void *ctx, const struct frame *request, struct arena *a, stru
     return 0;
 }
 
+/* Core answers for the names; what a certificate may be is decided here. The CA's key is in memory only meanwhile. */
+static int on_issue(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                    size_t *ret_fd_n, struct error *e)
+{
+    struct keeper *k = ctx;
+    struct wire_order o;
+    struct pki_key *ca_key = NULL;
+    int err = wire_unpack_order(request->payload, a, &o);
+    if (err)
+        return error_set(e, err, "the order for a certificate is malformed");
+    const struct pki_order order = { o.use ? PKI_USE_USER : PKI_USE_SERVER, o.names, o.name_n, (int64_t)o.seconds };
+    struct role_snapshot *s = role_snapshot_get(k->run);
+    err = pki_key_load("keys/ca.key", &ca_key, e);
+    if (err == 0)
+        err = pki_issue(ca_key, s->ca_pem, o.subject_pem, &order, clock_real_ms() / 1000, reply, e);
+    pki_key_free(ca_key);
+    role_snapshot_unref(s);
+    log_info("issue", LOG_STR("for", o.name_n ? o.names[0] : STR("")), LOG_Z("use", o.use ? "user" : "server"),
+             LOG_Z("result", err_name(err)));
+    return err;
+}
+
 /* The ticket key of ROLE in HOUR: three HMAC-SHA-256 blocks of the master, cut to 80 bytes. Nothing is stored, so all processes
  * of a role and restarted ones get the same, until keeper itself is restarted: then clients do one full handshake. */
 static int add_ticket_key(const struct keeper *k, const char *role, int64_t hour, struct buf *out)
@@ -228,6 +250,7 @@ static const struct channel_handler mx_handlers[] = {
 static const struct channel_handler core_handlers[] = {
     { WIRE_SIGN, "sign", WIRE_SIGN_DATA_MAX + 80, 0, 0, on_sign },
     { WIRE_TICKET_KEYS, "ticket-keys", 0, 0, 0, on_core_tickets },
+    { WIRE_ISSUE, "issue", WIRE_ORDER_MAX, 0, 0, on_issue },
     { .handle = NULL },
 };
 
@@ -242,6 +265,7 @@ static int keeper_start(struct role_run *r, struct error *e)
     struct keeper *k = arena_new(&r->arena, struct keeper);
     if (!k)
         return error_set(e, ERR_LIMIT, "no memory for keeper");
+    k->run = r;
     pthread_mutex_init(&k->lock, NULL);
     random_bytes(k->ticket_master, sizeof k->ticket_master);
     k->mx = (struct channel_service){ .peer = "mx", .handlers = mx_handlers, .ctx = k };

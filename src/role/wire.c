@@ -1,7 +1,8 @@
 /* wire: see wire.h. */
 #include "role/wire.h"
 
-enum { RECIPIENTS_MAX = 1000, ID_MAX = 64, STRUCTURE_MAX = 60000, IDENTITIES_MAX = 1000, ROLES_MAX = 128 };
+enum { RECIPIENTS_MAX = 1000, ID_MAX = 64, STRUCTURE_MAX = 60000, IDENTITIES_MAX = 1000, ROLES_MAX = 128, ORDER_NAMES_MAX = 100,
+       ORDER_SECONDS_MAX = 1 << 30 };
 
 void wire_pack_delivery(struct buf *b, const struct smtp_delivery *d, bool inline_message)
 {
@@ -166,6 +167,35 @@ int wire_unpack_roles(str payload, struct arena *a, struct wire_role_status **re
         return ERR_CORRUPT;
     *ret = list;
     *ret_n = n;
+    return 0;
+}
+
+void wire_pack_order(struct buf *b, const struct wire_order *o)
+{
+    pack_u8(b, o->use);
+    pack_varint(b, o->seconds);
+    pack_varint(b, o->name_n);
+    for (size_t i = 0; i < o->name_n; i++)
+        pack_str(b, o->names[i]);
+    pack_str(b, o->subject_pem);
+}
+
+int wire_unpack_order(str payload, struct arena *a, struct wire_order *ret)
+{
+    struct unpack u = unpack_init(payload);
+    struct wire_order o = { .use = unpack_u8(&u) };
+    o.seconds = unpack_varint_max(&u, ORDER_SECONDS_MAX);
+    o.name_n = (size_t)unpack_varint_max(&u, ORDER_NAMES_MAX);
+    str *names = arena_array(a, o.name_n, sizeof *names);
+    if (!names)
+        return ERR_LIMIT;
+    for (size_t i = 0; i < o.name_n; i++)
+        names[i] = unpack_str(&u, WIRE_ADDRESS_MAX);
+    o.names = names;
+    o.subject_pem = unpack_str(&u, WIRE_ORDER_MAX);
+    if (unpack_end(&u) || o.use > 1)
+        return ERR_CORRUPT;
+    *ret = o;
     return 0;
 }
 

@@ -22,6 +22,7 @@ enum wire_type {
     WIRE_SPOOL = 3,           /* nothing -> descriptor */
     WIRE_SIGN = 10,           /* key id, data -> signature */
     WIRE_TICKET_KEYS = 11,    /* nothing -> two ticket keys of 80 bytes, newest first */
+    WIRE_ISSUE = 12,          /* order, request or certificate to renew -> certificate, in PEM */
     WIRE_SETUP = 20,          /* first message to a role: setup as memfd */
     WIRE_LISTENER = 21,       /* name of a listener, descriptor */
     WIRE_PEER = 22,           /* role name, root lane to ask it on */
@@ -85,6 +86,18 @@ void wire_pack_roles(struct buf *b, const struct wire_role_status *roles, size_t
 int wire_unpack_roles(str payload, struct arena *a, struct wire_role_status **ret, size_t *ret_n) MUST_USE;
 
 /* --- small ones --- */
+
+/* An order for a certificate; see struct pki_order. */
+struct wire_order {
+    uint8_t use;
+    uint64_t seconds;
+    const str *names;
+    size_t name_n;
+    str subject_pem;
+};
+enum { WIRE_ORDER_MAX = 60000 };
+void wire_pack_order(struct buf *b, const struct wire_order *o);
+int wire_unpack_order(str payload, struct arena *a, struct wire_order *ret) MUST_USE;
 
 void wire_pack_sign(struct buf *b, str key_id, str data);
 int wire_unpack_sign(str payload, str *ret_key_id, str *ret_data) MUST_USE;

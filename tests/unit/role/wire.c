@@ -168,6 +168,37 @@ static void test_setup_counts_and_roles_round_trip(void **state)
     buf_done(&b);
 }
 
+static void test_orders_round_trip_and_are_bounded(void **state)
+{
+    (void)state;
+    struct buf b = BUF_INIT(1 << 20);
+    struct arena a = ARENA_INIT(1 << 20);
+    const str names[101] = { STR("mail.mondomaine.fr"), STR("127.0.0.1") };
+    static const struct {
+        uint8_t use;
+        uint64_t seconds;
+        size_t name_n;
+        int expected;
+    } rows[] = { { 0, 60, 2, 0 }, { 1, 1 << 30, 100, 0 }, { 2, 60, 2, ERR_CORRUPT }, { 0, (1 << 30) + 1, 2, ERR_CORRUPT }, { 0, 60, 101, ERR_CORRUPT } };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct wire_order got;
+        buf_reset(&b);
+        wire_pack_order(&b, &(struct wire_order){ rows[i].use, rows[i].seconds, names, rows[i].name_n, STR("PEM") });
+        assert_int_equal(wire_unpack_order(buf_str(&b), &a, &got), rows[i].expected);
+        if (rows[i].expected)
+            continue;
+        assert_int_equal(got.use, rows[i].use);
+        assert_int_equal(got.seconds, rows[i].seconds);
+        assert_int_equal(got.name_n, rows[i].name_n);
+        check_str(got.names[1], "127.0.0.1");
+        check_str(got.subject_pem, "PEM");
+        for (size_t n = 0; n < b.n; n++)
+            assert_int_equal(wire_unpack_order((str){ b.p, n }, &a, &got), ERR_CORRUPT);
+    }
+    arena_done(&a);
+    buf_done(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_wishes_that_nobody_can_say_are_refused),
         cmocka_unit_test(test_control_bytes_in_an_envelope_are_refused),
         cmocka_unit_test(test_setup_counts_and_roles_round_trip),
+        cmocka_unit_test(test_orders_round_trip_and_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

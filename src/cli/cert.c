@@ -1,0 +1,290 @@
+/* cert: valise cert issue|import|list|show|renew|revoke. Keys are made here and go to keys/ or into a PKCS #12 file: the server sees only
+ * requests. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "cli/cert_private.h"
+
+enum { DAY = 86400, SERVER_DAYS = PKI_SERVER_DAYS_MAX, USER_DAYS = 731 };
+
+/* The directory by its whole path, since a command without a server goes into it. */
+static int find_directory(struct cli *c, char dir[PATH_MAX])
+{
+    struct error e = ERROR_NONE;
+    if (!realpath(c->dir, dir)) {
+        (void)error_set(&e, err_from_errno(errno), "%s: %s; `valise init` makes a directory", c->dir, strerrordesc_np(errno));
+        return cli_fail_files(c, &e);
+    }
+    c->dir = dir;
+    return 0;
+}
+
+/* The order of `cert issue` for a request, as JSON; the caller's. */
+static json_t *order_json(const struct cli *c, const char *name, bool user, uint64_t seconds, str request)
+{
+    size_t n = 0;
+    const char *const *sans = cli_values(c, "san", &n);
+    json_t *names = json_array();
+    json_array_append_new(names, json_string(name));
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(names, json_string(sans[i]));
+    return json_pack("{s:s,s:s,s:o,s:I,s:s%}", "command", "cert.issue", "use", user ? "user" : "server", "names", names,
+                     "seconds", (json_int_t)seconds, "request", request.p, request.n);
+}
+
+static str text_of(const json_t *v, const char *key)
+{
+    const json_t *t = json_object_get(v, key);
+    return json_is_string(t) ? (str){ json_string_value(t), json_string_length(t) } : (str){ NULL, 0 };
+}
+
+/* Makes a key and has it certified. 0, or an exit status after a message. */
+static int obtain(const struct cli *c, const char *name, bool user, bool rsa, struct pki_key **ret_key, json_t **ret)
+{
+    struct error e = ERROR_NONE;
+    struct buf request = BUF_INIT(PKI_PEM_MAX);
+    struct pki_key *key = NULL;
+    uint64_t days = user ? USER_DAYS : SERVER_DAYS, seconds = 0;
+    int status = cli_number(c, "days", PKI_USER_DAYS_MAX, &days);
+    if (status == 0)
+        status = cli_number(c, "seconds", (uint64_t)PKI_USER_DAYS_MAX * DAY, &seconds);
+    if (status)
+        return status;
+    int err = pki_key_generate(rsa ? PKI_RSA_3072 : PKI_EC_P256, &key, &e);
+    if (err == 0)
+        err = pki_request_create(key, &request, &e);
+    status = err ? cli_fail(c, err, e.text)
+                 : cli_call(c, order_json(c, name, user, seconds ? seconds : days * DAY, buf_str(&request)), ret);
+    buf_done(&request);
+    if (status)
+        pki_key_free(key);
+    else
+        *ret_key = key;
+    return status;
+}
+
+static int issue_server(struct cli *c, const char *name, bool rsa)
+{
+    struct pki_key *key = NULL;
+    json_t *reply = NULL;
+    int status = cert_server_is_free(c, name, rsa);
+    if (status == 0)
+        status = obtain(c, name, false, rsa, &key, &reply);
+    if (status == 0)
+        status = cert_server_place(c, name, rsa, key, text_of(reply, "certificate"));
+    json_decref(reply);
+    pki_key_free(key);
+    return status;
+}
+
+/* Writes the PKCS #12 file to FD, which was opened before any right was given up. */
+static int write_p12(const struct cli *c, int fd, const char *address, const struct pki_key *key, const json_t *reply,
+                     str password)
+{
+    struct error e = ERROR_NONE;
+    struct buf out;
+    buf_init_secret(&out, PKI_PEM_MAX);
+    int err = pki_p12_create(key, text_of(reply, "certificate"), text_of(reply, "ca"), str_from_z(address), password,
+                             cli_value(c, "p12-legacy") != NULL, &out, &e);
+    if (err == 0 && (write(fd, out.p, out.n) != (ssize_t)out.n || fsync(fd) != 0))
+        err = error_set(&e, ERR_IO, "the PKCS #12 file cannot be written: %s", strerrordesc_np(errno));
+    buf_done(&out);
+    return err ? cli_fail_files(c, &e) : 0;
+}
+
+static void say_issued(const struct cli *c, const char *file, const json_t *reply, str password)
+{
+    bool shown = cli_value(c, "generate") != NULL;
+    if (c->json) {
+        json_t *v = json_pack("{s:b,s:s,s:O,s:O}", "ok", 1, "p12", file, "serial", json_object_get(reply, "serial"), "not-after",
+                              json_object_get(reply, "not-after"));
+        if (shown)
+            json_object_set_new(v, "password", json_stringn(password.p, password.n));
+        cli_print_json(v);
+        json_decref(v);
+        return;
+    }
+    (void)printf("%s holds the key and certificate %s.\n", file, json_string_value(json_object_get(reply, "serial")));
+    if (shown)
+        (void)printf("password: %.*s\n", STR_ARG(password));
+}
+
+static int issue_user_to(const struct cli *c, const char *address, bool rsa, int fd, const char *file, str password)
+{
+    struct pki_key *key = NULL;
+    json_t *reply = NULL;
+    int status = obtain(c, address, true, rsa, &key, &reply);
+    if (status == 0)
+        status = write_p12(c, fd, address, key, reply, password);
+    if (status == 0)
+        say_issued(c, file, reply, password);
+    json_decref(reply);
+    pki_key_free(key);
+    return status;
+}
+
+/* The work is a child's: without a server it gives up root's rights and goes into the directory, and a file that came to nothing must be
+ * removed from wherever it is. */
+static int issue_user_in_child(const struct cli *c, const char *address, bool rsa, int fd, const char *file, str password)
+{
+    int how = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        int status = issue_user_to(c, address, rsa, fd, file, password);
+        (void)fflush(stdout);
+        _exit(status);
+    }
+    while (pid > 0 && waitpid(pid, &how, 0) < 0 && errno == EINTR)
+        continue;
+    return pid > 0 && WIFEXITED(how) ? WEXITSTATUS(how) : EX_OSERR;
+}
+
+static int issue_user(const struct cli *c, const char *address, bool rsa)
+{
+    const char *file = cli_value(c, "p12");
+    struct error e = ERROR_NONE;
+    struct buf password;
+    if (!file)
+        return cli_usage(c, "--p12 FILE is needed: where the key and the certificate are written to");
+    int status = cli_password(c, &password);
+    int fd = status == 0 ? open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
+    if (status == 0 && fd < 0) {
+        (void)error_set(&e, errno == EEXIST ? ERR_EXISTS : err_from_errno(errno), "%s: %s", file, strerrordesc_np(errno));
+        status = cli_fail_files(c, &e);
+    }
+    if (fd >= 0) {
+        status = issue_user_in_child(c, address, rsa, fd, file, buf_str(&password));
+        (void)close(fd);
+        if (status)
+            (void)unlink(file);
+    }
+    buf_done(&password);
+    return status;
+}
+
+int cmd_cert_issue(struct cli *c)
+{
+    char dir[PATH_MAX];
+    const char *server = cli_value(c, "server"), *user = cli_value(c, "user"), *kind = cli_value(c, "key");
+    bool rsa = kind && strcmp(kind, "rsa") == 0;
+    if (!server == !user)
+        return cli_usage(c, "one of --server NAME and --user ADDRESS is needed");
+    if (kind && !rsa && strcmp(kind, "ecdsa") != 0)
+        return cli_usage(c, "--key is ecdsa or rsa");
+    int status = find_directory(c, dir);
+    return status ? status : server ? issue_server(c, server, rsa) : issue_user(c, user, rsa);
+}
+
+/* --- import --- */
+
+int cmd_cert_import(struct cli *c)
+{
+    struct error e = ERROR_NONE;
+    struct buf chain = BUF_INIT(PKI_PEM_MAX);
+    struct arena a = ARENA_INIT(1 << 20);
+    struct pki_key *key = NULL;
+    struct pki_description d;
+    char dir[PATH_MAX], id[65];
+    const char *chain_file = cli_value(c, "chain"), *key_file = cli_value(c, "key");
+    if (!chain_file || !key_file)
+        return cli_usage(c, "--chain FILE and --key FILE are needed");
+    int status = find_directory(c, dir);
+    if (status)
+        return status;
+    int err = pki_file_read(chain_file, &chain, &e);
+    if (err == 0)
+        err = pki_certificate_describe(buf_str(&chain), &a, &d, &e);
+    if (err == 0)
+        err = pki_key_load(key_file, &key, &e);
+    if (err == 0 && (pki_key_id(key, id) || !str_eq(d.key_id, str_from_z(id))))
+        err = error_set(&e, ERR_REFUSED, "%s is not the key of the first certificate in %s", key_file, chain_file);
+    if (err == 0 && d.is_ca)
+        err = error_set(&e, ERR_REFUSED, "the first certificate in %s is a CA's; the server's comes first", chain_file);
+    status = err ? cli_fail_files(c, &e) : 0;
+    bool rsa = err == 0 && str_starts(d.key_kind, STR("RSA"));
+    if (status == 0)
+        status = cert_server_is_free(c, c->words[0], rsa);
+    if (status == 0)
+        status = cert_server_place(c, c->words[0], rsa, key, buf_str(&chain));
+    pki_key_free(key);
+    arena_done(&a);
+    buf_done(&chain);
+    return status;
+}
+
+/* --- what there is --- */
+
+static int64_t number_of(const json_t *v, const char *key)
+{
+    return (int64_t)json_integer_value(json_object_get(v, key));
+}
+
+static void print_row(const json_t *v)
+{
+    char until[24];
+    const json_t *name;
+    size_t i;
+    const char *sep = "";
+    cert_day(number_of(v, "not-after"), until);
+    (void)printf("%s  %-6s  %.10s  ", json_string_value(json_object_get(v, "serial")),
+                 json_string_value(json_object_get(v, "use")), until);
+    if (number_of(v, "revoked-at"))
+        (void)printf("%-10s", "revoked");
+    else if (number_of(v, "days-left") < 0)
+        (void)printf("%-10s", "expired");
+    else
+        (void)printf("%4lld days ", (long long)number_of(v, "days-left"));
+    json_array_foreach(json_object_get(v, "names"), i, name)
+    {
+        (void)printf("%s%s", sep, json_string_value(name));
+        sep = ", ";
+    }
+    (void)printf("\n");
+}
+
+int cmd_cert_list(struct cli *c)
+{
+    json_t *reply, *v;
+    size_t i;
+    int status = cli_call(c, json_pack("{s:s}", "command", "cert.list"), &reply);
+    if (status)
+        return status;
+    if (c->json)
+        cli_print_json(reply);
+    else
+        json_array_foreach(json_object_get(reply, "certificates"), i, v) print_row(v);
+    json_decref(reply);
+    return 0;
+}
+
+int cmd_cert_show(struct cli *c)
+{
+    json_t *reply;
+    int status = cli_call(c, json_pack("{s:s,s:s}", "command", "cert.show", "serial", c->words[0]), &reply);
+    if (status)
+        return status;
+    if (c->json) {
+        cli_print_json(reply);
+    } else {
+        print_row(reply);
+        (void)printf("%s", json_string_value(json_object_get(reply, "certificate")));
+    }
+    json_decref(reply);
+    return 0;
+}
+
+int cmd_cert_revoke(struct cli *c)
+{
+    return cli_call_and_say(c, json_pack("{s:s,s:s}", "command", "cert.revoke", "serial", c->words[0]), "%s is revoked\n",
+                            c->words[0]);
+}
+
+int cmd_cert_renew(struct cli *c)
+{
+    return cli_call_and_say(c, json_pack("{s:s,s:o}", "command", "cert.renew", "chain", json_sprintf("tls/%s.pem", c->words[0])),
+                            "tls/%s.pem is renewed\n", c->words[0]);
+}

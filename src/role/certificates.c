@@ -1,0 +1,462 @@
+/* certificates: see certificates.h.
+ *
+ * Invariants
+ *  C1  A certificate is given out only after its row is durable: none is unknown to the list.
+ *  C2  revoked_at is set once and never changed again. */
+#include "role/certificates.h"
+
+#include <arpa/inet.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/pack.h"
+#include "pki/pki.h"
+#include "role/role.h"
+
+enum {
+    ROW_VERSION = 1,
+    DAY = 86400,
+    ARENA_MAX = 4 << 20,
+    ASK_DEADLINE_MS = 30000,
+    NAME_LENGTH_MAX = 320,
+    SERIAL_MAX = 64,
+    TRIES = 10
+};
+
+static const engine_part certificates_part = { "valise-certific" };
+
+struct row {
+    uint8_t use; /* enum pki_use */
+    str serial, subject, pem;
+    str names[PKI_NAMES_MAX];
+    size_t name_n;
+    int64_t not_before, not_after, revoked_at; /* seconds since 1970; revoked_at 0: it is not */
+};
+
+static str get_text(const json_t *request, const char *key)
+{
+    const json_t *v = json_object_get(request, key);
+    return json_is_string(v) ? (str){ json_string_value(v), json_string_length(v) } : (str){ NULL, 0 };
+}
+
+static json_t *text_json(str s)
+{
+    json_t *v = json_stringn(s.n ? s.p : "", s.n);
+    return v ? v : json_string("(not UTF-8)");
+}
+
+/* --- rows --- */
+
+static void row_encode(struct buf *b, const struct row *r)
+{
+    pack_u8(b, ROW_VERSION);
+    pack_u8(b, r->use);
+    pack_u64(b, (uint64_t)r->not_before);
+    pack_u64(b, (uint64_t)r->not_after);
+    pack_u64(b, (uint64_t)r->revoked_at);
+    pack_str(b, r->subject);
+    pack_varint(b, r->name_n);
+    for (size_t i = 0; i < r->name_n; i++)
+        pack_str(b, r->names[i]);
+    pack_str(b, r->pem);
+}
+
+/* Views into VALUE. */
+static int row_decode(str serial, str value, struct row *ret)
+{
+    struct unpack u = unpack_init(value);
+    if (unpack_u8(&u) != ROW_VERSION)
+        return ERR_CORRUPT;
+    ret->serial = serial;
+    ret->use = unpack_u8(&u);
+    ret->not_before = (int64_t)unpack_u64(&u);
+    ret->not_after = (int64_t)unpack_u64(&u);
+    ret->revoked_at = (int64_t)unpack_u64(&u);
+    ret->subject = unpack_str(&u, ENGINE_VALUE_MAX);
+    ret->name_n = (size_t)unpack_varint_max(&u, PKI_NAMES_MAX);
+    for (size_t i = 0; i < ret->name_n; i++)
+        ret->names[i] = unpack_str(&u, NAME_LENGTH_MAX);
+    ret->pem = unpack_str(&u, ENGINE_VALUE_MAX);
+    return unpack_end(&u);
+}
+
+static int row_get(struct engine *g, str serial, struct arena *a, struct row *ret, uint64_t *ret_version)
+{
+    str value;
+    if (serial.n == 0 || serial.n > SERIAL_MAX)
+        return ERR_NOTFOUND;
+    int err = engine_get(g, certificates_part, &serial, 1, ENGINE_SYNCED, a, &value, ret_version);
+    if (err == 0 && !value.p)
+        err = ERR_NOTFOUND;
+    return err ? err : row_decode(serial, value, ret);
+}
+
+static int row_put(struct engine *g, const struct row *r, uint64_t expect)
+{
+    struct buf b = BUF_INIT(ENGINE_VALUE_MAX);
+    row_encode(&b, r);
+    int err = buf_error(&b);
+    if (err == 0) {
+        struct engine_txn *t = engine_begin(g, certificates_part, expect);
+        engine_put(t, r->serial, buf_str(&b));
+        err = engine_commit(t, NULL);
+    }
+    buf_done(&b);
+    return err;
+}
+
+static json_t *row_json(const struct row *r)
+{
+    json_t *names = json_array();
+    for (size_t i = 0; i < r->name_n; i++)
+        json_array_append_new(names, text_json(r->names[i]));
+    json_t *v = json_pack("{s:o,s:s,s:o,s:o,s:I,s:I,s:I}", "serial", text_json(r->serial), "use",
+                          r->use == PKI_USE_USER ? "user" : "server", "subject", text_json(r->subject), "names", names,
+                          "not-before", (json_int_t)r->not_before, "not-after", (json_int_t)r->not_after, "days-left",
+                          (json_int_t)((r->not_after - clock_real_ms() / 1000) / DAY));
+    if (r->revoked_at)
+        json_object_set_new(v, "revoked-at", json_integer((json_int_t)r->revoked_at));
+    return v;
+}
+
+int certificates_is_revoked(struct engine *g, str serial, bool *ret)
+{
+    struct arena a = ARENA_INIT(ARENA_MAX);
+    struct row r = { 0 };
+    int err = row_get(g, serial, &a, &r, NULL);
+    if (err == 0 || err == ERR_NOTFOUND)
+        *ret = err == 0 && r.revoked_at;
+    arena_done(&a);
+    return err == ERR_NOTFOUND ? 0 : err;
+}
+
+/* --- issuing --- */
+
+static int get_ca(const struct admin *a, struct buf *out, struct error *e)
+{
+    if (!a->run)
+        return pki_file_read("ca.pem", out, e);
+    struct role_snapshot *s = role_snapshot_get(a->run);
+    buf_add(out, s->ca_pem);
+    role_snapshot_unref(s);
+    return out->n ? 0 : error_set(e, ERR_NOTFOUND, "this directory has no CA: there is no ca.pem");
+}
+
+/* Has PEM made by keeper, or here. */
+static int sign(const struct admin *a, str ca_pem, str subject_pem, const struct pki_order *order, struct buf *out,
+                struct error *e)
+{
+    if (!a->run) {
+        struct pki_key *ca_key = NULL;
+        int err = pki_key_load("keys/ca.key", &ca_key, e);
+        if (err == 0)
+            err = pki_issue(ca_key, ca_pem, subject_pem, order, clock_real_ms() / 1000, out, e);
+        pki_key_free(ca_key);
+        return err;
+    }
+    struct buf b = BUF_INIT(WIRE_ORDER_MAX);
+    struct arena arena = ARENA_INIT(ARENA_MAX);
+    struct frame reply;
+    wire_pack_order(
+        &b, &(struct wire_order){ (uint8_t)order->use, (uint64_t)order->seconds, order->names, order->name_n, subject_pem });
+    struct frame request = { .type = WIRE_ISSUE, .payload = buf_str(&b) };
+    int err = buf_error(&b) ? error_set(e, ERR_LIMIT, "the request is too large") : 0;
+    if (err == 0)
+        err = channel_call(a->run->keeper, &request, &arena, ASK_DEADLINE_MS, &reply, e);
+    if (err == 0)
+        buf_add(out, reply.payload);
+    arena_done(&arena);
+    buf_done(&b);
+    return err;
+}
+
+/* Puts what PEM says on record (C1). */
+static int record(struct admin *a, str pem, const struct pki_order *order, struct arena *arena, struct pki_description *ret,
+                  struct error *e)
+{
+    int err = pki_certificate_describe(pem, arena, ret, e);
+    if (err)
+        return err;
+    struct row row = { .use = (uint8_t)order->use,
+                       .serial = ret->serial,
+                       .subject = ret->subject,
+                       .pem = pem,
+                       .name_n = order->name_n,
+                       .not_before = ret->not_before,
+                       .not_after = ret->not_after };
+    for (size_t i = 0; i < order->name_n; i++)
+        row.names[i] = order->names[i];
+    err = row_put(a->engine, &row, ENGINE_ANY_VERSION);
+    if (err)
+        return error_set(e, err, "the certificate cannot be put on record");
+    log_info("certificate-issued", LOG_STR("serial", ret->serial), LOG_STR("subject", ret->subject),
+             LOG_NUM("not-after", ret->not_after));
+    return 0;
+}
+
+static int issue(struct admin *a, str subject_pem, const struct pki_order *order, struct arena *arena, struct buf *ca,
+                 struct buf *out, struct pki_description *ret, struct error *e)
+{
+    int err = get_ca(a, ca, e);
+    if (err == 0)
+        err = sign(a, buf_str(ca), subject_pem, order, out, e);
+    return err ? err : record(a, buf_str(out), order, arena, ret, e);
+}
+
+/* --- who may be named --- */
+
+static bool is_hostname(const struct admin *a, str name)
+{
+    struct config *read = NULL;
+    struct role_snapshot *s = a->run ? role_snapshot_get(a->run) : NULL;
+    const struct config *c = s ? s->config : config_read("valise.conf", &read, NULL) == 0 ? read : NULL;
+    bool same = c && str_ieq(c->hostname, name);
+    config_free(read);
+    role_snapshot_unref(s);
+    return same;
+}
+
+/* An address, this machine, or a name in a domain of ours: the CA of an organisation vouches for nobody else's. */
+static bool is_server_name_of_ours(const struct admin *a, str name)
+{
+    struct arena arena = ARENA_INIT(1024);
+    unsigned char bytes[16];
+    const char *z = arena_z(&arena, name);
+    bool ours = z && (inet_pton(AF_INET, z, bytes) == 1 || inet_pton(AF_INET6, z, bytes) == 1 || str_ieq(name, STR("localhost")));
+    arena_done(&arena);
+    for (str rest = name; !ours && rest.n; rest = str_from(rest, str_find_byte(rest, '.', 0) + 1)) {
+        ours = directory_has_domain(a->directory, rest);
+        if (str_find_byte(rest, '.', 0) == rest.n)
+            break;
+    }
+    return ours || is_hostname(a, name);
+}
+
+static int check_name(const struct admin *a, enum pki_use use, str name, struct error *e)
+{
+    struct arena arena = ARENA_INIT(1 << 20);
+    struct directory_account *list;
+    size_t n;
+    int err = 0;
+    if (use == PKI_USE_SERVER && !is_server_name_of_ours(a, name))
+        err = error_set(e, ERR_REFUSED, "%.*s is in no domain of ours; `valise domain list` shows them", STR_ARG(name));
+    if (use == PKI_USE_USER && directory_resolve(a->directory, name, &arena, &list, &n) != 0)
+        err = error_set(e, ERR_NOTFOUND, "%.*s is no address of ours", STR_ARG(name));
+    arena_done(&arena);
+    return err;
+}
+
+static int read_order(const struct admin *a, const json_t *request, struct pki_order *ret, str names[PKI_NAMES_MAX],
+                      struct error *e)
+{
+    str use = get_text(request, "use");
+    const json_t *list = json_object_get(request, "names");
+    size_t n = json_array_size(list);
+    if (!str_eq(use, STR("server")) && !str_eq(use, STR("user")))
+        return error_set(e, ERR_SYNTAX, "a certificate is for a server or a user");
+    if (n == 0 || n > PKI_NAMES_MAX)
+        return error_set(e, ERR_LIMIT, "a certificate has 1 to %d names", PKI_NAMES_MAX);
+    *ret = (struct pki_order){ str_eq(use, STR("user")) ? PKI_USE_USER : PKI_USE_SERVER, names, n,
+                               (int64_t)json_integer_value(json_object_get(request, "seconds")) };
+    for (size_t i = 0; i < n; i++) {
+        const json_t *v = json_array_get(list, i);
+        names[i] = (str){ json_string_value(v), json_string_length(v) };
+        int err = names[i].n && names[i].n <= NAME_LENGTH_MAX ? check_name(a, ret->use, names[i], e)
+                                                              : error_set(e, ERR_SYNTAX, "a name is missing or too long");
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static json_t *issued_json(const struct pki_description *d, str pem, str ca_pem)
+{
+    return json_pack("{s:b,s:o,s:o,s:I,s:o,s:o}", "ok", 1, "serial", text_json(d->serial), "subject", text_json(d->subject),
+                     "not-after", (json_int_t)d->not_after, "certificate", text_json(pem), "ca", text_json(ca_pem));
+}
+
+json_t *certificates_issue(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    struct arena arena = ARENA_INIT(ARENA_MAX);
+    struct buf ca = BUF_INIT(PKI_PEM_MAX), out = BUF_INIT(PKI_PEM_MAX);
+    struct pki_order order;
+    struct pki_description d;
+    str names[PKI_NAMES_MAX];
+    int err = read_order(a, request, &order, names, &e);
+    if (err == 0)
+        err = issue(a, get_text(request, "request"), &order, &arena, &ca, &out, &d, &e);
+    json_t *v = err ? admin_error(err, e.text) : issued_json(&d, buf_str(&out), buf_str(&ca));
+    buf_done(&ca);
+    buf_done(&out);
+    arena_done(&arena);
+    return v;
+}
+
+/* --- renewal --- */
+
+static int reload(struct admin *a, struct error *e)
+{
+    struct arena arena = ARENA_INIT(1 << 17);
+    struct frame request = { .type = WIRE_RELOAD }, reply;
+    int err = a->run && a->run->supervisor ? channel_call(a->run->supervisor, &request, &arena, ASK_DEADLINE_MS, &reply, e) : 0;
+    arena_done(&arena);
+    return err;
+}
+
+/* The names of D that a server has. */
+static size_t server_names(const struct pki_description *d, str names[PKI_NAMES_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < d->name_n && n < PKI_NAMES_MAX; i++)
+        if (d->names[i].kind != PKI_NAME_EMAIL)
+            names[n++] = d->names[i].text;
+    return n;
+}
+
+/* Puts a fresh certificate with the names and the key of the one in file CHAIN in its place. */
+static int renew(struct admin *a, str chain, struct arena *arena, struct buf *ca, struct buf *out, struct pki_description *ret,
+                 struct error *e)
+{
+    struct buf old = BUF_INIT(PKI_PEM_MAX);
+    struct pki_description d;
+    str names[PKI_NAMES_MAX];
+    const char *path = arena_z(arena, chain);
+    int err = path && str_starts(chain, STR("tls/")) && str_find(chain, STR("..")) == chain.n
+                  ? pki_file_read(path, &old, e)
+                  : error_set(e, ERR_SYNTAX, "certificates that are renewed lie in tls/");
+    if (err == 0)
+        err = pki_certificate_describe(buf_str(&old), arena, &d, e);
+    if (err == 0) {
+        const struct pki_order order = { PKI_USE_SERVER, names, server_names(&d, names), (int64_t)PKI_SERVER_DAYS_MAX * DAY };
+        err = issue(a, buf_str(&old), &order, arena, ca, out, ret, e);
+    }
+    if (err == 0)
+        err = pki_certificate_store(buf_str(out), path, true, e);
+    buf_done(&old);
+    return err;
+}
+
+json_t *certificates_renew(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    struct arena arena = ARENA_INIT(ARENA_MAX);
+    struct buf ca = BUF_INIT(PKI_PEM_MAX), out = BUF_INIT(PKI_PEM_MAX);
+    struct pki_description d;
+    int err = renew(a, get_text(request, "chain"), &arena, &ca, &out, &d, &e);
+    if (err == 0)
+        err = reload(a, &e);
+    json_t *v = err ? admin_error(err, e.text) : issued_json(&d, buf_str(&out), buf_str(&ca));
+    buf_done(&ca);
+    buf_done(&out);
+    arena_done(&arena);
+    return v;
+}
+
+/* Whether PEM is one of ours with no more than a third of its life left. */
+static bool is_due(str pem, str ca_pem, struct arena *arena)
+{
+    struct pki_description d;
+    int64_t now = clock_real_ms() / 1000;
+    return ca_pem.n && pki_certificate_describe(pem, arena, &d, NULL) == 0 && !d.is_ca &&
+           d.not_after - now <= (d.not_after - d.not_before) / 3 && pki_is_issued_by(pem, ca_pem);
+}
+
+int certificates_renew_due(struct admin *a)
+{
+    struct role_snapshot *s = role_snapshot_get(a->run);
+    struct error e = ERROR_NONE;
+    unsigned renewed = 0;
+    int failed = 0;
+    for (size_t i = 0; i < s->identity_n && i < s->config->certificate_n; i++) {
+        struct arena arena = ARENA_INIT(ARENA_MAX);
+        struct buf ca = BUF_INIT(PKI_PEM_MAX), out = BUF_INIT(PKI_PEM_MAX);
+        struct pki_description d;
+        str chain = s->config->certificates[i].chain;
+        if (is_due(s->identities[i].chain_pem, s->ca_pem, &arena)) {
+            int err = renew(a, chain, &arena, &ca, &out, &d, &e);
+            renewed += err == 0;
+            if (err) {
+                failed = err;
+                log_error("renewal-failed", LOG_STR("chain", chain), LOG_Z("error", err_name(err)), LOG_Z("text", e.text));
+            } else {
+                log_info("certificate-renewed", LOG_STR("chain", chain), LOG_NUM("not-after", d.not_after));
+            }
+        }
+        buf_done(&ca);
+        buf_done(&out);
+        arena_done(&arena);
+    }
+    role_snapshot_unref(s);
+    int err = renewed ? reload(a, &e) : 0;
+    if (err)
+        log_error("renewal-reload-failed", LOG_Z("error", err_name(err)), LOG_Z("text", e.text));
+    return err ? err : failed;
+}
+
+/* --- what there is --- */
+
+static int list_row(void *ctx, str key, str value)
+{
+    struct row r = { 0 };
+    int err = row_decode(key, value, &r);
+    return err ? err : json_array_append_new(ctx, row_json(&r));
+}
+
+json_t *certificates_list(struct admin *a, const json_t *request)
+{
+    int err = ERR_CONFLICT;
+    json_t *list = NULL;
+    for (int i = 0; i < TRIES && err == ERR_CONFLICT; i++) {
+        json_decref(list);
+        list = json_array();
+        err = engine_scan(a->engine, certificates_part, (str){ NULL, 0 }, (str){ NULL, 0 }, ENGINE_SYNCED, list_row, list, NULL);
+    }
+    if (err == 0)
+        return json_pack("{s:b,s:o}", "ok", 1, "certificates", list);
+    json_decref(list);
+    return admin_error(err, "the certificates cannot be listed");
+}
+
+static json_t *not_found(int err)
+{
+    return admin_error(err, err == ERR_NOTFOUND ? "no certificate with that serial number was issued here"
+                                                : "the certificate cannot be looked up");
+}
+
+json_t *certificates_show(struct admin *a, const json_t *request)
+{
+    struct arena arena = ARENA_INIT(ARENA_MAX);
+    struct row r = { 0 };
+    int err = row_get(a->engine, get_text(request, "serial"), &arena, &r, NULL);
+    json_t *v = err ? not_found(err) : row_json(&r);
+    if (err == 0) {
+        json_object_set_new(v, "ok", json_true());
+        json_object_set_new(v, "certificate", text_json(r.pem));
+    }
+    arena_done(&arena);
+    return v;
+}
+
+json_t *certificates_revoke(struct admin *a, const json_t *request)
+{
+    int err = ERR_CONFLICT;
+    str serial = get_text(request, "serial");
+    for (int i = 0; i < TRIES && err == ERR_CONFLICT; i++) {
+        struct arena arena = ARENA_INIT(ARENA_MAX);
+        struct row r = { 0 };
+        uint64_t version;
+        err = row_get(a->engine, serial, &arena, &r, &version);
+        if (err == 0 && r.revoked_at)
+            err = ERR_EXISTS;
+        r.revoked_at = clock_real_ms() / 1000;
+        if (err == 0)
+            err = row_put(a->engine, &r, version);
+        arena_done(&arena);
+    }
+    if (err == 0)
+        log_info("certificate-revoked", LOG_STR("serial", serial));
+    return err == 0            ? json_pack("{s:b}", "ok", 1)
+           : err == ERR_EXISTS ? admin_error(err, "it is revoked already")
+                               : not_found(err);
+}

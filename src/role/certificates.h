@@ -1,0 +1,30 @@
+/* certificates: what the CA of this directory has issued, and how it issues: through keeper, or with the CA's key itself where no server runs.
+ *
+ * Each certificate is a row of the store's partition for certificates, under its serial number: who it is for, its time, when it was revoked,
+ * and itself. So a backup of the store has them all, and whoever logs in with one can be looked up. */
+#ifndef VALISE_ROLE_CERTIFICATES_H
+#define VALISE_ROLE_CERTIFICATES_H
+
+#include "role/admin.h"
+
+/* Whether the certificate with SERIAL (lower-case hex, as in struct tls_info) was issued here and then revoked. One that is not known was not. 0,
+ * or as engine_get. */
+int certificates_is_revoked(struct engine *g, str serial, bool *ret) MUST_USE;
+
+/* Renews each certificate of the configuration that our CA issued and that has a third of its life left or less: the same names, the same key
+ * (so that what pins it stays true), PKI_SERVER_DAYS_MAX days; and reloads. 0 when none failed. Blocks. */
+int certificates_renew_due(struct admin *a) MUST_USE;
+
+/* --- what an administrator may ask; see admin.c for the table --- */
+
+/* "use" ("server" or "user"), "names", "seconds", "request" (PKCS #10 in PEM) -> "certificate", "ca", "serial". Servers have names in our domains,
+ * the configured host name, addresses and localhost; users have addresses of ours. */
+json_t *certificates_issue(struct admin *a, const json_t *request);
+/* "chain": a file below tls/ -> "certificate", "serial". */
+json_t *certificates_renew(struct admin *a, const json_t *request);
+json_t *certificates_list(struct admin *a, const json_t *request);
+/* "serial" -> what certificates_list has of it, and "certificate". */
+json_t *certificates_show(struct admin *a, const json_t *request);
+json_t *certificates_revoke(struct admin *a, const json_t *request);
+
+#endif

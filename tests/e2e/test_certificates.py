@@ -1,0 +1,204 @@
+"""valise ca and valise cert: issued, listed, placed, imported, renewed and revoked, with the server running and stopped."""
+
+import json
+import os
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+from harness import DOMAIN, HOSTNAME, wait_until
+from helpers import tls_context
+
+USAGE, DATAERR, NOUSER, CANTCREAT, NOPERM = 64, 65, 67, 73, 77
+
+
+def openssl(*args, input=None):
+    return subprocess.run(["openssl", *map(str, args)], check=False, input=input, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def valise(lab, *args, check=True, input=None):
+    return lab.run(*map(str, args), "--dir", str(lab.dir), check=check, input=input)
+
+
+def as_json(lab, *args, input=None):
+    return json.loads(valise(lab, *args, "--json", input=input).stdout)
+
+
+def shown(lab, name, version=None, port="imaps"):
+    """The certificate that a client which asks for NAME sees, verified."""
+    context = tls_context(lab)
+    with socket.create_connection(("127.0.0.1", lab.ports[port]), timeout=30) as plain:
+        with context.wrap_socket(plain, server_hostname=name) as tls:
+            return tls.getpeercert()
+
+
+def test_ca_show_and_export(lab):
+    told = as_json(lab, "ca", "show")
+    text = openssl("x509", "-in", lab.dir / "ca.pem", "-noout", "-fingerprint", "-sha256", "-subject", "-nameopt", "RFC2253").stdout
+    assert told["fingerprint"] == text.split("Fingerprint=")[1].split()[0].replace(":", "").lower()
+    assert f"subject={told['subject']}" in text and told["key"] == "ECDSA P-384"
+    assert told["fingerprint"] in valise(lab, "ca", "show").stdout
+    assert valise(lab, "ca", "export").stdout == (lab.dir / "ca.pem").read_text()
+    out = lab.dir.parent / "ca.der"
+    valise(lab, "ca", "export", "--der", "--out", out)
+    assert openssl("x509", "-inform", "DER", "-in", out, "-noout", "-fingerprint", "-sha256").stdout in text
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
+def test_servers_are_issued_installed_listed_and_revoked(lab, running):
+    name = f"two.{DOMAIN}"
+    if running:
+        lab.start()
+    told = valise(lab, "cert", "issue", "--server", name, "--san", "127.0.0.1").stdout
+    assert f'certificate "{name}" {{\n  chain = "tls/{name}.pem"\n}}' in told
+    assert os.stat(lab.dir / "keys" / f"{name}.key").st_mode & 0o777 == 0o600
+    assert os.stat(lab.dir / "keys" / f"{name}.key").st_uid == os.stat(lab.dir / "keys" / "ca.key").st_uid
+    assert valise(lab, "cert", "issue", "--server", name, check=False).returncode == CANTCREAT
+    valise(lab, "cert", "issue", "--server", f"*.{DOMAIN}", "--key", "rsa", "--days", 30, "--install")
+    done = openssl("verify", "-CAfile", lab.dir / "ca.pem", "-purpose", "sslserver", "-verify_hostname", f"x.{DOMAIN}", lab.dir / "tls" /
+                   f"_.{DOMAIN}-rsa.pem")
+    assert done.stdout.endswith("OK\n"), done.stdout
+    listed = as_json(lab, "cert", "list")["certificates"]
+    assert sorted((c["names"], c["use"], c["days-left"]) for c in listed) == [([f"*.{DOMAIN}"], "server", 29), ([name, "127.0.0.1"], "server", 396)]
+    serial = next(c["serial"] for c in listed if c["days-left"] == 29)
+    assert f"serial={serial.upper()}" in openssl("x509", "-in", lab.dir / "tls" / f"_.{DOMAIN}-rsa.pem", "-noout", "-serial").stdout
+    assert as_json(lab, "cert", "show", serial)["certificate"] == (lab.dir / "tls" / f"_.{DOMAIN}-rsa.pem").read_text()
+    valise(lab, "cert", "revoke", serial)
+    assert valise(lab, "cert", "revoke", serial, check=False).returncode == CANTCREAT
+    assert "revoked" in valise(lab, "cert", "list").stdout
+    assert as_json(lab, "cert", "show", serial)["revoked-at"] > 0
+    assert valise(lab, "cert", "show", "00", check=False).returncode == NOUSER
+    if running:
+        assert lab.stop() == 0
+    assert len(as_json(lab, "cert", "list")["certificates"]) == 2
+    assert lab.check().returncode == 0
+
+
+def test_installed_beside_each_other(lab):
+    """ECDSA and RSA for one new name, both installed into the running server."""
+    lab.start()
+    name = f"three.{DOMAIN}"
+    for kind in ("ecdsa", "rsa"):
+        valise(lab, "cert", "issue", "--server", name, "--key", kind, "--install")
+    for kind, suite in (("ECDSA", "ECDHE-ECDSA-AES256-GCM-SHA384"), ("RSA", "ECDHE-RSA-AES256-GCM-SHA384")):
+        out = openssl("s_client", "-connect", f"127.0.0.1:{lab.ports['imaps']}", "-CAfile", lab.dir / "ca.pem", "-verify_return_error", "-tls1_2",
+                      "-servername", name, "-verify_hostname", name, "-cipher", suite, input="").stdout
+        assert f"Cipher    : {suite}" in out, (kind, out)
+    assert lab.stop() == 0
+
+
+@pytest.mark.parametrize("args, code", [
+    ((), USAGE),
+    (("--server", "x." + DOMAIN, "--user", "alice@" + DOMAIN), USAGE),
+    (("--server", "mail.example.com"), NOPERM),
+    (("--server", "a..b." + DOMAIN), DATAERR),
+    (("--server", "x." + DOMAIN, "--days", "398"), DATAERR),
+    (("--server", "x." + DOMAIN, "--key", "dsa"), USAGE),
+    (("--server", "../x." + DOMAIN), DATAERR),
+    (("--user", "alice@" + DOMAIN), USAGE),
+])
+def test_refusals(lab, args, code):
+    lab.start()
+    done = valise(lab, "cert", "issue", *args, check=False)
+    assert done.returncode == code, done.stderr
+    assert as_json(lab, "cert", "list")["certificates"] == []
+    assert sorted(p.name for p in (lab.dir / "keys").iterdir()) == ["ca.key", "server.key"]
+    assert lab.stop() == 0
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
+@pytest.mark.parametrize("legacy", [False, True], ids=["aes", "3des"])
+def test_users_get_pkcs12(lab, running, legacy, scratch):
+    if running:
+        lab.start()
+    file = scratch / "alice.p12"
+    valise(lab, "cert", "issue", "--user", f"alice@{DOMAIN}", "--p12", file, "--password-stdin", *(["--p12-legacy"] if legacy else []),
+           input="Sésame 1\n")
+    assert os.stat(file).st_mode & 0o777 == 0o600
+    out = openssl("pkcs12", "-in", file, "-passin", "pass:Sésame 1", "-noenc", "-info").stdout
+    assert ("pbeWithSHA1And3-KeyTripleDES-CBC" if legacy else "AES-256-CBC, Iteration 10000, PRF hmacWithSHA256") in out, out
+    assert ("MAC: sha1" if legacy else "MAC: sha256") in out and out.count("BEGIN CERTIFICATE") == 2 and "BEGIN PRIVATE KEY" in out
+    pem = scratch / "alice.pem"
+    pem.write_text(out)
+    done = openssl("verify", "-CAfile", lab.dir / "ca.pem", "-purpose", "smimesign", "-verify_email", f"alice@{DOMAIN}", pem)
+    assert done.stdout.endswith("OK\n"), done.stdout
+    assert valise(lab, "cert", "issue", "--user", f"alice@{DOMAIN}", "--p12", file, "--generate", check=False).returncode == CANTCREAT
+    lost = scratch / "nobody.p12"
+    assert valise(lab, "cert", "issue", "--user", f"nobody@{DOMAIN}", "--p12", lost, "--generate", check=False).returncode == NOUSER
+    assert not lost.exists()
+    told = as_json(lab, "cert", "issue", "--user", f"bob@{DOMAIN}", "--p12", scratch / "bob.p12", "--generate")
+    assert openssl("pkcs12", "-in", scratch / "bob.p12", "-passin", f"pass:{told['password']}", "-nokeys").returncode == 0
+    assert sorted(c["names"][0] for c in as_json(lab, "cert", "list")["certificates"]) == [f"alice@{DOMAIN}", f"bob@{DOMAIN}"]
+    if running:
+        assert lab.stop() == 0
+
+
+def test_a_user_certificate_opens_a_listener_that_requires_one(lab, scratch):
+    conf = lab.dir / "valise.conf"
+    conf.write_text(conf.read_text().replace("listener imaps {", 'listener imaps {\n  client-cert = "required"'))
+    lab.start()
+    valise(lab, "cert", "issue", "--user", f"alice@{DOMAIN}", "--p12", scratch / "a.p12", "--password-stdin", input="secret\n")
+    pem = scratch / "a.pem"
+    pem.write_text(openssl("pkcs12", "-in", scratch / "a.p12", "-passin", "pass:secret", "-noenc").stdout)
+    context = tls_context(lab)
+    context.load_cert_chain(pem)
+    with socket.create_connection(("127.0.0.1", lab.ports["imaps"]), timeout=30) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as tls:
+            assert b"OK" in tls.recv(100)
+    assert lab.stop() == 0
+
+
+def test_import(lab, scratch):
+    lab.start()
+    name = "mail.elsewhere.example"
+    key, cert = scratch / "k.pem", scratch / "c.pem"
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", 30, "-subj", f"/CN={name}", "-addext",
+            f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=critical,CA:FALSE")
+    os.chmod(key, 0o600)
+    other = scratch / "other.pem"
+    openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", other)
+    os.chmod(other, 0o600)
+    assert valise(lab, "cert", "import", name, "--chain", cert, "--key", other, check=False).returncode == NOPERM
+    valise(lab, "cert", "import", name, "--chain", cert, "--key", key, "--install")
+    context = ssl.create_default_context(cafile=cert)
+    with socket.create_connection(("127.0.0.1", lab.ports["imaps"]), timeout=30) as plain:
+        with context.wrap_socket(plain, server_hostname=name) as tls:
+            assert (("commonName", name),) in tls.getpeercert()["subject"]
+    done = valise(lab, "cert", "renew", f"{name}-rsa", check=False)
+    assert done.returncode == NOPERM and "not one of this CA" in done.stderr
+    assert lab.stop() == 0
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
+def test_renewed_by_hand(lab, running):
+    if running:
+        lab.start()
+        before = shown(lab, HOSTNAME)
+    key = openssl("x509", "-in", lab.dir / "tls" / "server.pem", "-noout", "-pubkey").stdout
+    old = (lab.dir / "tls" / "server.pem").read_text()
+    valise(lab, "cert", "renew", "server")
+    new = (lab.dir / "tls" / "server.pem").read_text()
+    assert new != old and openssl("x509", "-in", lab.dir / "tls" / "server.pem", "-noout", "-pubkey").stdout == key
+    assert valise(lab, "cert", "renew", "../ca", check=False).returncode == DATAERR
+    if running:
+        after = shown(lab, HOSTNAME)
+        assert after["serialNumber"] != before["serialNumber"] and after["subjectAltName"] == before["subjectAltName"]
+        assert lab.stop() == 0
+
+
+def test_renewed_by_itself(lab):
+    """Near its end a certificate of our CA is replaced under the running server, with the same names; one with time left stays."""
+    name = f"short.{DOMAIN}"
+    valise(lab, "cert", "issue", "--server", name, "--san", HOSTNAME, "--seconds", 600, "--install")
+    lab.start()
+    before, other = shown(lab, name), shown(lab, HOSTNAME)
+    wait_until(lambda: shown(lab, name)["serialNumber"] != before["serialNumber"], 60, "the certificate is renewed")
+    after = shown(lab, name)
+    assert after["subjectAltName"] == before["subjectAltName"]
+    assert ssl.cert_time_to_seconds(after["notAfter"]) - ssl.cert_time_to_seconds(before["notAfter"]) > 300 * 86400
+    assert shown(lab, HOSTNAME) == other
+    assert "event=certificate-renewed" in lab.log()
+    assert len(as_json(lab, "cert", "list")["certificates"]) == 2
+    assert lab.stop() == 0
