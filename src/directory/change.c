@@ -17,6 +17,8 @@ struct change {
     /* Arguments of the check. */
     str hash, scram[DIRECTORY_HASH_N];
     str old_hash;
+    str password;              /* to be checked against POLICY, unless that is NULL or it is empty */
+    const struct directory_policy *policy;
     bool flag;
     const str *targets;
     size_t target_n;
@@ -154,9 +156,16 @@ static int check_account(const struct table *t, const struct change *c, struct e
     return 0;
 }
 
+static int check_policy(const struct change *c, struct error *e)
+{
+    return c->policy && c->password.n ? policy_check(c->policy, c->name, c->password, e) : 0;
+}
+
 static int check_account_add(const struct table *t, struct change *c, struct buf *value, struct error *e)
 {
     int r = check_new_address(t, c, e);
+    if (r == 0)
+        r = check_policy(c, e);
     if (r == 0)
         row_encode_account(value, &(struct entry){ .id = c->id, .enabled = true, .seq = t->seq_max + 1, .hash = c->hash,
                                                    .scram = { c->scram[0], c->scram[1] } });
@@ -167,6 +176,8 @@ static int check_account_password(const struct table *t, struct change *c, struc
 {
     struct entry n;
     int r = check_account(t, c, &n, e);
+    if (r == 0)
+        r = check_policy(c, e);
     if (r < 0)
         return r;
     n.hash = c->hash;
@@ -232,6 +243,7 @@ static int account_change(struct directory *d, str address, str password, struct
         }
     }
     c->kind = 'a';
+    c->password = password;
     if (r == 0)
         r = change_run(d, c, e);
     for (unsigned i = 0; i < DIRECTORY_HASH_N; i++)
@@ -248,7 +260,7 @@ int change_upgrade(struct directory *d, str address, str old_hash, str password,
 
 int directory_account_add(struct directory *d, str address, str password, engine_part *ret_id, struct error *e)
 {
-    struct change c = { .check = check_account_add };
+    struct change c = { .check = check_account_add, .policy = &d->policy };
     random_bytes(c.id.b, sizeof c.id.b);
     int r = account_change(d, address, password, &c, e);
     if (r == 0)
@@ -258,7 +270,14 @@ int directory_account_add(struct directory *d, str address, str password, engine
 
 int directory_account_password(struct directory *d, str address, str password, struct error *e)
 {
-    return account_change(d, address, password, &(struct change){ .check = check_account_password }, e);
+    return account_change(d, address, password, &(struct change){ .check = check_account_password, .policy = &d->policy }, e);
+}
+
+void directory_set_policy(struct directory *d, const struct directory_policy *p)
+{
+    pthread_mutex_lock(&d->change);
+    d->policy = *p;
+    pthread_mutex_unlock(&d->change);
 }
 
 int directory_account_enable(struct directory *d, str address, bool enabled, struct error *e)

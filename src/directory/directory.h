@@ -74,11 +74,19 @@ int directory_login(struct directory *d, const struct directory_attempt *attempt
 
 /* --- changes --- */
 
+/* Which passwords directory_account_add and directory_account_password accept; all zero (as at first): any. */
+struct directory_policy {
+    unsigned length_min;         /* characters */
+    bool refuse_common;          /* not among the common ones, no sequence, not the user's name */
+    bool need_mixed;             /* letters, digits and others */
+};
+void directory_set_policy(struct directory *d, const struct directory_policy *p);
+
 int directory_domain_add(struct directory *d, str domain, struct error *e) MUST_USE;       /* ERR_EXISTS, ERR_SYNTAX */
 /* ERR_REFUSED while it has accounts or aliases. */
 int directory_domain_remove(struct directory *d, str domain, struct error *e) MUST_USE;
 /* Adds an account with PASSWORD (empty: cannot log in; at most 1024 bytes). *RET_ID is new; the caller makes its mailboxes.
- * ERR_SYNTAX, ERR_REFUSED (domain is not ours), ERR_EXISTS (also as an alias), ERR_LIMIT; and for all changes ERR_UNAVAILABLE,
+ * ERR_SYNTAX, ERR_REFUSED (domain is not ours, or the policy says no), ERR_EXISTS (also as an alias), ERR_LIMIT; and for all changes ERR_UNAVAILABLE,
  * ERR_FULL, ERR_IO, ERR_UNKNOWN. */
 int directory_account_add(struct directory *d, str address, str password, engine_part *ret_id, struct error *e) MUST_USE;
 int directory_account_password(struct directory *d, str address, str password, struct error *e) MUST_USE;

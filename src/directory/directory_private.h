@@ -104,6 +104,11 @@ int scram_decode(str encoded, enum directory_hash hash, struct directory_scram *
 /* Keys that nothing fits for NAME. */
 void scram_decoy(const uint8_t secret[32], str name, enum directory_hash hash, struct directory_scram *ret);
 
+/* --- policy.c --- */
+
+/* ERR_REFUSED with the reason in E. */
+int policy_check(const struct directory_policy *p, str address, str password, struct error *e) MUST_USE;
+
 /* --- change.c --- */
 
 /* Replaces the credentials of account ADDRESS, which were OLD_HASH, by those of the same PASSWORD made anew. ERR_CONFLICT: it has got
@@ -136,6 +141,7 @@ struct directory {
     pthread_mutex_t change;           /* one change at a time; held over the commit; taken before lock */
     pthread_rwlock_t lock;            /* the table: written only with both, read with either */
     struct table table;
+    struct directory_policy policy;   /* under change */
     uint64_t version;                 /* of the partition that the table shows; under change */
     struct verified *verified;
     struct gate *gate;

@@ -68,10 +68,24 @@ static json_t *domain_list(struct admin *a, const json_t *request)
 /* A name and its mailboxes are two commits; whoever holds this sees both or neither. */
 static pthread_mutex_t accounts_lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* New passwords follow the configuration in force; without a running server the defaults. */
+static void apply_policy(struct admin *a)
+{
+    struct directory_policy policy = { .length_min = CONFIG_PASSWORD_LENGTH_MIN, .refuse_common = true };
+    if (a->run) {
+        struct role_snapshot *s = role_snapshot_get(a->run);
+        policy = (struct directory_policy){ s->config->password_length_min, s->config->password_refuse_common,
+                                            s->config->password_need_mixed };
+        role_snapshot_unref(s);
+    }
+    directory_set_policy(a->directory, &policy);
+}
+
 static json_t *user_add(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
     engine_part id;
+    apply_policy(a);
     str address = get_text(request, "address");
     pthread_mutex_lock(&accounts_lock);
     int err = directory_account_add(a->directory, address, get_text(request, "password"), &id, &e);
@@ -92,6 +106,7 @@ static json_t *user_add(struct admin *a, const json_t *request)
 static json_t *user_passwd(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
+    apply_policy(a);
     int err = directory_account_password(a->directory, get_text(request, "address"), get_text(request, "password"), &e);
     return done(err, &e);
 }

@@ -109,6 +109,7 @@ static const struct {
     { "workers-max", "", 2, 1024 },
     { "cache-bytes", "", 0, 1L << 40 },
     { "reserve-bytes", "", 0, 1L << 50 },
+    { "password-length-min", "", 1, 128 },
 };
 
 static int check_range(cfg_t *cfg, cfg_opt_t *opt)
@@ -293,6 +294,9 @@ static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error
     c->workers_max = (unsigned)cfg_getint(cfg, "workers-max");
     c->cache_bytes = (uint64_t)cfg_getint(cfg, "cache-bytes");
     c->reserve_bytes = (uint64_t)cfg_getint(cfg, "reserve-bytes");
+    c->password_length_min = (unsigned)cfg_getint(cfg, "password-length-min");
+    c->password_refuse_common = cfg_getbool(cfg, "password-refuse-common");
+    c->password_need_mixed = cfg_getbool(cfg, "password-need-mixed");
     (void)log_level_from_name(str_from_z(cfg_getstr(cfg, "log-level")), &c->log_level);
     return r ? r : take_sections(c, cfg, name, e);
 }
@@ -349,6 +353,9 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_INT("workers-max", 64, CFGF_NONE),
                          CFG_INT("cache-bytes", 16777216, CFGF_NONE),
                          CFG_INT("reserve-bytes", 0, CFGF_NONE),
+                         CFG_INT("password-length-min", CONFIG_PASSWORD_LENGTH_MIN, CFGF_NONE),
+                         CFG_BOOL("password-refuse-common", cfg_true, CFGF_NONE),
+                         CFG_BOOL("password-need-mixed", cfg_false, CFGF_NONE),
                          CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_SEC("certificate", certificate_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_END() };

@@ -30,6 +30,8 @@ struct config_certificate {
     str chain;                       /* path below the directory: PEM, leaf first */
 };
 
+enum { CONFIG_PASSWORD_LENGTH_MIN = 10 };    /* where no configuration says otherwise */
+
 struct config {
     struct arena arena;              /* owns all text below */
     str text;                        /* the file as it was read */
@@ -43,6 +45,8 @@ struct config {
     unsigned workers_max;
     uint64_t cache_bytes;            /* the store's block cache */
     uint64_t reserve_bytes;          /* disk space kept free; 0: a share of the file system */
+    unsigned password_length_min;    /* characters of a new password */
+    bool password_refuse_common, password_need_mixed;
     const struct config_listener *listeners;
     size_t listener_n;
     const struct config_certificate *certificates;
