@@ -127,6 +127,8 @@ IMAP_HANDLER(append)
     int r = w->result;
     if (r == 0)
         r = mail_append(s->account, w->mailbox, w->items, w->n, uids, &uidvalidity, &e);
+    if (r == ERR_REFUSED)
+        return imap_no(s, "[OVERQUOTA] More than the quota allows");
     if (r == ERR_NOTFOUND)
         return imap_fail_target(s, r);
     if (r < 0)

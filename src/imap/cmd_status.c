@@ -1,4 +1,4 @@
-/* cmd_status: STATUS (RFC 3501 section 6.3.10), with SIZE (RFC 8438). */
+/* cmd_status: STATUS (RFC 3501 section 6.3.10), with SIZE (RFC 8438) and DELETED (RFC 9208). */
 #include "imap/session_private.h"
 
 static void write_item(struct buf *b, bool wanted, str name, uint64_t value)
@@ -15,6 +15,12 @@ static void write_item(struct buf *b, bool wanted, str name, uint64_t value)
 void imap_write_status(struct imap_session *s, const struct mailbox_info *info, unsigned items)
 {
     struct buf *b = &s->out;
+    const unsigned counted = items & (IMAP_STATUS_DELETED | IMAP_STATUS_DELETED_STORAGE);
+    uint32_t deleted = 0;
+    uint64_t deleted_bytes = 0;
+    /* "If the server runs into unexpected problems ... it MAY drop the corresponding STATUS reply" (RFC 5819 section 2). */
+    if (counted && mailbox_count_deleted(s->account, info->name, &deleted, &deleted_bytes) < 0)
+        return;
     buf_add(b, STR("* STATUS "));
     imap_write_mailbox(b, info->name);
     buf_add(b, STR(" ("));
@@ -25,6 +31,8 @@ void imap_write_status(struct imap_session *s, const struct mailbox_info *info, 
     write_item(b, items & IMAP_STATUS_UNSEEN, STR("UNSEEN "), info->unseen);
     write_item(b, items & IMAP_STATUS_SIZE, STR("SIZE "), info->bytes);
     write_item(b, items & IMAP_STATUS_HIGHESTMODSEQ, STR("HIGHESTMODSEQ "), info->modseq ? info->modseq : 1);
+    write_item(b, items & IMAP_STATUS_DELETED, STR("DELETED "), deleted);
+    write_item(b, items & IMAP_STATUS_DELETED_STORAGE, STR("DELETED-STORAGE "), deleted_bytes);
     buf_add(b, STR(")\r\n"));
 }
 

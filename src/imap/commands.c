@@ -28,6 +28,8 @@ static const struct imap_command table[] = {
     ROW("EXPUNGE", SELECTED, UID, "nothing (with UID: a sequence-set)", "", expunge, "3501 6.4.3, 4315"),
     ROW("FETCH", SELECTED, UID | NO_EXPUNGE, "sequence-set item, or (item ...) [(CHANGEDSINCE modseq)]", "BINARY", fetch,
         "3501 6.4.5, 3516, 7162"),
+    ROW("GETQUOTA", AUTH, 0, "quota-root", "QUOTA QUOTA=RES-STORAGE QUOTA=RES-MESSAGE", getquota, "9208"),
+    ROW("GETQUOTAROOT", AUTH, 0, "mailbox", "", getquotaroot, "9208"),
     ROW("ID", ANY, 0, "NIL or (\"field\" \"value\" ...)", "ID", id, "2971"),
     ROW("IDLE", AUTH, NO_ARGS, "nothing", "IDLE", idle, "2177"),
     ROW("LIST", AUTH, 0, "[(options)] reference pattern [RETURN (options)]", "CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE", list,

@@ -203,6 +203,8 @@ IMAP_HANDLER(enable);
 IMAP_HANDLER(examine);
 IMAP_HANDLER(expunge);
 IMAP_HANDLER(fetch);
+IMAP_HANDLER(getquota);
+IMAP_HANDLER(getquotaroot);
 IMAP_HANDLER(id);
 IMAP_HANDLER(idle);
 IMAP_HANDLER(list);

@@ -82,7 +82,9 @@ enum imap_status_item {
     IMAP_STATUS_UIDVALIDITY = 8,
     IMAP_STATUS_UNSEEN = 16,
     IMAP_STATUS_SIZE = 32,           /* RFC 8438 */
-    IMAP_STATUS_HIGHESTMODSEQ = 64   /* RFC 7162 */
+    IMAP_STATUS_HIGHESTMODSEQ = 64,  /* RFC 7162 */
+    IMAP_STATUS_DELETED = 128,       /* RFC 9208 */
+    IMAP_STATUS_DELETED_STORAGE = 256
 };
 /* "(" status-att ... ")" as a set of bits. */
 int imap_parse_status_items(struct scan *s, unsigned *ret) MUST_USE;

@@ -34,6 +34,7 @@ struct append {
     str name;
     const struct mail_append *items;
     size_t n;
+    uint64_t bytes;                   /* of all */
     engine_blob *blobs;               /* NULL: they go into the change */
     uint32_t *uids, uidvalidity;
     uint64_t epoch, modseq;
@@ -76,9 +77,10 @@ static int append_try(struct append *p)
     if (r)
         return r;
     struct mailbox *mb = p->mb = account_mailbox(a, p->name);
-    if (!mb) {
+    r = mb ? account_check_quota(a, p->n, p->bytes) : ERR_NOTFOUND;
+    if (r) {
         account_leave(a);
-        return ERR_NOTFOUND;
+        return r;
     }
     struct update u;
     struct thread_rows rows = { .n = 0 };
@@ -117,6 +119,7 @@ int mail_append(struct mail_account *a, str name, const struct mail_append *item
     }
     if (r)
         return r;
+    p.bytes = bytes;
     bool small = deposit_is_small(bytes);
     p.blobs = small ? NULL : reallocarray(NULL, n, sizeof *p.blobs);
     if (!p.blobs && !small)
@@ -141,8 +144,9 @@ int mail_append(struct mail_account *a, str name, const struct mail_append *item
     }
     if (r)
         return error_set(e, r,
-                         r == ERR_NOTFOUND ? "there is no such mailbox"
-                         : r == ERR_FULL   ? "the disk is full"
-                                           : "the message could not be stored");
+                         r == ERR_NOTFOUND   ? "there is no such mailbox"
+                         : r == ERR_FULL     ? "the disk is full"
+                         : r == ERR_REFUSED  ? "the quota is used up"
+                                             : "the message could not be stored");
     return 0;
 }

@@ -22,20 +22,32 @@ static uint32_t varint32(struct unpack *u)
     return (uint32_t)unpack_varint_max(u, UINT32_MAX);
 }
 
+/* Version 2 has the limits of the account's quota; a header without limits stays as it was. */
+enum { HEADER_VERSION_QUOTA = 2 };
+
 void header_encode(struct buf *b, const struct header_record *h)
 {
-    begin(b);
+    bool limited = h->quota_bytes || h->quota_messages;
+    buf_reset(b);
+    pack_u8(b, limited ? HEADER_VERSION_QUOTA : RECORD_VERSION);
     pack_varint(b, h->modseq);
     pack_varint(b, h->floor);
     pack_varint(b, h->next_email);
     pack_varint(b, h->next_mailbox);
     pack_varint(b, h->last_uidvalidity);
     pack_u8(b, h->dead ? 1 : 0);
+    if (limited) {
+        pack_varint(b, h->quota_bytes);
+        pack_varint(b, h->quota_messages);
+    }
 }
 
 int header_decode(str v, struct header_record *ret)
 {
-    struct unpack u = open_record(v);
+    struct unpack u = unpack_init(v);
+    uint8_t version = unpack_u8(&u);
+    if (version != RECORD_VERSION && version != HEADER_VERSION_QUOTA)
+        return ERR_CORRUPT;
     struct header_record h = { 0 };
     h.modseq = unpack_varint(&u);
     h.floor = unpack_varint_max(&u, h.modseq);
@@ -43,6 +55,10 @@ int header_decode(str v, struct header_record *ret)
     h.next_mailbox = unpack_varint(&u);
     h.last_uidvalidity = varint32(&u);
     h.dead = unpack_u8(&u) != 0;
+    if (version == HEADER_VERSION_QUOTA) {
+        h.quota_bytes = unpack_varint(&u);
+        h.quota_messages = unpack_varint(&u);
+    }
     int r = unpack_end(&u);
     if (!r)
         *ret = h;

@@ -16,6 +16,7 @@ struct header_record {
     uint64_t next_email, next_mailbox;
     uint32_t last_uidvalidity;   /* the highest ever given out */
     bool dead;                   /* the account is being deleted */
+    uint64_t quota_bytes, quota_messages;   /* how much the account may keep; 0: no limit */
 };
 void header_encode(struct buf *b, const struct header_record *h);
 int header_decode(str v, struct header_record *ret) MUST_USE;

@@ -327,9 +327,14 @@ static int copy_try(struct view_copy *p)
         if (e)
             c.list[c.n++] = *e;
     }
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < c.n; i++)
+        bytes += c.list[i].size;
+    r = p->move ? 0 : account_check_quota(v->a, c.n, bytes);
     p->uidvalidity = c.to->uidvalidity;
     /* A MOVE to the mailbox where the messages are gives them new uids, as a copy and an expunge would. */
-    r = copy_all(&c, p->move, &p->done);
+    if (!r)
+        r = copy_all(&c, p->move, &p->done);
     if (p->done) {
         mailbox_ref(c.to);
         mailbox_ref(v->mb);

@@ -48,6 +48,15 @@ int mail_account_delete(struct mail_store *s, engine_part id) MUST_USE;
 int mail_account_open(struct mail_store *s, engine_part id, struct mail_account **ret) MUST_USE;
 void mail_account_unref(struct mail_account *a);
 
+/* How much the account keeps and may keep: messages in all mailboxes, and their sizes (RFC 9208). */
+struct mail_quota {
+    uint64_t bytes, messages;
+    uint64_t bytes_max, messages_max;     /* 0: no limit */
+};
+int mail_account_quota(struct mail_account *a, struct mail_quota *ret) MUST_USE;
+/* Sets the limits (0: none). What is there already stays, even when it is more; nothing is added then. */
+int mail_account_set_quota(struct mail_account *a, uint64_t bytes_max, uint64_t messages_max) MUST_USE;
+
 /* --- mailboxes --- */
 
 enum mail_special_use {
@@ -87,6 +96,8 @@ int mailbox_find(struct mail_account *a, str name, struct arena *arena, struct m
 /* Whether there is a mailbox NAME that messages can go to. True is no promise: it may come from a change that is not durable yet, so that nobody who
  * is about to append waits for the disk twice. */
 bool mailbox_is_there(struct mail_account *a, str name) MUST_USE;
+/* How many messages of mailbox NAME have \Deleted, and their sizes. ERR_NOTFOUND. */
+int mailbox_count_deleted(struct mail_account *a, str name, uint32_t *ret_n, uint64_t *ret_bytes) MUST_USE;
 /* Creates NAME and missing parents. ERR_EXISTS, ERR_SYNTAX for a bad name (E says why), ERR_LIMIT, ERR_REFUSED when NAME cannot
  * have the special USE: another mailbox has it, or it is \All or \Flagged, which no mailbox with messages of its own can be. */
 int mailbox_create(struct mail_account *a, str name, enum mail_special_use use, struct error *e) MUST_USE;
@@ -189,7 +200,8 @@ struct mail_uid_pair { uint32_t from, to; };
 /* Copies the messages SEQS to mailbox TARGET of the same account, flags and dates kept: all or nothing. PAIRS (room for N)
  * gets source and target uids of those that still existed, *RET_N of them. With MOVE they are removed from here in the same
  * commit. A move of more than 240 messages is done in several commits (RFC 6851 section 3.3: each message is moved whole):
- * *RET_N is right also on error. ERR_NOTFOUND when there is no TARGET. */
+ * *RET_N is right also on error. ERR_NOTFOUND when there is no TARGET,
+ * ERR_REFUSED when the copies are more than the quota allows (a move never is). */
 int mail_view_copy(struct mail_view *v, const uint32_t *seqs, size_t n, str target, bool move, struct mail_uid_pair *pairs,
                    size_t *ret_n, uint32_t *ret_uidvalidity) MUST_USE;
 
@@ -229,7 +241,8 @@ void mail_deposit_free(struct mail_deposit *d);
 uint64_t mail_deposit_size(const struct mail_deposit *d);
 
 /* Appends N deposits to mailbox NAME in one commit (ERR_LIMIT when one cannot hold them: about 80, or structures of 800 KiB in
- * all); *RET_UIDS (room for N). RECEIVED_MS INT64_MIN = now. Durable on return. ERR_NOTFOUND when there is no such mailbox.
+ * all); *RET_UIDS (room for N). RECEIVED_MS INT64_MIN = now. Durable on return. ERR_NOTFOUND when there is no such mailbox,
+ * ERR_REFUSED when they are more than the quota allows.
  * Parses the structure where it was not given. */
 struct mail_append { struct mail_deposit *deposit; struct mail_flags flags; int64_t received_ms; };
 int mail_append(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids,
@@ -241,6 +254,7 @@ struct mail_recipient {
     str mailbox;                 /* INBOX when empty */
     str prefix; /* header lines (CRLF each) put before the message for this recipient: Return-Path, Delivered-To; may be empty */
     int result;                  /* out: 0 or an error, per recipient */
+    bool over_quota;             /* out: the result is ERR_FULL because of the recipient's quota */
 };
 /* Delivers one message to N recipients. Parsed once; up to 64 KiB each partition gets a blob of its own, above that one shared
  * blob is held by tags (idempotent). Commits of different accounts run without waiting for each other and share the fsync.

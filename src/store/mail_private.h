@@ -142,6 +142,8 @@ int account_wait(struct mail_account *a, uint64_t epoch, uint64_t modseq) MUST_U
 void account_drop(struct mail_account *a);
 struct mailbox *account_mailbox(struct mail_account *a, str name);
 struct mailbox *account_mailbox_by_id(struct mail_account *a, uint64_t id);
+/* Whether MESSAGES of together BYTES may be added: ERR_REFUSED when the quota does not allow it. Lock held. */
+int account_check_quota(const struct mail_account *a, uint64_t messages, uint64_t bytes) MUST_USE;
 /* Puts MB into the table (which gets a reference), takes it out. */
 void account_insert(struct mail_account *a, struct mailbox *mb);
 void account_remove(struct mail_account *a, struct mailbox *mb);

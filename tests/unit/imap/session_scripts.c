@@ -1,7 +1,7 @@
 /* All dialogues of tests/session/imap, each four times: as they are, read byte by byte, written in pieces of 512 bytes, and both.
  *
  * Lines of its own: "@ tls-required", "@ append-max N", "@ errors-max N", "@ delay" (a failed login is held back for a minute),
- * "! append MAILBOX FILE [FLAGS]" puts a message of tests/session/imap/mail into alice's account, "! create MAILBOX",
+ * "! append MAILBOX FILE [FLAGS]" puts a message of tests/session/imap/mail into alice's account, "! create MAILBOX", "! quota BYTES MESSAGES",
  * "! fill MAILBOX COUNT" appends a small message many times, "! disk full", "! disk failing", "! disk fine". Accounts: alice and bob, password secret. */
 #include "tests/unit/imap/check.h"
 
@@ -143,6 +143,9 @@ static bool command(void *user, str words, struct buf *why)
     } else if (str_eq(verb, STR("fill")) && str_to_u32(rest, 100000, &count)) {
         for (uint32_t i = 0; r == 0 && i < count; i++)
             r = append(w, account, mailbox, STR("Subject: one of many\r\n\r\nHello\r\n"), 0, &e);
+    } else if (str_eq(verb, STR("quota")) && str_to_u32(mailbox, UINT32_MAX, &count)) {
+        uint32_t messages = 0;
+        r = str_to_u32(rest, UINT32_MAX, &messages) ? mail_account_set_quota(account, count, messages) : ERR_SYNTAX;
     } else if (str_eq(verb, STR("create"))) {
         r = mailbox_create(account, mailbox, MAIL_USE_NONE, &e);
     } else {
