@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "role/lock.h"
+#include "role/notify.h"
 #include "role/supervisor_private.h"
 
 enum {
@@ -229,9 +230,11 @@ static int put_in_force(struct supervisor *s, const struct snapshot *fresh, stru
 int supervisor_reload(struct supervisor *s, struct error *e)
 {
     struct snapshot *fresh = NULL;
+    notify_reloading(s->notify_fd);
     int err = read_again(s, &fresh, e);
     if (err == 0)
         err = put_in_force(s, fresh, e);
+    notify_send(s->notify_fd, "READY=1");
     if (err) {
         snapshot_free(fresh);
         log_error("reload-refused", LOG_Z("text", e->text));
@@ -395,6 +398,7 @@ static void stop_all(struct supervisor *s)
     static const char *const order[] = { "mx", "core", "keeper" };
     bool hurry = false;
     log_info("stopping");
+    notify_send(s->notify_fd, "STOPPING=1");
     for (size_t o = 0; o < 3 && !hurry; o++) {
         int64_t end = clock_mono_ms() + GRACE_MS + 5000;
         for (size_t i = 0; i < s->child_n; i++)
@@ -506,6 +510,7 @@ int supervisor_run(const struct supervisor_settings *settings, struct error *e)
     s->lock_fd = -1;
     s->started_ms = clock_mono_ms();
     s->signal_fd = open_signals();
+    s->notify_fd = notify_open();
     int err = s->signal_fd < 0 ? error_set(e, ERR_INTERNAL, "signalfd: errno %d", errno) : set_up(s, settings, e);
     if (err == 0) {
         add_children(s);
@@ -513,6 +518,7 @@ int supervisor_run(const struct supervisor_settings *settings, struct error *e)
             err = start_child(s, &s->children[i], e);
         if (err == 0) {
             log_info("started", LOG_NUM("in-ms", clock_mono_ms() - s->started_ms));
+            notify_send(s->notify_fd, "READY=1");
             if (settings->ready)
                 settings->ready(settings->ctx, s->snapshot->config);
             loop(s);

@@ -47,6 +47,7 @@ struct supervisor {
     struct snapshot *snapshot;
     uint16_t port_offset;
     int lock_fd, signal_fd;
+    int notify_fd;                           /* of the service manager; -1: none */
     bool stopping;
     int64_t started_ms;
     struct child children[SUPERVISOR_CHILDREN_MAX];
