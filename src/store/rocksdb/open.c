@@ -69,11 +69,12 @@ static rocksdb_options_t *options_new(struct rocks *r, uint64_t buffer)
     rocksdb_options_set_table_cache_numshardbits(o, 2);
     rocksdb_options_set_max_background_jobs(o, 2);
     rocksdb_options_set_write_buffer_size(o, buffer);
-    rocksdb_options_set_db_write_buffer_size(o, buffer);
     rocksdb_options_set_max_write_buffer_number(o, 2);
     /* Our batches are small: handing each of a group to its own thread costs more than writing it. */
     rocksdb_options_set_allow_concurrent_memtable_write(o, 0);
-    rocksdb_options_set_max_total_wal_size(o, buffer * 2);
+    /* The log of rows still in memory keeps growing while bodies are written out: large mail must not write out the few rows each time, since every
+     * fourth time all rows of the first level are written again. */
+    rocksdb_options_set_max_total_wal_size(o, clamp(r->reserve / 4, buffer * 2, 64 * MIB));
     rocksdb_options_set_manifest_preallocation_size(o, 64 * 1024);
     rocksdb_options_set_max_manifest_file_size(o, 4 * MIB);
     rocksdb_options_set_info_log_level(o, INFO_LOG_WARN);
@@ -103,7 +104,7 @@ static void rocks_options(struct rocks *r, size_t cache_bytes, uint64_t buffer)
     r->row_cache = cache_new(cache_bytes - cache_bytes / 4);
     r->blob_cache = cache_new(cache_bytes / 4);
 
-    r->rows_options = options_new(r, buffer);
+    r->rows_options = options_new(r, buffer / 2);
     table_options(r->rows_options, r->row_cache, 4096);
     rocksdb_options_set_prefix_extractor(r->rows_options, rocksdb_slicetransform_create_fixed_prefix(sizeof(engine_part)));
 
