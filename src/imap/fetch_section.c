@@ -118,14 +118,12 @@ static void write_range(struct imap_session *s, const struct mail_email *email, 
         stream_write_source(s->stream, mail_email_source(s->account, email, range.offset, range.n), range.n);
         return;
     }
-    struct buf bytes = BUF_INIT(DIRECT_MAX);
-    if (range.n && !read_range(s, email, range, &bytes)) {
+    size_t start = s->out.n;
+    write_literal_size(&s->out, range.n);
+    if (range.n && !read_range(s, email, range, &s->out)) {
+        buf_truncate(&s->out, start);
         buf_add(&s->out, STR("NIL"));
-    } else {
-        write_literal_size(&s->out, range.n);
-        buf_add(&s->out, buf_str(&bytes));
     }
-    buf_done(&bytes);
 }
 
 /* HEADER.FIELDS and HEADER.FIELDS.NOT: "the subset ... contains only those header fields with a field-name that matches one of
