@@ -17,7 +17,8 @@ void imap_append_drop(struct imap_session *s)
 }
 
 /* Whether the unit is "tag APPEND arguments {n}" with nothing but the announcement left; the arguments then, copied to the arena,
- * since the unit may still grow. Of a further message of S->append what follows the one before. append-data = literal / literal8 (RFC 3516 section 7) */
+ * since the unit may still grow. Of a further message of S->append what follows the one before. append-data = literal / literal8
+ * (RFC 3516 section 7) */
 static int parse_front(struct imap_session *s, struct imap_append *ret, bool *ret_literal8)
 {
     str unit, tag, name;

@@ -14,7 +14,8 @@ static enum imap_next answer(struct imap_session *s, int r, const struct error *
 
 /* "If the mailbox name is suffixed with the server's hierarchy separator character, this is a declaration that the client intends
  * to create mailbox names under this name": the name itself is created without it (section 6.3.3).
- * create = "CREATE" SP mailbox [SP "(" create-param ")"]; what cannot have the use is not created (RFC 6154 section 3: USEATTR). */
+ * create = "CREATE" SP mailbox [SP "(" create-param ")"]; what cannot have the use is not created (RFC 6154 section 3:
+ * USEATTR). */
 IMAP_HANDLER(create)
 {
     str name;

@@ -42,7 +42,8 @@ IMAP_HANDLER(getquota)
     return imap_ok(s);
 }
 
-/* getquotaroot = "GETQUOTAROOT" SP mailbox, which need not exist; quotaroot-response = "QUOTAROOT" SP mailbox *(SP quota-root-name) */
+/* getquotaroot = "GETQUOTAROOT" SP mailbox, which need not exist; quotaroot-response = "QUOTAROOT" SP mailbox *(SP
+ * quota-root-name) */
 IMAP_HANDLER(getquotaroot)
 {
     str name;

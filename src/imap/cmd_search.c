@@ -1,5 +1,5 @@
-/* cmd_search: SEARCH and UID SEARCH (RFC 3501 section 6.4.4), with ESEARCH answers (RFC 4731), in slices: a search of a large mailbox
- * leaves room for others. */
+/* cmd_search: SEARCH and UID SEARCH (RFC 3501 section 6.4.4), with ESEARCH answers (RFC 4731), in slices: a search of a large
+ * mailbox leaves room for others. */
 #include "imap/search_match.h"
 
 enum { SLICE_COST = 50000 };

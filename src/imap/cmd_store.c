@@ -34,9 +34,9 @@ static enum imap_next store_end(struct imap_session *s)
     return imap_ok(s);
 }
 
-/* The new flags of each message, after what others have changed meanwhile. Expunges stay back, so the numbers hold. When the client
- * wants silence it gets the modseqs alone, which it needs to know its own change (RFC 7162 section 3.1.3), but the flags too of what
- * failed the condition: they are why. */
+/* The new flags of each message, after what others have changed meanwhile. Expunges stay back, so the numbers hold. When the
+ * client wants silence it gets the modseqs alone, which it needs to know its own change (RFC 7162 section 3.1.3), but the flags
+ * too of what failed the condition: they are why. */
 static enum imap_next store_more(struct imap_session *s)
 {
     struct store_work *w = s->work;

@@ -479,7 +479,8 @@ static int parse_store_modifiers(struct scan *s, struct imap_store *store)
     return ok ? 0 : ERR_SYNTAX;
 }
 
-/* store = [store-modifiers] store-att-flags; store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag))) */
+/* store = [store-modifiers] store-att-flags; store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP
+ *         (flag-list / (flag *(SP flag))) */
 int imap_parse_store(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_store *ret)
 {
     struct scan at = *s;

@@ -69,7 +69,8 @@ struct imap_append {
 /* The part in front of the first message's literal, with the space before "{". */
 int imap_parse_append(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_append *ret) MUST_USE;
 /* The same of a further message (RFC 3502): " [(flags)] [date-time] "; RET's mailbox stays. */
-int imap_parse_append_message(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_append *ret) MUST_USE;
+int imap_parse_append_message(struct scan *s, struct arena *a, const struct imap_limits *limits,
+                              struct imap_append *ret) MUST_USE;
 
 /* create-param = "USE" SP "(" [use-attr *(SP use-attr)] ")" (RFC 6154 section 6), in its parentheses: at most one use, none when
  * the list is empty. ERR_LIMIT for two, ERR_UNSUPPORTED for one that is not known. */
@@ -126,7 +127,9 @@ enum imap_fetch_item {
     IMAP_FETCH_MODSEQ = 128
 };
 /* What can be answered from the mailbox entry alone. */
-enum { IMAP_FETCH_ENTRY_ITEMS = IMAP_FETCH_UID | IMAP_FETCH_FLAGS | IMAP_FETCH_INTERNALDATE | IMAP_FETCH_SIZE | IMAP_FETCH_MODSEQ };
+enum {
+    IMAP_FETCH_ENTRY_ITEMS = IMAP_FETCH_UID | IMAP_FETCH_FLAGS | IMAP_FETCH_INTERNALDATE | IMAP_FETCH_SIZE | IMAP_FETCH_MODSEQ
+};
 
 enum imap_section_text {
     IMAP_SECTION_ALL,            /* BODY[], BODY[1] */

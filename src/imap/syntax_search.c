@@ -109,9 +109,11 @@ static int parse_modseq(struct search_parser *p, struct imap_search_key *key)
         int r = imap_parse_string(&p->at, p->arena, &entry);
         if (r < 0)
             return r;
-        if (!str_starts(entry, STR("/flags/")) || !scan_byte(&p->at, ' ') ||
-            (!imap_scan_word(&p->at, STR("all")) && !imap_scan_word(&p->at, STR("priv")) && !imap_scan_word(&p->at, STR("shared"))) ||
-            !scan_byte(&p->at, ' '))
+        if (!str_starts(entry, STR("/flags/")) || !scan_byte(&p->at, ' '))
+            return ERR_SYNTAX;
+        bool type = imap_scan_word(&p->at, STR("all")) || imap_scan_word(&p->at, STR("priv")) ||
+                    imap_scan_word(&p->at, STR("shared"));
+        if (!type || !scan_byte(&p->at, ' '))
             return ERR_SYNTAX;
     }
     if (!imap_scan_modseq(&p->at, &modseq))

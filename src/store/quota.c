@@ -1,6 +1,6 @@
-/* quota: how much an account may keep (RFC 9208: STORAGE and MESSAGE). The limits are in the account's header; what is used is the
- * sum of the mailboxes' counters (M5), so that nothing has to be kept in step. A message that is in two mailboxes counts twice, as
- * its owner sees it. */
+/* quota: how much an account may keep (RFC 9208: STORAGE and MESSAGE). The limits are in the account's header; what is used is
+ * the sum of the mailboxes' counters (M5), so that nothing has to be kept in step. A message that is in two mailboxes counts
+ * twice, as its owner sees it. */
 #include "store/mail_private.h"
 
 static void usage(const struct mail_account *a, struct mail_quota *ret)

@@ -65,7 +65,8 @@ static void a_delivery_tells_who_is_full(void **state)
     assert_int_equal(mail_account_set_quota(f.a, 10, 0), 0);
     struct mail_deposit *d = mail_deposit_new(f.s, f.a);
     assert_int_equal(mail_deposit_write(d, STR("Subject: x\r\n\r\nHello\r\n")), 0);
-    struct mail_recipient to[2] = { { .account = f.id, .address = STR("a@x") }, { .account = fixture_part(77), .address = STR("b@x") } };
+    struct mail_recipient to[2] = { { .account = f.id, .address = STR("a@x") },
+                                    { .account = fixture_part(77), .address = STR("b@x") } };
     assert_int_equal(mail_deliver(f.s, d, to, 2, NULL), ERR_FULL);
     assert_int_equal(to[0].result, ERR_FULL);
     assert_true(to[0].over_quota);
