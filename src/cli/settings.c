@@ -25,7 +25,8 @@ const struct cli_setting cli_settings[] = {
     { NULL, "password-length-min", "10", "Characters that a new password must have, 1 to 128." },
     { NULL, "password-refuse-common", "true", "Whether passwords that everyone tries first, sequences and the user's own name are refused." },
     { NULL, "password-need-mixed", "false", "Whether a new password needs letters, digits and other characters." },
-    { "listener NAME", "protocol", "\"smtp\"", "What is spoken: smtp (mail from other servers), submission (mail from people and programs) or imap." },
+    { "listener NAME", "protocol", "\"smtp\"", "What is spoken: smtp (mail from other servers), submission (mail from people and programs), imap, or "
+      "lmtp (mail from another mail server on this machine, which says what became of each recipient)." },
     { "listener NAME", "port", "25", "The port; `valise serve --port-offset' is added to it." },
     { "listener NAME", "tls", "\"opportunistic\"",
       "off; opportunistic: STARTTLS is offered; required: nothing of worth happens before STARTTLS; implicit: TLS from the first byte." },
@@ -33,6 +34,7 @@ const struct cli_setting cli_settings[] = {
     { "listener NAME", "client-cert", "\"off\"",
       "off; request: clients are asked for a certificate, and none or an unknown one is as welcome; required: only those with a certificate of this "
       "CA may connect." },
+    { "listener NAME", "socket", "", "Of lmtp with tls = \"off\": the path of a Unix socket instead of a port." },
     { "listener NAME", "addresses", "{\"127.0.0.1\"}", "Numeric addresses to listen on; 0.0.0.0 and :: are all." },
     { "certificate NAME", "chain", "\"tls/server.pem\"",
       "A file below the directory: the certificate and what is between it and the root, as PEM. Its key is found in keys/ by the public key. A list, "

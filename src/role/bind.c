@@ -99,7 +99,7 @@ void snapshot_free(struct snapshot *s)
 
 static bool same_listener(const struct config_listener *l, const struct config_listener *m)
 {
-    bool same = str_eq(l->name, m->name) && l->port == m->port && l->protocol == m->protocol && l->address_n == m->address_n &&
+    bool same = str_eq(l->name, m->name) && l->port == m->port && str_eq(l->socket, m->socket) && l->protocol == m->protocol && l->address_n == m->address_n &&
                 (l->tls == SMTP_TLS_IMPLICIT) == (m->tls == SMTP_TLS_IMPLICIT) &&
                 (l->tls == SMTP_TLS_OFF) == (m->tls == SMTP_TLS_OFF) && l->tls13_only == m->tls13_only &&
                 l->client_cert == m->client_cert;
@@ -187,8 +187,43 @@ static int bind_when_free(const char *address, uint16_t port)
     return fd;
 }
 
+/* A Unix socket at PATH, made with umask MASK so that nobody is faster; one left there by a killed server is replaced, anything else
+ * is not. */
+static int bind_path(const char *path, mode_t mask)
+{
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    struct stat st;
+    (void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+        (void)unlink(path);
+    mode_t old = umask(mask);
+    int r = bind(fd, (struct sockaddr *)&sa, sizeof sa);
+    int code = errno;
+    (void)umask(old);
+    if (r == 0 && listen(fd, BACKLOG) == 0)
+        return fd;
+    code = r ? code : errno;
+    (void)close(fd);
+    return -code;
+}
+
+static int bind_socket(struct supervisor *s, const struct config_listener *l, struct error *e)
+{
+    char path[CONFIG_SOCKET_MAX + 1];
+    (void)snprintf(path, sizeof path, "%.*s", STR_ARG(l->socket));
+    int fd = bind_path(path, 0111);
+    if (fd < 0)
+        return error_set(e, ERR_IO, "listener %.*s: %s: %s", STR_ARG(l->name), path, strerrordesc_np(-fd));
+    return add_socket(s, "core", l->name, fd, e);
+}
+
 static int bind_listener(struct supervisor *s, const struct config_listener *l, struct error *e)
 {
+    if (l->socket.n)
+        return bind_socket(s, l, e);
     uint16_t port = (uint16_t)(l->port + s->port_offset);
     for (size_t i = 0; i < l->address_n; i++) {
         char address[64];
@@ -212,18 +247,9 @@ static int bind_listener(struct supervisor *s, const struct config_listener *l, 
 /* Whoever may open it is an administrator, so it is made with mode 0600 before anyone can. */
 int bind_control(struct supervisor *s, struct error *e)
 {
-    struct sockaddr_un sa = { .sun_family = AF_UNIX, .sun_path = "control.sock" };
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = bind_path("control.sock", 0177);
     if (fd < 0)
-        return error_set(e, ERR_IO, "socket: %s", strerrordesc_np(errno));
-    (void)unlink("control.sock");
-    mode_t old = umask(0177);
-    int r = bind(fd, (struct sockaddr *)&sa, sizeof sa);
-    (void)umask(old);
-    if (r != 0 || listen(fd, BACKLOG) != 0) {
-        (void)close(fd);
-        return error_set(e, ERR_IO, "control.sock: %s", strerrordesc_np(errno));
-    }
+        return error_set(e, ERR_IO, "control.sock: %s", strerrordesc_np(-fd));
     return add_socket(s, "core", STR(WIRE_CONTROL), fd, e);
 }
 

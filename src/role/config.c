@@ -18,7 +18,7 @@ static struct error *confuse_error;
 static const char *confuse_name;
 
 static const char *const protocol_names[] = {
-    [CONFIG_SMTP] = "smtp", [CONFIG_SUBMISSION] = "submission", [CONFIG_IMAP] = "imap"
+    [CONFIG_SMTP] = "smtp", [CONFIG_SUBMISSION] = "submission", [CONFIG_IMAP] = "imap", [CONFIG_LMTP] = "lmtp"
 };
 static const char *const tls_names[] = { [SMTP_TLS_OFF] = "off",
                                          [SMTP_TLS_OPPORTUNISTIC] = "opportunistic",
@@ -65,9 +65,9 @@ static const char *last_string(cfg_opt_t *opt)
 
 static int check_protocol(cfg_t *cfg, cfg_opt_t *opt)
 {
-    if (index_of(last_string(opt), protocol_names, 3) >= 0)
+    if (index_of(last_string(opt), protocol_names, 4) >= 0)
         return 0;
-    cfg_error(cfg, "protocol must be one of \"smtp\", \"submission\", \"imap\"");
+    cfg_error(cfg, "protocol must be one of \"smtp\", \"submission\", \"imap\", \"lmtp\"");
     return -1;
 }
 
@@ -173,6 +173,34 @@ static int keep(struct config *c, const char *z, str *ret, struct error *e)
     return error_set(e, ERR_LIMIT, "the configuration is larger than %d bytes", CONFIG_ARENA_MAX);
 }
 
+/* A listener at a Unix socket: whoever may reach its path may deliver, so LMTP only. */
+static int take_socket(struct config *c, cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
+{
+    int r = keep(c, cfg_getstr(sec, "socket"), &l->socket, e);
+    if (r)
+        return r;
+    if (l->protocol != CONFIG_LMTP || l->port || l->tls != SMTP_TLS_OFF)
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: a socket is for protocol \"lmtp\" with tls = \"off\" and no port",
+                         name, sec->line, cfg_title(sec));
+    if (l->socket.n == 0 || l->socket.n > CONFIG_SOCKET_MAX || str_ends(l->socket, STR("control.sock")))
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: a socket's path has 1 to %d bytes and is not the control socket's",
+                         name, sec->line, cfg_title(sec), CONFIG_SOCKET_MAX);
+    return 0;
+}
+
+/* LMTP knows no login and is not for port 25 (RFC 2033 section 5): only programs of this machine may reach it. */
+static int check_lmtp(const struct config_listener *l, const char *name, int line, struct error *e)
+{
+    for (size_t i = 0; l->protocol == CONFIG_LMTP && i < l->address_n; i++)
+        if (!str_starts(l->addresses[i], STR("127.")) && !str_eq(l->addresses[i], STR("::1")))
+            return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: lmtp has no login, so its addresses must be 127.x.x.x or ::1",
+                             name, line, STR_ARG(l->name));
+    if (l->protocol == CONFIG_LMTP && l->port == 25)
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: port 25 is for smtp; lmtp usually has 24", name, line,
+                         STR_ARG(l->name));
+    return 0;
+}
+
 /* Listeners are found by name, in logs too; the dot is left to those that are ours (WIRE_CONTROL). */
 static bool is_listener_name(str name)
 {
@@ -190,13 +218,15 @@ static int take_listener(struct config *c, cfg_t *sec, struct config_listener *l
     if (!is_listener_name(l->name))
         return error_set(e, ERR_SYNTAX, "%s:%d: a listener's name has 1 to 32 letters, digits, hyphens and underscores", name,
                          sec->line);
-    l->protocol = (enum config_protocol)index_of(cfg_getstr(sec, "protocol"), protocol_names, 3);
+    l->protocol = (enum config_protocol)index_of(cfg_getstr(sec, "protocol"), protocol_names, 4);
     l->tls = (enum smtp_tls)index_of(cfg_getstr(sec, "tls"), tls_names, 4);
     l->tls13_only = index_of(cfg_getstr(sec, "min-tls"), min_tls_names, 2) == 1;
     l->client_cert = (enum tls_client_cert)index_of(cfg_getstr(sec, "client-cert"), client_cert_names, 3);
     l->port = (uint16_t)cfg_getint(sec, "port");
     if (!cfg_opt_size(cfg_getopt(sec, "protocol")) || (int)l->protocol < 0)
         return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no protocol", name, sec->line, cfg_title(sec));
+    if (cfg_getstr(sec, "socket"))
+        return take_socket(c, sec, l, name, e);
     if (l->port == 0)
         return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no port", name, sec->line, cfg_title(sec));
     if (l->protocol == CONFIG_SMTP && l->tls == SMTP_TLS_REQUIRED && l->port == 25)
@@ -216,7 +246,7 @@ static int take_listener(struct config *c, cfg_t *sec, struct config_listener *l
         r = keep(c, cfg_getnstr(sec, "addresses", i), &list[i], e);
     l->addresses = list;
     l->address_n = n;
-    return r;
+    return r ? r : check_lmtp(l, name, sec->line, e);
 }
 
 /* A listener that offers TLS needs something to show. */
@@ -337,7 +367,7 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                                   CFG_STR("tls", "opportunistic", CFGF_NONE),
                                   CFG_STR("min-tls", "1.2", CFGF_NONE),
                                   CFG_STR("client-cert", "off", CFGF_NONE),
-                                  CFG_STR_LIST("addresses", loopback, CFGF_NONE),
+                                  CFG_STR("socket", NULL, CFGF_NONE), CFG_STR_LIST("addresses", loopback, CFGF_NONE),
                                   CFG_END() };
     cfg_opt_t certificate_opts[] = { CFG_STR_LIST("chain", NULL, CFGF_NODEFAULT), CFG_STR("name", NULL, CFGF_NODEFAULT),
                                      CFG_END() };

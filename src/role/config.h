@@ -12,7 +12,9 @@
 #include "run/tls.h"
 #include "smtp/service.h"
 
-enum config_protocol { CONFIG_SMTP, CONFIG_SUBMISSION, CONFIG_IMAP };
+enum { CONFIG_SOCKET_MAX = 100 };           /* bytes of a path that fit every sun_path */
+
+enum config_protocol { CONFIG_SMTP, CONFIG_SUBMISSION, CONFIG_IMAP, CONFIG_LMTP };
 
 struct config_listener {
     str name;                        /* title of the section */
@@ -23,6 +25,7 @@ struct config_listener {
     enum tls_client_cert client_cert;
     const str *addresses;            /* numeric; "::" and "0.0.0.0" for all */
     size_t address_n;
+    str socket;                      /* of LMTP: path of a Unix socket instead of a port; empty: none */
 };
 
 struct config_certificate {

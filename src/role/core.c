@@ -282,14 +282,16 @@ static const struct channel_service *core_service_for(struct role_run *r, str pe
 
 static const struct conn_ops *core_protocol(const struct config_listener *l)
 {
-    return l->protocol == CONFIG_SUBMISSION ? &smtp_session_ops : l->protocol == CONFIG_IMAP ? &imap_session_ops : NULL;
+    bool is_smtp = l->protocol == CONFIG_SUBMISSION || l->protocol == CONFIG_LMTP;
+    return is_smtp ? &smtp_session_ops : l->protocol == CONFIG_IMAP ? &imap_session_ops : NULL;
 }
 
-static const void *submission_context(struct core *c, struct role_snapshot *s, const struct config_listener *l)
+static const void *smtp_context(struct core *c, struct role_snapshot *s, const struct config_listener *l)
 {
+    bool lmtp = l->protocol == CONFIG_LMTP;
     struct smtp_config *ret = arena_new(&s->arena, struct smtp_config);
     if (ret)
-        *ret = (struct smtp_config){ .service = &c->submission, .submission = true, .tls = l->tls, .hostname = s->config->hostname,
+        *ret = (struct smtp_config){ .service = lmtp ? &c->lmtp : &c->submission, .submission = !lmtp, .lmtp = lmtp, .tls = l->tls, .hostname = s->config->hostname,
                                      .size_max = s->config->message_size_max, .recipients_max = s->config->recipients_max,
                                      .errors_max = 20 };
     return ret;
@@ -307,7 +309,7 @@ static const void *imap_context(struct core *c, struct role_snapshot *s, const s
 
 static const void *core_context(struct role_run *r, struct role_snapshot *s, const struct config_listener *l)
 {
-    return l->protocol == CONFIG_IMAP ? imap_context(r->state, s, l) : submission_context(r->state, s, l);
+    return l->protocol == CONFIG_IMAP ? imap_context(r->state, s, l) : smtp_context(r->state, s, l);
 }
 
 static void collect(void *ctx)
@@ -368,6 +370,7 @@ static int core_start(struct role_run *r, struct error *e)
         return err;
     c->submission = (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept = core_accept, .spool = core_spool,
                                            .authenticate = core_authenticate, .scram = core_scram, .may_send_as = core_may_send_as };
+    c->lmtp = (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept_each = core_accept_each, .spool = core_spool };
     c->mx_service = (struct channel_service){ .peer = "mx", .handlers = mx_handlers, .ctx = c };
     c->admin = (struct admin){ .engine = c->engine, .mail = c->mail, .directory = c->directory, .run = r };
     err = listen_control(c, e);

@@ -4,7 +4,8 @@
 
 static bool is_shown(const struct smtp_session *s, const struct smtp_command *c)
 {
-    return !(c->flags & SMTP_COMMAND_HIDDEN) && (s->config->submission || !(c->flags & SMTP_COMMAND_SUBMISSION));
+    return !(c->flags & SMTP_COMMAND_HIDDEN) && smtp_command_exists(s->config, c) &&
+           (s->config->submission || !(c->flags & SMTP_COMMAND_SUBMISSION));
 }
 
 static void say_list(struct smtp_session *s)

@@ -5,12 +5,15 @@
 
 /* RFC 3207 section 4 lets NOOP, EHLO, STARTTLS and QUIT through where TLS is required, and no other. */
 static const struct smtp_command commands[] = {
-    { STR_INIT("EHLO"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK,
+    { STR_INIT("EHLO"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK |
+      SMTP_COMMAND_SMTP,
       SMTP_REPLY_SEQUENCE, smtp_cmd_ehlo, "RFC 5321 section 4.1.1.1",
       "EHLO your.name: begins, and lists what is offered" },
-    { STR_INIT("HELO"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK, SMTP_REPLY_SEQUENCE, smtp_cmd_helo,
-      "RFC 5321 section 4.1.1.1",
+    { STR_INIT("HELO"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK | SMTP_COMMAND_SMTP, SMTP_REPLY_SEQUENCE,
+      smtp_cmd_helo, "RFC 5321 section 4.1.1.1",
       "HELO your.name: begins without extensions" },
+    { STR_INIT("LHLO"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_JUNK | SMTP_COMMAND_LMTP, SMTP_REPLY_SEQUENCE,
+      smtp_cmd_ehlo, "RFC 2033 section 4.1", "LHLO your.name: begins, and lists what is offered" },
     { STR_INIT("MAIL"), SMTP_STAGE_READY, 0, SMTP_REPLY_NESTED_MAIL, smtp_cmd_mail, "RFC 5321 section 4.1.1.2",
       "MAIL FROM:<you@example.org> [SIZE=bytes] [BODY=7BIT|8BITMIME|BINARYMIME] [SMTPUTF8] [RET=FULL|HDRS] [ENVID=id]: "
       "begins a message" },
@@ -53,10 +56,15 @@ const struct smtp_command *smtp_commands(size_t *ret_n)
     return commands;
 }
 
-static const struct smtp_command *find(str verb)
+bool smtp_command_exists(const struct smtp_config *config, const struct smtp_command *c)
+{
+    return !(c->flags & (config->lmtp ? SMTP_COMMAND_SMTP : SMTP_COMMAND_LMTP));
+}
+
+static const struct smtp_command *find(const struct smtp_config *config, str verb)
 {
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (str_ieq(commands[i].name, verb))
+        if (str_ieq(commands[i].name, verb) && smtp_command_exists(config, &commands[i]))
             return &commands[i];
     }
     return NULL;
@@ -72,7 +80,7 @@ static bool may_run(const struct smtp_session *s, const struct smtp_command *c, 
     else if ((c->flags & SMTP_COMMAND_SUBMISSION) && !s->config->submission)
         *refusal = SMTP_REPLY_DISABLED;
     else if (stage == SMTP_STAGE_START && !(c->stages & stage))
-        *refusal = SMTP_REPLY_HELO_FIRST;
+        *refusal = s->config->lmtp ? SMTP_REPLY_LHLO_FIRST : SMTP_REPLY_HELO_FIRST;
     else if (s->config->submission && !s->is_authenticated && !(c->flags & SMTP_COMMAND_BEFORE_AUTH))
         *refusal = SMTP_REPLY_AUTH_FIRST;
     else if (!(c->stages & stage) && stage == SMTP_STAGE_CHUNK)
@@ -104,7 +112,7 @@ enum conn_next smtp_command_run(struct smtp_session *s, str line)
     str verb, argument;
     enum smtp_reply refusal;
     smtp_line_split(line, &verb, &argument);
-    const struct smtp_command *c = find(verb);
+    const struct smtp_command *c = find(s->config, verb);
     if (!c) {
         smtp_say(s, is_http(verb) ? SMTP_REPLY_FOREIGN_PROTOCOL : SMTP_REPLY_UNKNOWN_COMMAND);
         return CONN_WAIT;
@@ -112,8 +120,9 @@ enum conn_next smtp_command_run(struct smtp_session *s, str line)
     if (c->flags & SMTP_COMMAND_JUNK)
         s->junk++;
     if (!may_run(s, c, argument, &refusal)) {
-        /* RFC 5321 section 3.3: DATA after recipients that were all refused may be answered 554 "no valid recipients". */
-        if (refusal == SMTP_REPLY_RCPT_FIRST && s->transaction && s->transaction->recipient_refused_n)
+        /* RFC 5321 section 3.3: DATA after recipients that were all refused may be answered 554 "no valid recipients". RFC 2033
+         * section 4.2 wants 503. */
+        if (refusal == SMTP_REPLY_RCPT_FIRST && s->transaction && s->transaction->recipient_refused_n && !s->config->lmtp)
             refusal = SMTP_REPLY_NO_VALID_RECIPIENT;
         if (c->flags & SMTP_COMMAND_CHUNK)
             smtp_bdat_refuse(s, argument, refusal);

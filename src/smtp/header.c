@@ -119,10 +119,13 @@ void smtp_header_finish(struct smtp_header *h)
         pass(h);
 }
 
-/* RFC 3848: ESMTP, with S under TLS, with A when authenticated; RFC 6531 section 4.3: UTF8SMTP instead. */
+/* RFC 3848: ESMTP or LMTP, with S under TLS, with A when authenticated; RFC 6531 section 4.3: UTF8SMTP instead. */
 static void add_protocol(struct buf *out, const struct smtp_trace *t)
 {
-    buf_add(out, t->smtputf8 ? STR("UTF8SMTP") : t->esmtp ? STR("ESMTP") : STR("SMTP"));
+    if (t->lmtp)
+        buf_add(out, t->smtputf8 ? STR("UTF8LMTP") : STR("LMTP"));
+    else
+        buf_add(out, t->smtputf8 ? STR("UTF8SMTP") : t->esmtp ? STR("ESMTP") : STR("SMTP"));
     if (!t->esmtp)
         return;
     if (t->tls->active)
@@ -134,8 +137,12 @@ static void add_protocol(struct buf *out, const struct smtp_trace *t)
 void smtp_trace_add(struct buf *out, const struct smtp_trace *t)
 {
     bool is_v6 = str_find_byte(t->peer, ':', 0) < t->peer.n;
-    buf_add_all(out, STR("Received: from "), t->helo.n ? t->helo : STR("unknown"), STR(" (["), is_v6 ? STR("IPv6:") : STR(""),
-                t->peer, STR("])\r\n\tby "), t->hostname, STR(" with "));
+    buf_add_all(out, STR("Received: from "), t->helo.n ? t->helo : STR("unknown"));
+    if (t->peer.n)
+        buf_add_all(out, STR(" (["), is_v6 ? STR("IPv6:") : STR(""), t->peer, STR("])"));
+    else
+        buf_add(out, STR(" (through a local socket)"));
+    buf_add_all(out, STR("\r\n\tby "), t->hostname, STR(" with "));
     add_protocol(out, t);
     if (t->tls->active) {
         buf_add_all(out, STR("\r\n\t(using "), t->tls->version, STR(" with cipher "), t->tls->cipher);

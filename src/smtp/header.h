@@ -37,7 +37,7 @@ void smtp_header_done(struct smtp_header *h);
 /* What the Received: field is made of (RFC 5321 section 4.4, RFC 3848, RFC 6531 section 4.3, RFC 8314 section 4.3). */
 struct smtp_trace {
     str helo, peer, hostname, id, session;
-    bool esmtp, authenticated, smtputf8;
+    bool lmtp, esmtp, authenticated, smtputf8;
     const struct tls_info *tls;
     str recipient;                     /* empty unless there is exactly one */
     int64_t now_s;

@@ -23,6 +23,7 @@ void smtp_message_begin(struct smtp_session *s, bool chunked)
                                                  .hostname = s->config->hostname,
                                                  .id = id,
                                                  .session = conn_id(s->conn),
+                                                 .lmtp = s->config->lmtp,
                                                  .esmtp = s->esmtp,
                                                  .authenticated = s->is_authenticated,
                                                  .smtputf8 = t->mail.smtputf8,
@@ -98,8 +99,14 @@ static enum smtp_reply check_author(struct smtp_session *s, str structure, str m
     return may_send_as_all(s, &v->from) && may_send_as_all(s, &v->sender) ? SMTP_REPLY_ACCEPTED : SMTP_REPLY_NOT_YOUR_FROM;
 }
 
-/* Checks the whole message and hands it to the service. */
-static enum smtp_reply deliver(struct smtp_session *s, struct error *e)
+static int accept(const struct smtp_service *service, const struct smtp_delivery *d, int *results, struct error *e)
+{
+    return results ? service->accept_each(service->ctx, d, results, e) : service->accept(service->ctx, d, e);
+}
+
+/* Checks the whole message and hands it to the service. RESULTS: NULL, or in LMTP what became of each recipient once the
+ * message is accepted. */
+static enum smtp_reply deliver(struct smtp_session *s, int *results, struct error *e)
 {
     struct smtp_transaction *t = s->transaction;
     const struct smtp_service *service = s->config->service;
@@ -132,7 +139,7 @@ static enum smtp_reply deliver(struct smtp_session *s, struct error *e)
     d.structure = buf_str(&structure);
     if (s->config->submission)
         reply = check_author(s, d.structure, d.message);
-    if (reply == SMTP_REPLY_ACCEPTED && (rc = service->accept(service->ctx, &d, e)) != 0)
+    if (reply == SMTP_REPLY_ACCEPTED && (rc = accept(service, &d, results, e)) != 0)
         reply = smtp_reply_from_error(rc);
 out:
     buf_done(&structure);
@@ -150,20 +157,46 @@ static void log_result(const struct smtp_session *s, enum smtp_reply reply, cons
               LOG_NUM("code", smtp_reply_code(reply)), LOG_Z("error", e->text));
 }
 
-/* Answers, and ends the transaction whatever the answer is (RFC 5321 section 4.1.1.4). */
-static void end(struct smtp_session *s, enum smtp_reply reply, const struct error *e)
+/* Says that the message is accepted; ADDRESS, in LMTP, for whom. */
+static void say_accepted(struct smtp_session *s, str address)
+{
+    struct buf text = BUF_INIT(1024);
+    str id = id_str(&s->transaction->id);
+    if (address.n)
+        buf_add_all(&text, STR("<"), address, STR("> "));
+    buf_add_all(&text, smtp_reply_text(SMTP_REPLY_ACCEPTED), STR(" as "), id);
+    smtp_say_text(s, SMTP_REPLY_ACCEPTED, buf_str(&text));
+    buf_done(&text);
+}
+
+/* RFC 2033 section 4.2: after the message one answer for each recipient that was accepted, in the order of RCPT. RESULTS says
+ * what became of each if REPLY is that the message is accepted. */
+static void say_each(struct smtp_session *s, enum smtp_reply reply, const int *results)
+{
+    const struct smtp_transaction *t = s->transaction;
+    for (size_t i = 0; i < t->recipient_n && !s->is_closing; i++) {
+        if (reply != SMTP_REPLY_ACCEPTED)
+            smtp_say(s, reply);
+        else if (results[i])
+            smtp_say(s, smtp_reply_from_error(results[i]));
+        else
+            say_accepted(s, t->recipients[i]);
+    }
+}
+
+/* Answers, and ends the transaction whatever the answer is (RFC 5321 section 4.1.1.4). RESULTS: one answer for each recipient. */
+static void end(struct smtp_session *s, enum smtp_reply reply, const int *results, const struct error *e)
 {
     log_result(s, reply, e);
+    if (results)
+        say_each(s, reply, results);
+    else if (reply == SMTP_REPLY_ACCEPTED)
+        say_accepted(s, STR(""));
+    else
+        smtp_say(s, reply);
     if (reply == SMTP_REPLY_ACCEPTED) {
-        struct buf text = BUF_INIT(128);
-        str id = id_str(&s->transaction->id);
-        buf_add_all(&text, smtp_reply_text(reply), STR(" as "), id);
-        smtp_say_text(s, reply, buf_str(&text));
-        buf_done(&text);
         s->message_n++;
         s->junk = 0;
-    } else {
-        smtp_say(s, reply);
     }
     smtp_session_command_mode(s);
     smtp_transaction_end(s);
@@ -172,16 +205,20 @@ static void end(struct smtp_session *s, enum smtp_reply reply, const struct erro
 void smtp_message_end(struct smtp_session *s)
 {
     struct error e = ERROR_NONE;
-    enum smtp_reply reply = deliver(s, &e);
-    end(s, reply, &e);
+    int *results = NULL;
+    if (s->config->lmtp && !(results = calloc(s->transaction->recipient_n, sizeof(*results))))
+        panic("out of memory");
+    enum smtp_reply reply = deliver(s, results, &e);
+    end(s, reply, results, &e);
+    free(results);
 }
 
 void smtp_message_refuse(struct smtp_session *s, enum smtp_reply reply)
 {
-    end(s, reply, &ERROR_NONE);
+    end(s, reply, NULL, &ERROR_NONE);
 }
 
 void smtp_message_refuse_chunk(struct smtp_session *s)
 {
-    end(s, from_data_faults(s->transaction->data.faults), &ERROR_NONE);
+    end(s, from_data_faults(s->transaction->data.faults), NULL, &ERROR_NONE);
 }

@@ -66,6 +66,7 @@ enum smtp_reply_flags {
     X(DISABLED, 502, "5.5.1", SMTP_REPLY_BAD, "Not offered here") \
     X(SEQUENCE, 503, "5.5.1", SMTP_REPLY_BAD, "Bad sequence of commands") \
     X(HELO_FIRST, 503, "5.5.1", SMTP_REPLY_BAD, "Say EHLO first") \
+    X(LHLO_FIRST, 503, "5.5.1", SMTP_REPLY_BAD, "Say LHLO first; this is LMTP") \
     X(NESTED_MAIL, 503, "5.5.1", SMTP_REPLY_BAD, "A sender is given already; RSET starts anew") \
     X(MAIL_FIRST, 503, "5.5.1", SMTP_REPLY_BAD, "Say MAIL FROM first") \
     X(RCPT_FIRST, 503, "5.5.1", SMTP_REPLY_BAD, "Say RCPT TO first") \

@@ -31,6 +31,9 @@ struct smtp_service {
     int (*recipient)(void *ctx, str address, enum smtp_recipient_verdict *ret, struct error *e);
     /* Takes responsibility for the message: 0 means it survives power loss. ERR_FULL, ERR_UNAVAILABLE, ... Blocks. */
     int (*accept)(void *ctx, const struct smtp_delivery *delivery, struct error *e);
+    /* LMTP only (else NULL): the same with a result for each recipient in RESULTS, 0 or an error, when it returns 0; an error
+     * returned holds for all. Blocks. */
+    int (*accept_each)(void *ctx, const struct smtp_delivery *delivery, int *results, struct error *e);
     /* Submission only (else NULL): as directory_login. */
     int (*authenticate)(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms);
     /* Submission only: SCRAM's keys. NULL: there are none, and SCRAM is not offered. */
@@ -47,6 +50,7 @@ enum smtp_tls { SMTP_TLS_OFF, SMTP_TLS_OPPORTUNISTIC, SMTP_TLS_REQUIRED, SMTP_TL
 struct smtp_config {
     const struct smtp_service *service;
     bool submission;              /* AUTH needed, own addresses only, missing Date and Message-ID added */
+    bool lmtp;                    /* LHLO, and an answer for each recipient (RFC 2033); not with submission */
     enum smtp_tls tls;
     str hostname;                 /* in the greeting and Received: */
     uint64_t size_max;            /* bytes of a message; SIZE */

@@ -137,7 +137,7 @@ static void session_close(struct conn *c, void *session)
 static void greet(struct smtp_session *s)
 {
     struct buf text = BUF_INIT(SMTP_REPLY_LINE_MAX);
-    buf_add_all(&text, s->config->hostname, STR(" "), smtp_reply_text(SMTP_REPLY_GREETING));
+    buf_add_all(&text, s->config->hostname, s->config->lmtp ? STR(" LMTP ready") : STR(" ESMTP ready"));
     smtp_say_text(s, SMTP_REPLY_GREETING, buf_str(&text));
     buf_done(&text);
 }
@@ -168,7 +168,7 @@ static void check_counts(struct smtp_session *s)
         return;
     if (s->errors >= s->config->errors_max || s->junk > SMTP_JUNK_MAX)
         smtp_say(s, SMTP_REPLY_TOO_MANY_ERRORS);
-    else if (s->unknown >= SMTP_UNKNOWN_MAX)
+    else if (s->unknown >= SMTP_UNKNOWN_MAX && !s->config->lmtp) /* a relay of ours may have as many in one run */
         smtp_say(s, SMTP_REPLY_TOO_MANY_UNKNOWN);
 }
 

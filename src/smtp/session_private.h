@@ -94,6 +94,8 @@ enum smtp_command_flags {
     SMTP_COMMAND_NO_ARGUMENT = 8,
     SMTP_COMMAND_SUBMISSION = 16,     /* exists on submission only */
     SMTP_COMMAND_HIDDEN = 32,         /* not in HELP */
+    SMTP_COMMAND_SMTP = 128,          /* not in LMTP */
+    SMTP_COMMAND_LMTP = 256,          /* in LMTP only */
     SMTP_COMMAND_CHUNK = 64           /* bytes follow the line, also when it is refused */
 };
 
@@ -108,6 +110,8 @@ struct smtp_command {
     const char *usage;                /* for HELP */
 };
 const struct smtp_command *smtp_commands(size_t *ret_n);
+/* Whether C is a command of the protocol that CONFIG speaks, SMTP or LMTP. */
+bool smtp_command_exists(const struct smtp_config *config, const struct smtp_command *c);
 /* Looks LINE's command up, checks stage, TLS and login, runs it. */
 enum conn_next smtp_command_run(struct smtp_session *s, str line);
 

@@ -38,7 +38,7 @@ size_t smtp_recipients_max(const struct smtp_config *config)
 int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, const struct smtp_rcpt *rcpt)
 {
     str address = rcpt->address.text;
-    for (size_t i = 0; i < t->recipient_n; i++) {
+    for (size_t i = 0; i < t->recipient_n && !config->lmtp; i++) { /* in LMTP each is answered (RFC 2033 section 4.2) */
         if (str_eq(t->recipients[i], address)) /* said twice, delivered once */
             return 0;
     }

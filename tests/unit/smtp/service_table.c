@@ -59,6 +59,14 @@ static int table_accept(void *ctx, const struct smtp_delivery *d, struct error *
     return 0;
 }
 
+static int table_accept_each(void *ctx, const struct smtp_delivery *d, int *results, struct error *e)
+{
+    struct service_table *t = ctx;
+    for (size_t i = 0; i < d->recipient_n; i++)
+        results[i] = str_eq(d->recipients[i], t->accept_each_error_to) ? ERR_FULL : 0;
+    return table_accept(ctx, d, e);
+}
+
 static int table_authenticate(void *ctx, const struct sasl_attempt *t, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms)
 {
     (void)ctx;
@@ -100,6 +108,7 @@ void service_table_init(struct service_table *t)
     t->service = (struct smtp_service){ .ctx = t,
                                         .recipient = table_recipient,
                                         .accept = table_accept,
+                                        .accept_each = table_accept_each,
                                         .authenticate = table_authenticate,
                                         .may_send_as = table_may_send_as,
                                         .spool = table_spool };

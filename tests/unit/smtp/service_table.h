@@ -13,6 +13,7 @@ struct service_table {
     struct smtp_service service;
     struct smtp_config config;
     unsigned accepted;                 /* deliveries taken */
+    str accept_each_error_to;          /* LMTP: the recipient that fails for want of space */
     int accept_error;                  /* what accept answers; 0: takes it */
     int spool_error;                   /* what spool answers; 0: opens a file */
     struct buf message, recipients, reverse_path;    /* of the last delivery; recipients each with a comma behind */
