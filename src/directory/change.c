@@ -17,6 +17,7 @@ struct change {
     /* Arguments of the check. */
     str hash, scram[DIRECTORY_HASH_N];
     str old_hash;
+    str app, secret;           /* name of an application password; empty secret: to be removed */
     str password;              /* to be checked against POLICY, unless that is NULL or it is empty */
     const struct directory_policy *policy;
     bool flag;
@@ -194,6 +195,21 @@ static int check_account_upgrade(const struct table *t, struct change *c, struct
     return check_account_password(t, c, value, e);
 }
 
+static int check_app_password(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    struct entry n;
+    struct buf list = BUF_INIT(DIRECTORY_APPS_MAX);
+    int r = check_account(t, c, &n, e);
+    if (r == 0)
+        r = c->secret.n ? app_passwords_add(n.apps, c->app, c->secret, &list, e) : app_passwords_remove(n.apps, c->app, &list, e);
+    if (r == 0) {
+        n.apps = buf_str(&list);
+        row_encode_account(value, &n);
+    }
+    buf_done(&list);
+    return r;
+}
+
 static int check_account_enable(const struct table *t, struct change *c, struct buf *value, struct error *e)
 {
     struct entry n;
@@ -258,6 +274,11 @@ int change_upgrade(struct directory *d, str address, str old_hash, str password,
     return account_change(d, address, password, &(struct change){ .check = check_account_upgrade, .old_hash = old_hash }, e);
 }
 
+int change_app_password(struct directory *d, str address, str name, str secret, struct error *e)
+{
+    return account_change(d, address, STR(""), &(struct change){ .check = check_app_password, .app = name, .secret = secret }, e);
+}
+
 int directory_account_add(struct directory *d, str address, str password, engine_part *ret_id, struct error *e)
 {
     struct change c = { .check = check_account_add, .policy = &d->policy };
@@ -295,8 +316,10 @@ int directory_account_remove(struct directory *d, str address, engine_part *ret_
 {
     struct change c = { .check = check_account_remove };
     int r = account_change(d, address, STR(""), &c, e);
-    if (r == 0)
+    if (r == 0) {
+        app_passwords_forget(d, c.id);
         *ret_id = c.id;
+    }
     return r;
 }
 

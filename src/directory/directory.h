@@ -93,6 +93,16 @@ int directory_account_password(struct directory *d, str address, str password, s
 int directory_account_enable(struct directory *d, str address, bool enabled, struct error *e) MUST_USE;
 /* Administrators stand in for a postmaster nobody named. */
 int directory_account_administrator(struct directory *d, str address, bool administrator, struct error *e) MUST_USE;
+/* Makes an application password NAME (1 to 64 bytes, unique for the account, at most 32): logs in where the password does, but for
+ * SCRAM, and stays when that changes. RET_SECRET is known to nobody afterwards; wipe it. ERR_EXISTS, ERR_NOTFOUND, ERR_LIMIT,
+ * ERR_SYNTAX. */
+enum { DIRECTORY_APP_SECRET_SIZE = 30 };
+int directory_app_password_add(struct directory *d, str address, str name, char ret_secret[DIRECTORY_APP_SECRET_SIZE],
+                               struct error *e) MUST_USE;
+int directory_app_password_remove(struct directory *d, str address, str name, struct error *e) MUST_USE;
+/* FN gets each with the times of its making and of its last use (within a minute; 0: never), in seconds of the clock. */
+int directory_app_passwords(struct directory *d, str address, int (*fn)(void *ctx, str name, uint64_t created, uint64_t used),
+                            void *ctx) MUST_USE;
 /* Aliases to it stay and lead nowhere until the address is there again. *RET_ID: the caller removes its mail. */
 int directory_account_remove(struct directory *d, str address, engine_part *ret_id, struct error *e) MUST_USE;
 /* TARGETS: 1 to 100 addresses of accounts and aliases of ours. ERR_NOTFOUND for one that is not there, ERR_EXISTS,

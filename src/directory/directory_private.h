@@ -18,6 +18,7 @@ enum {
     DIRECTORY_PASSWORD_MAX = 1024,    /* bytes */
     DIRECTORY_HASH_MAX = 256,         /* bytes of an encoded hash */
     DIRECTORY_SCRAM_MAX = 96,         /* bytes of an encoded struct directory_scram */
+    DIRECTORY_APPS_MAX = 4096,        /* bytes of all application passwords of an account */
     DIRECTORY_KEY_MAX = 300
 };
 
@@ -37,6 +38,7 @@ struct entry {
     str address;
     str hash;                         /* accounts: encoded Argon2id, empty when there is no password */
     str scram[DIRECTORY_HASH_N];      /* accounts: as scram_encode writes it, empty when not known */
+    str apps;                         /* accounts: application passwords as app_password.c writes them */
     str *targets;                     /* aliases */
     size_t target_n;
 };
@@ -104,6 +106,21 @@ int scram_decode(str encoded, enum directory_hash hash, struct directory_scram *
 /* Keys that nothing fits for NAME. */
 void scram_decoy(const uint8_t secret[32], str name, enum directory_hash hash, struct directory_scram *ret);
 
+/* --- app_password.c: LIST is what the account's row holds --- */
+
+/* ERR_CORRUPT. */
+int app_passwords_check(str list) MUST_USE;
+/* Whether PASSWORD is one of LIST; its name. */
+bool app_passwords_find(str list, str password, str *ret_name);
+/* LIST with NAME: SECRET, or without NAME, to OUT. */
+int app_passwords_add(str list, str name, str secret, struct buf *out, struct error *e) MUST_USE;
+int app_passwords_remove(str list, str name, struct buf *out, struct error *e) MUST_USE;
+/* Notes that NAME of account ID was used now. */
+void app_password_used(struct directory *d, engine_part id, str name);
+
+/* Forgets when those of account ID, which is gone, were used. */
+void app_passwords_forget(struct directory *d, engine_part id);
+
 /* --- policy.c --- */
 
 /* ERR_REFUSED with the reason in E. */
@@ -111,6 +128,8 @@ int policy_check(const struct directory_policy *p, str address, str password, st
 
 /* --- change.c --- */
 
+/* Adds application password NAME with SECRET, or with an empty one removes it. */
+int change_app_password(struct directory *d, str address, str name, str secret, struct error *e) MUST_USE;
 /* Replaces the credentials of account ADDRESS, which were OLD_HASH, by those of the same PASSWORD made anew. ERR_CONFLICT: it has got
  * another password meanwhile. */
 int change_upgrade(struct directory *d, str address, str old_hash, str password, struct error *e) MUST_USE;

@@ -12,7 +12,7 @@
 struct candidate {
     bool can_log_in;
     struct directory_account account;
-    str hash;
+    str hash, apps;
     bool is_outdated;            /* something of the credentials is missing or made with old parameters */
 };
 
@@ -37,11 +37,13 @@ static int candidate_find(struct directory *d, str address, struct arena *a, str
     int r = 0;
     pthread_rwlock_rdlock(&d->lock);
     const struct entry *n = table_entry(&d->table, address);
-    if (n && n->kind == DIRECTORY_ACCOUNT && n->enabled && n->hash.n) {
+    if (n && n->kind == DIRECTORY_ACCOUNT && n->enabled && (n->hash.n || n->apps.n)) {
         ret->account = (struct directory_account){ .id = n->id, .enabled = true, .administrator = n->administrator };
         r = arena_dup(a, n->address, &ret->account.address);
         if (r == 0)
             r = arena_dup(a, n->hash, &ret->hash);
+        if (r == 0)
+            r = arena_dup(a, n->apps, &ret->apps);
         ret->can_log_in = r == 0;
         ret->is_outdated = !n->scram[DIRECTORY_SHA1].n || !n->scram[DIRECTORY_SHA256].n || password_is_outdated(n->hash);
     }
@@ -66,12 +68,17 @@ int directory_scram_find(struct directory *d, str login, enum directory_hash has
     return r;
 }
 
-/* Checks what ATTEMPT brings. 0, ERR_REFUSED, ERR_UNAVAILABLE. *RET_REMEMBERED: nothing had to be computed. */
-static int attempt_check(struct directory *d, const struct directory_attempt *t, const struct candidate *c, bool *ret_remembered)
+/* Checks what ATTEMPT brings. 0, ERR_REFUSED, ERR_UNAVAILABLE. *RET_REMEMBERED: it was right lately; *RET_APP is the name of the
+ * application password that it is, empty for the account's own. */
+static int attempt_check(struct directory *d, const struct directory_attempt *t, const struct candidate *c, bool *ret_remembered,
+                         str *ret_app)
 {
     struct verified_tag tag;
+    *ret_app = STR("");
     if (t->proof != DIRECTORY_PASSWORD)
-        return t->proof == DIRECTORY_PROVED && c->can_log_in ? 0 : ERR_REFUSED;
+        return t->proof == DIRECTORY_PROVED && c->can_log_in && c->hash.n ? 0 : ERR_REFUSED;
+    if (c->can_log_in && app_passwords_find(c->apps, t->password, ret_app))
+        return 0;
     bool possible = c->can_log_in && t->password.n <= DIRECTORY_PASSWORD_MAX;
     if (possible) {
         tag = verified_tag(d->verified, c->account.id, c->hash, t->password);
@@ -107,6 +114,7 @@ int directory_login(struct directory *d, const struct directory_attempt *t, stru
 {
     struct candidate c = { 0 };
     str address = STR_INIT("");
+    str app;
     bool remembered = false;
     struct error e = ERROR_NONE;
     *ret_delay_ms = 0;
@@ -115,13 +123,15 @@ int directory_login(struct directory *d, const struct directory_attempt *t, stru
         r = candidate_find(d, address, arena, &c);
     if (r == ERR_LIMIT)
         return r;
-    r = attempt_check(d, t, &c, &remembered);
+    r = attempt_check(d, t, &c, &remembered, &app);
     if (r == ERR_UNAVAILABLE)
         return r;
     *ret_delay_ms = attempt_count(d, r, t->peer, address.n ? address : t->login, remembered);
     if (r < 0)
         return r;
-    if (t->proof == DIRECTORY_PASSWORD && c.is_outdated && !remembered &&
+    if (app.n)
+        app_password_used(d, c.account.id, app);
+    else if (t->proof == DIRECTORY_PASSWORD && c.is_outdated && !remembered &&
         change_upgrade(d, c.account.address, c.hash, t->password, &e) < 0)
         log_warning("directory-upgrade", LOG_STR("user", c.account.address), LOG_Z("error", e.text));
     *ret = c.account;

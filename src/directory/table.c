@@ -9,7 +9,7 @@
 
 #include "base/pack.h"
 
-enum { ROW_VERSION = 1, ACCOUNT_ROW_VERSION = 2, FLAG_ENABLED = 1, FLAG_ADMINISTRATOR = 2, NAME_MAX_ = 255 };
+enum { ROW_VERSION = 1, ACCOUNT_ROW_VERSION = 3, SCRAM_SINCE = 2, APPS_SINCE = 3, FLAG_ENABLED = 1, FLAG_ADMINISTRATOR = 2, NAME_MAX_ = 255 };
 
 /* --- rows --- */
 
@@ -34,6 +34,7 @@ void row_encode_account(struct buf *b, const struct entry *n)
     pack_str(b, n->hash);
     for (int i = 0; i < DIRECTORY_HASH_N; i++)
         pack_str(b, n->scram[i]);
+    pack_str(b, n->apps);
 }
 
 void row_encode_alias(struct buf *b, const str *targets, size_t n)
@@ -63,7 +64,7 @@ static str str_place(char **p, str s)
 /* A copy of N in one piece of memory, freed with free. */
 static struct entry *entry_copy(const struct entry *n)
 {
-    size_t size = sizeof *n + n->target_n * sizeof(str) + n->address.n + n->hash.n;
+    size_t size = sizeof *n + n->target_n * sizeof(str) + n->address.n + n->hash.n + n->apps.n;
     for (int i = 0; i < DIRECTORY_HASH_N; i++)
         size += n->scram[i].n;
     for (size_t i = 0; i < n->target_n; i++)
@@ -78,6 +79,7 @@ static struct entry *entry_copy(const struct entry *n)
     copy->hash = str_place(&p, n->hash);
     for (int i = 0; i < DIRECTORY_HASH_N; i++)
         copy->scram[i] = str_place(&p, n->scram[i]);
+    copy->apps = str_place(&p, n->apps);
     for (size_t i = 0; i < n->target_n; i++)
         copy->targets[i] = str_place(&p, n->targets[i]);
     return copy;
@@ -88,19 +90,21 @@ static int account_decode(str value, struct entry *n)
 {
     struct unpack u = unpack_init(value);
     uint8_t version = unpack_u8(&u);
-    if (version != ROW_VERSION && version != ACCOUNT_ROW_VERSION)
+    if (version < ROW_VERSION || version > ACCOUNT_ROW_VERSION)
         return ERR_CORRUPT;
     str id = unpack_bytes(&u, sizeof n->id.b);
     n->seq = unpack_varint(&u);
     uint8_t flags = unpack_u8(&u);
     n->hash = unpack_str(&u, DIRECTORY_HASH_MAX);
-    for (unsigned i = 0; version >= ACCOUNT_ROW_VERSION && i < DIRECTORY_HASH_N; i++) {
+    for (unsigned i = 0; version >= SCRAM_SINCE && i < DIRECTORY_HASH_N; i++) {
         struct directory_scram keys;
         n->scram[i] = unpack_str(&u, DIRECTORY_SCRAM_MAX);
         if (n->scram[i].n && scram_decode(n->scram[i], (enum directory_hash)i, &keys) < 0)
             return ERR_CORRUPT;
     }
-    if (unpack_end(&u) < 0)
+    if (version >= APPS_SINCE)
+        n->apps = unpack_str(&u, DIRECTORY_APPS_MAX);
+    if (unpack_end(&u) < 0 || app_passwords_check(n->apps) < 0)
         return ERR_CORRUPT;
     memcpy(n->id.b, id.p, sizeof n->id.b);
     n->enabled = flags & FLAG_ENABLED;

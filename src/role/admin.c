@@ -111,6 +111,42 @@ static json_t *user_passwd(struct admin *a, const json_t *request)
     return done(err, &e);
 }
 
+static json_t *app_password_add(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    char secret[DIRECTORY_APP_SECRET_SIZE];
+    int err = directory_app_password_add(a->directory, get_text(request, "address"), get_text(request, "name"), secret, &e);
+    if (err)
+        return admin_error(err, e.text);
+    json_t *v = json_pack("{s:b,s:s}", "ok", 1, "password", secret);
+    secret_wipe(secret, sizeof secret);
+    return v;
+}
+
+static json_t *app_password_remove(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_app_password_remove(a->directory, get_text(request, "address"), get_text(request, "name"), &e);
+    return done(err, &e);
+}
+
+static int list_app_password(void *ctx, str name, uint64_t created, uint64_t used)
+{
+    return json_array_append_new(ctx, json_pack("{s:o,s:I,s:I}", "name", text_json(name), "created", (json_int_t)created, "used",
+                                                (json_int_t)used));
+}
+
+static json_t *app_password_list(struct admin *a, const json_t *request)
+{
+    json_t *list = json_array();
+    int err = directory_app_passwords(a->directory, get_text(request, "address"), list_app_password, list);
+    if (err) {
+        json_decref(list);
+        return admin_error(err, err == ERR_NOTFOUND ? "there is no such user" : "the application passwords cannot be listed");
+    }
+    return json_pack("{s:b,s:o}", "ok", 1, "app-passwords", list);
+}
+
 /* The name goes first, since that may be refused: a crash between leaves mail that nobody can reach, never a name whose mail is gone. */
 static json_t *user_remove(struct admin *a, const json_t *request)
 {
@@ -413,6 +449,9 @@ static const struct {
     { "user.enable", user_enable, "address" },
     { "user.disable", user_disable, "address" },
     { "user.list", user_list, NULL },
+    { "user.app-password.add", app_password_add, "name" },
+    { "user.app-password.remove", app_password_remove, "name" },
+    { "user.app-password.list", app_password_list, "address" },
     { "alias.add", alias_add, "address" },
     { "alias.remove", alias_remove, "address" },
     { "alias.list", alias_list, NULL },

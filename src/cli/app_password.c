@@ -1,0 +1,57 @@
+/* app_password: valise user app-password add|remove|list. */
+#include <time.h>
+
+#include "cli/cli.h"
+
+static json_t *request(const struct cli *c, const char *command)
+{
+    return json_pack("{s:s,s:s,s:s}", "command", command, "address", c->words[0], "name", c->word_n > 1 ? c->words[1] : "");
+}
+
+int cmd_app_password_add(struct cli *c)
+{
+    json_t *reply;
+    int status = cli_call(c, request(c, "user.app-password.add"), &reply);
+    if (status)
+        return status;
+    if (c->json)
+        cli_print_json(reply);
+    else
+        (void)printf("%s\n", json_string_value(json_object_get(reply, "password")));
+    json_decref(reply);
+    return 0;
+}
+
+int cmd_app_password_remove(struct cli *c)
+{
+    return cli_call_and_say(c, request(c, "user.app-password.remove"), "%s of %s is removed\n", c->words[1], c->words[0]);
+}
+
+/* "2026-11-23 14:05", or "never". */
+static const char *moment(json_int_t seconds, char text[32])
+{
+    time_t t = (time_t)seconds;
+    struct tm tm;
+    if (seconds == 0 || !localtime_r(&t, &tm) || !strftime(text, 32, "%Y-%m-%d %H:%M", &tm))
+        (void)snprintf(text, 32, "never");
+    return text;
+}
+
+int cmd_app_password_list(struct cli *c)
+{
+    json_t *reply, *p;
+    size_t i;
+    char made[32], used[32];
+    int status = cli_call(c, request(c, "user.app-password.list"), &reply);
+    if (status)
+        return status;
+    if (c->json)
+        cli_print_json(reply);
+    else
+        json_array_foreach(json_object_get(reply, "app-passwords"), i, p)(void)
+            printf("%-40s made %s  used %s\n", json_string_value(json_object_get(p, "name")),
+                   moment(json_integer_value(json_object_get(p, "created")), made),
+                   moment(json_integer_value(json_object_get(p, "used")), used));
+    json_decref(reply);
+    return 0;
+}
