@@ -9,7 +9,16 @@
 
 #include "base/random.h"
 
-enum { DAY = 86400, LATE_CLOCK = 3600, SECONDS_MIN = 60, COMMON_NAME_MAX = 64, HOST_MAX = 253, LABEL_MAX = 63, LOCAL_MAX = 64, MAIL_MAX = 254 };
+enum {
+    DAY = 86400,
+    LATE_CLOCK = 3600,
+    SECONDS_MIN = 60,
+    COMMON_NAME_MAX = 64,
+    HOST_MAX = 253,
+    LABEL_MAX = 63,
+    LOCAL_MAX = 64,
+    MAIL_MAX = 254
+};
 
 /* A host name in the preferred syntax (RFC 5280 section 4.2.1.6), a wildcard as its whole first label allowed. */
 static bool host_is_valid(str name)
@@ -50,7 +59,7 @@ static bool set_serial(X509 *cert)
     unsigned char bytes[20];
     random_bytes(bytes, sizeof bytes);
     bytes[0] &= 0x7f;
-    bytes[19] |= 1;   /* never zero */
+    bytes[19] |= 1; /* never zero */
     BIGNUM *bn = BN_bin2bn(bytes, sizeof bytes, NULL);
     bool ok = bn && BN_to_ASN1_INTEGER(bn, X509_get_serialNumber(cert));
     BN_free(bn);
@@ -169,11 +178,13 @@ int pki_ca_create(const struct pki_key *key, str domain, int64_t now, struct buf
 static bool mail_is_valid(str name)
 {
     size_t at = str_rfind_byte(name, '@');
-    if (at >= name.n || at == 0 || at > LOCAL_MAX || name.n > MAIL_MAX || !host_is_valid(str_from(name, at + 1)) || name.p[at + 1] == '*')
+    if (at >= name.n || at == 0 || at > LOCAL_MAX || name.n > MAIL_MAX || !host_is_valid(str_from(name, at + 1)) ||
+        name.p[at + 1] == '*')
         return false;
     for (size_t i = 0; i < at; i++) {
         bool dot = name.p[i] == '.';
-        if (name.p[i] == 0 || (dot ? i == 0 || i == at - 1 || name.p[i - 1] == '.' : !ascii_is_alnum(name.p[i]) && !strchr("!#$%&'*+-/=?^_`{|}~", name.p[i])))
+        if (name.p[i] == 0 || (dot ? i == 0 || i == at - 1 || name.p[i - 1] == '.'
+                                   : !ascii_is_alnum(name.p[i]) && !strchr("!#$%&'*+-/=?^_`{|}~", name.p[i])))
             return false;
     }
     return true;
@@ -186,12 +197,15 @@ static int order_check(const struct pki_order *order, struct error *e)
     if (order->name_n == 0 || order->name_n > PKI_NAMES_MAX)
         return error_set(e, ERR_LIMIT, "a certificate has 1 to %d names", PKI_NAMES_MAX);
     if (order->seconds < SECONDS_MIN || order->seconds > (int64_t)days * DAY)
-        return error_set(e, ERR_LIMIT, "a %s certificate is valid for 1 to %d days", order->use == PKI_USE_SERVER ? "server" : "user's", days);
+        return error_set(e, ERR_LIMIT, "a %s certificate is valid for 1 to %d days",
+                         order->use == PKI_USE_SERVER ? "server" : "user's", days);
     for (size_t i = 0; i < order->name_n; i++) {
         str name = order->names[i];
         if (order->use == PKI_USE_USER ? !mail_is_valid(name) : !host_is_valid(name) && !address_parse(name, address))
-            return error_set(e, ERR_SYNTAX, order->use == PKI_USE_USER ? "'%.*s' is not a mail address of ASCII letters"
-                                                                       : "'%.*s' is neither a host name nor an IP address", STR_ARG(name));
+            return error_set(e, ERR_SYNTAX,
+                             order->use == PKI_USE_USER ? "'%.*s' is not a mail address of ASCII letters"
+                                                        : "'%.*s' is neither a host name nor an IP address",
+                             STR_ARG(name));
     }
     return 0;
 }
@@ -216,8 +230,8 @@ static const char *key_usage(const EVP_PKEY *key, enum pki_use use)
 }
 
 /* Fills and signs the certificate; the arguments have been checked. */
-static int make_certificate(X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *key, const struct pki_order *order, int64_t from, int64_t to, struct buf *out,
-                            struct error *e)
+static int make_certificate(X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *key, const struct pki_order *order, int64_t from, int64_t to,
+                            struct buf *out, struct error *e)
 {
     X509 *cert = certificate_new(key, from, to);
     str cn = order->names[0];
@@ -237,8 +251,8 @@ static int make_certificate(X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *key, const str
     return r;
 }
 
-static int issue_for(const struct pki_key *ca_key, X509 *ca, EVP_PKEY *key, const struct pki_order *order, int64_t now, struct buf *out,
-                     struct error *e)
+static int issue_for(const struct pki_key *ca_key, X509 *ca, EVP_PKEY *key, const struct pki_order *order, int64_t now,
+                     struct buf *out, struct error *e)
 {
     int64_t from = now - LATE_CLOCK, to = now + order->seconds - 1, end;
     if (X509_check_ca(ca) != 1)
@@ -264,8 +278,8 @@ int pki_server_issue(const struct pki_key *ca_key, str ca_pem, const struct pki_
     return r;
 }
 
-int pki_issue(const struct pki_key *ca_key, str ca_pem, str subject_pem, const struct pki_order *order, int64_t now, struct buf *out,
-              struct error *e)
+int pki_issue(const struct pki_key *ca_key, str ca_pem, str subject_pem, const struct pki_order *order, int64_t now,
+              struct buf *out, struct error *e)
 {
     X509 *ca = NULL;
     EVP_PKEY *key = NULL;

@@ -9,11 +9,11 @@
 #include "base/buf.h"
 
 enum {
-    PKI_CA_DAYS = 3652,          /* ten years */
-    PKI_SERVER_DAYS_MAX = 397,   /* what browsers and phones accept of a server certificate */
-    PKI_USER_DAYS_MAX = 1096,    /* three years */
-    PKI_NAMES_MAX = 100,         /* names in one certificate */
-    PKI_PEM_MAX = 1 << 18        /* bytes of one PEM file */
+    PKI_CA_DAYS = 3652,        /* ten years */
+    PKI_SERVER_DAYS_MAX = 397, /* what browsers and phones accept of a server certificate */
+    PKI_USER_DAYS_MAX = 1096,  /* three years */
+    PKI_NAMES_MAX = 100,       /* names in one certificate */
+    PKI_PEM_MAX = 1 << 18      /* bytes of one PEM file */
 };
 
 /* --- keys --- */
@@ -47,8 +47,8 @@ int pki_ca_create(const struct pki_key *key, str domain, int64_t now, struct buf
 
 struct pki_server_request {
     const str *names; /* host names ("mail.example.net", "*.example.net"; IDN as A-labels) and IP addresses; the subject first */
-    size_t name_n;       /* 1 to PKI_NAMES_MAX */
-    unsigned days;       /* 1 to PKI_SERVER_DAYS_MAX; cut to what is left of the CA's time */
+    size_t name_n;    /* 1 to PKI_NAMES_MAX */
+    unsigned days;    /* 1 to PKI_SERVER_DAYS_MAX; cut to what is left of the CA's time */
 };
 /* Appends a server certificate for KEY, signed by CA_KEY whose certificate is CA_PEM, to OUT in PEM. NOW in seconds since
  * 1970; valid from an hour before, for clients whose clocks are late. ERR_SYNTAX for a bad name or CA_PEM, ERR_LIMIT,
@@ -58,14 +58,14 @@ int pki_server_issue(const struct pki_key *ca_key, str ca_pem, const struct pki_
 
 /* What a certificate is for. */
 enum pki_use {
-    PKI_USE_SERVER,              /* names as in pki_server_request; serverAuth */
-    PKI_USE_USER                 /* mail addresses (RFC 5280 section 4.2.1.6); emailProtection and clientAuth */
+    PKI_USE_SERVER, /* names as in pki_server_request; serverAuth */
+    PKI_USE_USER    /* mail addresses (RFC 5280 section 4.2.1.6); emailProtection and clientAuth */
 };
 struct pki_order {
     enum pki_use use;
-    const str *names;            /* the first is the subject's common name */
-    size_t name_n;               /* 1 to PKI_NAMES_MAX */
-    int64_t seconds;             /* 60 to the use's days; cut to what is left of the CA's time */
+    const str *names; /* the first is the subject's common name */
+    size_t name_n;    /* 1 to PKI_NAMES_MAX */
+    int64_t seconds;  /* 60 to the use's days; cut to what is left of the CA's time */
 };
 /* Appends a request for a certificate (PKCS #10, RFC 2986) in PEM to OUT: KEY's public half and the proof of having it; who it is for is
  * told apart. ERR_LIMIT, ERR_INTERNAL. */
@@ -73,30 +73,31 @@ int pki_request_create(const struct pki_key *key, struct buf *out, struct error 
 /* Appends a certificate as ORDER says, in PEM, to OUT. Its key is that of SUBJECT_PEM: a request with a good proof, or a certificate that CA_KEY
  * signed itself and that is to be renewed. Nothing else of SUBJECT_PEM is taken over. Errors as pki_server_issue; ERR_REFUSED also for a bad proof
  * and for a certificate that is another CA's or a CA. */
-int pki_issue(const struct pki_key *ca_key, str ca_pem, str subject_pem, const struct pki_order *order, int64_t now, struct buf *out,
-              struct error *e) MUST_USE;
+int pki_issue(const struct pki_key *ca_key, str ca_pem, str subject_pem, const struct pki_order *order, int64_t now,
+              struct buf *out, struct error *e) MUST_USE;
 /* Whether the certificate in PEM was signed by the CA in CA_PEM, whatever its time. */
 bool pki_is_issued_by(str pem, str ca_pem);
 
 /* Appends to OUT (which should be secret) a PKCS #12 file (RFC 7292) in DER: KEY, its certificate PEM and the CA's, encrypted with PASSWORD. AES-256
  * in PBES2 and an HMAC-SHA-256 (RFC 8018), which openssl, Thunderbird and Apple of 2022 and later read; LEGACY: Triple DES and SHA-1, for older
  * ones. NAME is shown by whoever imports it. ERR_SYNTAX, ERR_REFUSED when KEY is not the certificate's, ERR_LIMIT, ERR_INTERNAL. */
-int pki_p12_create(const struct pki_key *key, str pem, str ca_pem, str name, str password, bool legacy, struct buf *out, struct error *e) MUST_USE;
+int pki_p12_create(const struct pki_key *key, str pem, str ca_pem, str name, str password, bool legacy, struct buf *out,
+                   struct error *e) MUST_USE;
 
 enum pki_name_kind { PKI_NAME_DNS, PKI_NAME_IP, PKI_NAME_EMAIL };
 struct pki_name {
     enum pki_name_kind kind;
-    str text;                    /* as a host name, an address in text form, a mail address; escaped if it has odd bytes */
+    str text; /* as a host name, an address in text form, a mail address; escaped if it has odd bytes */
 };
 struct pki_description {
-    str subject, issuer;         /* RFC 4514 form: "CN=mail.example.net" */
-    struct pki_name *names;      /* subjectAltName, in order; other kinds than the above are left out */
+    str subject, issuer;    /* RFC 4514 form: "CN=mail.example.net" */
+    struct pki_name *names; /* subjectAltName, in order; other kinds than the above are left out */
     size_t name_n;
-    int64_t not_before, not_after;   /* seconds since 1970 */
-    str serial;                  /* lower-case hex */
-    str key_id;                  /* as pki_key_id */
-    str fingerprint;             /* hex SHA-256 of the certificate */
-    str key_kind;                /* "ECDSA P-256", "RSA 3072" */
+    int64_t not_before, not_after; /* seconds since 1970 */
+    str serial;                    /* lower-case hex */
+    str key_id;                    /* as pki_key_id */
+    str fingerprint;               /* hex SHA-256 of the certificate */
+    str key_kind;                  /* "ECDSA P-256", "RSA 3072" */
     bool is_ca;
 };
 /* What the first certificate of PEM says, in A. Nothing is verified. ERR_SYNTAX, ERR_LIMIT. */

@@ -16,13 +16,13 @@ struct conn;
 
 /* Why run is called; several may be set. */
 enum conn_why {
-    CONN_START = 1,       /* first call: greet. With implicit TLS the handshake is done. */
-    CONN_INPUT = 2,       /* the peer sent something, or closed: stream_fill and stream_line tell */
-    CONN_DRAINED = 4,     /* the output queue is empty again after CONN_DRAIN */
-    CONN_EVENT = 8,       /* conn_wake was called */
-    CONN_TIMEOUT = 16,    /* the deadline of conn_deadline passed, or the peer fell below the minimum rate */
-    CONN_SHUTDOWN = 32,   /* the server stops or drains: say so (421, BYE) and close, or finish what runs */
-    CONN_SECURED = 64     /* the handshake asked for by CONN_STARTTLS is done */
+    CONN_START = 1,     /* first call: greet. With implicit TLS the handshake is done. */
+    CONN_INPUT = 2,     /* the peer sent something, or closed: stream_fill and stream_line tell */
+    CONN_DRAINED = 4,   /* the output queue is empty again after CONN_DRAIN */
+    CONN_EVENT = 8,     /* conn_wake was called */
+    CONN_TIMEOUT = 16,  /* the deadline of conn_deadline passed, or the peer fell below the minimum rate */
+    CONN_SHUTDOWN = 32, /* the server stops or drains: say so (421, BYE) and close, or finish what runs */
+    CONN_SECURED = 64   /* the handshake asked for by CONN_STARTTLS is done */
 };
 
 /* What the session waits for. */
@@ -31,14 +31,14 @@ enum conn_next {
      * it leaves complete input unread (one command a turn), it is called again with CONN_INPUT as soon as the output queue is
      * empty. After the end of input (ERR_EOF, ERR_IO) it means CONN_CLOSE. */
     CONN_WAIT,
-    CONN_DRAIN,           /* flush, and call again when the queue is empty: for long answers made piece by piece */
-    CONN_STARTTLS,        /* flush, do a TLS handshake as server, call again with CONN_SECURED; unread input must be none */
-    CONN_CLOSE            /* flush within 10 s, then close */
+    CONN_DRAIN,    /* flush, and call again when the queue is empty: for long answers made piece by piece */
+    CONN_STARTTLS, /* flush, do a TLS handshake as server, call again with CONN_SECURED; unread input must be none */
+    CONN_CLOSE     /* flush within 10 s, then close */
 };
 
 /* What a protocol gives the runtime. */
 struct conn_ops {
-    const char *name;     /* "imap": in logs and metrics */
+    const char *name; /* "imap": in logs and metrics */
     /* Makes the session. CTX is the listener's. NULL refuses the connection (the stream may hold a last word). */
     void *(*open)(struct conn *c, void *ctx);
     enum conn_next (*run)(struct conn *c, void *session, unsigned why);
@@ -60,29 +60,30 @@ uint16_t conn_local_port(const struct conn *c);
 
 struct tls_info {
     bool active;
-    str version;          /* "TLSv1.3" */
-    str cipher;           /* "TLS_AES_256_GCM_SHA384" */
-    int bits;             /* 256 */
-    str sni;              /* server name asked for, empty when none */
-    str alpn;             /* protocol agreed on, empty when none */
+    str version; /* "TLSv1.3" */
+    str cipher;  /* "TLS_AES_256_GCM_SHA384" */
+    int bits;    /* 256 */
+    str sni;     /* server name asked for, empty when none */
+    str alpn;    /* protocol agreed on, empty when none */
     bool resumed;
     /* The client's certificate, where the listener asks for one (struct listener_settings). An unknown one is told as well: only a verified
      * one means anything. SASL EXTERNAL (RFC 4422 appendix A): client_verified, and the account among client_addresses; whoever knows of
      * revocations looks for client_serial in them. */
-    bool client_certificate;      /* there is one, of whomever */
-    bool client_verified;         /* our CA vouches for it, for clientAuth, and it is within its time */
-    const str *client_addresses;  /* rfc822Name of a verified one, as they stand there (RFC 5280 section 4.2.1.6); not empty of '@', no blanks */
+    bool client_certificate; /* there is one, of whomever */
+    bool client_verified;    /* our CA vouches for it, for clientAuth, and it is within its time */
+    const str *
+        client_addresses; /* rfc822Name of a verified one, as they stand there (RFC 5280 section 4.2.1.6); not empty of '@', no blanks */
     size_t client_address_n;
-    str client_subject;           /* RFC 4514 form, printable ASCII */
-    str client_fingerprint;       /* hex SHA-256 of the certificate */
-    str client_serial;            /* lower-case hex, whole bytes */
+    str client_subject;     /* RFC 4514 form, printable ASCII */
+    str client_fingerprint; /* hex SHA-256 of the certificate */
+    str client_serial;      /* lower-case hex, whole bytes */
 };
 /* What is known of TLS on this connection; lives as long as the connection. */
 const struct tls_info *conn_tls(const struct conn *c);
 /* What ties a login to this very TLS connection (RFC 5056), so that a man in the middle cannot pass it on. */
 enum conn_binding {
-    CONN_BINDING_TLS_EXPORTER,         /* RFC 9266: 32 bytes */
-    CONN_BINDING_TLS_SERVER_END_POINT  /* RFC 5929 section 4: hash of the server's certificate, 32 to 64 bytes */
+    CONN_BINDING_TLS_EXPORTER,        /* RFC 9266: 32 bytes */
+    CONN_BINDING_TLS_SERVER_END_POINT /* RFC 5929 section 4: hash of the server's certificate, 32 to 64 bytes */
 };
 /* Appends the channel binding of KIND to OUT. ERR_UNSUPPORTED without TLS, or when the connection has none of this KIND (tls-exporter with TLS 1.2
  * but without the extended master secret; tls-server-end-point with a certificate signed without a hash). ERR_LIMIT. Does not block. */
