@@ -9,7 +9,7 @@ PORT_OFFSET ?= 10000
 comma    := ,
 MESON_ARGS = --prefix=$(prefix) $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Dbuildtype=debug)
 
-.PHONY: all help deps build run test check unit e2e tsan valgrind bench fuzz crash fmt rfc install clean
+.PHONY: all help deps build run test check unit e2e tsan valgrind bench fuzz crash fmt rfc install deb clean
 .DEFAULT_GOAL := build
 
 help:
@@ -25,6 +25,7 @@ help:
 	@echo "make fmt             clang-format the sources"
 	@echo "make SANITIZE=address,undefined   a build with sanitizers"
 	@echo "make install DESTDIR=/somewhere"
+	@echo "make deb             a Debian package in build-deb/ (lintian looks at it when it is there)"
 
 deps:
 	@scripts/deps build run
@@ -77,6 +78,9 @@ rfc:
 
 install: build
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+deb:
+	@scripts/deb
 
 clean:
 	rm -rf build build-*
