@@ -60,7 +60,7 @@ static void equip(struct imap_session *s)
 {
     struct buf name = BUF_INIT(SASL_KEY_MAX);
     sasl_server_set_scram(s->sasl, s->config->scram, s->config->ctx);
-    if (conn_channel_binding(s->conn, CONN_BINDING_TLS_EXPORTER, &name) == 0)
+    if (sasl_server_mechanism(s->sasl)->binding && conn_channel_binding(s->conn, CONN_BINDING_TLS_EXPORTER, &name) == 0)
         sasl_server_set_binding(s->sasl, buf_str(&name));
     buf_done(&name);
 }

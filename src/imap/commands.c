@@ -89,7 +89,7 @@ void imap_write_capabilities(struct imap_session *s, struct buf *b)
     size_t n;
     const struct sasl_mechanism *mechanisms = sasl_mechanisms(&n);
     for (size_t i = 0; i < n; i++) {
-        if (imap_offers_mechanism(s, &mechanisms[i]))
+        if (!mechanisms[i].binding && imap_offers_mechanism(s, &mechanisms[i])) /* why -PLUS is not listed: smtp/cmd_ehlo.c */
             buf_add_all(b, STR(" AUTH="), mechanisms[i].name);
     }
 }

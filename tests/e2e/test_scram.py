@@ -139,14 +139,9 @@ def test_the_salt_of_an_unknown_name_survives_a_restart(lab):
 def test_plus_is_bound_to_the_channel(server, account):
     """Another channel's name is refused; the right one needs a TLS library that tells it: gsasl's tests below."""
     with secured(server) as d:
-        assert "AUTH=SCRAM-SHA-256-PLUS" in d.imap("CAPABILITY")[1][0]
+        assert "-PLUS" not in d.imap("CAPABILITY")[1][0]     # taken, not listed: src/smtp/cmd_ehlo.c says why
         scram = Scram(account.address, account.password, gs2="p=tls-exporter,,", binding=b"x" * 32)
         assert imap_scram(d, scram, "SCRAM-SHA-256-PLUS").startswith("s NO [AUTHENTICATIONFAILED]")
-
-
-def test_a_cut_offer_is_noticed(server, account):
-    with secured(server) as d:
-        assert imap_scram(d, Scram(account.address, account.password, gs2="y,,")).startswith("s BAD")
 
 
 def test_not_before_tls(server, account):
