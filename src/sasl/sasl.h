@@ -87,8 +87,8 @@ void sasl_server_free(struct sasl_server *s);
  * sasl_server_step. */
 int sasl_server_start(struct sasl_server *s, const str *initial, struct buf *challenge, struct error *e) MUST_USE;
 /* Takes a response of the client. ERR_AGAIN: CHALLENGE (reset first; may be empty) is to be sent and a response expected. 0: the
- * exchange is complete and sasl_server_credentials can be called; a CHALLENGE that is not empty is the server's own proof, to be sent
- * once the login is accepted (protocols that cannot send data with success take an empty response to it). ERR_SYNTAX: the response breaks the mechanism's rules; ERR_LIMIT:
+ * exchange is complete and sasl_server_credentials can be called; a CHALLENGE that is not empty is the server's own proof, to be
+ * sent once the login is accepted (protocols that cannot send data with success take an empty response to it). ERR_SYNTAX: the response breaks the mechanism's rules; ERR_LIMIT:
  * it or one of its fields is too long, or there are too many; ERR_INTERNAL. After any of these the exchange can only be freed. */
 int sasl_server_step(struct sasl_server *s, str response, struct buf *challenge, struct error *e) MUST_USE;
 /* The credentials of a complete exchange, valid until it is freed; NULL before. */
