@@ -34,13 +34,13 @@ static void auth_parameters(const struct smtp_session *s, struct buf *out)
     }
 }
 
+/* Not offered, though their parameters are understood: DSN, because a success report (RFC 3461 section 4.1) has to be written at delivery and there is
+ * no queue to send it with; BINARYMIME, because IMAP clients without BINARY could not be given a NUL (RFC 3516 section 4.3). */
 static const struct extension extensions[] = {
     { STR_INIT("PIPELINING"), NULL, NULL, "RFC 2920" },
     { STR_INIT("SIZE"), NULL, size_parameters, "RFC 1870" },
     { STR_INIT("8BITMIME"), NULL, NULL, "RFC 6152" },
     { STR_INIT("CHUNKING"), NULL, NULL, "RFC 3030" },
-    { STR_INIT("BINARYMIME"), NULL, NULL, "RFC 3030" },
-    { STR_INIT("DSN"), NULL, NULL, "RFC 3461" },
     { STR_INIT("SMTPUTF8"), NULL, NULL, "RFC 6531" },
     { STR_INIT("ENHANCEDSTATUSCODES"), NULL, NULL, "RFC 2034" },
     { STR_INIT("LIMITS"), NULL, limits_parameters, "RFC 9422" },
