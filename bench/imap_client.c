@@ -82,9 +82,7 @@ static void on_line(struct net_conn *c, char *line, size_t n)
     }
 }
 
-static void on_open(struct net_conn *c)
-{
-}
+static void on_open(struct net_conn *c) {}
 
 static void on_secured(struct net_conn *c)
 {

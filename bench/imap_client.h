@@ -8,24 +8,24 @@ enum imap_client_step { IMAP_GREETING, IMAP_STARTTLS, IMAP_LOGIN, IMAP_READY, IM
 
 struct imap_client;
 struct imap_client_events {
-    void (*ready)(struct imap_client *s);                                        /* logged in */
-    void (*tagged)(struct imap_client *s, unsigned tag, bool ok);                /* its text is in last_text */
-    void (*untagged)(struct imap_client *s, char *line);                         /* after "* ", up to its first literal */
-    void (*go_ahead)(struct imap_client *s);                                     /* "+": send the literal; IDLE has begun */
-    void (*over)(struct imap_client *s, const char *why);                        /* WHY is NULL after LOGOUT */
+    void (*ready)(struct imap_client *s);                         /* logged in */
+    void (*tagged)(struct imap_client *s, unsigned tag, bool ok); /* its text is in last_text */
+    void (*untagged)(struct imap_client *s, char *line);          /* after "* ", up to its first literal */
+    void (*go_ahead)(struct imap_client *s);                      /* "+": send the literal; IDLE has begun */
+    void (*over)(struct imap_client *s, const char *why);         /* WHY is NULL after LOGOUT */
 };
 
 struct imap_client {
     struct net_conn conn;
     const struct net_target *target;
-    const struct imap_client_events *on;   /* untagged and go_ahead may be NULL */
+    const struct imap_client_events *on; /* untagged and go_ahead may be NULL */
     void *owner;
     enum imap_client_step step;
-    bool within;                 /* the next line continues a response after its literal */
-    unsigned tag;                /* the last tag given out */
-    uint64_t literal_bytes;      /* announced since the connection began */
+    bool within;            /* the next line continues a response after its literal */
+    unsigned tag;           /* the last tag given out */
+    uint64_t literal_bytes; /* announced since the connection began */
     char user[256], password[256];
-    char last_text[256];         /* of the last tagged response */
+    char last_text[256]; /* of the last tagged response */
 };
 
 /* Connects S, which is zeroed or over, and logs in. */

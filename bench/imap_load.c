@@ -10,14 +10,29 @@
 #include <sysexits.h>
 
 struct imap_load load = {
-    .o = { .host = "127.0.0.1", .port = "143", .user = "user%d@example.org", .password = "secret", .mailbox = "INBOX",
-           .items = "(ENVELOPE)", .from = "sender@example.org", .sessions = 1, .count = 1000, .size = 4096, .window = 64,
-           .iterations = 5, .users = 1, .first = 1, .seconds = 10, .at_once = 50, .stall = 60 },
+    .o = { .host = "127.0.0.1",
+           .port = "143",
+           .user = "user%d@example.org",
+           .password = "secret",
+           .mailbox = "INBOX",
+           .items = "(ENVELOPE)",
+           .from = "sender@example.org",
+           .sessions = 1,
+           .count = 1000,
+           .size = 4096,
+           .window = 64,
+           .iterations = 5,
+           .users = 1,
+           .first = 1,
+           .seconds = 10,
+           .at_once = 50,
+           .stall = 60 },
 };
 
-static const struct imap_load_mode *const modes[] = { &imap_load_fill, &imap_load_flags, &imap_load_envelope, &imap_load_stream,
-                                                      &imap_load_append, &imap_load_login, &imap_load_mixed, &imap_load_idle,
-                                                      &imap_load_notify, &imap_load_visible };
+static const struct imap_load_mode *const modes[] = { &imap_load_fill,   &imap_load_flags,  &imap_load_envelope,
+                                                      &imap_load_stream, &imap_load_append, &imap_load_login,
+                                                      &imap_load_mixed,  &imap_load_idle,   &imap_load_notify,
+                                                      &imap_load_visible };
 
 static const struct options_entry table[] = {
     { "host", OPTIONS_TEXT, &load.o.host, "server (127.0.0.1)" },
@@ -155,8 +170,9 @@ static void run(void)
 
 int main(int argc, char **argv)
 {
-    static const char usage[] = "imap_load [OPTION]... fill | select-fetch-flags | fetch-envelope | body-stream | append | login |\n"
-                                "       mixed | idle | notify | wait-visible";
+    static const char usage[] =
+        "imap_load [OPTION]... fill | select-fetch-flags | fetch-envelope | body-stream | append | login |\n"
+        "       mixed | idle | notify | wait-visible";
     int at = options_parse(argc, argv, usage, table);
     if (at + 1 != argc) {
         fprintf(stderr, "imap_load: name one mode; try --help\n");

@@ -17,14 +17,14 @@ struct imap_load_options {
 struct imap_load_mode;
 struct imap_load_session {
     struct imap_client client;
-    long index;            /* 0..sessions-1 */
-    long round;            /* commands or iterations done */
-    long exists;           /* the last EXISTS */
-    long lines;            /* untagged FETCH responses in this round */
-    unsigned awaited;      /* the tag that ends a step */
-    int phase;             /* of the mode */
-    uint64_t since;        /* when the measured step began */
-    uint64_t *begun;       /* fill: when each command of the window began, by tag modulo window */
+    long index;       /* 0..sessions-1 */
+    long round;       /* commands or iterations done */
+    long exists;      /* the last EXISTS */
+    long lines;       /* untagged FETCH responses in this round */
+    unsigned awaited; /* the tag that ends a step */
+    int phase;        /* of the mode */
+    uint64_t since;   /* when the measured step began */
+    uint64_t *begun;  /* fill: when each command of the window began, by tag modulo window */
     struct message message;
 };
 
@@ -38,8 +38,8 @@ struct imap_load {
     struct stats_samples samples;
     struct stats_report report;
     long started, logging_in, ready, begun, done, refused, broken;
-    uint64_t begin;        /* of the measured part: when the first session had logged in */
-    uint64_t end;          /* when the last answer came */
+    uint64_t begin; /* of the measured part: when the first session had logged in */
+    uint64_t end;   /* when the last answer came */
     uint64_t bytes;
 };
 extern struct imap_load load;

@@ -70,14 +70,26 @@ static void report(double seconds)
     stats_done(&selects);
 }
 
-#define READING { .ready = begin_round, .tagged = on_tagged, .untagged = imap_load_untagged }
+#define READING                                                                                                                  \
+    {                                                                                                                            \
+        .ready = begin_round, .tagged = on_tagged, .untagged = imap_load_untagged                                                \
+    }
 
 const struct imap_load_mode imap_load_flags = {
-    .name = "select-fetch-flags", .help = "SELECT and FETCH 1:* (FLAGS)", .on = READING, .report = report,
+    .name = "select-fetch-flags",
+    .help = "SELECT and FETCH 1:* (FLAGS)",
+    .on = READING,
+    .report = report,
 };
 const struct imap_load_mode imap_load_envelope = {
-    .name = "fetch-envelope", .help = "SELECT and FETCH 1:* of --items", .on = READING, .report = report,
+    .name = "fetch-envelope",
+    .help = "SELECT and FETCH 1:* of --items",
+    .on = READING,
+    .report = report,
 };
 const struct imap_load_mode imap_load_stream = {
-    .name = "body-stream", .help = "SELECT and FETCH 1:* (BODY.PEEK[]), in MB/s", .on = READING, .report = report,
+    .name = "body-stream",
+    .help = "SELECT and FETCH 1:* (BODY.PEEK[]), in MB/s",
+    .on = READING,
+    .report = report,
 };

@@ -32,7 +32,7 @@ static void idle_go_ahead(struct imap_client *s)
 static void idle_over(struct imap_client *s, const char *why)
 {
     if (load.started == load.o.sessions && load.broken && load.done + load.broken >= load.o.sessions)
-        load.loop.stop = true;   /* no session is left to wait for */
+        load.loop.stop = true; /* no session is left to wait for */
 }
 
 static void idle_prepare(void)
@@ -46,9 +46,12 @@ static void idle_report(double seconds)
 }
 
 const struct imap_load_mode imap_load_idle = {
-    .name = "idle", .help = "hold --sessions in IDLE, print \"ready N\", until standard input ends",
+    .name = "idle",
+    .help = "hold --sessions in IDLE, print \"ready N\", until standard input ends",
     .on = { .ready = idle_ready, .tagged = idle_tagged, .go_ahead = idle_go_ahead, .over = idle_over },
-    .prepare = idle_prepare, .report = idle_report, .holds = true,
+    .prepare = idle_prepare,
+    .report = idle_report,
+    .holds = true,
 };
 
 /* --- notify: from the final dot of a delivery to EXISTS in each idling session of its recipient --- */
@@ -57,8 +60,8 @@ static struct {
     struct smtp_client smtp;
     struct smtp_client_options options;
     struct message message;
-    long user;             /* offset of the recipient under way */
-    long round, awaited;   /* sessions that have not heard of the message under way */
+    long user;           /* offset of the recipient under way */
+    long round, awaited; /* sessions that have not heard of the message under way */
     bool sending, accepted;
 } notify;
 
@@ -146,16 +149,18 @@ static void notify_report(double seconds)
 }
 
 const struct imap_load_mode imap_load_notify = {
-    .name = "notify", .help = "--iterations deliveries to idling sessions: time from dot to EXISTS",
+    .name = "notify",
+    .help = "--iterations deliveries to idling sessions: time from dot to EXISTS",
     .on = { .ready = idle_ready, .tagged = idle_tagged, .untagged = notify_untagged, .go_ahead = notify_go_ahead },
-    .prepare = notify_prepare, .report = notify_report,
+    .prepare = notify_prepare,
+    .report = notify_report,
 };
 
 /* --- wait-visible: STATUS of each user's mailbox until the sum of messages reaches --count --- */
 
 static struct {
-    long sum;              /* messages over all users, at the end of the last pass */
-    long unanswered;       /* users who have not answered in this pass */
+    long sum;        /* messages over all users, at the end of the last pass */
+    long unanswered; /* users who have not answered in this pass */
 } visible;
 
 static void ask_all(void)
@@ -225,7 +230,9 @@ static void visible_report(double seconds)
 }
 
 const struct imap_load_mode imap_load_visible = {
-    .name = "wait-visible", .help = "poll STATUS of all --users until they hold --count messages",
+    .name = "wait-visible",
+    .help = "poll STATUS of all --users until they hold --count messages",
     .on = { .ready = visible_ready, .tagged = visible_tagged, .untagged = visible_untagged },
-    .prepare = visible_prepare, .report = visible_report,
+    .prepare = visible_prepare,
+    .report = visible_report,
 };

@@ -58,8 +58,11 @@ static void rate_report(double seconds)
 }
 
 const struct imap_load_mode imap_load_fill = {
-    .name = "fill", .help = "store --count messages with pipelined APPENDs",
-    .on = { .ready = append_ready, .tagged = append_tagged }, .prepare = prepare_messages, .report = rate_report,
+    .name = "fill",
+    .help = "store --count messages with pipelined APPENDs",
+    .on = { .ready = append_ready, .tagged = append_tagged },
+    .prepare = prepare_messages,
+    .report = rate_report,
 };
 
 static void prepare_append(void)
@@ -69,8 +72,11 @@ static void prepare_append(void)
 }
 
 const struct imap_load_mode imap_load_append = {
-    .name = "append", .help = "store --count messages over --sessions connections, each waits for its answer",
-    .on = { .ready = append_ready, .tagged = append_tagged }, .prepare = prepare_append, .report = rate_report,
+    .name = "append",
+    .help = "store --count messages over --sessions connections, each waits for its answer",
+    .on = { .ready = append_ready, .tagged = append_tagged },
+    .prepare = prepare_append,
+    .report = rate_report,
 };
 
 /* --- login: connect, LOGIN, LOGOUT --- */
@@ -95,7 +101,7 @@ static void login_over(struct imap_client *s, const char *why)
     if (load.begun >= load.o.count || load.broken > 20)
         return;
     login_begin(me);
-    me->index += load.o.sessions;   /* the next user */
+    me->index += load.o.sessions; /* the next user */
     imap_load_start(me);
 }
 
@@ -106,13 +112,14 @@ static void login_prepare(void)
         login_begin(&load.sessions[i]);
 }
 
-static void login_tagged(struct imap_client *s, unsigned tag, bool ok)
-{
-}
+static void login_tagged(struct imap_client *s, unsigned tag, bool ok) {}
 
 const struct imap_load_mode imap_load_login = {
-    .name = "login", .help = "--count times connect, LOGIN and LOGOUT over --sessions slots",
-    .on = { .ready = login_ready, .tagged = login_tagged, .over = login_over }, .prepare = login_prepare, .report = rate_report,
+    .name = "login",
+    .help = "--count times connect, LOGIN and LOGOUT over --sessions slots",
+    .on = { .ready = login_ready, .tagged = login_tagged, .over = login_over },
+    .prepare = login_prepare,
+    .report = rate_report,
 };
 
 /* --- mixed: what people's programs send, in rough proportion --- */
@@ -169,7 +176,9 @@ static void mixed_tagged(struct imap_client *s, unsigned tag, bool ok)
 }
 
 const struct imap_load_mode imap_load_mixed = {
-    .name = "mixed", .help = "FETCH, STORE, STATUS, SEARCH, NOOP and APPEND for --seconds",
+    .name = "mixed",
+    .help = "FETCH, STORE, STATUS, SEARCH, NOOP and APPEND for --seconds",
     .on = { .ready = mixed_ready, .tagged = mixed_tagged, .untagged = imap_load_untagged },
-    .prepare = prepare_messages, .report = rate_report,
+    .prepare = prepare_messages,
+    .report = rate_report,
 };

@@ -7,15 +7,14 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char header[] =
-    "From: \"Load Generator\" <load@example.org>\r\n"
-    "To: \"Mail Reader\" <reader@example.org>\r\n"
-    "Date: Mon, 06 Jan 2025 10:20:30 +0100\r\n"
-    "Subject: Projet 000000000000, compte rendu\r\n"
-    "Message-ID: <000000000000.%08x@load.example.org>\r\n"
-    "MIME-Version: 1.0\r\n"
-    "Content-Type: text/plain; charset=utf-8\r\n"
-    "\r\n";
+static const char header[] = "From: \"Load Generator\" <load@example.org>\r\n"
+                             "To: \"Mail Reader\" <reader@example.org>\r\n"
+                             "Date: Mon, 06 Jan 2025 10:20:30 +0100\r\n"
+                             "Subject: Projet 000000000000, compte rendu\r\n"
+                             "Message-ID: <000000000000.%08x@load.example.org>\r\n"
+                             "MIME-Version: 1.0\r\n"
+                             "Content-Type: text/plain; charset=utf-8\r\n"
+                             "\r\n";
 static const char filler[] = "Les reseaux transportent des octets ; le courrier transporte des idees.\r\n";
 
 void message_init(struct message *m, size_t size)
@@ -35,7 +34,7 @@ void message_init(struct message *m, size_t size)
         m->size += sizeof filler - 1;
     }
     if (m->size > size && size > strlen(header) + 8) {
-        m->size = size;   /* cut within the last line; a cut before its CR would leave a bare LF or lose the line end */
+        m->size = size; /* cut within the last line; a cut before its CR would leave a bare LF or lose the line end */
         memcpy(m->text + size - 2, "\r\n", 2);
         if (m->text[size - 3] == '\r')
             m->text[size - 3] = '.';

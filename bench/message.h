@@ -6,10 +6,10 @@
 
 /* A template whose numbered places are overwritten for each message. */
 struct message {
-    char *text;          /* complete, CRLF line ends, no line begins with a dot */
+    char *text; /* complete, CRLF line ends, no line begins with a dot */
     size_t size;
-    char *places[2];     /* in Message-ID and Subject: 12 digits each */
-    unsigned run;        /* differs between runs, so that Message-IDs do too */
+    char *places[2]; /* in Message-ID and Subject: 12 digits each */
+    unsigned run;    /* differs between runs, so that Message-IDs do too */
 };
 
 /* A message of exactly SIZE bytes, or of its header's size when that is larger. */

@@ -160,7 +160,7 @@ void net_flush(struct net_conn *c)
         if (n < 0 && errno == EAGAIN)
             break;
         if (n < 0)
-            return;   /* reading will tell why, after the peer's last words */
+            return; /* reading will tell why, after the peer's last words */
         c->out_start += (size_t)n;
     }
     listen_for(c, c->out_start < c->out_used);
@@ -268,7 +268,7 @@ void net_secure(struct net_conn *c)
 {
     begin_tls(c, true);
     ERR_clear_error();
-    int n = SSL_connect(c->ssl);   /* sends the hello; the answer comes through the loop */
+    int n = SSL_connect(c->ssl); /* sends the hello; the answer comes through the loop */
     if (n != 1)
         (void)tls_wait(c, n);
 }
@@ -285,7 +285,7 @@ static void connected(struct net_conn *c)
         return;
     }
     if (getpeername(c->fd, (struct sockaddr *)&peer, &peer_n) != 0)
-        return;   /* an event of this object's previous connection */
+        return; /* an event of this object's previous connection */
     if (c->upgrading) {
         begin_tls(c, false);
         handshake(c);
@@ -297,14 +297,23 @@ static void connected(struct net_conn *c)
     net_flush(c);
 }
 
-void net_connect(struct net_conn *c, struct net_loop *loop, const struct net_target *target, const struct net_events *on, void *owner)
+void net_connect(struct net_conn *c, struct net_loop *loop, const struct net_target *target, const struct net_events *on,
+                 void *owner)
 {
     int one = 1;
     char *in = c->in ? c->in : malloc(NET_LINE_MAX);
     if (!in)
         die("malloc");
-    *c = (struct net_conn){ .loop = loop, .on = on, .owner = owner, .in = in, .out = c->out, .out_capacity = c->out_capacity,
-                            .generation = c->generation + 1, .phase = NET_CONNECTING, .upgrading = target->tls == NET_IMPLICIT, .waits_for_output = true };
+    *c = (struct net_conn){ .loop = loop,
+                            .on = on,
+                            .owner = owner,
+                            .in = in,
+                            .out = c->out,
+                            .out_capacity = c->out_capacity,
+                            .generation = c->generation + 1,
+                            .phase = NET_CONNECTING,
+                            .upgrading = target->tls == NET_IMPLICIT,
+                            .waits_for_output = true };
     c->fd = socket(target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0)
         die("socket");
@@ -347,7 +356,7 @@ void net_watch(struct net_loop *loop, int fd)
 {
     struct epoll_event e = { .events = EPOLLIN | EPOLLHUP, .data.ptr = loop };
     if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &e) != 0)
-        loop->stop = true;   /* a plain file or /dev/null is always at its end */
+        loop->stop = true; /* a plain file or /dev/null is always at its end */
     loop->watch = fd;
 }
 

@@ -28,10 +28,10 @@ enum net_phase { NET_CLOSED, NET_CONNECTING, NET_HANDSHAKE, NET_OPEN };
 
 struct net_conn;
 struct net_events {
-    void (*open)(struct net_conn *c);                        /* connected; with implicit TLS, the handshake is done */
-    void (*secured)(struct net_conn *c);                     /* the handshake begun by net_secure is done */
-    void (*line)(struct net_conn *c, char *line, size_t n);  /* one line without its end, NUL-terminated */
-    void (*closed)(struct net_conn *c, const char *why);     /* the peer or an error ended it; not called after net_close */
+    void (*open)(struct net_conn *c);                       /* connected; with implicit TLS, the handshake is done */
+    void (*secured)(struct net_conn *c);                    /* the handshake begun by net_secure is done */
+    void (*line)(struct net_conn *c, char *line, size_t n); /* one line without its end, NUL-terminated */
+    void (*closed)(struct net_conn *c, const char *why);    /* the peer or an error ended it; not called after net_close */
 };
 
 struct net_loop;
@@ -40,13 +40,13 @@ struct net_conn {
     const struct net_events *on;
     void *owner;
     int fd;
-    unsigned generation;     /* counts connections made with this object: tells a new one with the same descriptor */
+    unsigned generation; /* counts connections made with this object: tells a new one with the same descriptor */
     enum net_phase phase;
-    bool upgrading;          /* the handshake under way is STARTTLS, not implicit */
+    bool upgrading; /* the handshake under way is STARTTLS, not implicit */
     bool waits_for_output;
     SSL *ssl;
-    size_t skip;             /* bytes still to drop before the next line: set by a line event that announces a literal */
-    uint64_t received;       /* bytes of payload since the connection began */
+    size_t skip;       /* bytes still to drop before the next line: set by a line event that announces a literal */
+    uint64_t received; /* bytes of payload since the connection began */
     char *in;
     size_t in_used;
     char *out;
@@ -56,11 +56,11 @@ struct net_conn {
 struct net_loop {
     int epoll;
     SSL_CTX *tls;
-    size_t open;             /* connections that are not closed */
-    bool stop;               /* set it to leave net_run */
-    bool stalled;            /* net_run left because nothing happened for stall_seconds */
-    long stall_seconds;      /* 0: wait forever */
-    int watch;               /* a descriptor whose end of file stops the loop, or -1 */
+    size_t open;        /* connections that are not closed */
+    bool stop;          /* set it to leave net_run */
+    bool stalled;       /* net_run left because nothing happened for stall_seconds */
+    long stall_seconds; /* 0: wait forever */
+    int watch;          /* a descriptor whose end of file stops the loop, or -1 */
 };
 
 /* Prepares LOOP: epoll, a TLS context (1.2 or later, no certificate check: the load matters, not the peer's name), and as many
@@ -76,7 +76,8 @@ void net_watch(struct net_loop *loop, int fd);
 struct net_target net_resolve(const char *host, const char *port, enum net_tls tls);
 /* Starts to connect C, which is zeroed or closed; OWNER finds the session in the events. Failure is reported by the closed event,
  * from the loop or at once. */
-void net_connect(struct net_conn *c, struct net_loop *loop, const struct net_target *target, const struct net_events *on, void *owner);
+void net_connect(struct net_conn *c, struct net_loop *loop, const struct net_target *target, const struct net_events *on,
+                 void *owner);
 /* Begins TLS on an open connection (after the peer agreed to STARTTLS). Plaintext that the peer sent beyond its answer is an error. */
 void net_secure(struct net_conn *c);
 void net_put(struct net_conn *c, const void *data, size_t n);

@@ -9,7 +9,7 @@ enum options_kind { OPTIONS_NUMBER, OPTIONS_TEXT, OPTIONS_FLAG, OPTIONS_TLS };
 struct options_entry {
     const char *name;
     enum options_kind kind;
-    void *value;        /* long *, const char **, int *, enum net_tls * */
+    void *value; /* long *, const char **, int *, enum net_tls * */
     const char *help;
 };
 

@@ -83,7 +83,7 @@ static void transaction(struct smtp_client *s, int code, const char *text)
     else if (s->step == SMTP_RCPT || s->step == SMTP_DATA) {
         s->step = SMTP_RSET;
         net_put(c, "RSET\r\n", 6);
-    } else   /* SMTP_BODY, SMTP_RSET */
+    } else /* SMTP_BODY, SMTP_RSET */
         answered(s, s->refused ? s->refused : code);
 }
 
@@ -117,9 +117,7 @@ static void on_line(struct net_conn *c, char *line, size_t n)
         ready(s);
 }
 
-static void on_open(struct net_conn *c)
-{
-}
+static void on_open(struct net_conn *c) {}
 
 static void on_secured(struct net_conn *c)
 {

@@ -6,12 +6,22 @@
 
 struct smtp_client_options {
     struct net_target target;
-    const char *user, *password;   /* AUTH PLAIN when user is not NULL */
-    bool pipelining;               /* MAIL, RCPT and DATA in one write (RFC 2920) */
+    const char *user, *password; /* AUTH PLAIN when user is not NULL */
+    bool pipelining;             /* MAIL, RCPT and DATA in one write (RFC 2920) */
 };
 
 enum smtp_client_step {
-    SMTP_GREETING, SMTP_EHLO, SMTP_STARTTLS, SMTP_AUTH, SMTP_READY, SMTP_MAIL, SMTP_RCPT, SMTP_DATA, SMTP_BODY, SMTP_RSET, SMTP_QUIT
+    SMTP_GREETING,
+    SMTP_EHLO,
+    SMTP_STARTTLS,
+    SMTP_AUTH,
+    SMTP_READY,
+    SMTP_MAIL,
+    SMTP_RCPT,
+    SMTP_DATA,
+    SMTP_BODY,
+    SMTP_RSET,
+    SMTP_QUIT
 };
 
 struct smtp_client;
@@ -31,12 +41,12 @@ struct smtp_client {
     void *owner;
     enum smtp_client_step step;
     bool secured;
-    int refused;              /* first refusal within the message under way, or 0 */
+    int refused; /* first refusal within the message under way, or 0 */
     char from[256], to[256];
     const char *body;
     size_t body_size;
-    uint64_t dot_at;          /* when the final dot was handed to the kernel or queued */
-    char last_error[256];     /* the refusal's text */
+    uint64_t dot_at;      /* when the final dot was handed to the kernel or queued */
+    char last_error[256]; /* the refusal's text */
 };
 
 /* Connects S, which is zeroed or over. */

@@ -13,8 +13,16 @@ static struct {
     enum net_tls tls;
     long sessions, messages, total, size, users, first, handshakes, stall;
     int pipelining, json;
-} options = { .host = "127.0.0.1", .port = "25", .from = "sender@example.org", .to = "user%d@example.org", .sessions = 10,
-              .messages = 100, .size = 4096, .users = 1, .first = 1, .stall = 30 };
+} options = { .host = "127.0.0.1",
+              .port = "25",
+              .from = "sender@example.org",
+              .to = "user%d@example.org",
+              .sessions = 10,
+              .messages = 100,
+              .size = 4096,
+              .users = 1,
+              .first = 1,
+              .stall = 30 };
 
 static const struct options_entry table[] = {
     { "host", OPTIONS_TEXT, &options.host, "server (127.0.0.1)" },
@@ -43,7 +51,7 @@ struct session {
     struct message message;
     struct smtp_client_options options;
     char user[256];
-    long sent;                /* on this connection */
+    long sent; /* on this connection */
 };
 
 static struct {
@@ -146,7 +154,8 @@ int main(int argc, char **argv)
     net_loop_init(&load.loop);
     load.loop.stall_seconds = options.stall;
     load.client = (struct smtp_client_options){ .target = net_resolve(options.host, options.port, options.tls),
-                                                .pipelining = options.pipelining, .password = options.password ?: "" };
+                                                .pipelining = options.pipelining,
+                                                .password = options.password ?: "" };
     struct session *sessions = calloc((size_t)options.sessions, sizeof *sessions);
     if (!sessions)
         abort();

@@ -25,8 +25,8 @@ double stats_cpu_seconds(void);
 
 /* Results are printed as they are reported, in order: "name value" lines, or one JSON object. */
 struct stats_report {
-    int json;      /* one line of JSON instead of a table */
-    int entries;   /* printed so far */
+    int json;    /* one line of JSON instead of a table */
+    int entries; /* printed so far */
 };
 void stats_print(struct stats_report *r, const char *name, double value, const char *unit);
 void stats_print_end(struct stats_report *r);

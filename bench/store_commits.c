@@ -94,10 +94,11 @@ int main(int argc, char **argv)
     struct engine_state s;
     engine_state(run.g, &s);
     uint64_t n = atomic_load(&run.commits);
-    (void)printf("threads=%u partitions=%u blob=%zu commits/s=%.0f commits=%lu syncs=%lu commits-per-sync=%.1f mean-us=%.0f worst-us=%lu\n", threads,
-                 run.partitions, run.blob_bytes, (double)n / (double)seconds, (unsigned long)s.commits, (unsigned long)s.syncs,
-                 (double)s.commits / (double)(s.syncs ? s.syncs : 1), (double)atomic_load(&run.us) / (double)(n ? n : 1),
-                 (unsigned long)atomic_load(&run.worst_us));
+    (void)printf("threads=%u partitions=%u blob=%zu commits/s=%.0f commits=%lu syncs=%lu commits-per-sync=%.1f mean-us=%.0f "
+                 "worst-us=%lu\n",
+                 threads, run.partitions, run.blob_bytes, (double)n / (double)seconds, (unsigned long)s.commits,
+                 (unsigned long)s.syncs, (double)s.commits / (double)(s.syncs ? s.syncs : 1),
+                 (double)atomic_load(&run.us) / (double)(n ? n : 1), (unsigned long)atomic_load(&run.worst_us));
     engine_close(run.g);
     free(ids);
     return 0;

@@ -21,7 +21,7 @@ static unsigned walk(const struct part *p, str message, unsigned depth)
     }
     require(nul == p->has_nul && eight == p->has_8bit && lines == p->body_lines);
     if (p->child_n == 0) {
-        struct buf out = BUF_INIT(body.n);   /* decoding never grows */
+        struct buf out = BUF_INIT(body.n); /* decoding never grows */
         require(message_decode(message_encoding_from_name(p->encoding), body, &out) == 0);
         buf_done(&out);
     }
@@ -55,8 +55,14 @@ static void check(str message, const struct message_limits *limits)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct message_limits small = { .nesting_max = 2, .parts_max = 4, .headers_max = 8, .header_bytes_max = 200,
-                                                 .params_max = 2, .addresses_max = 3, .value_max = 30, .structure_max = 1024 };
+    static const struct message_limits small = { .nesting_max = 2,
+                                                 .parts_max = 4,
+                                                 .headers_max = 8,
+                                                 .header_bytes_max = 200,
+                                                 .params_max = 2,
+                                                 .addresses_max = 3,
+                                                 .value_max = 30,
+                                                 .structure_max = 1024 };
     str message = { (const char *)data, size };
     check(message, &message_limits_default);
     check(message, &small);

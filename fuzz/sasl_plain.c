@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             require(c->authcid.n && c->authcid.n <= SASL_NAME_MAX && c->password.n <= SASL_PASSWORD_MAX &&
                     (c->proof == SASL_PROOF_PASSWORD) == (c->password.n > 0));
         if (c && m->hash != SASL_HASH_NONE)
-            require(c->proof == SASL_PROOF_WRONG);   /* nobody knows a password for these keys */
+            require(c->proof == SASL_PROOF_WRONG); /* nobody knows a password for these keys */
     }
     buf_done(&challenge);
     sasl_server_free(s);

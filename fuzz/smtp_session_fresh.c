@@ -3,6 +3,5 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    return fuzz_session(data, size, false, false,
-                        "");
+    return fuzz_session(data, size, false, false, "");
 }

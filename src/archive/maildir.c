@@ -29,7 +29,8 @@ int maildir_name_parse(str name, const struct maildir_keywords *k, struct arena 
 
 void maildir_name_add(struct buf *b, int64_t received, uint64_t unique, uint64_t size, uint64_t system, uint32_t keyword_letters)
 {
-    buf_addf(b, "%lld.V%llu.valise,S=%llu:2,", (long long)(received < 0 ? 0 : received), (unsigned long long)unique, (unsigned long long)size);
+    buf_addf(b, "%lld.V%llu.valise,S=%llu:2,", (long long)(received < 0 ? 0 : received), (unsigned long long)unique,
+             (unsigned long long)size);
     for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
         if (system & letters[i].flag)
             buf_add_byte(b, letters[i].letter);

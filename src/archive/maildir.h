@@ -11,7 +11,7 @@
 enum { MAILDIR_KEYWORDS_MAX = 26 };
 
 struct maildir_keywords {
-    str names[MAILDIR_KEYWORDS_MAX];   /* empty: the letter has none */
+    str names[MAILDIR_KEYWORDS_MAX]; /* empty: the letter has none */
 };
 
 /* Flags of the file NAME; the list of keywords, in A, points to those of K. ERR_LIMIT. */

@@ -107,7 +107,7 @@ bool mbox_next(str *rest, struct mbox_message *ret)
         return false;
     str at = text;
     bool empty = false;
-    size_t empty_n = 0;                  /* bytes of the empty line before AT */
+    size_t empty_n = 0; /* bytes of the empty line before AT */
     for (;;) {
         str before = at;
         if (!next_line(&at, &whole, &line) || (empty && is_from_line(line, &ignored))) {
@@ -129,7 +129,9 @@ static enum field field_of(str line, str *ret_value)
     static const struct {
         str name;
         enum field field;
-    } names[] = { { STR_INIT("Status:"), FIELD_STATUS }, { STR_INIT("X-Status:"), FIELD_X_STATUS }, { STR_INIT("X-Keywords:"), FIELD_X_KEYWORDS } };
+    } names[] = { { STR_INIT("Status:"), FIELD_STATUS },
+                  { STR_INIT("X-Status:"), FIELD_X_STATUS },
+                  { STR_INIT("X-Keywords:"), FIELD_X_KEYWORDS } };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (str_istarts(line, names[i].name)) {
             *ret_value = str_trim(str_from(line, names[i].name.n));
@@ -231,8 +233,8 @@ int mbox_decode(str text, struct buf *b, struct arena *a, struct mail_flags *ret
 static void add_date(struct buf *b, int64_t received)
 {
     struct date d = date_from_unix(received, 0);
-    buf_addf(b, "%.*s %.*s %2d %02d:%02d:%02d %04d", STR_ARG(date_weekday_name(d.weekday)), STR_ARG(date_month_name(d.month)), d.day, d.hour,
-             d.minute, d.second, d.year);
+    buf_addf(b, "%.*s %.*s %2d %02d:%02d:%02d %04d", STR_ARG(date_weekday_name(d.weekday)), STR_ARG(date_month_name(d.month)),
+             d.day, d.hour, d.minute, d.second, d.year);
 }
 
 static void add_flags(struct buf *b, const struct mail_flags *flags)

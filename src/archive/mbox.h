@@ -11,8 +11,8 @@
 #include "store/mail.h"
 
 struct mbox_message {
-    str text;                  /* in the file's own form */
-    int64_t received;          /* seconds since 1970; INT64_MIN when the line does not tell */
+    str text;         /* in the file's own form */
+    int64_t received; /* seconds since 1970; INT64_MIN when the line does not tell */
 };
 
 /* Takes the next message from *REST, the file's text that was not read yet. False at the end, and when *REST does not begin with a message. */

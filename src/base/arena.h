@@ -9,9 +9,9 @@
 
 struct arena_chunk;
 struct arena {
-    struct arena_chunk *chunks;   /* newest first */
-    size_t used;                  /* bytes handed out since the last reset, rounding included */
-    size_t quota;                 /* most bytes that may be handed out */
+    struct arena_chunk *chunks; /* newest first */
+    size_t used;                /* bytes handed out since the last reset, rounding included */
+    size_t quota;               /* most bytes that may be handed out */
 };
 
 /* An arena that hands out at most QUOTA bytes; allocates nothing yet. */

@@ -8,12 +8,12 @@
 #include "base/err.h"
 
 struct buf {
-    char *p;         /* the bytes; owned */
-    size_t n;        /* bytes in use */
-    size_t cap;      /* bytes allocated */
-    size_t max;      /* bytes allowed */
-    int error;       /* 0 or ERR_LIMIT, sticky until buf_reset */
-    bool secret;     /* bytes are wiped whenever memory is given back */
+    char *p;     /* the bytes; owned */
+    size_t n;    /* bytes in use */
+    size_t cap;  /* bytes allocated */
+    size_t max;  /* bytes allowed */
+    int error;   /* 0 or ERR_LIMIT, sticky until buf_reset */
+    bool secret; /* bytes are wiped whenever memory is given back */
 };
 
 /* An empty buffer that may grow to MAX bytes; allocates nothing yet. */
@@ -34,8 +34,8 @@ void buf_commit(struct buf *b, size_t n);
 
 void buf_add(struct buf *b, str s);
 void buf_add_byte(struct buf *b, char c);
-void buf_add_u64(struct buf *b, uint64_t v);                 /* decimal */
-void buf_add_hex(struct buf *b, const void *p, size_t n);    /* lower case */
+void buf_add_u64(struct buf *b, uint64_t v);              /* decimal */
+void buf_add_hex(struct buf *b, const void *p, size_t n); /* lower case */
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Several pieces at once: buf_add_all(b, STR("a"), s, STR("b")). */
 #define buf_add_all(b, ...) buf_add_n((b), (const str[]){ __VA_ARGS__ }, sizeof((const str[]){ __VA_ARGS__ }) / sizeof(str))
@@ -50,7 +50,10 @@ void buf_truncate(struct buf *b, size_t n);
 /* 0 or ERR_LIMIT. */
 int buf_error(const struct buf *b) MUST_USE;
 /* The bytes so far. */
-static inline str buf_str(const struct buf *b) { return (str){ b->p, b->n }; }
+static inline str buf_str(const struct buf *b)
+{
+    return (str){ b->p, b->n };
+}
 /* The bytes so far followed by a NUL that does not count; NULL when the maximum forbids it or the bytes hold a NUL. */
 const char *buf_z(struct buf *b);
 

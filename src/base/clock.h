@@ -13,12 +13,12 @@ int64_t clock_mono_us(void);
 int64_t clock_real_ms(void);
 
 struct date {
-    int year;            /* 0 to 9999 */
-    int month;           /* 1 to 12 */
-    int day;             /* 1 to 31 */
-    int hour, minute, second;  /* second may be 60 */
-    int zone;            /* minutes east of UTC, -1439 to 1439 */
-    int weekday;         /* 0 = Sunday */
+    int year;                 /* 0 to 9999 */
+    int month;                /* 1 to 12 */
+    int day;                  /* 1 to 31 */
+    int hour, minute, second; /* second may be 60 */
+    int zone;                 /* minutes east of UTC, -1439 to 1439 */
+    int weekday;              /* 0 = Sunday */
 };
 
 /* Seconds since 1970 (may be negative) as a date in the zone ZONE minutes east of UTC. */

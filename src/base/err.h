@@ -12,40 +12,40 @@
 
 enum err {
     OK = 0,
-    ERR_AGAIN = -1,       /* not complete yet, or would block: come back when more has arrived or room is made */
-    ERR_EOF = -2,         /* the peer closed in order */
-    ERR_IO = -3,          /* the connection or the disk failed */
-    ERR_TIMEOUT = -4,     /* a deadline passed */
-    ERR_SYNTAX = -5,      /* foreign bytes break the grammar */
-    ERR_LIMIT = -6,       /* a limit was exceeded: length, count, nesting, rate */
-    ERR_NOTFOUND = -7,    /* no such object */
-    ERR_EXISTS = -8,      /* the object is there already */
-    ERR_REFUSED = -9,     /* policy or rights say no, for good */
-    ERR_CONFLICT = -10,   /* optimistic commit lost: read again and retry */
-    ERR_UNKNOWN = -11,    /* the outcome of a commit is not known */
-    ERR_FENCED = -12,     /* the lease is gone */
-    ERR_UNAVAILABLE = -13,/* temporarily not possible: engine closed, role restarting */
-    ERR_FULL = -14,       /* no space on the disk or quota used up */
-    ERR_CORRUPT = -15,    /* stored or received data is damaged */
-    ERR_UNSUPPORTED = -16,/* understood, not offered */
-    ERR_INTERNAL = -17,   /* a bug or an impossible answer from a library */
+    ERR_AGAIN = -1,        /* not complete yet, or would block: come back when more has arrived or room is made */
+    ERR_EOF = -2,          /* the peer closed in order */
+    ERR_IO = -3,           /* the connection or the disk failed */
+    ERR_TIMEOUT = -4,      /* a deadline passed */
+    ERR_SYNTAX = -5,       /* foreign bytes break the grammar */
+    ERR_LIMIT = -6,        /* a limit was exceeded: length, count, nesting, rate */
+    ERR_NOTFOUND = -7,     /* no such object */
+    ERR_EXISTS = -8,       /* the object is there already */
+    ERR_REFUSED = -9,      /* policy or rights say no, for good */
+    ERR_CONFLICT = -10,    /* optimistic commit lost: read again and retry */
+    ERR_UNKNOWN = -11,     /* the outcome of a commit is not known */
+    ERR_FENCED = -12,      /* the lease is gone */
+    ERR_UNAVAILABLE = -13, /* temporarily not possible: engine closed, role restarting */
+    ERR_FULL = -14,        /* no space on the disk or quota used up */
+    ERR_CORRUPT = -15,     /* stored or received data is damaged */
+    ERR_UNSUPPORTED = -16, /* understood, not offered */
+    ERR_INTERNAL = -17,    /* a bug or an impossible answer from a library */
     ERR_LAST_ = -18
 };
 
 enum err_class {
-    ERR_CLASS_NONE,       /* 0 */
-    ERR_CLASS_SYNTAX,     /* the peer's words are wrong */
-    ERR_CLASS_REFUSED,    /* understood and refused, permanent */
-    ERR_CLASS_TEMPORARY,  /* try again later */
-    ERR_CLASS_INTERNAL,   /* our fault; logged */
-    ERR_CLASS_CONNECTION  /* nobody to answer to */
+    ERR_CLASS_NONE,      /* 0 */
+    ERR_CLASS_SYNTAX,    /* the peer's words are wrong */
+    ERR_CLASS_REFUSED,   /* understood and refused, permanent */
+    ERR_CLASS_TEMPORARY, /* try again later */
+    ERR_CLASS_INTERNAL,  /* our fault; logged */
+    ERR_CLASS_CONNECTION /* nobody to answer to */
 };
 
 struct error {
-    int code;             /* enum err; 0 when nothing was set */
-    const char *file;     /* where it was set */
+    int code;         /* enum err; 0 when nothing was set */
+    const char *file; /* where it was set */
     int line;
-    char text[232];       /* for people, one line, printable ASCII or UTF-8; names the cause and the next step */
+    char text[232]; /* for people, one line, printable ASCII or UTF-8; names the cause and the next step */
 };
 
 #define ERROR_NONE ((struct error){ 0 })
@@ -69,10 +69,10 @@ int err_from_errno(int errno_value);
 #define panic(...) panic_at(__FILE__, __LINE__, __VA_ARGS__)
 _Noreturn void panic_at(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* assert that stays in release builds. */
-#define require(cond) \
-    do { \
-        if (__builtin_expect(!(cond), 0)) \
-            panic("requirement failed: %s", #cond); \
+#define require(cond)                                                                                                            \
+    do {                                                                                                                         \
+        if (__builtin_expect(!(cond), 0))                                                                                        \
+            panic("requirement failed: %s", #cond);                                                                              \
     } while (0)
 
 #endif

@@ -8,10 +8,13 @@
 #include "base/str.h"
 
 struct id {
-    char text[14];   /* 13 characters and a NUL */
+    char text[14]; /* 13 characters and a NUL */
 };
 
 struct id id_new(void);
-static inline str id_str(const struct id *id) { return (str){ id->text, 13 }; }
+static inline str id_str(const struct id *id)
+{
+    return (str){ id->text, 13 };
+}
 
 #endif

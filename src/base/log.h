@@ -12,23 +12,32 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 
 struct log_field {
-    const char *key;      /* NULL ends the list */
+    const char *key; /* NULL ends the list */
     str text;
     int64_t number;
     bool is_number;
 };
 
-#define LOG_STR(k, s) { .key = (k), .text = (s) }
-#define LOG_Z(k, z) { .key = (k), .text = str_from_z(z) }
-#define LOG_NUM(k, v) { .key = (k), .number = (int64_t)(v), .is_number = true }
+#define LOG_STR(k, s)                                                                                                            \
+    {                                                                                                                            \
+        .key = (k), .text = (s)                                                                                                  \
+    }
+#define LOG_Z(k, z)                                                                                                              \
+    {                                                                                                                            \
+        .key = (k), .text = str_from_z(z)                                                                                        \
+    }
+#define LOG_NUM(k, v)                                                                                                            \
+    {                                                                                                                            \
+        .key = (k), .number = (int64_t)(v), .is_number = true                                                                    \
+    }
 
 /* log_info("session-open", LOG_STR("session", id), LOG_NUM("port", 25)); an event name is lower case with dashes. */
-#define log_event(level, event, ...) \
-    log_write((level), (event), (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(, ) { .key = NULL } })
-#define log_debug(event, ...) log_event(LOG_DEBUG, event __VA_OPT__(, ) __VA_ARGS__)
-#define log_info(event, ...) log_event(LOG_INFO, event __VA_OPT__(, ) __VA_ARGS__)
+#define log_event(level, event, ...)                                                                                             \
+    log_write((level), (event), (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(, ){ .key = NULL } })
+#define log_debug(event, ...)   log_event(LOG_DEBUG, event __VA_OPT__(, ) __VA_ARGS__)
+#define log_info(event, ...)    log_event(LOG_INFO, event __VA_OPT__(, ) __VA_ARGS__)
 #define log_warning(event, ...) log_event(LOG_WARNING, event __VA_OPT__(, ) __VA_ARGS__)
-#define log_error(event, ...) log_event(LOG_ERROR, event __VA_OPT__(, ) __VA_ARGS__)
+#define log_error(event, ...)   log_event(LOG_ERROR, event __VA_OPT__(, ) __VA_ARGS__)
 
 /* Thread-safe; does not fail: what cannot be written is dropped. A line is cut at 4 KiB. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields);

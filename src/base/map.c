@@ -6,7 +6,7 @@
 struct map_slot {
     char *key;
     size_t key_n;
-    void *value;      /* NULL: empty slot */
+    void *value; /* NULL: empty slot */
 };
 
 void map_init(struct map *m)

@@ -18,7 +18,7 @@ void pack_str(struct buf *b, str s);
 
 struct unpack {
     const unsigned char *p, *end;
-    int error;            /* 0 or ERR_CORRUPT, sticky */
+    int error; /* 0 or ERR_CORRUPT, sticky */
 };
 
 struct unpack unpack_init(str s);

@@ -24,12 +24,27 @@ static inline bool scan_set_has(const struct scan_set *set, char c)
 /* Adds the bytes FROM to TO, both included. */
 void scan_set_add(struct scan_set *set, unsigned char from, unsigned char to);
 
-static inline struct scan scan_init(str s) { return (struct scan){ s.p, s.n ? s.p + s.n : s.p }; }
-static inline bool scan_done(const struct scan *s) { return s->p == s->end; }
-static inline size_t scan_left(const struct scan *s) { return (size_t)(s->end - s->p); }
-static inline str scan_rest(const struct scan *s) { return (str){ s->p, (size_t)(s->end - s->p) }; }
+static inline struct scan scan_init(str s)
+{
+    return (struct scan){ s.p, s.n ? s.p + s.n : s.p };
+}
+static inline bool scan_done(const struct scan *s)
+{
+    return s->p == s->end;
+}
+static inline size_t scan_left(const struct scan *s)
+{
+    return (size_t)(s->end - s->p);
+}
+static inline str scan_rest(const struct scan *s)
+{
+    return (str){ s->p, (size_t)(s->end - s->p) };
+}
 /* The next byte without moving, or -1 at the end. */
-static inline int scan_peek(const struct scan *s) { return s->p == s->end ? -1 : (unsigned char)*s->p; }
+static inline int scan_peek(const struct scan *s)
+{
+    return s->p == s->end ? -1 : (unsigned char)*s->p;
+}
 
 /* Exactly this byte. */
 bool scan_byte(struct scan *s, char c);

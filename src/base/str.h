@@ -20,7 +20,10 @@ typedef struct {
 /* A str of a string literal; the terminating NUL is not part of it. */
 #define STR(lit) ((str){ "" lit, sizeof(lit) - 1 })
 /* The same for static initialisers. */
-#define STR_INIT(lit) { "" lit, sizeof(lit) - 1 }
+#define STR_INIT(lit)                                                                                                            \
+    {                                                                                                                            \
+        "" lit, sizeof(lit) - 1                                                                                                  \
+    }
 /* printf of a str: printf("%.*s", STR_ARG(s)); cut at INT_MAX. */
 #define STR_ARG(s) (int)((s).n > 0x7fffffff ? 0x7fffffff : (s).n), ((s).n ? (s).p : "")
 
@@ -73,11 +76,26 @@ uint64_t str_hash(str s, uint64_t seed);
 bool str_eq_secret(str a, str b);
 
 /* ASCII classification without locale. */
-static inline bool ascii_is_digit(char c) { return c >= '0' && c <= '9'; }
-static inline bool ascii_is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-static inline bool ascii_is_alnum(char c) { return ascii_is_digit(c) || ascii_is_alpha(c); }
-static inline char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
-static inline char ascii_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 32) : c; }
+static inline bool ascii_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+static inline bool ascii_is_alpha(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+static inline bool ascii_is_alnum(char c)
+{
+    return ascii_is_digit(c) || ascii_is_alpha(c);
+}
+static inline char ascii_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+static inline char ascii_upper(char c)
+{
+    return c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+}
 /* 0 to 15, or -1. */
 int ascii_hex_value(char c);
 

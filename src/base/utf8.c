@@ -6,7 +6,11 @@ size_t utf8_decode(str s, uint32_t *ret)
     if (s.n == 0)
         return 0;
     const unsigned char *p = (const unsigned char *)s.p;
-    size_t len = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4 : 0;
+    size_t len = p[0] < 0x80                   ? 1
+                 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+                 : (p[0] & 0xf0) == 0xe0       ? 3
+                 : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+                                               : 0;
     if (len == 0 || len > s.n)
         return 0;
     static const unsigned char mask[5] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };

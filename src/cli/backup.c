@@ -19,14 +19,14 @@ enum { NAME_BYTES = 40 };
 
 struct backup {
     const char *dir;
-    char checkpoint[TREE_PATH_MAX];      /* absolute or below the working directory */
+    char checkpoint[TREE_PATH_MAX]; /* absolute or below the working directory */
     char name[NAME_BYTES];
-    char previous[TREE_PATH_MAX];        /* empty: none */
-    char build[TREE_PATH_MAX];           /* empty: a stream */
-    json_t *before;                      /* files of the previous manifest by path */
+    char previous[TREE_PATH_MAX]; /* empty: none */
+    char build[TREE_PATH_MAX];    /* empty: a stream */
+    json_t *before;               /* files of the previous manifest by path */
     json_t *files;
     struct progress progress;
-    uint64_t copied, shared;             /* bytes */
+    uint64_t copied, shared; /* bytes */
 };
 
 static int fail_at(const char *path, struct error *e)
@@ -149,8 +149,9 @@ static int add_file(struct backup *b, const char *from, const char *path, struct
 listed:
     progress_step(&b->progress, file.size >> 10);
     if (err == 0)
-        json_array_append_new(b->files, json_pack("{s:s,s:I,s:I,s:i,s:s}", "path", file.path, "size", (json_int_t)file.size, "mtime",
-                                                  (json_int_t)file.mtime_ns, "mode", (int)file.mode, "sha256", file.sum));
+        json_array_append_new(b->files,
+                              json_pack("{s:s,s:I,s:I,s:i,s:s}", "path", file.path, "size", (json_int_t)file.size, "mtime",
+                                        (json_int_t)file.mtime_ns, "mode", (int)file.mode, "sha256", file.sum));
     return err;
 }
 
@@ -212,7 +213,8 @@ static int add_all(struct backup *b, struct error *e)
 static int finish(struct backup *b, const char *target, struct error *e)
 {
     char path[TREE_PATH_MAX * 2 + 16], whole[TREE_PATH_MAX];
-    json_t *manifest = json_pack("{s:i,s:s,s:s,s:O}", "version", BACKUP_VERSION, "valise", VALISE_VERSION, "made", b->name, "files", b->files);
+    json_t *manifest =
+        json_pack("{s:i,s:s,s:s,s:O}", "version", BACKUP_VERSION, "valise", VALISE_VERSION, "made", b->name, "files", b->files);
     char *text = json_dumps(manifest, JSON_INDENT(1));
     json_decref(manifest);
     int err = text ? 0 : error_set(e, ERR_INTERNAL, "the manifest cannot be written as JSON");
@@ -306,13 +308,13 @@ static int prepare_target(struct backup *b, const char *target, struct error *e)
 static void report(const struct cli *c, const struct backup *b, const char *target)
 {
     if (c->json) {
-        json_t *v = json_pack("{s:b,s:s,s:s,s:I,s:I}", "ok", 1, "target", target, "generation", b->name, "copied-bytes", (json_int_t)b->copied,
-                              "shared-bytes", (json_int_t)b->shared);
+        json_t *v = json_pack("{s:b,s:s,s:s,s:I,s:I}", "ok", 1, "target", target, "generation", b->name, "copied-bytes",
+                              (json_int_t)b->copied, "shared-bytes", (json_int_t)b->shared);
         cli_print_json(v);
         json_decref(v);
     } else {
-        (void)printf("%s/%s: %llu bytes copied, %llu shared with the backup before. It holds private keys: guard it.\n", target, b->name,
-                     (unsigned long long)b->copied, (unsigned long long)b->shared);
+        (void)printf("%s/%s: %llu bytes copied, %llu shared with the backup before. It holds private keys: guard it.\n", target,
+                     b->name, (unsigned long long)b->copied, (unsigned long long)b->shared);
     }
 }
 

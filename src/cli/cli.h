@@ -15,29 +15,29 @@
 enum { CLI_WORDS_MAX = 16, CLI_OPTIONS_MAX = 12, CLI_REPEAT_MAX = 32 };
 
 struct cli_option {
-    const char *name;              /* without the dashes */
-    const char *value;             /* what its value is called in --help; NULL: it has none */
+    const char *name;  /* without the dashes */
+    const char *value; /* what its value is called in --help; NULL: it has none */
     const char *help;
 };
 
 /* One invocation, parsed. */
 struct cli {
     const struct cli_command *command;
-    const char *words[CLI_WORDS_MAX];                    /* operands */
+    const char *words[CLI_WORDS_MAX]; /* operands */
     size_t word_n;
     const char *values[CLI_OPTIONS_MAX][CLI_REPEAT_MAX]; /* by position in the command's option list */
     size_t value_n[CLI_OPTIONS_MAX];
-    const char *dir;               /* --dir; VALISE_DIR or /var/lib/valise when not given */
-    bool json;                     /* --json was given, wherever in the line */
+    const char *dir; /* --dir; VALISE_DIR or /var/lib/valise when not given */
+    bool json;       /* --json was given, wherever in the line */
 };
 
 struct cli_command {
-    const char *name;              /* "user add" */
-    const char *operands;          /* "ADDRESS"; NULL: none. "A B..." with dots: one or more of the last; "[A] B": A may be left out */
-    const char *summary;           /* one line */
-    const char *text;              /* more for --help; may be NULL */
-    const struct cli_option *options;   /* ends with name NULL; may be NULL. --dir, --json and --help are every command's */
-    int (*run)(struct cli *c);     /* the exit status */
+    const char *name;     /* "user add" */
+    const char *operands; /* "ADDRESS"; NULL: none. "A B..." with dots: one or more of the last; "[A] B": A may be left out */
+    const char *summary;  /* one line */
+    const char *text;     /* more for --help; may be NULL */
+    const struct cli_option *options; /* ends with name NULL; may be NULL. --dir, --json and --help are every command's */
+    int (*run)(struct cli *c);        /* the exit status */
 };
 
 /* Runs the program: the exit status. */

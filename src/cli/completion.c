@@ -67,7 +67,8 @@ static void print_bash(void)
 {
     (void)printf("# bash completion for valise(1); written by `valise completion bash`.\n"
                  "_valise()\n{\n"
-                 "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\"\" options=\"\" valued=\"\" command=${COMP_WORDS[1]}\n"
+                 "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\"\" options=\"\" valued=\"\" "
+                 "command=${COMP_WORDS[1]}\n"
                  "    COMPREPLY=()\n"
                  "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
                  "        COMPREPLY=($(compgen -W \"--help --version");

@@ -33,7 +33,8 @@ int deposit_mailbox(struct deposit *d, str name, const char *use, struct error *
     known_done(&d->known);
     known_init(&d->known);
     if (err == 0)
-        err = bulk_do(&d->port->client, json_pack("{s:s,s:O,s:s}", "command", "bulk.create", "mailbox", v, "use", use), (str){ NULL, 0 }, e);
+        err = bulk_do(&d->port->client, json_pack("{s:s,s:O,s:s}", "command", "bulk.create", "mailbox", v, "use", use),
+                      (str){ NULL, 0 }, e);
     json_decref(v);
     if (err == 0)
         err = known_read(&d->known, d->port, name, e);
@@ -50,7 +51,8 @@ static void add_message_id(struct buf *id, str message)
     struct arena a = ARENA_INIT(1 << 20);
     struct buf structure = BUF_INIT(65536);
     const struct envelope *envelope;
-    if (message_parse(message, &message_limits_default, &structure) == 0 && structure_envelope(buf_str(&structure), &a, &envelope) == 0)
+    if (message_parse(message, &message_limits_default, &structure) == 0 &&
+        structure_envelope(buf_str(&structure), &a, &envelope) == 0)
         buf_add_escaped(id, envelope->message_id);
     buf_done(&structure);
     arena_done(&a);
@@ -78,10 +80,11 @@ int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, 
         d->skipped++;
         return 0;
     }
-    int err = bulk_do(&d->port->client,
-                      json_pack("{s:s,s:s%,s:I,s:o,s:I}", "command", "bulk.append", "mailbox", d->mailbox.p, d->mailbox.n, "flags",
-                                (json_int_t)flags->system, "keywords", keywords_json(flags), "received", (json_int_t)received),
-                      message, e);
+    int err =
+        bulk_do(&d->port->client,
+                json_pack("{s:s,s:s%,s:I,s:o,s:I}", "command", "bulk.append", "mailbox", d->mailbox.p, d->mailbox.n, "flags",
+                          (json_int_t)flags->system, "keywords", keywords_json(flags), "received", (json_int_t)received),
+                message, e);
     d->added += err == 0;
     d->bytes += err == 0 ? message.n : 0;
     return err;

@@ -7,7 +7,7 @@
 
 struct deposit {
     struct port *port;
-    struct known known;            /* of the mailbox that is open; valid while mailbox.n */
+    struct known known; /* of the mailbox that is open; valid while mailbox.n */
     struct buf mailbox;
     uint64_t added, skipped, bytes, mailboxes;
 };

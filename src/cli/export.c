@@ -13,16 +13,17 @@
 
 enum { PATH_BYTES = 4096 };
 
-struct export {
+struct export
+{
     struct port port;
     struct progress progress;
     bool maildir;
-    char root[PATH_BYTES];         /* of the account */
-    char folder[PATH_BYTES];       /* a Maildir, or an mbox file */
-    int mbox;                      /* descriptor; -1: none */
+    char root[PATH_BYTES];   /* of the account */
+    char folder[PATH_BYTES]; /* a Maildir, or an mbox file */
+    int mbox;                /* descriptor; -1: none */
     struct buf message, file;
     struct maildir_keywords keywords;
-    struct arena names;            /* of the keywords */
+    struct arena names; /* of the keywords */
     uint64_t messages, bytes, mailboxes, keywords_lost;
 };
 
@@ -59,7 +60,8 @@ static int take_flags(const json_t *entry, struct arena *a, struct mail_flags *r
     if (!names)
         return ERR_LIMIT;
     json_array_foreach(list, i, v) names[i] = str_from_z(json_string_value(v));
-    *ret = (struct mail_flags){ .system = (uint64_t)json_integer_value(json_object_get(entry, "flags")), .keywords = names,
+    *ret = (struct mail_flags){ .system = (uint64_t)json_integer_value(json_object_get(entry, "flags")),
+                                .keywords = names,
                                 .keyword_n = json_array_size(list) };
     return 0;
 }
@@ -92,7 +94,8 @@ static int write_maildir(struct export *x, const struct mail_flags *flags, uint6
     if (fd < 0)
         return fail_at(path, e);
     const struct timespec times[2] = { { .tv_sec = second }, { .tv_sec = second } };
-    int err = buf_error(&x->file) ? error_set(e, ERR_LIMIT, "the message is too large") : write_file(fd, path, buf_str(&x->file), e);
+    int err =
+        buf_error(&x->file) ? error_set(e, ERR_LIMIT, "the message is too large") : write_file(fd, path, buf_str(&x->file), e);
     if (err == 0 && futimens(fd, times) != 0)
         err = fail_at(path, e);
     if (close(fd) != 0 && err == 0)
@@ -103,7 +106,8 @@ static int write_maildir(struct export *x, const struct mail_flags *flags, uint6
 static int write_mbox(struct export *x, const struct mail_flags *flags, int64_t received_ms, struct error *e)
 {
     mbox_add(&x->file, buf_str(&x->message), flags, received_ms / 1000);
-    return buf_error(&x->file) ? error_set(e, ERR_LIMIT, "the message is too large") : write_file(x->mbox, x->folder, buf_str(&x->file), e);
+    return buf_error(&x->file) ? error_set(e, ERR_LIMIT, "the message is too large")
+                               : write_file(x->mbox, x->folder, buf_str(&x->file), e);
 }
 
 static int export_message(void *ctx, const json_t *entry, struct error *e)
@@ -118,7 +122,7 @@ static int export_message(void *ctx, const json_t *entry, struct error *e)
                         (str){ NULL, 0 }, &reply, &x->message, e);
     json_decref(err ? NULL : reply);
     if (err == ERR_NOTFOUND)
-        return 0;                  /* deleted since it was listed */
+        return 0; /* deleted since it was listed */
     buf_reset(&x->file);
     if (err == 0)
         err = take_flags(entry, &a, &flags);
@@ -240,10 +244,12 @@ static int export_account(struct export *x, const char *address, bool quiet, str
     json_t *reply, *box;
     size_t i;
     uint64_t total = 0;
-    int err = bulk_call(&x->port.client, json_pack("{s:s,s:s}", "command", "bulk.open", "address", address), (str){ NULL, 0 }, &reply, NULL, e);
+    int err = bulk_call(&x->port.client, json_pack("{s:s,s:s}", "command", "bulk.open", "address", address), (str){ NULL, 0 },
+                        &reply, NULL, e);
     if (err)
         return err;
-    json_array_foreach(json_object_get(reply, "mailboxes"), i, box) total += (uint64_t)json_integer_value(json_object_get(box, "messages"));
+    json_array_foreach(json_object_get(reply, "mailboxes"), i, box) total +=
+        (uint64_t)json_integer_value(json_object_get(box, "messages"));
     progress_begin(&x->progress, total, quiet);
     json_array_foreach(json_object_get(reply, "mailboxes"), i, box)
     {
@@ -279,16 +285,18 @@ static int export_all(struct export *x, const char *target, bool quiet, struct e
 static void report(const struct cli *c, const struct export *x, const char *target)
 {
     if (c->json) {
-        json_t *v = json_pack("{s:b,s:s,s:I,s:I,s:I,s:I}", "ok", 1, "target", target, "mailboxes", (json_int_t)x->mailboxes, "messages",
-                              (json_int_t)x->messages, "bytes", (json_int_t)x->bytes, "keywords-lost", (json_int_t)x->keywords_lost);
+        json_t *v =
+            json_pack("{s:b,s:s,s:I,s:I,s:I,s:I}", "ok", 1, "target", target, "mailboxes", (json_int_t)x->mailboxes, "messages",
+                      (json_int_t)x->messages, "bytes", (json_int_t)x->bytes, "keywords-lost", (json_int_t)x->keywords_lost);
         cli_print_json(v);
         json_decref(v);
         return;
     }
-    (void)printf("%s: %llu messages of %llu mailboxes, %llu bytes\n", target, (unsigned long long)x->messages, (unsigned long long)x->mailboxes,
-                 (unsigned long long)x->bytes);
+    (void)printf("%s: %llu messages of %llu mailboxes, %llu bytes\n", target, (unsigned long long)x->messages,
+                 (unsigned long long)x->mailboxes, (unsigned long long)x->bytes);
     if (x->keywords_lost)
-        (void)printf("%llu times a keyword is left out: a folder of a Maildir has at most 26\n", (unsigned long long)x->keywords_lost);
+        (void)printf("%llu times a keyword is left out: a folder of a Maildir has at most 26\n",
+                     (unsigned long long)x->keywords_lost);
 }
 
 static int run(struct cli *c, bool maildir)
@@ -306,7 +314,8 @@ static int run(struct cli *c, bool maildir)
     buf_init(&x->message, (size_t)BULK_MESSAGE_MAX);
     buf_init(&x->file, (size_t)BULK_MESSAGE_MAX * 2);
     arena_init(&x->names, 1 << 24);
-    int err = strlen(target) > PATH_BYTES / 2 ? error_set(&e, ERR_LIMIT, "the target's path is too long") : port_open(c->dir, &x->port, &e);
+    int err = strlen(target) > PATH_BYTES / 2 ? error_set(&e, ERR_LIMIT, "the target's path is too long")
+                                              : port_open(c->dir, &x->port, &e);
     if (err == 0) {
         err = make_target(target, &e);
         (void)snprintf(x->root, sizeof x->root, "%s", target);

@@ -20,7 +20,7 @@ struct import {
     struct port port;
     struct deposit deposit;
     struct progress progress;
-    str below;                     /* --mailbox; empty: none */
+    str below; /* --mailbox; empty: none */
     struct buf message;
     struct buf mailbox;
 };
@@ -79,13 +79,14 @@ static int import_file(struct import *m, const char *path, const char *name, con
         buf_reset(&m->message);
         archive_to_crlf(&m->message, text);
         unmap(text);
-        err = buf_error(&m->message) ? error_set(e, ERR_LIMIT, "%s is too large", path) : maildir_name_parse(str_from_z(name), k, &a, &flags);
+        err = buf_error(&m->message) ? error_set(e, ERR_LIMIT, "%s is too large", path)
+                                     : maildir_name_parse(str_from_z(name), k, &a, &flags);
     }
     if (err == 0)
         err = deposit_add(&m->deposit, buf_str(&m->message), &flags, (int64_t)st.st_mtim.tv_sec * 1000, e);
     arena_done(&a);
     progress_step(&m->progress, 1);
-    return err == ERR_NOTFOUND ? 0 : err;      /* moved by a client meanwhile: the next run finds it */
+    return err == ERR_NOTFOUND ? 0 : err; /* moved by a client meanwhile: the next run finds it */
 }
 
 static int import_part(struct import *m, const char *folder, const char *part, const struct maildir_keywords *k, struct error *e)
@@ -147,8 +148,8 @@ static int import_maildir(struct import *m, const char *source, struct error *e)
         struct arena a = ARENA_INIT(1 << 16);
         str name, folder = str_from_z(list[i]->d_name);
         int len = snprintf(path, sizeof path, "%s/%s", source, list[i]->d_name);
-        if (err == 0 && folder.p[0] == '.' && !str_eq(folder, STR(".")) && !str_eq(folder, STR("..")) && len > 0 && (size_t)len < sizeof path &&
-            is_maildir(path)) {
+        if (err == 0 && folder.p[0] == '.' && !str_eq(folder, STR(".")) && !str_eq(folder, STR("..")) && len > 0 &&
+            (size_t)len < sizeof path && is_maildir(path)) {
             if (maildir_folder_parse(folder, &a, &name) == 0)
                 err = import_folder(m, path, name, e);
             else
@@ -180,7 +181,9 @@ static int import_letters(struct import *m, const char *path, str text, struct e
         arena_done(&a);
         progress_step(&m->progress, 1);
     }
-    return err == 0 && rest.n ? error_set(e, ERR_SYNTAX, "%s is no mbox: it does not begin with a line \"From sender date\"", path) : err;
+    return err == 0 && rest.n
+               ? error_set(e, ERR_SYNTAX, "%s is no mbox: it does not begin with a line \"From sender date\"", path)
+               : err;
 }
 
 static int import_mbox_file(struct import *m, const char *path, str mailbox, struct error *e)
@@ -216,7 +219,8 @@ static void add_level(struct buf *b, str level)
 static int import_mbox_tree(struct import *m, const char *folder, str parent, unsigned depth, struct error *e)
 {
     struct dirent **list;
-    int err = depth < DEPTH_MAX ? 0 : error_set(e, ERR_LIMIT, "%s: too deep", folder), n = err ? 0 : scandir(folder, &list, NULL, alphasort);
+    int err = depth < DEPTH_MAX ? 0 : error_set(e, ERR_LIMIT, "%s: too deep", folder),
+        n = err ? 0 : scandir(folder, &list, NULL, alphasort);
     if (err || n < 0)
         return err ? err : fail_at(folder, e);
     for (int i = 0; i < n; i++) {
@@ -245,14 +249,17 @@ static int import_mbox(struct import *m, const char *source, struct error *e)
     struct stat st;
     if (stat(source, &st) != 0)
         return fail_at(source, e);
-    return S_ISDIR(st.st_mode) ? import_mbox_tree(m, source, (str){ NULL, 0 }, 0, e) : import_mbox_file(m, source, STR("INBOX"), e);
+    return S_ISDIR(st.st_mode) ? import_mbox_tree(m, source, (str){ NULL, 0 }, 0, e)
+                               : import_mbox_file(m, source, STR("INBOX"), e);
 }
 
 /* --- both --- */
 
 static int run(struct cli *c, int (*import)(struct import *m, const char *source, struct error *e))
 {
-    struct import m = { .below = str_from_z(cli_value(c, "mailbox")), .message = BUF_INIT((size_t)BULK_MESSAGE_MAX), .mailbox = BUF_INIT(PATH_BYTES) };
+    struct import m = { .below = str_from_z(cli_value(c, "mailbox")),
+                        .message = BUF_INIT((size_t)BULK_MESSAGE_MAX),
+                        .mailbox = BUF_INIT(PATH_BYTES) };
     struct error e = ERROR_NONE;
     int err = port_open(c->dir, &m.port, &e);
     if (err)
@@ -268,13 +275,14 @@ static int run(struct cli *c, int (*import)(struct import *m, const char *source
     progress_end(&m.progress);
     const struct deposit *d = &m.deposit;
     if (err == 0 && c->json) {
-        json_t *v = json_pack("{s:b,s:I,s:I,s:I,s:I}", "ok", 1, "mailboxes", (json_int_t)d->mailboxes, "added", (json_int_t)d->added, "skipped",
-                              (json_int_t)d->skipped, "bytes", (json_int_t)d->bytes);
+        json_t *v = json_pack("{s:b,s:I,s:I,s:I,s:I}", "ok", 1, "mailboxes", (json_int_t)d->mailboxes, "added",
+                              (json_int_t)d->added, "skipped", (json_int_t)d->skipped, "bytes", (json_int_t)d->bytes);
         cli_print_json(v);
         json_decref(v);
     } else if (err == 0) {
-        (void)printf("%s: %llu messages added to %llu mailboxes, %llu bytes; %llu were there already\n", c->words[0], (unsigned long long)d->added,
-                     (unsigned long long)d->mailboxes, (unsigned long long)d->bytes, (unsigned long long)d->skipped);
+        (void)printf("%s: %llu messages added to %llu mailboxes, %llu bytes; %llu were there already\n", c->words[0],
+                     (unsigned long long)d->added, (unsigned long long)d->mailboxes, (unsigned long long)d->bytes,
+                     (unsigned long long)d->skipped);
     }
     deposit_done(&m.deposit);
     port_close(&m.port);

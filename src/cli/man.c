@@ -98,9 +98,12 @@ static void write_commands(struct buf *b)
     };
     add_title(b, "valise", "1", "the secure mail system of an organisation");
     buf_add(b, STR(".SH SYNOPSIS\n.B valise\n.I COMMAND\n.RI [ OPTION ]...\n.RI [ OPERAND ]...\n.SH DESCRIPTION\n"));
-    add_line(b, "", STR("Takes mail in by SMTP, keeps it in a store that loses no acknowledged message, serves it by IMAP, and has a certification "
-                        "authority of its own. Except where said otherwise a command works with the server running, through a socket in its "
-                        "directory, and stopped."));
+    add_line(
+        b, "",
+        STR("Takes mail in by SMTP, keeps it in a store that loses no acknowledged message, serves it by IMAP, and has a "
+            "certification "
+            "authority of its own. Except where said otherwise a command works with the server running, through a socket in its "
+            "directory, and stopped."));
     buf_add(b, STR(".SH COMMANDS\n"));
     for (const struct cli_command *c = cli_commands; c->name; c++)
         add_command(b, c);
@@ -130,9 +133,13 @@ static void write_settings(struct buf *b)
 {
     add_title(b, "valise.conf", "5", "settings of valise");
     buf_add(b, STR(".SH DESCRIPTION\n"));
-    add_line(b, "", STR("The file valise.conf in the directory of the server is read at start and at `valise reload'. It has lines of the form name = "
-                        "value, and sections of such lines in braces. Text stands in double quotes, a list in braces with commas between its "
-                        "values; what follows # on a line is a comment. A mistake is refused with its line, and the old settings stay in force."));
+    add_line(
+        b, "",
+        STR("The file valise.conf in the directory of the server is read at start and at `valise reload'. It has lines of the "
+            "form name = "
+            "value, and sections of such lines in braces. Text stands in double quotes, a list in braces with commas between its "
+            "values; what follows # on a line is a comment. A mistake is refused with its line, and the old settings stay in "
+            "force."));
     buf_add(b, STR(".SH SETTINGS\n"));
     for (const struct cli_setting *s = cli_settings; s->name; s++) {
         if (!s->section)

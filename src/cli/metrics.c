@@ -4,7 +4,7 @@
 
 struct metric {
     const char *name, *type, *help;
-    const char *key;               /* of the status object */
+    const char *key; /* of the status object */
     double scale;
 };
 

@@ -36,7 +36,9 @@ static void serve_store(const char *dir, int fd)
     log_set_level(LOG_WARNING);
     int err = cli_enter(dir, &e), lock = err ? err : lock_take(LOCK_WAIT_MS, &e);
     if (err == 0 && lock < 0)
-        err = lock == ERR_AGAIN ? error_set(&e, ERR_UNAVAILABLE, "another command works in %s, or a server starts or stops there; try again", dir) : lock;
+        err = lock == ERR_AGAIN ? error_set(&e, ERR_UNAVAILABLE,
+                                            "another command works in %s, or a server starts or stops there; try again", dir)
+                                : lock;
     if (err == 0)
         err = engine_rocksdb_open("store", &settings, &a.engine, &e);
     if (err) {
@@ -104,7 +106,8 @@ int port_each(struct port *p, str mailbox, int (*fn)(void *ctx, const json_t *en
     while (err == 0 && from) {
         json_t *reply, *entry;
         size_t i;
-        err = bulk_call(&p->client, json_pack("{s:s,s:s%,s:I}", "command", "bulk.list", "mailbox", mailbox.p, mailbox.n, "from", from),
+        err = bulk_call(&p->client,
+                        json_pack("{s:s,s:s%,s:I}", "command", "bulk.list", "mailbox", mailbox.p, mailbox.n, "from", from),
                         (str){ NULL, 0 }, &reply, NULL, e);
         if (err)
             break;
@@ -147,7 +150,8 @@ static int count_entry(void *ctx, const json_t *entry, struct error *e)
     struct known *k = ctx;
     struct buf key = BUF_INIT(KEY_MAX);
     make_key(&key, str_from_z(json_string_value(json_object_get(entry, "id"))),
-             (uint64_t)json_integer_value(json_object_get(entry, "size")), json_integer_value(json_object_get(entry, "received")));
+             (uint64_t)json_integer_value(json_object_get(entry, "size")),
+             json_integer_value(json_object_get(entry, "received")));
     (void)map_put(&k->counts, buf_str(&key), (void *)(count_of(k, buf_str(&key)) + 1));
     buf_done(&key);
     return 0;

@@ -10,7 +10,7 @@
 
 struct port {
     struct bulk_client client;
-    pid_t pid;                     /* of our own process; 0: the server */
+    pid_t pid; /* of our own process; 0: the server */
 };
 
 /* To the server in DIR, or else to the store there. */
@@ -21,7 +21,9 @@ void port_close(struct port *p);
 
 /* How often a mailbox has a message: what is there already is not brought in again, and what a source has twice comes twice. A message is known by its
  * Message-ID and size; one without by the second it came and its size. */
-struct known { struct map counts; };
+struct known {
+    struct map counts;
+};
 void known_init(struct known *k);
 void known_done(struct known *k);
 /* Counts the messages in MAILBOX of the open account. */
@@ -30,6 +32,7 @@ int known_read(struct known *k, struct port *p, str mailbox, struct error *e) MU
 bool known_take(struct known *k, str id, uint64_t size, int64_t received_ms);
 
 /* Calls FN with each entry of MAILBOX (as in bulk.list); what it returns other than 0 ends it. */
-int port_each(struct port *p, str mailbox, int (*fn)(void *ctx, const json_t *entry, struct error *e), void *ctx, struct error *e) MUST_USE;
+int port_each(struct port *p, str mailbox, int (*fn)(void *ctx, const json_t *entry, struct error *e), void *ctx,
+              struct error *e) MUST_USE;
 
 #endif

@@ -7,7 +7,7 @@
 
 struct progress {
     bool shown;
-    uint64_t done, total;          /* total 0: not known */
+    uint64_t done, total; /* total 0: not known */
     int64_t drawn_ms;
 };
 

@@ -44,7 +44,8 @@ static int make_folders(const char *dir, struct error *e)
 /* One file, with the checksum that the manifest has for it. */
 static int restore_file(const char *generation, const char *dir, const json_t *file, struct error *e)
 {
-    const char *path = json_string_value(json_object_get(file, "path")), *want = json_string_value(json_object_get(file, "sha256"));
+    const char *path = json_string_value(json_object_get(file, "path")),
+               *want = json_string_value(json_object_get(file, "sha256"));
     char from[TREE_PATH_MAX * 2 + 16], to[TREE_PATH_MAX], sum[TREE_SUM_TEXT];
     uint64_t size;
     (void)snprintf(from, sizeof from, "%s/files/%s", generation, path);
@@ -88,8 +89,9 @@ static int restore_all(const struct cli *c, const char *generation, struct error
     if (n < 0 || (size_t)n >= sizeof build)
         return error_set(e, ERR_LIMIT, "the directory's path is too long");
     if (rmdir(c->dir) != 0 && errno != ENOENT)
-        return error_set(e, ERR_EXISTS, "%s: %s; a whole backup goes into a new or empty directory (--dir), --account into a store in use", c->dir,
-                         strerrordesc_np(errno));
+        return error_set(e, ERR_EXISTS,
+                         "%s: %s; a whole backup goes into a new or empty directory (--dir), --account into a store in use",
+                         c->dir, strerrordesc_np(errno));
     int err = backup_manifest(generation, &manifest, e);
     if (err)
         return err;
@@ -176,7 +178,8 @@ static int restore_message(void *ctx, const json_t *entry, struct error *e)
 
 static int open_both(struct restore *r, const char *account, const char *into, json_t **ret, struct error *e)
 {
-    int err = bulk_call(&r->from.client, json_pack("{s:s,s:s}", "command", "bulk.open", "address", account), (str){ NULL, 0 }, ret, NULL, e);
+    int err = bulk_call(&r->from.client, json_pack("{s:s,s:s}", "command", "bulk.open", "address", account), (str){ NULL, 0 },
+                        ret, NULL, e);
     if (err) {
         (void)error_prefix(e, "in the backup");
         return err;
@@ -263,7 +266,8 @@ int cmd_restore(struct cli *c)
     if (err)
         return cli_fail(c, err, e.text);
     if (c->json) {
-        json_t *v = json_pack("{s:b,s:s,s:I,s:I}", "ok", 1, "generation", generation, "added", (json_int_t)d.added, "skipped", (json_int_t)d.skipped);
+        json_t *v = json_pack("{s:b,s:s,s:I,s:I}", "ok", 1, "generation", generation, "added", (json_int_t)d.added, "skipped",
+                              (json_int_t)d.skipped);
         cli_print_json(v);
         json_decref(v);
     } else if (whole) {

@@ -5,13 +5,15 @@
 
 const struct cli_section cli_sections[] = {
     { "listener NAME", "An address and port where the server listens. The name stands in logs and in `valise status'." },
-    { "certificate NAME", "The certificate that is shown when a client asks for the server name NAME; default when it asks for none of them." },
+    { "certificate NAME",
+      "The certificate that is shown when a client asks for the server name NAME; default when it asks for none of them." },
     { NULL, NULL },
 };
 
 const struct cli_setting cli_settings[] = {
     { NULL, "version", "1", "The version of the file's grammar." },
-    { NULL, "hostname", "\"mail.example.org\"", "The name that the server greets with and puts into Received fields. It must be given." },
+    { NULL, "hostname", "\"mail.example.org\"",
+      "The name that the server greets with and puts into Received fields. It must be given." },
     { NULL, "user", "\"valise\"", "When started as root all roles change to this user; empty: they stay." },
     { NULL, "log-level", "\"info\"", "The least level that is logged: debug, info, warning or error." },
     { NULL, "mx-processes", "1", "Processes that talk to strangers; more use more cores. 1 to 64." },
@@ -21,23 +23,29 @@ const struct cli_setting cli_settings[] = {
     { NULL, "connections-per-address", "0", "Connections from one address to one role at a time; 0: no limit." },
     { NULL, "workers-max", "64", "Threads of one role, 2 to 1024. A connection that waits needs none." },
     { NULL, "cache-bytes", "16777216", "Memory for the store's blocks, in bytes." },
-    { NULL, "reserve-bytes", "0", "Space that is kept free on the disk, in bytes: below it nothing is taken in. 0: a share of the file system." },
+    { NULL, "reserve-bytes", "0",
+      "Space that is kept free on the disk, in bytes: below it nothing is taken in. 0: a share of the file system." },
     { NULL, "password-length-min", "10", "Characters that a new password must have, 1 to 128." },
-    { NULL, "password-refuse-common", "true", "Whether passwords that everyone tries first, sequences and the user's own name are refused." },
+    { NULL, "password-refuse-common", "true",
+      "Whether passwords that everyone tries first, sequences and the user's own name are refused." },
     { NULL, "password-need-mixed", "false", "Whether a new password needs letters, digits and other characters." },
-    { "listener NAME", "protocol", "\"smtp\"", "What is spoken: smtp (mail from other servers), submission (mail from people and programs), imap, or "
+    { "listener NAME", "protocol", "\"smtp\"",
+      "What is spoken: smtp (mail from other servers), submission (mail from people and programs), imap, or "
       "lmtp (mail from another mail server on this machine, which says what became of each recipient)." },
     { "listener NAME", "port", "25", "The port; `valise serve --port-offset' is added to it." },
     { "listener NAME", "tls", "\"opportunistic\"",
-      "off; opportunistic: STARTTLS is offered; required: nothing of worth happens before STARTTLS; implicit: TLS from the first byte." },
+      "off; opportunistic: STARTTLS is offered; required: nothing of worth happens before STARTTLS; implicit: TLS from the first "
+      "byte." },
     { "listener NAME", "min-tls", "\"1.2\"", "The least version of TLS: 1.2 or 1.3." },
     { "listener NAME", "client-cert", "\"off\"",
-      "off; request: clients are asked for a certificate, and none or an unknown one is as welcome; required: only those with a certificate of this "
+      "off; request: clients are asked for a certificate, and none or an unknown one is as welcome; required: only those with a "
+      "certificate of this "
       "CA may connect." },
     { "listener NAME", "socket", "", "Of lmtp with tls = \"off\": the path of a Unix socket instead of a port." },
     { "listener NAME", "addresses", "{\"127.0.0.1\"}", "Numeric addresses to listen on; 0.0.0.0 and :: are all." },
     { "certificate NAME", "chain", "\"tls/server.pem\"",
-      "A file below the directory: the certificate and what is between it and the root, as PEM. Its key is found in keys/ by the public key. A list, "
+      "A file below the directory: the certificate and what is between it and the root, as PEM. Its key is found in keys/ by the "
+      "public key. A list, "
       "as {\"tls/ecdsa.pem\", \"tls/rsa.pem\"}, offers one for each kind of key." },
     { "certificate NAME", "name", "(the section's)", "The server name, where several sections are for the same one." },
     { NULL, NULL, NULL, NULL },

@@ -3,9 +3,9 @@
 #define VALISE_CLI_SETTINGS_H
 
 struct cli_setting {
-    const char *section;           /* NULL: outside of sections */
+    const char *section; /* NULL: outside of sections */
     const char *name;
-    const char *value;             /* the default, or what is expected */
+    const char *value; /* the default, or what is expected */
     const char *text;
 };
 

@@ -10,8 +10,8 @@ enum { BLOCK = 512 };
 
 /* As it lies in the stream: text fields, numbers in octal. */
 struct header {
-    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[100], magic[6], version[2], user[32], group[32], devices[16],
-        prefix[155], pad[12];
+    char name[100], mode[8], uid[8], gid[8], size[12], mtime[12], sum[8], type, link[100], magic[6], version[2], user[32],
+        group[32], devices[16], prefix[155], pad[12];
 };
 _Static_assert(sizeof(struct header) == BLOCK, "a tar header is one block");
 

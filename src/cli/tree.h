@@ -10,20 +10,22 @@ enum { TREE_PATH_MAX = 1024, TREE_SUM_TEXT = 65 };
 
 /* One file of a backup. */
 struct tree_file {
-    char path[TREE_PATH_MAX];      /* relative */
+    char path[TREE_PATH_MAX]; /* relative */
     uint64_t size;
     int64_t mtime_ns;
     mode_t mode;
-    char sum[TREE_SUM_TEXT];       /* SHA-256, hexadecimal */
+    char sum[TREE_SUM_TEXT]; /* SHA-256, hexadecimal */
 };
 
 /* Writes a file's bytes somewhere; 0 or an error. */
 typedef int tree_write_fn(void *ctx, str bytes, struct error *e);
 
 /* Gives all bytes of the file PATH to FN (NULL: nobody) and their number and checksum to *RET_SIZE and SUM. */
-int tree_read(const char *path, tree_write_fn *fn, void *ctx, uint64_t *ret_size, char sum[TREE_SUM_TEXT], struct error *e) MUST_USE;
+int tree_read(const char *path, tree_write_fn *fn, void *ctx, uint64_t *ret_size, char sum[TREE_SUM_TEXT],
+              struct error *e) MUST_USE;
 /* Copies the file FROM to the new file TO, durable. The copy has MODE; its size and checksum are in *RET_SIZE and SUM. */
-int tree_copy(const char *from, const char *to, mode_t mode, uint64_t *ret_size, char sum[TREE_SUM_TEXT], struct error *e) MUST_USE;
+int tree_copy(const char *from, const char *to, mode_t mode, uint64_t *ret_size, char sum[TREE_SUM_TEXT],
+              struct error *e) MUST_USE;
 /* Removes the directory PATH and what is in it; what cannot be removed stays. */
 void tree_remove(const char *path);
 /* Makes what was renamed or created in the directory PATH durable. */

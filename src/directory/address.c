@@ -17,7 +17,7 @@ enum { LOCAL_MAX = 64, DOMAIN_MAX = 255, ADDRESS_MAX = 254, LABEL_MAX = 63, INPU
 /* --- domains --- */
 
 static pthread_once_t idna_once = PTHREAD_ONCE_INIT;
-static const UIDNA *idna;   /* immutable once made; ICU allows its use by many threads */
+static const UIDNA *idna; /* immutable once made; ICU allows its use by many threads */
 
 static void idna_open(void)
 {
@@ -145,7 +145,7 @@ static int local_fold(str local, struct buf *out)
     const UNormalizer2 *nfc = unorm2_getNFCInstance(&status);
     u_strFromUTF8(a, INPUT_MAX * 3, &n, local.p, (int32_t)local.n, &status);
     m = unorm2_normalize(nfc, a, n, b, INPUT_MAX * 3, &status);
-    n = u_strToLower(a, INPUT_MAX * 3, b, m, "", &status);   /* "": rules of no language, the same on every machine */
+    n = u_strToLower(a, INPUT_MAX * 3, b, m, "", &status); /* "": rules of no language, the same on every machine */
     m = unorm2_normalize(nfc, a, n, b, INPUT_MAX * 3, &status);
     u_strToUTF8(utf8, sizeof utf8, &n, b, m, &status);
     if (U_FAILURE(status))

@@ -10,11 +10,20 @@
 #include "base/random.h"
 #include "base/utf8.h"
 
-enum { SALT = 16, DIGEST = 32, LETTERS = 24, GROUP = 4, NAME_BYTES_MAX = 64, COUNT_MAX = 32, USED_EVERY_S = 60, SCRATCH = 1 << 14 };
+enum {
+    SALT = 16,
+    DIGEST = 32,
+    LETTERS = 24,
+    GROUP = 4,
+    NAME_BYTES_MAX = 64,
+    COUNT_MAX = 32,
+    USED_EVERY_S = 60,
+    SCRATCH = 1 << 14
+};
 
 struct app {
     str name, salt, digest;
-    uint64_t created;         /* seconds of the clock */
+    uint64_t created; /* seconds of the clock */
 };
 
 /* --- the list in the account's row --- */
@@ -170,10 +179,10 @@ void app_passwords_forget(struct directory *d, engine_part id)
     struct buf from = BUF_INIT(128), to = BUF_INIT(128);
     struct engine_txn *t = engine_begin(d->engine, logins_part, ENGINE_ANY_VERSION);
     used_key(&from, id, STR(""));
-    used_key(&to, id, STR("\xff"));    /* no name begins with it: names are UTF-8 */
+    used_key(&to, id, STR("\xff")); /* no name begins with it: names are UTF-8 */
     engine_del_range(t, buf_str(&from), buf_str(&to));
     int r = engine_commit_unsynced(t, NULL);
-    (void)r;                           /* rows that stay belong to an id that never comes back */
+    (void)r; /* rows that stay belong to an id that never comes back */
     buf_done(&from);
     buf_done(&to);
 }
@@ -185,11 +194,13 @@ static int check_name(str name, struct error *e)
     bool ok = name.n > 0 && name.n <= NAME_BYTES_MAX && utf8_valid(name);
     for (size_t i = 0; ok && i < name.n; i++)
         ok = (unsigned char)name.p[i] >= ' ' && name.p[i] != 0x7f;
-    return ok ? 0 : error_set(e, ERR_SYNTAX, "the name of an application password has 1 to %d bytes of UTF-8, no control characters",
-                               NAME_BYTES_MAX);
+    return ok ? 0
+              : error_set(e, ERR_SYNTAX, "the name of an application password has 1 to %d bytes of UTF-8, no control characters",
+                          NAME_BYTES_MAX);
 }
 
-int directory_app_password_add(struct directory *d, str address, str name, char ret_secret[DIRECTORY_APP_SECRET_SIZE], struct error *e)
+int directory_app_password_add(struct directory *d, str address, str name, char ret_secret[DIRECTORY_APP_SECRET_SIZE],
+                               struct error *e)
 {
     static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
     uint8_t bits[LETTERS];
@@ -218,7 +229,8 @@ int directory_app_password_remove(struct directory *d, str address, str name, st
     return change_app_password(d, address, name, STR(""), e);
 }
 
-int directory_app_passwords(struct directory *d, str address, int (*fn)(void *ctx, str name, uint64_t created, uint64_t used), void *ctx)
+int directory_app_passwords(struct directory *d, str address, int (*fn)(void *ctx, str name, uint64_t created, uint64_t used),
+                            void *ctx)
 {
     struct arena a = ARENA_INIT(1 << 16);
     str canonical, list = { NULL, 0 };
@@ -238,7 +250,7 @@ int directory_app_passwords(struct directory *d, str address, int (*fn)(void *ct
         struct buf key = BUF_INIT(128);
         used_key(&key, id, app.name);
         uint64_t used = used_get(d, buf_str(&key), &a);
-        r = fn(ctx, app.name, app.created, used < app.created ? 0 : used);   /* an older one of the same name is not this one */
+        r = fn(ctx, app.name, app.created, used < app.created ? 0 : used); /* an older one of the same name is not this one */
         buf_done(&key);
     }
     arena_done(&a);

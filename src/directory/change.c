@@ -12,18 +12,18 @@ enum { TRIES = 10, SCRATCH = 1 << 17 };
 struct change {
     /* Checks the change against TABLE and writes the row's new value to VALUE; left empty, the row is deleted. */
     int (*check)(const struct table *t, struct change *c, struct buf *value, struct error *e);
-    char kind;                 /* of the row */
-    str name;                  /* canonical domain or address */
+    char kind; /* of the row */
+    str name;  /* canonical domain or address */
     /* Arguments of the check. */
     str hash, scram[DIRECTORY_HASH_N];
     str old_hash;
-    str app, secret;           /* name of an application password; empty secret: to be removed */
-    str password;              /* to be checked against POLICY, unless that is NULL or it is empty */
+    str app, secret; /* name of an application password; empty secret: to be removed */
+    str password;    /* to be checked against POLICY, unless that is NULL or it is empty */
     const struct directory_policy *policy;
     bool flag;
     const str *targets;
     size_t target_n;
-    engine_part id;            /* of the account added or removed */
+    engine_part id; /* of the account added or removed */
 };
 
 /* Reads the table again. */
@@ -168,8 +168,10 @@ static int check_account_add(const struct table *t, struct change *c, struct buf
     if (r == 0)
         r = check_policy(c, e);
     if (r == 0)
-        row_encode_account(value, &(struct entry){ .id = c->id, .enabled = true, .seq = t->seq_max + 1, .hash = c->hash,
-                                                   .scram = { c->scram[0], c->scram[1] } });
+        row_encode_account(
+            value,
+            &(struct entry){
+                .id = c->id, .enabled = true, .seq = t->seq_max + 1, .hash = c->hash, .scram = { c->scram[0], c->scram[1] } });
     return r;
 }
 

@@ -11,13 +11,13 @@ enum { SLOTS = 10000, DELAY_FIRST_MS = 500, DELAY_MAX_MS = 30000, FAILURES_MAX =
 
 struct delay_slot {
     struct delay_key key;
-    unsigned failures;     /* at most FAILURES_MAX: DELAY_FIRST_MS << 6 is above DELAY_MAX_MS */
-    int64_t since;         /* when failures was last brought up to date */
+    unsigned failures; /* at most FAILURES_MAX: DELAY_FIRST_MS << 6 is above DELAY_MAX_MS */
+    int64_t since;     /* when failures was last brought up to date */
 };
 
 struct delays {
     pthread_mutex_t lock;
-    struct map keys;       /* key: struct delay_slot */
+    struct map keys; /* key: struct delay_slot */
     struct delay_slot *slots;
     size_t next;
 };

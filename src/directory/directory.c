@@ -227,7 +227,7 @@ void directory_counts(struct directory *d, struct directory_counts *ret)
 
 struct list {
     struct arena a;
-    struct entry *items;      /* copies; of a domain only the address is set: its name */
+    struct entry *items; /* copies; of a domain only the address is set: its name */
     size_t n;
 };
 

@@ -18,8 +18,8 @@ void directory_free(struct directory *d);
 enum directory_kind { DIRECTORY_NONE, DIRECTORY_ACCOUNT, DIRECTORY_ALIAS };
 struct directory_account {
     engine_part id;
-    str address;                 /* canonical */
-    bool enabled;                /* false: cannot log in; mail still arrives unless the caller decides otherwise */
+    str address;  /* canonical */
+    bool enabled; /* false: cannot log in; mail still arrives unless the caller decides otherwise */
     bool administrator;
 };
 
@@ -53,7 +53,7 @@ enum directory_hash { DIRECTORY_SHA1, DIRECTORY_SHA256, DIRECTORY_HASH_N };
 struct directory_scram {
     unsigned iterations;
     uint8_t salt[16];
-    uint8_t stored_key[32], server_key[32];      /* 20 bytes of each for SHA-1 */
+    uint8_t stored_key[32], server_key[32]; /* 20 bytes of each for SHA-1 */
 };
 /* The keys of LOGIN's password. A name that is not there, and an account whose keys are not known yet (they are made when the
  * password is set, else at the next login with the password), get keys that no proof fits, with the same salt each time. 0 or
@@ -63,26 +63,26 @@ int directory_scram_find(struct directory *d, str login, enum directory_hash has
 enum directory_proof { DIRECTORY_PASSWORD, DIRECTORY_PROVED, DIRECTORY_REFUTED };
 struct directory_attempt {
     str login;
-    enum directory_proof proof;      /* PASSWORD: to be checked here; else what came of a mechanism that proves the password */
+    enum directory_proof proof; /* PASSWORD: to be checked here; else what came of a mechanism that proves the password */
     str password;
     str peer;
 };
 /* As directory_authenticate, for any mechanism: a proof that failed counts as a wrong password does. A success with a password makes
  * what is missing or outdated of the account's credentials; that it could not be stored is no failure. */
-int directory_login(struct directory *d, const struct directory_attempt *attempt, struct arena *arena, struct directory_account *ret,
-                    int64_t *ret_delay_ms) MUST_USE;
+int directory_login(struct directory *d, const struct directory_attempt *attempt, struct arena *arena,
+                    struct directory_account *ret, int64_t *ret_delay_ms) MUST_USE;
 
 /* --- changes --- */
 
 /* Which passwords directory_account_add and directory_account_password accept; all zero (as at first): any. */
 struct directory_policy {
-    unsigned length_min;         /* characters */
-    bool refuse_common;          /* not among the common ones, no sequence, not the user's name */
-    bool need_mixed;             /* letters, digits and others */
+    unsigned length_min; /* characters */
+    bool refuse_common;  /* not among the common ones, no sequence, not the user's name */
+    bool need_mixed;     /* letters, digits and others */
 };
 void directory_set_policy(struct directory *d, const struct directory_policy *p);
 
-int directory_domain_add(struct directory *d, str domain, struct error *e) MUST_USE;       /* ERR_EXISTS, ERR_SYNTAX */
+int directory_domain_add(struct directory *d, str domain, struct error *e) MUST_USE; /* ERR_EXISTS, ERR_SYNTAX */
 /* ERR_REFUSED while it has accounts or aliases. */
 int directory_domain_remove(struct directory *d, str domain, struct error *e) MUST_USE;
 /* Adds an account with PASSWORD (empty: cannot log in; at most 1024 bytes). *RET_ID is new; the caller makes its mailboxes.
@@ -121,7 +121,7 @@ int directory_aliases(struct directory *d, str domain, int (*fn)(void *ctx, str 
 
 struct directory_counts {
     size_t domains, accounts, accounts_enabled, aliases;
-    uint64_t argon2_runs;        /* password hashes computed by this process */
+    uint64_t argon2_runs; /* password hashes computed by this process */
 };
 void directory_counts(struct directory *d, struct directory_counts *ret);
 /* Password hashes computed by this process. */

@@ -14,41 +14,41 @@
 #include "directory/directory.h"
 
 enum {
-    DIRECTORY_TARGETS_MAX = 100,      /* of one alias, and accounts that one address leads to */
-    DIRECTORY_PASSWORD_MAX = 1024,    /* bytes */
-    DIRECTORY_HASH_MAX = 256,         /* bytes of an encoded hash */
-    DIRECTORY_SCRAM_MAX = 96,         /* bytes of an encoded struct directory_scram */
-    DIRECTORY_APPS_MAX = 4096,        /* bytes of all application passwords of an account */
+    DIRECTORY_TARGETS_MAX = 100,   /* of one alias, and accounts that one address leads to */
+    DIRECTORY_PASSWORD_MAX = 1024, /* bytes */
+    DIRECTORY_HASH_MAX = 256,      /* bytes of an encoded hash */
+    DIRECTORY_SCRAM_MAX = 96,      /* bytes of an encoded struct directory_scram */
+    DIRECTORY_APPS_MAX = 4096,     /* bytes of all application passwords of an account */
     DIRECTORY_KEY_MAX = 300
 };
 
 /* --- table.c: what is known, in memory --- */
 
 struct domain {
-    uint64_t seq;                     /* order of adding: the lowest is the first domain */
+    uint64_t seq; /* order of adding: the lowest is the first domain */
     size_t accounts, aliases;
     str name;
 };
 
 struct entry {
     enum directory_kind kind;
-    engine_part id;                   /* accounts */
-    bool enabled, administrator;      /* accounts */
+    engine_part id;              /* accounts */
+    bool enabled, administrator; /* accounts */
     uint64_t seq;
     str address;
-    str hash;                         /* accounts: encoded Argon2id, empty when there is no password */
-    str scram[DIRECTORY_HASH_N];      /* accounts: as scram_encode writes it, empty when not known */
-    str apps;                         /* accounts: application passwords as app_password.c writes them */
-    str *targets;                     /* aliases */
+    str hash;                    /* accounts: encoded Argon2id, empty when there is no password */
+    str scram[DIRECTORY_HASH_N]; /* accounts: as scram_encode writes it, empty when not known */
+    str apps;                    /* accounts: application passwords as app_password.c writes them */
+    str *targets;                /* aliases */
     size_t target_n;
 };
 
 struct table {
-    struct map domains;               /* name: struct domain */
-    struct map entries;               /* address: struct entry */
-    struct map accounts;              /* id: struct entry, the same objects */
+    struct map domains;  /* name: struct domain */
+    struct map entries;  /* address: struct entry */
+    struct map accounts; /* id: struct entry, the same objects */
     struct domain *first_domain;
-    struct entry *postmaster;         /* the account that stands in for a postmaster nobody named */
+    struct entry *postmaster; /* the account that stands in for a postmaster nobody named */
     uint64_t seq_max;
     size_t account_n, enabled_n, alias_n;
 };
@@ -73,7 +73,7 @@ void row_encode_alias(struct buf *b, const str *targets, size_t n);
 
 /* --- password.c: Argon2id and what was verified lately --- */
 
-struct verified;                      /* the cache of verified logins */
+struct verified; /* the cache of verified logins */
 struct verified *verified_new(void);
 void verified_free(struct verified *v);
 struct verified_tag {
@@ -85,7 +85,7 @@ struct verified_tag verified_tag(struct verified *v, engine_part id, str hash, s
 bool verified_has(struct verified *v, const struct verified_tag *tag);
 void verified_add(struct verified *v, const struct verified_tag *tag);
 
-struct gate;                          /* bounds the checks that run at once: each takes 19 MiB and a CPU */
+struct gate; /* bounds the checks that run at once: each takes 19 MiB and a CPU */
 struct gate *gate_new(void);
 void gate_free(struct gate *g);
 /* The encoded hash of PASSWORD. ERR_UNAVAILABLE, ERR_LIMIT, ERR_INTERNAL. Blocks. */
@@ -140,7 +140,7 @@ struct delays;
 struct delays *delays_new(void);
 void delays_free(struct delays *d);
 struct delay_key {
-    char text[384];                   /* a kind, a peer, a login */
+    char text[384]; /* a kind, a peer, a login */
     size_t n;
 };
 /* Keys of PEER (an IPv6 address counts by its /64) and of LOGIN from PEER. */
@@ -157,15 +157,15 @@ void delays_clear(struct delays *d, const struct delay_key *key);
 
 struct directory {
     struct engine *engine;
-    pthread_mutex_t change;           /* one change at a time; held over the commit; taken before lock */
-    pthread_rwlock_t lock;            /* the table: written only with both, read with either */
+    pthread_mutex_t change; /* one change at a time; held over the commit; taken before lock */
+    pthread_rwlock_t lock;  /* the table: written only with both, read with either */
     struct table table;
-    struct directory_policy policy;   /* under change */
-    uint64_t version;                 /* of the partition that the table shows; under change */
+    struct directory_policy policy; /* under change */
+    uint64_t version;               /* of the partition that the table shows; under change */
     struct verified *verified;
     struct gate *gate;
     struct delays *delays;
-    uint8_t decoy_secret[32];         /* of the salts of names that are not there */
+    uint8_t decoy_secret[32]; /* of the salts of names that are not there */
 };
 
 extern const engine_part directory_part;

@@ -13,7 +13,7 @@ struct candidate {
     bool can_log_in;
     struct directory_account account;
     str hash, apps;
-    bool is_outdated;            /* something of the credentials is missing or made with old parameters */
+    bool is_outdated; /* something of the credentials is missing or made with old parameters */
 };
 
 /* LOGIN as a canonical address, the first domain assumed when it names none. */
@@ -132,7 +132,7 @@ int directory_login(struct directory *d, const struct directory_attempt *t, stru
     if (app.n)
         app_password_used(d, c.account.id, app);
     else if (t->proof == DIRECTORY_PASSWORD && c.is_outdated && !remembered &&
-        change_upgrade(d, c.account.address, c.hash, t->password, &e) < 0)
+             change_upgrade(d, c.account.address, c.hash, t->password, &e) < 0)
         log_warning("directory-upgrade", LOG_STR("user", c.account.address), LOG_Z("error", e.text));
     *ret = c.account;
     return 0;
@@ -141,5 +141,6 @@ int directory_login(struct directory *d, const struct directory_attempt *t, stru
 int directory_authenticate(struct directory *d, str login, str password, str peer, struct arena *arena,
                            struct directory_account *ret, int64_t *ret_delay_ms)
 {
-    return directory_login(d, &(struct directory_attempt){ .login = login, .password = password, .peer = peer }, arena, ret, ret_delay_ms);
+    return directory_login(d, &(struct directory_attempt){ .login = login, .password = password, .peer = peer }, arena, ret,
+                           ret_delay_ms);
 }

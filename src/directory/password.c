@@ -27,7 +27,7 @@ struct gate {
     unsigned running, waiting;
 };
 
-static _Atomic uint64_t argon2_runs;   /* of the process: a figure for the status, nothing depends on it */
+static _Atomic uint64_t argon2_runs; /* of the process: a figure for the status, nothing depends on it */
 
 uint64_t directory_argon2_runs(void)
 {
@@ -127,7 +127,8 @@ int password_check(struct gate *g, str hash, str password)
 bool password_is_outdated(str hash)
 {
     char now[64];
-    int n = snprintf(now, sizeof now, "$argon2id$v=%d$m=%d,t=%d,p=%d$", ARGON2_VERSION_NUMBER, ARGON_KIB, ARGON_PASSES, ARGON_LANES);
+    int n =
+        snprintf(now, sizeof now, "$argon2id$v=%d$m=%d,t=%d,p=%d$", ARGON2_VERSION_NUMBER, ARGON_KIB, ARGON_PASSES, ARGON_LANES);
     return !str_starts(hash, (str){ now, (size_t)n });
 }
 
@@ -135,15 +136,15 @@ bool password_is_outdated(str hash)
 
 struct verified_slot {
     struct verified_tag tag;
-    int64_t until;                /* clock_mono_ms; 0: empty */
+    int64_t until; /* clock_mono_ms; 0: empty */
 };
 
 struct verified {
     EVP_MAC *mac;
     unsigned char key[32];
     pthread_mutex_t lock;
-    struct map tags;              /* tag: struct verified_slot */
-    struct verified_slot *slots;  /* a ring: the oldest is the next to be overwritten */
+    struct map tags;             /* tag: struct verified_slot */
+    struct verified_slot *slots; /* a ring: the oldest is the next to be overwritten */
     size_t next;
 };
 
@@ -179,7 +180,7 @@ struct verified_tag verified_tag(struct verified *v, engine_part id, str hash, s
     size_t n = 0;
     char digest[] = "SHA256";
     OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string("digest", digest, 0), OSSL_PARAM_construct_end() };
-    unsigned char hash_n = (unsigned char)hash.n;   /* before the hash, so that hash and password cannot flow into each other */
+    unsigned char hash_n = (unsigned char)hash.n; /* before the hash, so that hash and password cannot flow into each other */
     EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(v->mac);
     require(hash.n < DIRECTORY_HASH_MAX);
     if (!ctx || EVP_MAC_init(ctx, v->key, sizeof v->key, params) != 1 || EVP_MAC_update(ctx, id.b, sizeof id.b) != 1 ||

@@ -75,7 +75,7 @@ int policy_check(const struct directory_policy *p, str address, str password, st
     str local = str_sub(address, 0, str_rfind_byte(address, '@'));
     size_t n = 0;
     for (size_t i = 0; i < password.n; i++)
-        n += ((unsigned char)password.p[i] & 0xc0) != 0x80;   /* a character of UTF-8 begins */
+        n += ((unsigned char)password.p[i] & 0xc0) != 0x80; /* a character of UTF-8 begins */
     if (n < p->length_min)
         return error_set(e, ERR_REFUSED, "the password has %zu characters; at least %u are needed", n, p->length_min);
     if (p->refuse_common && (distinct_bytes(password) < DISTINCT_MIN || is_sequence(password)))

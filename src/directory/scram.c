@@ -48,11 +48,12 @@ static int derive(const char *prepared, enum directory_hash hash, struct directo
     unsigned char salted[32];
     char client_key[32];
     const EVP_MD *md = hash == DIRECTORY_SHA1 ? EVP_sha1() : EVP_sha256();
-    int ok = PKCS5_PBKDF2_HMAC(prepared, (int)strlen(prepared), s->salt, sizeof s->salt, (int)s->iterations, md, (int)key_size(hash),
-                               salted);
+    int ok = PKCS5_PBKDF2_HMAC(prepared, (int)strlen(prepared), s->salt, sizeof s->salt, (int)s->iterations, md,
+                               (int)key_size(hash), salted);
     if (ok == 1)
-        ok = gsasl_scram_secrets_from_salted_password(hash == DIRECTORY_SHA1 ? GSASL_HASH_SHA1 : GSASL_HASH_SHA256, (char *)salted,
-                                                      client_key, (char *)s->server_key, (char *)s->stored_key) == GSASL_OK;
+        ok =
+            gsasl_scram_secrets_from_salted_password(hash == DIRECTORY_SHA1 ? GSASL_HASH_SHA1 : GSASL_HASH_SHA256, (char *)salted,
+                                                     client_key, (char *)s->server_key, (char *)s->stored_key) == GSASL_OK;
     secret_wipe(salted, sizeof salted);
     secret_wipe(client_key, sizeof client_key);
     return ok == 1 ? 0 : ERR_INTERNAL;

@@ -9,7 +9,15 @@
 
 #include "base/pack.h"
 
-enum { ROW_VERSION = 1, ACCOUNT_ROW_VERSION = 3, SCRAM_SINCE = 2, APPS_SINCE = 3, FLAG_ENABLED = 1, FLAG_ADMINISTRATOR = 2, NAME_MAX_ = 255 };
+enum {
+    ROW_VERSION = 1,
+    ACCOUNT_ROW_VERSION = 3,
+    SCRAM_SINCE = 2,
+    APPS_SINCE = 3,
+    FLAG_ENABLED = 1,
+    FLAG_ADMINISTRATOR = 2,
+    NAME_MAX_ = 255
+};
 
 /* --- rows --- */
 
@@ -228,7 +236,7 @@ static int apply_domain(struct table *t, str name, str value)
 /* Takes ENTRY out of the counts (SIGN -1) or puts it in (1). */
 static void table_count(struct table *t, const struct entry *n, int sign)
 {
-    size_t one = (size_t)sign;   /* adding SIZE_MAX takes one away */
+    size_t one = (size_t)sign; /* adding SIZE_MAX takes one away */
     struct domain *d = table_domain(t, domain_of(n->address));
     require(d);
     if (n->kind == DIRECTORY_ACCOUNT) {
@@ -310,7 +318,7 @@ struct entry *table_lookup(const struct table *t, str address)
         n = table_entry(t, (str){ plain, plus + 1 + domain.n });
     }
     if (!n && (str_eq(local, STR("postmaster")) || str_starts(local, STR("postmaster+"))) && table_domain(t, domain))
-        n = t->postmaster;   /* RFC 5321 section 4.5.1: postmaster is always there */
+        n = t->postmaster; /* RFC 5321 section 4.5.1: postmaster is always there */
     return n;
 }
 

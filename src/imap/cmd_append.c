@@ -86,7 +86,8 @@ bool imap_append_announced(struct imap_session *s)
         s->append->mailbox = args.mailbox;
     }
     struct imap_append_work *w = s->append;
-    w->items[w->n++] = (struct mail_append){ .deposit = mail_deposit_new(s->config->store, s->account), .flags = args.flags,
+    w->items[w->n++] = (struct mail_append){ .deposit = mail_deposit_new(s->config->store, s->account),
+                                             .flags = args.flags,
                                              .received_ms = args.received_ms };
     w->bytes += s->frame.literal;
     w->unit_n = s->frame.unit.n;

@@ -26,8 +26,8 @@ static enum imap_next step(struct imap_session *s, bool first, const str *respon
 {
     struct buf challenge;
     buf_init_secret(&challenge, 16384);
-    int r = first ? sasl_server_start(s->sasl, response, &challenge, NULL)
-                  : sasl_server_step(s->sasl, *response, &challenge, NULL);
+    int r =
+        first ? sasl_server_start(s->sasl, response, &challenge, NULL) : sasl_server_step(s->sasl, *response, &challenge, NULL);
     enum imap_next next = take_result(s, r, &challenge);
     buf_done(&challenge);
     return next;

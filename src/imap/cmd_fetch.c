@@ -9,12 +9,12 @@ enum { STRUCTURE_ARENA_MAX = 8 * 1024 * 1024, FETCH_PAGE = 128 };
 struct fetch_work {
     struct imap_fetch fetch;
     struct imap_set set;
-    size_t range;                    /* where it stands: this range of set, DONE messages of it */
+    size_t range; /* where it stands: this range of set, DONE messages of it */
     uint32_t done;
-    size_t page;                     /* messages to be read at once: about as many as the stream takes */
-    uint8_t *seen_now;               /* bits by sequence number: \Seen was set by this command; NULL: of none */
-    bool unknown_cte;                /* a part cannot be decoded for BINARY */
-    bool missing;                    /* a message was expunged by another session and cannot be read any more */
+    size_t page;       /* messages to be read at once: about as many as the stream takes */
+    uint8_t *seen_now; /* bits by sequence number: \Seen was set by this command; NULL: of none */
+    bool unknown_cte;  /* a part cannot be decoded for BINARY */
+    bool missing;      /* a message was expunged by another session and cannot be read any more */
 };
 
 static void separate(struct buf *b)
@@ -243,7 +243,7 @@ static bool work_entry(struct imap_session *s, struct fetch_work *w, uint32_t se
 struct fetch_page {
     struct imap_session *s;
     struct fetch_work *w;
-    size_t n, next;                  /* messages; those before next are dealt with */
+    size_t n, next; /* messages; those before next are dealt with */
     uint32_t seqs[FETCH_PAGE];
     uint64_t emails[FETCH_PAGE];
     struct mail_entry entries[FETCH_PAGE];
@@ -253,7 +253,7 @@ enum { PAGE_STOPPED = 1 };
 static int page_email(void *ctx, size_t i, const struct mail_email *email)
 {
     struct fetch_page *p = ctx;
-    p->w->missing |= i != p->next;   /* those between are gone */
+    p->w->missing |= i != p->next; /* those between are gone */
     p->next = i + 1;
     write_message(p->s, p->w, p->seqs[i], p->entries[i], email);
     return imap_out_is_full(p->s) ? PAGE_STOPPED : 0;

@@ -7,10 +7,10 @@ enum { PATTERN_MAX = 2 * MAIL_NAME_MAX, LIST_SLICE = 200 };
 struct list_work {
     struct imap_list args;
     bool lsub;
-    str *patterns;                   /* reference and pattern joined */
+    str *patterns; /* reference and pattern joined */
     struct mailbox_info *boxes;
     size_t box_n, at;
-    str last_parent;                 /* of LSUB: the parent written last */
+    str last_parent; /* of LSUB: the parent written last */
 };
 
 /* Whether NAME fits PATTERN: "*" stands for anything, "%" for anything without "/". FOLD: letters folded, for INBOX. All places
@@ -121,7 +121,9 @@ static void list_one(struct imap_session *s, const struct list_work *w, const st
         return;
     bool use = !args->extended || args->return_special_use || args->select_special_use;
     const str attributes[] = {
-        box->exists ? STR("") : args->extended ? STR("\\NonExistent") : STR("\\Noselect"),
+        box->exists      ? STR("")
+        : args->extended ? STR("\\NonExistent")
+                         : STR("\\Noselect"),
         box->has_children ? STR("\\HasChildren") : STR("\\HasNoChildren"),
         use ? use_name(box->use) : STR(""),
         box->subscribed && (args->return_subscribed || args->select_subscribed) ? STR("\\Subscribed") : STR(""),

@@ -90,8 +90,9 @@ enum imap_next imap_login(struct imap_session *s, const struct sasl_credentials 
 {
     struct accepted *a = arena_new(&s->arena, struct accepted);
     const struct tls_info *tls = conn_tls(s->conn);
-    struct sasl_attempt attempt = { c->authcid, c->proof,  c->password, conn_peer_address(s->conn),
-                                    mechanism,  tls->active ? tls->version : STR("") };
+    struct sasl_attempt attempt = { c->authcid,  c->proof,
+                                    c->password, conn_peer_address(s->conn),
+                                    mechanism,   tls->active ? tls->version : STR("") };
     int64_t delay = 0;
     if (!a || arena_dup(&s->arena, proof, &a->proof) < 0)
         return say_unavailable(s);

@@ -6,13 +6,13 @@ enum { SLICE_COST = 50000 };
 
 struct search_work {
     struct imap_search search;
-    uint32_t done, n;                /* messages looked at, of all */
-    bool backwards;                  /* only the last one is wanted */
-    uint32_t min, max, count;        /* sequence numbers of what was found, 0: none; how many */
-    uint64_t modseq;                 /* the highest one of what the answer names */
+    uint32_t done, n;         /* messages looked at, of all */
+    bool backwards;           /* only the last one is wanted */
+    uint32_t min, max, count; /* sequence numbers of what was found, 0: none; how many */
+    uint64_t modseq;          /* the highest one of what the answer names */
     uint64_t min_modseq, max_modseq;
-    uint8_t *found;                  /* bits by sequence number, for ALL */
-    uint32_t written;                /* those up to here are written; UINT32_MAX: the head of the answer is not */
+    uint8_t *found;   /* bits by sequence number, for ALL */
+    uint32_t written; /* those up to here are written; UINT32_MAX: the head of the answer is not */
 };
 
 static uint32_t number_of(const struct imap_session *s, uint32_t seq)

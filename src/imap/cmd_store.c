@@ -5,9 +5,9 @@ struct store_work {
     struct imap_store store;
     struct imap_set set;
     size_t range;
-    uint32_t done;                   /* of the range */
+    uint32_t done; /* of the range */
     size_t missing;
-    uint32_t *modified;              /* sequence numbers that failed the condition, ascending */
+    uint32_t *modified; /* sequence numbers that failed the condition, ascending */
     size_t modified_n, modified_at;
 };
 

@@ -11,8 +11,10 @@ enum {
     NO_ARGS = IMAP_CMD_NO_ARGUMENTS
 };
 
-#define ROW(name, states, flags, usage, capability, function, rfc) \
-    { STR_INIT(name), states, flags, STR_INIT(usage), STR_INIT(capability), imap_cmd_##function, rfc }
+#define ROW(name, states, flags, usage, capability, function, rfc)                                                               \
+    {                                                                                                                            \
+        STR_INIT(name), states, flags, STR_INIT(usage), STR_INIT(capability), imap_cmd_##function, rfc                           \
+    }
 
 static const struct imap_command table[] = {
     ROW("APPEND", AUTH, 0, "mailbox [(flags)] [date-time] {size} ...", "MULTIAPPEND", append, "3501 6.3.11, 3502"),
@@ -32,8 +34,8 @@ static const struct imap_command table[] = {
     ROW("GETQUOTAROOT", AUTH, 0, "mailbox", "", getquotaroot, "9208"),
     ROW("ID", ANY, 0, "NIL or (\"field\" \"value\" ...)", "ID", id, "2971"),
     ROW("IDLE", AUTH, NO_ARGS, "nothing", "IDLE", idle, "2177"),
-    ROW("LIST", AUTH, 0, "[(options)] reference pattern [RETURN (options)]",
-        "CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE", list, "3501 6.3.8, 3348, 5258, 5819, 6154"),
+    ROW("LIST", AUTH, 0, "[(options)] reference pattern [RETURN (options)]", "CHILDREN LIST-EXTENDED LIST-STATUS SPECIAL-USE",
+        list, "3501 6.3.8, 3348, 5258, 5819, 6154"),
     ROW("LOGIN", NONAUTH, 0, "user password", "", login, "3501 6.2.3"),
     ROW("LOGOUT", ANY, NO_ARGS, "nothing", "", logout, "3501 6.1.3"),
     ROW("LSUB", AUTH, 0, "reference pattern", "", lsub, "3501 6.3.9"),

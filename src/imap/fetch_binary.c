@@ -13,7 +13,7 @@ struct decoding {
     struct message_decoder decoder;
     struct buf decoded;
     uint64_t skip, left;
-    bool ended;                      /* raw is */
+    bool ended; /* raw is */
 };
 
 /* Decodes until something is there to take. 0 also when the part has ended. */

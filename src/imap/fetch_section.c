@@ -17,8 +17,8 @@ static bool find_range(const struct imap_section *section, const struct mail_ema
     if (!part)
         return false;
     if (section->text == IMAP_SECTION_ALL) {
-        *ret = section->path_n ? (struct byte_range){ part->body_offset, part->body_size }
-                               : (struct byte_range){ 0, email->size };
+        *ret =
+            section->path_n ? (struct byte_range){ part->body_offset, part->body_size } : (struct byte_range){ 0, email->size };
         return true;
     }
     if (section->text == IMAP_SECTION_MIME) {

@@ -16,34 +16,34 @@
 #include "base/buf.h"
 
 enum imap_frame_event {
-    IMAP_FRAME_MORE,         /* all bytes taken, nothing complete */
-    IMAP_FRAME_LITERAL,      /* unit ends with an announcement: frame->literal bytes, frame->synchronizing */
-    IMAP_FRAME_DIVERTED,     /* a diverted literal: the caller takes its bytes, then calls imap_frame_resume */
-    IMAP_FRAME_COMMAND,      /* unit is a command; imap_frame_reset before the next */
-    IMAP_FRAME_BAD_LINE,     /* a command ended that holds a bare CR, LF or NUL */
-    IMAP_FRAME_TOO_LONG,     /* a command ended that exceeds line_max, or whose literals exceed literal_max */
-    IMAP_FRAME_REFUSED       /* a command ended of which a literal was refused */
+    IMAP_FRAME_MORE,     /* all bytes taken, nothing complete */
+    IMAP_FRAME_LITERAL,  /* unit ends with an announcement: frame->literal bytes, frame->synchronizing */
+    IMAP_FRAME_DIVERTED, /* a diverted literal: the caller takes its bytes, then calls imap_frame_resume */
+    IMAP_FRAME_COMMAND,  /* unit is a command; imap_frame_reset before the next */
+    IMAP_FRAME_BAD_LINE, /* a command ended that holds a bare CR, LF or NUL */
+    IMAP_FRAME_TOO_LONG, /* a command ended that exceeds line_max, or whose literals exceed literal_max */
+    IMAP_FRAME_REFUSED   /* a command ended of which a literal was refused */
 };
 
 enum imap_frame_state {
     IMAP_FRAME_IN_LINE,
-    IMAP_FRAME_ASKED,        /* waits for keep, divert or refuse */
+    IMAP_FRAME_ASKED, /* waits for keep, divert or refuse */
     IMAP_FRAME_IN_LITERAL,
     IMAP_FRAME_IN_SKIPPED,
     IMAP_FRAME_IN_DIVERTED,
-    IMAP_FRAME_ENDED         /* waits for reset */
+    IMAP_FRAME_ENDED /* waits for reset */
 };
 
 struct imap_frame {
     struct buf unit;
     size_t line_max, literal_max;
     enum imap_frame_state state;
-    enum imap_frame_event spoilt;    /* why this command cannot be run; IMAP_FRAME_MORE: it can */
-    bool cr;                         /* the last byte of the line so far was CR */
+    enum imap_frame_event spoilt; /* why this command cannot be run; IMAP_FRAME_MORE: it can */
+    bool cr;                      /* the last byte of the line so far was CR */
     bool synchronizing;
-    uint64_t literal;                /* bytes left of the announced literal */
-    size_t line_start;               /* where in unit the present line began */
-    size_t line_n, literal_n;        /* bytes of the command so far */
+    uint64_t literal;         /* bytes left of the announced literal */
+    size_t line_start;        /* where in unit the present line began */
+    size_t line_n, literal_n; /* bytes of the command so far */
 };
 
 void imap_frame_init(struct imap_frame *f, size_t line_max, size_t literal_max);

@@ -6,18 +6,22 @@
 #include "sasl/sasl.h"
 #include "store/mail.h"
 
-struct imap_login { engine_part account; str address; };
+struct imap_login {
+    engine_part account;
+    str address;
+};
 
 /* Immutable while connections use it. */
 struct imap_config {
     struct mail_store *store;
-    bool tls_required;            /* LOGINDISABLED and no AUTH before TLS */
+    bool tls_required; /* LOGINDISABLED and no AUTH before TLS */
     str hostname;
-    uint64_t append_max;          /* bytes of an APPEND literal */
-    unsigned errors_max;          /* BAD answers before BYE */
+    uint64_t append_max; /* bytes of an APPEND literal */
+    unsigned errors_max; /* BAD answers before BYE */
     void *ctx;
     /* As directory_login: account and canonical address in A, delay to hold the answer. */
-    int (*authenticate)(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms);
+    int (*authenticate)(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct imap_login *ret,
+                        int64_t *ret_delay_ms);
     /* SCRAM's keys. NULL: there are none, and SCRAM is not offered. */
     sasl_scram_fn *scram;
 };

@@ -10,8 +10,8 @@
 #include "message/header.h"
 
 enum {
-    HEADER_BYTES_MAX = 256 * 1024,       /* of a header that is looked at */
-    BODY_BYTES_MAX = 4 * 1024 * 1024,    /* of one text part that is looked at */
+    HEADER_BYTES_MAX = 256 * 1024,    /* of a header that is looked at */
+    BODY_BYTES_MAX = 4 * 1024 * 1024, /* of one text part that is looked at */
     TEXT_BYTES_MAX = 3 * BODY_BYTES_MAX,
     DAY_MS = 24 * 60 * 60 * 1000
 };
@@ -134,7 +134,7 @@ struct candidate {
     uint32_t seq;
     struct mail_entry entry;
     struct arena arena;
-    bool loaded, broken;                 /* email and structure; cannot be read */
+    bool loaded, broken; /* email and structure; cannot be read */
     struct mail_email email;
     const struct structure *structure;
     bool header_read;

@@ -155,7 +155,7 @@ static bool find_command(struct imap_session *s, struct scan *args)
     if (!(s->command->states & s->state)) {
         bool early = s->state == IMAP_NOT_AUTHENTICATED;
         imap_bad(s, "%.*s is not allowed %s", STR_ARG(s->command->name),
-                 early                            ? "before login"
+                 early                                ? "before login"
                  : s->command->states & IMAP_SELECTED ? "when no mailbox is selected"
                                                       : "after login");
         return false;
@@ -408,7 +408,7 @@ static enum conn_next imap_run(struct conn *c, void *session, unsigned why)
         next = run_step(s, &wait);
     while (!wait);
     if (s->view)
-        require(s->state == IMAP_SELECTED && s->account);   /* S2 */
+        require(s->state == IMAP_SELECTED && s->account); /* S2 */
     return next;
 }
 

@@ -19,27 +19,27 @@
 enum {
     IMAP_LINE_MAX = 64 * 1024,
     IMAP_LITERALS_MAX = 256 * 1024,
-    IMAP_LINE_MAX_NOT_AUTHENTICATED = 16 * 1024,     /* a SASL response of 12 288 octets fits (RFC 4954 section 4's figure) */
+    IMAP_LINE_MAX_NOT_AUTHENTICATED = 16 * 1024, /* a SASL response of 12 288 octets fits (RFC 4954 section 4's figure) */
     IMAP_LITERALS_MAX_NOT_AUTHENTICATED = 4 * 1024,
-    IMAP_ARENA_MAX = 64 * 1024 * 1024,               /* sequence numbers and UID pairs of a mailbox of a million messages */
+    IMAP_ARENA_MAX = 64 * 1024 * 1024, /* sequence numbers and UID pairs of a mailbox of a million messages */
     IMAP_AHEAD_MAX = 64 * 1024,
     IMAP_OUT_MAX = 16 * 1024 * 1024,
-    IMAP_OUT_PIECE = 16 * 1024,                      /* the stream gets answers in pieces of about this size */
-    IMAP_IDLE_MS = 30 * 60 * 1000,                   /* RFC 3501 section 5.4: at least 30 minutes */
+    IMAP_OUT_PIECE = 16 * 1024,    /* the stream gets answers in pieces of about this size */
+    IMAP_IDLE_MS = 30 * 60 * 1000, /* RFC 3501 section 5.4: at least 30 minutes */
     IMAP_LOGIN_MS = 60 * 1000,
-    IMAP_BODY_RATE = 100,                            /* bytes a second that a message must come in with */
-    IMAP_LOGINS_MAX = 10                             /* failed ones before BYE */
+    IMAP_BODY_RATE = 100, /* bytes a second that a message must come in with */
+    IMAP_LOGINS_MAX = 10  /* failed ones before BYE */
 };
 
 enum imap_state { IMAP_NOT_AUTHENTICATED = 1, IMAP_AUTHENTICATED = 2, IMAP_SELECTED = 4, IMAP_LOGGED_OUT = 8 };
 
 /* What a handler wants next. */
 enum imap_next {
-    IMAP_DONE,           /* the tagged answer is set: send updates, then it */
-    IMAP_MORE,           /* call resume again when the peer has read */
-    IMAP_LINE,           /* a continuation request is out; line gets the next line */
-    IMAP_HOLD,           /* wait until hold_until, then call resume */
-    IMAP_TLS             /* begin TLS after the tagged answer */
+    IMAP_DONE, /* the tagged answer is set: send updates, then it */
+    IMAP_MORE, /* call resume again when the peer has read */
+    IMAP_LINE, /* a continuation request is out; line gets the next line */
+    IMAP_HOLD, /* wait until hold_until, then call resume */
+    IMAP_TLS   /* begin TLS after the tagged answer */
 };
 
 enum imap_step { IMAP_STEP_READ, IMAP_STEP_RESUME, IMAP_STEP_HOLD, IMAP_STEP_UPDATES, IMAP_STEP_TLS, IMAP_STEP_CLOSE };
@@ -50,10 +50,10 @@ enum { IMAP_CMD_UID = 1, IMAP_CMD_NO_EXPUNGE = 2, IMAP_CMD_NO_ARGUMENTS = 4 };
 
 struct imap_command {
     str name;
-    unsigned states;                 /* enum imap_state bits in which it is allowed */
-    unsigned flags;                  /* IMAP_CMD_ */
-    str usage;                       /* of its arguments, for BAD */
-    str capability;                  /* what CAPABILITY says because of it, or empty */
+    unsigned states; /* enum imap_state bits in which it is allowed */
+    unsigned flags;  /* IMAP_CMD_ */
+    str usage;       /* of its arguments, for BAD */
+    str capability;  /* what CAPABILITY says because of it, or empty */
     enum imap_next (*run)(struct imap_session *s, struct scan *args);
     const char *rfc;
 };
@@ -64,19 +64,19 @@ struct imap_append_work {
     str mailbox;
     struct mail_append items[IMAP_APPENDS_MAX];
     size_t n;
-    uint64_t bytes;                  /* of all messages, as announced */
-    int result;                      /* of writing them so far */
-    bool literal8;                   /* the last announcement is one (RFC 3516) */
-    bool has_nul, has_nul8;          /* in a literal; in a literal8 */
-    size_t unit_n;                   /* length of the unit at the last announcement: nothing but a further message may follow */
+    uint64_t bytes;         /* of all messages, as announced */
+    int result;             /* of writing them so far */
+    bool literal8;          /* the last announcement is one (RFC 3516) */
+    bool has_nul, has_nul8; /* in a literal; in a literal8 */
+    size_t unit_n;          /* length of the unit at the last announcement: nothing but a further message may follow */
 };
 
 /* Updates that were collected from the view and are not sent yet: EXPUNGE and FLAGS in order, the rest as last known. */
 struct imap_updates {
-    uint64_t *list;                  /* enum mail_change << 32 | sequence number */
+    uint64_t *list; /* enum mail_change << 32 | sequence number */
     size_t n, cap, sent;
     bool keywords, exists, recent, deleted;
-    bool active;                     /* collected, not all sent */
+    bool active; /* collected, not all sent */
 };
 
 struct imap_session {
@@ -87,42 +87,45 @@ struct imap_session {
     enum imap_step step;
 
     struct imap_frame frame;
-    struct buf ahead;                /* input read while an answer was held */
-    struct buf out;                  /* answers on their way to the stream */
+    struct buf ahead; /* input read while an answer was held */
+    struct buf out;   /* answers on their way to the stream */
 
     /* the running command */
     const struct imap_command *command;
-    bool uid;                        /* with UID in front */
+    bool uid; /* with UID in front */
     char tag[256];
     size_t tag_n;
     struct arena arena;
-    struct buf answer;               /* the tagged one: "OK NOOP completed" */
-    const char *refusal;             /* answer to a refused literal */
+    struct buf answer;   /* the tagged one: "OK NOOP completed" */
+    const char *refusal; /* answer to a refused literal */
     enum imap_next (*resume)(struct imap_session *s);
     enum imap_next (*line)(struct imap_session *s, str line);
     void *work;                      /* in the arena */
     struct imap_append_work *append; /* in the arena */
     struct sasl_server *sasl;
-    int64_t hold_until;              /* monotonic */
+    int64_t hold_until; /* monotonic */
     bool idling;
     struct imap_updates updates;
 
-    bool condstore;                  /* the client knows CONDSTORE: each FETCH answer about flags tells the modseq (RFC 7162) */
+    bool condstore; /* the client knows CONDSTORE: each FETCH answer about flags tells the modseq (RFC 7162) */
 
     struct mail_account *account;
-    struct buf user;                 /* canonical address */
+    struct buf user; /* canonical address */
     struct mail_view *view;
 
-    bool stopping, bye;              /* bye: BYE is out */
+    bool stopping, bye; /* bye: BYE is out */
     unsigned errors, failed_logins;
     uint64_t commands, fetched, appended, expunged;
 };
 
-static inline str imap_tag(const struct imap_session *s) { return (str){ s->tag, s->tag_n }; }
+static inline str imap_tag(const struct imap_session *s)
+{
+    return (str){ s->tag, s->tag_n };
+}
 
 /* --- answers: set the tagged answer of the running command; all return IMAP_DONE --- */
 
-enum imap_next imap_ok(struct imap_session *s);                               /* "OK NAME completed" */
+enum imap_next imap_ok(struct imap_session *s); /* "OK NAME completed" */
 enum imap_next imap_ok_text(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 enum imap_next imap_no(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 enum imap_next imap_bad(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -426,10 +426,14 @@ int imap_parse_status_items(struct scan *s, unsigned *ret)
         str name;
         unsigned bit;
     } items[] = {
-        { STR_INIT("MESSAGES"), IMAP_STATUS_MESSAGES },       { STR_INIT("RECENT"), IMAP_STATUS_RECENT },
-        { STR_INIT("UIDNEXT"), IMAP_STATUS_UIDNEXT },         { STR_INIT("UIDVALIDITY"), IMAP_STATUS_UIDVALIDITY },
-        { STR_INIT("UNSEEN"), IMAP_STATUS_UNSEEN },           { STR_INIT("SIZE"), IMAP_STATUS_SIZE },
-        { STR_INIT("HIGHESTMODSEQ"), IMAP_STATUS_HIGHESTMODSEQ }, { STR_INIT("DELETED"), IMAP_STATUS_DELETED },
+        { STR_INIT("MESSAGES"), IMAP_STATUS_MESSAGES },
+        { STR_INIT("RECENT"), IMAP_STATUS_RECENT },
+        { STR_INIT("UIDNEXT"), IMAP_STATUS_UIDNEXT },
+        { STR_INIT("UIDVALIDITY"), IMAP_STATUS_UIDVALIDITY },
+        { STR_INIT("UNSEEN"), IMAP_STATUS_UNSEEN },
+        { STR_INIT("SIZE"), IMAP_STATUS_SIZE },
+        { STR_INIT("HIGHESTMODSEQ"), IMAP_STATUS_HIGHESTMODSEQ },
+        { STR_INIT("DELETED"), IMAP_STATUS_DELETED },
         { STR_INIT("DELETED-STORAGE"), IMAP_STATUS_DELETED_STORAGE },
     };
     const size_t item_n = sizeof items / sizeof *items;

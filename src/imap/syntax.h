@@ -12,13 +12,13 @@
 
 struct imap_limits {
     unsigned tag_bytes_max;
-    unsigned ranges_max;         /* in a sequence set */
-    unsigned flags_max;          /* in a flag list */
-    unsigned items_max;          /* of FETCH */
-    unsigned fields_max;         /* names in HEADER.FIELDS */
-    unsigned section_depth_max;  /* numbers in a section: 1.2.3 has 3 */
-    unsigned search_keys_max;    /* in all */
-    unsigned search_depth_max;   /* of NOT, OR and parentheses */
+    unsigned ranges_max;        /* in a sequence set */
+    unsigned flags_max;         /* in a flag list */
+    unsigned items_max;         /* of FETCH */
+    unsigned fields_max;        /* names in HEADER.FIELDS */
+    unsigned section_depth_max; /* numbers in a section: 1.2.3 has 3 */
+    unsigned search_keys_max;   /* in all */
+    unsigned search_depth_max;  /* of NOT, OR and parentheses */
 };
 extern const struct imap_limits imap_limits_default;
 
@@ -40,9 +40,9 @@ int imap_parse_list_mailbox(struct scan *s, struct arena *a, str *ret) MUST_USE;
 
 /* --- sequence sets --- */
 
-enum { IMAP_STAR = 0 };          /* "*" in a range: numbers are never 0 */
+enum { IMAP_STAR = 0 }; /* "*" in a range: numbers are never 0 */
 struct imap_range {
-    uint32_t first, last;        /* in the order given */
+    uint32_t first, last; /* in the order given */
 };
 struct imap_set {
     const struct imap_range *ranges;
@@ -64,7 +64,7 @@ int imap_parse_date_time(struct scan *s, int64_t *ret_ms) MUST_USE;
 struct imap_append {
     str mailbox;
     struct mail_flags flags;
-    int64_t received_ms;         /* INT64_MIN when not given */
+    int64_t received_ms; /* INT64_MIN when not given */
 };
 /* The part in front of the first message's literal, with the space before "{". */
 int imap_parse_append(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_append *ret) MUST_USE;
@@ -82,9 +82,9 @@ enum imap_status_item {
     IMAP_STATUS_UIDNEXT = 4,
     IMAP_STATUS_UIDVALIDITY = 8,
     IMAP_STATUS_UNSEEN = 16,
-    IMAP_STATUS_SIZE = 32,           /* RFC 8438 */
-    IMAP_STATUS_HIGHESTMODSEQ = 64,  /* RFC 7162 */
-    IMAP_STATUS_DELETED = 128,       /* RFC 9208 */
+    IMAP_STATUS_SIZE = 32,          /* RFC 8438 */
+    IMAP_STATUS_HIGHESTMODSEQ = 64, /* RFC 7162 */
+    IMAP_STATUS_DELETED = 128,      /* RFC 9208 */
     IMAP_STATUS_DELETED_STORAGE = 256
 };
 /* "(" status-att ... ")" as a set of bits. */
@@ -94,7 +94,7 @@ struct imap_store {
     enum mail_store_mode mode;
     bool silent;
     struct mail_flags flags;
-    uint64_t unchanged_since;    /* UINT64_MAX: no condition */
+    uint64_t unchanged_since; /* UINT64_MAX: no condition */
 };
 int imap_parse_store(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_store *ret) MUST_USE;
 
@@ -109,8 +109,8 @@ struct imap_list {
     bool select_special_use, select_subscribed;
     bool select_remote, recursive;
     bool return_special_use, return_subscribed, return_children;
-    unsigned return_status;      /* enum imap_status_item */
-    bool extended;               /* options or a list of patterns were given */
+    unsigned return_status; /* enum imap_status_item */
+    bool extended;          /* options or a list of patterns were given */
 };
 int imap_parse_list(struct scan *s, struct arena *a, struct imap_list *ret) MUST_USE;
 
@@ -132,9 +132,9 @@ enum {
 };
 
 enum imap_section_text {
-    IMAP_SECTION_ALL,            /* BODY[], BODY[1] */
+    IMAP_SECTION_ALL, /* BODY[], BODY[1] */
     IMAP_SECTION_HEADER,
-    IMAP_SECTION_FIELDS,         /* HEADER.FIELDS */
+    IMAP_SECTION_FIELDS, /* HEADER.FIELDS */
     IMAP_SECTION_FIELDS_NOT,
     IMAP_SECTION_TEXT,
     IMAP_SECTION_MIME
@@ -147,16 +147,16 @@ struct imap_section {
     size_t path_n;
     const str *fields;
     size_t field_n;
-    bool peek;                   /* does not set \Seen */
+    bool peek; /* does not set \Seen */
     bool partial;
-    uint32_t offset, count;      /* of partial */
-    str name;                    /* how the answer calls it: "RFC822.HEADER"; empty for BODY[...] */
+    uint32_t offset, count; /* of partial */
+    str name;               /* how the answer calls it: "RFC822.HEADER"; empty for BODY[...] */
 };
 struct imap_fetch {
-    unsigned items;              /* enum imap_fetch_item */
+    unsigned items; /* enum imap_fetch_item */
     const struct imap_section *sections;
     size_t section_n;
-    bool changed;                /* only messages whose modseq is above changed_since (RFC 7162) */
+    bool changed; /* only messages whose modseq is above changed_since (RFC 7162) */
     uint64_t changed_since;
 };
 /* Macros, one attribute, or a list of them; then modifiers. */
@@ -166,32 +166,32 @@ int imap_parse_fetch(struct scan *s, struct arena *a, const struct imap_limits *
 
 enum imap_search_type {
     IMAP_SEARCH_ALL,
-    IMAP_SEARCH_SET,             /* sequence numbers */
+    IMAP_SEARCH_SET, /* sequence numbers */
     IMAP_SEARCH_UID,
-    IMAP_SEARCH_FLAG,            /* number: MAIL_SEEN ...; negate for UNSEEN */
-    IMAP_SEARCH_RECENT,          /* negate for OLD */
+    IMAP_SEARCH_FLAG,   /* number: MAIL_SEEN ...; negate for UNSEEN */
+    IMAP_SEARCH_RECENT, /* negate for OLD */
     IMAP_SEARCH_KEYWORD,
     IMAP_SEARCH_SMALLER,
     IMAP_SEARCH_LARGER,
-    IMAP_SEARCH_BEFORE,          /* number: days since 1970; INTERNALDATE */
+    IMAP_SEARCH_BEFORE, /* number: days since 1970; INTERNALDATE */
     IMAP_SEARCH_ON,
     IMAP_SEARCH_SINCE,
-    IMAP_SEARCH_SENTBEFORE,      /* the Date: field */
+    IMAP_SEARCH_SENTBEFORE, /* the Date: field */
     IMAP_SEARCH_SENTON,
     IMAP_SEARCH_SENTSINCE,
-    IMAP_SEARCH_HEADER,          /* FROM, TO, CC, BCC and SUBJECT too */
+    IMAP_SEARCH_HEADER, /* FROM, TO, CC, BCC and SUBJECT too */
     IMAP_SEARCH_BODY,
     IMAP_SEARCH_TEXT,
-    IMAP_SEARCH_AND,             /* all of the list child */
-    IMAP_SEARCH_OR,              /* one of the list child */
-    IMAP_SEARCH_MODSEQ           /* number: at least (RFC 7162) */
+    IMAP_SEARCH_AND,   /* all of the list child */
+    IMAP_SEARCH_OR,    /* one of the list child */
+    IMAP_SEARCH_MODSEQ /* number: at least (RFC 7162) */
 };
 struct imap_search_key {
     enum imap_search_type type;
     bool negate;
     int64_t number;
-    str text;                    /* what is looked for, in the command's charset */
-    str field;                   /* of HEADER */
+    str text;  /* what is looked for, in the command's charset */
+    str field; /* of HEADER */
     struct imap_set set;
     struct imap_search_key *child, *next;
 };
@@ -199,10 +199,10 @@ struct imap_search_key {
 enum imap_search_return { IMAP_RETURN_MIN = 1, IMAP_RETURN_MAX = 2, IMAP_RETURN_ALL = 4, IMAP_RETURN_COUNT = 8 };
 
 struct imap_search {
-    unsigned returns;            /* enum imap_search_return; 0: not an extended search */
-    bool modseq;                 /* has a MODSEQ key: the answer tells the highest one */
-    str charset;                 /* empty: US-ASCII */
-    struct imap_search_key *keys;/* an AND list */
+    unsigned returns;             /* enum imap_search_return; 0: not an extended search */
+    bool modseq;                  /* has a MODSEQ key: the answer tells the highest one */
+    str charset;                  /* empty: US-ASCII */
+    struct imap_search_key *keys; /* an AND list */
 };
 int imap_parse_search(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_search *ret) MUST_USE;
 

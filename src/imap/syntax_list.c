@@ -110,9 +110,9 @@ static int parse_use(struct scan *s, enum mail_special_use *ret)
         str name;
         enum mail_special_use use;
     } uses[] = {
-        { STR_INIT("All"), MAIL_USE_ALL },         { STR_INIT("Archive"), MAIL_USE_ARCHIVE },
-        { STR_INIT("Drafts"), MAIL_USE_DRAFTS },   { STR_INIT("Flagged"), MAIL_USE_FLAGGED },
-        { STR_INIT("Junk"), MAIL_USE_JUNK },       { STR_INIT("Sent"), MAIL_USE_SENT },
+        { STR_INIT("All"), MAIL_USE_ALL },       { STR_INIT("Archive"), MAIL_USE_ARCHIVE },
+        { STR_INIT("Drafts"), MAIL_USE_DRAFTS }, { STR_INIT("Flagged"), MAIL_USE_FLAGGED },
+        { STR_INIT("Junk"), MAIL_USE_JUNK },     { STR_INIT("Sent"), MAIL_USE_SENT },
         { STR_INIT("Trash"), MAIL_USE_TRASH },
     };
     str name;

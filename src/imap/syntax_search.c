@@ -111,8 +111,8 @@ static int parse_modseq(struct search_parser *p, struct imap_search_key *key)
             return r;
         if (!str_starts(entry, STR("/flags/")) || !scan_byte(&p->at, ' '))
             return ERR_SYNTAX;
-        bool type = imap_scan_word(&p->at, STR("all")) || imap_scan_word(&p->at, STR("priv")) ||
-                    imap_scan_word(&p->at, STR("shared"));
+        bool type =
+            imap_scan_word(&p->at, STR("all")) || imap_scan_word(&p->at, STR("priv")) || imap_scan_word(&p->at, STR("shared"));
         if (!type || !scan_byte(&p->at, ' '))
             return ERR_SYNTAX;
     }

@@ -82,7 +82,7 @@ int imap_utf7_decode(str name, struct arena *a, str *ret)
         return ERR_LIMIT;
     struct scan s = scan_init(name);
     size_t n = 0;
-    bool shifted = false;                 /* the last thing was a run: another must not follow at once */
+    bool shifted = false; /* the last thing was a run: another must not follow at once */
     while (!scan_done(&s)) {
         str run, one;
         if (!scan_byte(&s, '&')) {

@@ -17,19 +17,19 @@ struct addresses {
     size_t n, cap, max;
     bool cut, in_group;
 
-    struct buf phrase;    /* words with single spaces: display name or group name */
-    struct buf local;     /* before the "@", no spaces */
-    struct buf host;      /* behind it */
-    struct buf route;     /* "@a,@b" (RFC 5322 section 4.4) */
-    struct buf comment;   /* the last one */
-    bool angle;           /* inside "<": words no longer belong to the phrase */
-    bool had_angle;       /* the element had one: all that follows is junk */
-    bool at;              /* an "@" was seen: words belong to the host */
-    bool host_done;       /* the host is complete: further words are junk */
-    bool space;           /* white space before the next word */
+    struct buf phrase;  /* words with single spaces: display name or group name */
+    struct buf local;   /* before the "@", no spaces */
+    struct buf host;    /* behind it */
+    struct buf route;   /* "@a,@b" (RFC 5322 section 4.4) */
+    struct buf comment; /* the last one */
+    bool angle;         /* inside "<": words no longer belong to the phrase */
+    bool had_angle;     /* the element had one: all that follows is junk */
+    bool at;            /* an "@" was seen: words belong to the host */
+    bool host_done;     /* the host is complete: further words are junk */
+    bool space;         /* white space before the next word */
     bool commented;
-    bool quotes_done;     /* no closing quote ahead */
-    bool quoted;          /* a quoted string, perhaps empty, is part of the local part */
+    bool quotes_done; /* no closing quote ahead */
+    bool quoted;      /* a quoted string, perhaps empty, is part of the local part */
 };
 
 static void element_reset(struct addresses *p)
@@ -141,11 +141,11 @@ static void word_add(struct addresses *p, str word)
             message_lex_add_byte(&p->phrase, ' ');
         message_lex_add(&p->phrase, word);
     }
-    if (p->at) {   /* "a@b c": the host ends at the space */
+    if (p->at) { /* "a@b c": the host ends at the space */
         p->host_done |= is_apart(p, &p->host, word);
         if (!p->host_done)
             message_lex_add(&p->host, word);
-    } else {       /* "a b@c": the local part is the last word */
+    } else { /* "a b@c": the local part is the last word */
         if (is_apart(p, &p->local, word))
             buf_reset(&p->local);
         message_lex_add(&p->local, word);
@@ -159,7 +159,7 @@ static void at_sign(struct addresses *p)
         return;
     if (!p->angle)
         message_lex_add_byte(&p->phrase, '@');
-    if (p->at) {   /* a second one: what looked like the host was part of the mailbox */
+    if (p->at) { /* a second one: what looked like the host was part of the mailbox */
         message_lex_add_byte(&p->local, '@');
         message_lex_add(&p->local, buf_str(&p->host));
         buf_reset(&p->host);
@@ -273,7 +273,7 @@ static int token(struct addresses *p, struct scan *s)
     if (*s->p == '"' && !p->quotes_done) {
         struct buf text = BUF_INIT(p->phrase.max);
         p->quotes_done = !message_lex_quoted(s, &text);
-        if (!p->quotes_done && p->at) {   /* no host has quotes: what is in them must not pass for one */
+        if (!p->quotes_done && p->at) { /* no host has quotes: what is in them must not pass for one */
             p->host_done = true;
             p->space = true;
         } else if (!p->quotes_done) {
@@ -301,8 +301,13 @@ int message_addresses_parse_n(const str *fields, size_t n, const struct message_
                               struct message_addresses *ret, bool *ret_cut)
 {
     size_t max = limits->value_max;
-    struct addresses p = { .arena = a, .max = limits->addresses_max, .phrase = BUF_INIT(max), .local = BUF_INIT(max),
-                           .host = BUF_INIT(max), .route = BUF_INIT(max), .comment = BUF_INIT(max) };
+    struct addresses p = { .arena = a,
+                           .max = limits->addresses_max,
+                           .phrase = BUF_INIT(max),
+                           .local = BUF_INIT(max),
+                           .host = BUF_INIT(max),
+                           .route = BUF_INIT(max),
+                           .comment = BUF_INIT(max) };
     int r = 0;
     for (size_t i = 0; i < n && !r; i++) {
         struct scan s = scan_init(fields[i]);

@@ -27,7 +27,10 @@ int message_addresses_parse_n(const str *fields, size_t n, const struct message_
                               struct message_addresses *ret, bool *ret_cut) MUST_USE;
 
 /* Whether ADDR is a mailbox, not the start or end of a group. */
-static inline bool message_address_is_mailbox(const struct message_address *addr) { return addr->host.n > 0; }
+static inline bool message_address_is_mailbox(const struct message_address *addr)
+{
+    return addr->host.n > 0;
+}
 /* Appends MAILBOX "@" HOST, the mailbox quoted where it must be (RFC 5322 section 3.4.1). */
 void message_address_add_spec(struct buf *b, const struct message_address *addr);
 /* Appends S as a phrase of header text: an atom sequence as it is, anything else as a quoted string. S holds no CR, LF, NUL. */

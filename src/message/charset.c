@@ -10,10 +10,15 @@ enum { NAME_MAX_BYTES = 63, CHUNK = 2048 };
 
 #define REPLACEMENT STR("\xef\xbf\xbd")
 
-static const struct { str label, meant; } relabelled[] = {
-    { STR_INIT("iso-8859-1"), STR_INIT("windows-1252") }, { STR_INIT("latin1"), STR_INIT("windows-1252") },
-    { STR_INIT("gb2312"), STR_INIT("gb18030") },          { STR_INIT("gbk"), STR_INIT("gb18030") },
-    { STR_INIT("x-gbk"), STR_INIT("gb18030") },           { STR_INIT("ks_c_5601-1987"), STR_INIT("windows-949") },
+static const struct {
+    str label, meant;
+} relabelled[] = {
+    { STR_INIT("iso-8859-1"), STR_INIT("windows-1252") },
+    { STR_INIT("latin1"), STR_INIT("windows-1252") },
+    { STR_INIT("gb2312"), STR_INIT("gb18030") },
+    { STR_INIT("gbk"), STR_INIT("gb18030") },
+    { STR_INIT("x-gbk"), STR_INIT("gb18030") },
+    { STR_INIT("ks_c_5601-1987"), STR_INIT("windows-949") },
     { STR_INIT("utf8"), STR_INIT("utf-8") },
 };
 
@@ -108,7 +113,7 @@ static int convert(UConverter *cnv, str in, struct buf *out)
         r = add_cut(out, (str){ text, (size_t)(to - text) });
     } while (code == U_BUFFER_OVERFLOW_ERROR);
     if (!r && U_FAILURE(code) && code != U_BUFFER_OVERFLOW_ERROR)
-        r = add_cut(out, REPLACEMENT);   /* a sequence that the end cut off */
+        r = add_cut(out, REPLACEMENT); /* a sequence that the end cut off */
     ucnv_close(utf8);
     return r;
 }

@@ -47,7 +47,10 @@ static int year_full(int year, size_t digits)
 /* RFC 5322 section 4.3: obs-zone. Military letters and unknown names mean nothing reliable: +0000. */
 static int zone_named(str name)
 {
-    static const struct { char name[4]; int minutes; } zones[] = {
+    static const struct {
+        char name[4];
+        int minutes;
+    } zones[] = {
         { "EDT", -240 }, { "EST", -300 }, { "CDT", -300 }, { "CST", -360 },
         { "MDT", -360 }, { "MST", -420 }, { "PDT", -420 }, { "PST", -480 },
     };

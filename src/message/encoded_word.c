@@ -9,9 +9,9 @@
 
 struct word {
     str charset;
-    char method;      /* 'q' or 'b' */
+    char method; /* 'q' or 'b' */
     str text;
-    size_t size;      /* of the whole word in the text */
+    size_t size; /* of the whole word in the text */
 };
 
 /* RFC 2047 section 2: encoded-word = "=?" charset "?" encoding "?" encoded-text "?=". RFC 2231 section 5: charset ["*" language].
@@ -85,7 +85,7 @@ int message_encoded_word_decode(str text, struct buf *out)
 {
     struct buf bytes = BUF_INIT(text.n);
     str charset = { 0 };
-    size_t raw = 0, at = 0;      /* text from RAW on is not written yet; the search continues at AT */
+    size_t raw = 0, at = 0; /* text from RAW on is not written yet; the search continues at AT */
     bool after_word = false;
     int r = 0;
     while (!r && at < text.n) {
@@ -162,7 +162,7 @@ static size_t word_fill(str s, size_t room, bool q)
 
 void message_encoded_word_encode(struct buf *b, str s, size_t column)
 {
-    enum { LINE = 76, WORD = 75, AROUND = 12 };   /* "=?UTF-8?Q?" and "?=" */
+    enum { LINE = 76, WORD = 75, AROUND = 12 }; /* "=?UTF-8?Q?" and "?=" */
     struct buf clean = BUF_INIT(s.n * 3 + 1);
     if (s.n && message_charset_to_utf8(STR("utf-8"), s, &clean))
         panic("UTF-8 repair grew more than threefold");
@@ -174,7 +174,7 @@ void message_encoded_word_encode(struct buf *b, str s, size_t column)
     }
     bool q = q_size(rest) <= (rest.n + 2) / 3 * 4;
     while (rest.n) {
-        if (column + AROUND + 12 > LINE) {   /* no room for one escaped code point */
+        if (column + AROUND + 12 > LINE) { /* no room for one escaped code point */
             buf_add(b, STR("\r\n "));
             column = 1;
         }

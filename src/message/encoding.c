@@ -100,7 +100,7 @@ static size_t base64_piece(struct message_decoder *d, str in, char *out)
 static int base64_feed(struct message_decoder *d, str in, struct buf *out)
 {
     enum { PIECE = 4096 };
-    char piece[PIECE];   /* a piece gives at most 3 bytes per 4, and 3 for a quantum begun before it */
+    char piece[PIECE]; /* a piece gives at most 3 bytes per 4, and 3 for a quantum begun before it */
     for (size_t at = 0; at < in.n; at += PIECE)
         buf_add(out, (str){ piece, base64_piece(d, str_sub(in, at, PIECE), piece) });
     return buf_error(out);
@@ -121,7 +121,7 @@ static bool is_blank(char c)
 static bool qp_escape(struct message_decoder *d, char c, struct buf *out)
 {
     char last = d->hold[d->hold_n - 1];
-    if (c == '\n') {   /* soft line break, white space and CR before it included */
+    if (c == '\n') { /* soft line break, white space and CR before it included */
         if (d->hold_n > 1 && ascii_hex_value(last) >= 0)
             goto literal;
         d->hold_n = 0;
@@ -158,12 +158,12 @@ static int qp_feed(struct message_decoder *d, str in, struct buf *out)
             d->hold[d->hold_n++] = c;
             i++;
         } else if (is_blank(c)) {
-            if (d->hold_n == sizeof d->hold - 1)   /* no line of text has so much: not trailing white space */
+            if (d->hold_n == sizeof d->hold - 1) /* no line of text has so much: not trailing white space */
                 hold_flush(d, out);
             d->hold[d->hold_n++] = c;
             i++;
         } else if (c == '\r' || c == '\n') {
-            d->hold_n = 0;   /* rule 3: trailing white space was added on the way */
+            d->hold_n = 0; /* rule 3: trailing white space was added on the way */
             buf_add_byte(out, c);
             i++;
         } else {
@@ -204,7 +204,7 @@ int message_decoder_end(struct message_decoder *d, struct buf *out)
         bool hex = d->hold[0] == '=' && d->hold_n == 2 && ascii_hex_value(d->hold[1]) >= 0;
         d->defect |= hex;
         if (hex)
-            hold_flush(d, out);   /* else "=" or white space at the very end: a soft break, or trailing */
+            hold_flush(d, out); /* else "=" or white space at the very end: a soft break, or trailing */
         d->hold_n = 0;
     }
     return buf_error(out);
@@ -257,7 +257,7 @@ void message_quoted_printable_encode(struct buf *b, str s, bool text)
             i += end - 1;
             continue;
         }
-        if (column > 0 && column + 3 > LINE_MAX_CHARS - 1) {   /* room for an escape and the soft break's "=" */
+        if (column > 0 && column + 3 > LINE_MAX_CHARS - 1) { /* room for an escape and the soft break's "=" */
             buf_add(b, STR("=\r\n"));
             column = 0;
         }

@@ -8,10 +8,10 @@
 #include "base/buf.h"
 
 enum message_encoding {
-    MESSAGE_ENCODING_IDENTITY,           /* 7bit, 8bit, binary */
+    MESSAGE_ENCODING_IDENTITY, /* 7bit, 8bit, binary */
     MESSAGE_ENCODING_QUOTED_PRINTABLE,
     MESSAGE_ENCODING_BASE64,
-    MESSAGE_ENCODING_UNKNOWN             /* decoded as identity; the body is application/octet-stream (RFC 2045 section 6.4) */
+    MESSAGE_ENCODING_UNKNOWN /* decoded as identity; the body is application/octet-stream (RFC 2045 section 6.4) */
 };
 
 /* The encoding that a Content-Transfer-Encoding value names, in any case; the empty string is 7bit. */
@@ -19,11 +19,11 @@ enum message_encoding message_encoding_from_name(str name);
 
 struct message_decoder {
     enum message_encoding encoding;
-    bool defect;                         /* something was skipped or passed on that should not be there */
-    uint32_t bits;                       /* base64: the digits of the quantum so far */
+    bool defect;   /* something was skipped or passed on that should not be there */
+    uint32_t bits; /* base64: the digits of the quantum so far */
     unsigned digits;
-    bool padded;                         /* base64: after "=" */
-    unsigned hold_n;                     /* quoted-printable: bytes whose meaning the next byte decides */
+    bool padded;     /* base64: after "=" */
+    unsigned hold_n; /* quoted-printable: bytes whose meaning the next byte decides */
     char hold[80];
 };
 

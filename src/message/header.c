@@ -51,7 +51,7 @@ bool message_header_next(str header, size_t *at, struct message_header_field *re
         .offset = from,
         .size = end - from,
         .name = str_sub(line, 0, name),
-        .value = { line.p + skip, line.n - skip },   /* not NULL when empty: a present field is told from an absent one */
+        .value = { line.p + skip, line.n - skip }, /* not NULL when empty: a present field is told from an absent one */
     };
     *at = end;
     return true;

@@ -10,9 +10,9 @@
 #include "base/buf.h"
 
 struct message_header_field {
-    size_t offset, size;   /* the whole field in the block, folded lines and line end included */
-    str name;              /* as written, without white space before the colon; empty for a line that is no field */
-    str value;             /* between the colon and the final line end, still folded, p never NULL; the whole line without a name */
+    size_t offset, size; /* the whole field in the block, folded lines and line end included */
+    str name;            /* as written, without white space before the colon; empty for a line that is no field */
+    str value;           /* between the colon and the final line end, still folded, p never NULL; the whole line without a name */
 };
 
 /* The next field of HEADER from *AT on (0 at first), and *AT behind it. False at the empty line or the end; *AT is then the

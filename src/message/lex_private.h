@@ -10,7 +10,10 @@
 #include "base/scan.h"
 
 /* Space, tab and the bytes of a line end. */
-static inline bool message_lex_is_wsp(int c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+static inline bool message_lex_is_wsp(int c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
 
 /* Appends one byte; NUL becomes '?', CR and LF become a space. What exceeds B's maximum is dropped without an error. */
 void message_lex_add_byte(struct buf *b, char c);

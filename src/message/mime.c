@@ -10,10 +10,10 @@
 enum { TOKEN_MAX = 128, PIECE_NUMBER_MAX = 9999 };
 
 struct piece {
-    str name;         /* lower case, without marks */
-    str value;        /* unquoted, not percent-decoded */
-    int number;       /* of "name*3", -1 without */
-    bool extended;    /* "*" at the end: charset'language'percent-encoded */
+    str name;      /* lower case, without marks */
+    str value;     /* unquoted, not percent-decoded */
+    int number;    /* of "name*3", -1 without */
+    bool extended; /* "*" at the end: charset'language'percent-encoded */
     bool used;
 };
 
@@ -268,7 +268,7 @@ int message_content_type_parse(str value, const struct message_limits *limits, s
     message_lex_cfws(&s);
     struct scan start = s;
     str type = take_token(&s);
-    if (type.n && !scan_done(&s) && *s.p == '=') {   /* the type is missing: parameters only */
+    if (type.n && !scan_done(&s) && *s.p == '=') { /* the type is missing: parameters only */
         s = start;
     } else if (type.n) {
         message_lex_cfws(&s);

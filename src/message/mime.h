@@ -14,12 +14,12 @@ struct message_params {
 };
 
 struct message_content_type {
-    str type, subtype;               /* lower case */
-    struct message_params params;    /* in the order of their first appearance, each name once (the first wins) */
+    str type, subtype;            /* lower case */
+    struct message_params params; /* in the order of their first appearance, each name once (the first wins) */
 };
 
 struct message_disposition {
-    str name;                        /* lower case; empty when the field names none */
+    str name; /* lower case; empty when the field names none */
     struct message_params params;
 };
 

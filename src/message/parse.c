@@ -55,7 +55,7 @@ int message_parse(str message, const struct message_limits *limits, struct buf *
     use.structure_max = least(use.structure_max, STRUCTURE_BYTES_MAX);
     if (use.structure_max < STRUCTURE_BYTES_MIN)
         use.structure_max = STRUCTURE_BYTES_MIN;
-    if (use.value_max < 24)   /* the names of types must stay what they are */
+    if (use.value_max < 24) /* the names of types must stay what they are */
         use.value_max = 24;
     if (out->error || out->n > out->max || out->max - out->n < use.structure_max)
         return ERR_LIMIT;
@@ -67,7 +67,7 @@ int message_parse(str message, const struct message_limits *limits, struct buf *
         arena_reset(&arena);
         message_tree_build(message, &use, &arena, &tree);
         done = write_trimmed(&tree, message, &use, &flat);
-        require(done || tree.n > 1);   /* STRUCTURE_BYTES_MIN holds a root */
+        require(done || tree.n > 1); /* STRUCTURE_BYTES_MIN holds a root */
         use.parts_max = tree.n / 2;
     }
     buf_add(out, buf_str(&flat));

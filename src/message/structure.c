@@ -20,16 +20,16 @@ struct structure {
 struct frame {
     struct part *part;
     const struct part **children;
-    unsigned left;          /* children not read yet */
-    uint64_t cursor, end;   /* where the next child may begin, where all end */
+    unsigned left;        /* children not read yet */
+    uint64_t cursor, end; /* where the next child may begin, where all end */
 };
 
 struct reader {
     struct unpack u;
     struct arena *arena;
-    bool quota;             /* the arena refused: not the bytes' fault */
+    bool quota; /* the arena refused: not the bytes' fault */
     struct frame path[STRUCTURE_NESTING_MAX + 1];
-    unsigned depth;         /* frames in use */
+    unsigned depth; /* frames in use */
 };
 
 static void corrupt(struct reader *r)
@@ -248,8 +248,11 @@ static void read_tree(struct reader *r, struct part *parts, const struct part **
         }
         parts[i].children = children;
         parts[i].child_n = n;
-        r->path[++r->depth] = (struct frame){ .part = &parts[i], .children = children, .left = n,
-                                              .cursor = parts[i].body_offset, .end = parts[i].body_offset + parts[i].body_size };
+        r->path[++r->depth] = (struct frame){ .part = &parts[i],
+                                              .children = children,
+                                              .left = n,
+                                              .cursor = parts[i].body_offset,
+                                              .end = parts[i].body_offset + parts[i].body_size };
         children += n;
         room -= n;
     }
@@ -345,7 +348,7 @@ const struct part *structure_part(const struct structure *s, const uint32_t *pat
 {
     const struct part *p = s->root;
     for (size_t i = 0; i < n; i++) {
-        bool top = i == 0;   /* P is the root of a message */
+        bool top = i == 0; /* P is the root of a message */
         if (!top && p->child_n > 0 && str_eq(p->type, STR("message"))) {
             p = p->children[0];
             top = true;

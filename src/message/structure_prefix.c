@@ -11,10 +11,10 @@ int structure_prefix(str structure, uint64_t prefix_n, uint64_t prefix_lines, st
     struct unpack u = unpack_init(structure);
     if (unpack_u8(&u) != STRUCTURE_VERSION)
         return ERR_CORRUPT;
-    unpack_u8(&u);                                     /* flags */
-    unpack_str(&u, STRUCTURE_BYTES_MAX);               /* the root envelope */
-    unpack_varint(&u);                                 /* number of parts */
-    unpack_varint(&u);                                 /* the root: flags, children, gap */
+    unpack_u8(&u);                       /* flags */
+    unpack_str(&u, STRUCTURE_BYTES_MAX); /* the root envelope */
+    unpack_varint(&u);                   /* number of parts */
+    unpack_varint(&u);                   /* the root: flags, children, gap */
     unpack_varint(&u);
     unpack_varint(&u);
     str before = { structure.p, structure.n - unpack_rest(&u).n };

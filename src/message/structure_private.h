@@ -21,11 +21,11 @@
 
 enum {
     STRUCTURE_VERSION = 1,
-    STRUCTURE_BYTES_MIN = 1024,      /* a smaller structure_max counts as this: a root and its trimmed envelope always fit */
+    STRUCTURE_BYTES_MIN = 1024, /* a smaller structure_max counts as this: a root and its trimmed envelope always fit */
     STRUCTURE_BYTES_MAX = 60000,
-    STRUCTURE_NESTING_MAX = 64,      /* readers may recurse over an opened structure */
+    STRUCTURE_NESTING_MAX = 64, /* readers may recurse over an opened structure */
     STRUCTURE_FLAG_TRUNCATED = 1,
-    STRUCTURE_STRING_WORDS = 64,     /* first code of a string with a length */
+    STRUCTURE_STRING_WORDS = 64, /* first code of a string with a length */
     PART_FLAG_NUL = 1,
     PART_FLAG_8BIT = 2,
     PART_FLAG_EXTRAS = 4,
@@ -46,26 +46,29 @@ struct message_node {
     uint64_t header_offset, header_size, body_size;
     uint64_t header_lines, body_lines;
     bool has_nul, has_8bit;
-    bool is_message;             /* root, or root of an embedded message: has an envelope */
-    bool multipart;              /* its boundary is looked for */
-    bool closed;                 /* until its close delimiter */
-    bool embeds;                 /* message/rfc822 or message/global whose body is parsed */
-    str type, subtype;           /* after defaults */
-    str boundary;                /* without the leading dashes */
+    bool is_message;   /* root, or root of an embedded message: has an envelope */
+    bool multipart;    /* its boundary is looked for */
+    bool closed;       /* until its close delimiter */
+    bool embeds;       /* message/rfc822 or message/global whose body is parsed */
+    str type, subtype; /* after defaults */
+    str boundary;      /* without the leading dashes */
     uint64_t lines_before_body;
 };
 
 struct message_tree {
     struct message_node *root;
-    unsigned n;                  /* nodes */
-    bool truncated;              /* a limit cut something */
+    unsigned n;     /* nodes */
+    bool truncated; /* a limit cut something */
 };
 
 /* Builds the tree of MESSAGE in A (no quota: what it takes is bounded by LIMITS). Linear in the size. */
 void message_tree_build(str message, const struct message_limits *limits, struct arena *a, struct message_tree *ret);
 
 enum { JOINED_FIELDS_MAX = 16 };
-struct message_joined { str list[JOINED_FIELDS_MAX]; unsigned n; };
+struct message_joined {
+    str list[JOINED_FIELDS_MAX];
+    unsigned n;
+};
 
 /* Raw values of the fields that matter, views of the header; p == NULL: absent. The first of several wins; To, Cc and Bcc are
  * joined. */
@@ -82,6 +85,9 @@ void message_part_header_collect(str header, const struct message_limits *limits
 bool structure_write(const struct message_tree *tree, str message, const struct message_limits *limits, bool extras,
                      struct buf *out);
 
-static inline uint64_t message_node_body(const struct message_node *n) { return n->header_offset + n->header_size; }
+static inline uint64_t message_node_body(const struct message_node *n)
+{
+    return n->header_offset + n->header_size;
+}
 
 #endif

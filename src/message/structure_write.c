@@ -7,18 +7,69 @@
 #include "message/structure_private.h"
 
 const str structure_words[] = {
-    STR_INIT("text"), STR_INIT("plain"), STR_INIT("html"), STR_INIT("multipart"), STR_INIT("mixed"), STR_INIT("alternative"),
-    STR_INIT("related"), STR_INIT("signed"), STR_INIT("encrypted"), STR_INIT("report"), STR_INIT("digest"), STR_INIT("message"),
-    STR_INIT("rfc822"), STR_INIT("global"), STR_INIT("delivery-status"), STR_INIT("application"), STR_INIT("octet-stream"),
-    STR_INIT("pdf"), STR_INIT("zip"), STR_INIT("pgp-signature"), STR_INIT("pkcs7-mime"), STR_INIT("pkcs7-signature"),
-    STR_INIT("image"), STR_INIT("png"), STR_INIT("jpeg"), STR_INIT("gif"), STR_INIT("calendar"), STR_INIT("csv"),
-    STR_INIT("7bit"), STR_INIT("8bit"), STR_INIT("binary"), STR_INIT("quoted-printable"), STR_INIT("base64"),
-    STR_INIT("charset"), STR_INIT("utf-8"), STR_INIT("UTF-8"), STR_INIT("us-ascii"), STR_INIT("iso-8859-1"),
-    STR_INIT("ISO-8859-1"), STR_INIT("windows-1252"), STR_INIT("format"), STR_INIT("flowed"), STR_INIT("delsp"), STR_INIT("yes"),
-    STR_INIT("boundary"), STR_INIT("name"), STR_INIT("filename"), STR_INIT("size"), STR_INIT("type"), STR_INIT("protocol"),
-    STR_INIT("micalg"), STR_INIT("sha-256"), STR_INIT("smime-type"), STR_INIT("method"), STR_INIT("report-type"),
-    STR_INIT("attachment"), STR_INIT("inline"), STR_INIT("application/pkcs7-signature"), STR_INIT("application/pgp-signature"),
-    STR_INIT("text/html"), STR_INIT("creation-date"), STR_INIT("modification-date"), STR_INIT("en"),
+    STR_INIT("text"),
+    STR_INIT("plain"),
+    STR_INIT("html"),
+    STR_INIT("multipart"),
+    STR_INIT("mixed"),
+    STR_INIT("alternative"),
+    STR_INIT("related"),
+    STR_INIT("signed"),
+    STR_INIT("encrypted"),
+    STR_INIT("report"),
+    STR_INIT("digest"),
+    STR_INIT("message"),
+    STR_INIT("rfc822"),
+    STR_INIT("global"),
+    STR_INIT("delivery-status"),
+    STR_INIT("application"),
+    STR_INIT("octet-stream"),
+    STR_INIT("pdf"),
+    STR_INIT("zip"),
+    STR_INIT("pgp-signature"),
+    STR_INIT("pkcs7-mime"),
+    STR_INIT("pkcs7-signature"),
+    STR_INIT("image"),
+    STR_INIT("png"),
+    STR_INIT("jpeg"),
+    STR_INIT("gif"),
+    STR_INIT("calendar"),
+    STR_INIT("csv"),
+    STR_INIT("7bit"),
+    STR_INIT("8bit"),
+    STR_INIT("binary"),
+    STR_INIT("quoted-printable"),
+    STR_INIT("base64"),
+    STR_INIT("charset"),
+    STR_INIT("utf-8"),
+    STR_INIT("UTF-8"),
+    STR_INIT("us-ascii"),
+    STR_INIT("iso-8859-1"),
+    STR_INIT("ISO-8859-1"),
+    STR_INIT("windows-1252"),
+    STR_INIT("format"),
+    STR_INIT("flowed"),
+    STR_INIT("delsp"),
+    STR_INIT("yes"),
+    STR_INIT("boundary"),
+    STR_INIT("name"),
+    STR_INIT("filename"),
+    STR_INIT("size"),
+    STR_INIT("type"),
+    STR_INIT("protocol"),
+    STR_INIT("micalg"),
+    STR_INIT("sha-256"),
+    STR_INIT("smime-type"),
+    STR_INIT("method"),
+    STR_INIT("report-type"),
+    STR_INIT("attachment"),
+    STR_INIT("inline"),
+    STR_INIT("application/pkcs7-signature"),
+    STR_INIT("application/pgp-signature"),
+    STR_INIT("text/html"),
+    STR_INIT("creation-date"),
+    STR_INIT("modification-date"),
+    STR_INIT("en"),
 };
 const unsigned structure_word_n = sizeof structure_words / sizeof *structure_words;
 _Static_assert(sizeof structure_words / sizeof *structure_words < STRUCTURE_STRING_WORDS, "one code per word");
@@ -35,7 +86,10 @@ struct writer {
 
 static bool joined_take(struct message_part_header *h, str name, str value)
 {
-    static const struct { str name; size_t offset; } joined[] = {
+    static const struct {
+        str name;
+        size_t offset;
+    } joined[] = {
         { STR_INIT("to"), offsetof(struct message_part_header, to) },
         { STR_INIT("cc"), offsetof(struct message_part_header, cc) },
         { STR_INIT("bcc"), offsetof(struct message_part_header, bcc) },
@@ -55,7 +109,10 @@ static bool joined_take(struct message_part_header *h, str name, str value)
 
 static void field_take(struct message_part_header *h, str name, str value)
 {
-    static const struct { str name; size_t offset; } single[] = {
+    static const struct {
+        str name;
+        size_t offset;
+    } single[] = {
         { STR_INIT("content-type"), offsetof(struct message_part_header, content_type) },
         { STR_INIT("content-transfer-encoding"), offsetof(struct message_part_header, encoding) },
         { STR_INIT("content-id"), offsetof(struct message_part_header, id) },
@@ -289,8 +346,9 @@ static void write_root_envelope(struct writer *w, const struct message_node *roo
 bool structure_write(const struct message_tree *tree, str message, const struct message_limits *limits, bool extras,
                      struct buf *out)
 {
-    struct writer w = { .m = message, .limits = limits, .scratch = ARENA_INIT(SIZE_MAX), .out = out,
-                        .truncated = tree->truncated || !extras };
+    struct writer w = {
+        .m = message, .limits = limits, .scratch = ARENA_INIT(SIZE_MAX), .out = out, .truncated = tree->truncated || !extras
+    };
     size_t start = out->n;
     pack_u8(out, STRUCTURE_VERSION);
     pack_u8(out, 0);

@@ -25,12 +25,12 @@ struct builder {
     struct arena *arena;
     struct arena scratch;
     struct message_tree *tree;
-    struct message_node *open;    /* innermost */
+    struct message_node *open; /* innermost */
     size_t at;
     uint64_t lines;
-    size_t segment;               /* start of what was not searched for NUL and 8-bit bytes yet */
-    size_t nul_after, eight_after;   /* start + 1 of the last segment that has one; 0 for none */
-    bool splitting;               /* delimiters are looked for */
+    size_t segment;                /* start of what was not searched for NUL and 8-bit bytes yet */
+    size_t nul_after, eight_after; /* start + 1 of the last segment that has one; 0 for none */
+    bool splitting;                /* delimiters are looked for */
     unsigned nesting_max;
 };
 
@@ -157,8 +157,7 @@ static void node_classify(struct builder *b, struct message_node *node)
     node->subtype = keep(b, ct.subtype);
     str boundary = message_param_find(ct.params.list, ct.params.n, STR("boundary"));
     bool multipart = str_eq(ct.type, STR("multipart")) && boundary.n > 0;
-    bool embeds = str_eq(ct.type, STR("message")) &&
-                  (str_eq(ct.subtype, STR("rfc822")) || str_eq(ct.subtype, STR("global"))) &&
+    bool embeds = str_eq(ct.type, STR("message")) && (str_eq(ct.subtype, STR("rfc822")) || str_eq(ct.subtype, STR("global"))) &&
                   !str_eq(encoding, STR("base64")) && !str_eq(encoding, STR("quoted-printable"));
     if ((multipart || embeds) && node->depth >= b->nesting_max) {
         b->tree->truncated = true;
@@ -166,7 +165,7 @@ static void node_classify(struct builder *b, struct message_node *node)
     }
     node->multipart = multipart;
     node->embeds = embeds;
-    if (multipart)   /* trailing white space is no part of a boundary: RFC 2046 section 5.1.1 */
+    if (multipart) /* trailing white space is no part of a boundary: RFC 2046 section 5.1.1 */
         node->boundary = keep(b, str_trim(boundary));
     if (node->boundary.n == 0)
         node->multipart = false;
@@ -213,7 +212,7 @@ static void nodes_end(struct builder *b, const struct message_node *stop, bool a
     }
     for (struct message_node *n = b->open; n != stop; n = n->parent) {
         uint64_t body = message_node_body(n);
-        if (end < body) {   /* T2: and then the nodes around it end no earlier */
+        if (end < body) { /* T2: and then the nodes around it end no earlier */
             end = body;
             lines = n->lines_before_body;
         }
@@ -240,8 +239,9 @@ static void embedded_begin(struct builder *b)
 void message_tree_build(str message, const struct message_limits *limits, struct arena *a, struct message_tree *ret)
 {
     *ret = (struct message_tree){ 0 };
-    struct builder b = { .m = message, .limits = limits, .arena = a, .scratch = ARENA_INIT(SIZE_MAX), .tree = ret,
-                         .splitting = true };
+    struct builder b = {
+        .m = message, .limits = limits, .arena = a, .scratch = ARENA_INIT(SIZE_MAX), .tree = ret, .splitting = true
+    };
     b.nesting_max = limits->nesting_max < STRUCTURE_NESTING_MAX ? limits->nesting_max : STRUCTURE_NESTING_MAX;
     if (!b.m.p)
         b.m.p = "";
@@ -249,7 +249,7 @@ void message_tree_build(str message, const struct message_limits *limits, struct
     embedded_begin(&b);
     bool close = false;
     for (struct message_node *n; (n = next_delimiter(&b, &close));) {
-        if (!close && ret->n >= limits->parts_max) {   /* what follows belongs to the last part */
+        if (!close && ret->n >= limits->parts_max) { /* what follows belongs to the last part */
             ret->truncated = true;
             b.splitting = false;
             continue;

@@ -52,7 +52,7 @@ int pki_file_write(const char *path, str bytes, unsigned mode, bool replace, str
     int n = snprintf(temp, sizeof temp, "%s.XXXXXX", path);
     if (n < 0 || (size_t)n >= sizeof temp)
         return error_set(e, ERR_LIMIT, "the path %.80s... is too long", path);
-    int fd = mkostemp(temp, O_CLOEXEC);   /* mode 0600: never readable by others, not even for a moment */
+    int fd = mkostemp(temp, O_CLOEXEC); /* mode 0600: never readable by others, not even for a moment */
     if (fd < 0)
         return file_fail(e, path, "write");
     if (write_all(fd, bytes) < 0 || fchmod(fd, mode) < 0 || fsync(fd) < 0)

@@ -132,8 +132,8 @@ static json_t *app_password_remove(struct admin *a, const json_t *request)
 
 static int list_app_password(void *ctx, str name, uint64_t created, uint64_t used)
 {
-    return json_array_append_new(ctx, json_pack("{s:o,s:I,s:I}", "name", text_json(name), "created", (json_int_t)created, "used",
-                                                (json_int_t)used));
+    return json_array_append_new(
+        ctx, json_pack("{s:o,s:I,s:I}", "name", text_json(name), "created", (json_int_t)created, "used", (json_int_t)used));
 }
 
 static json_t *app_password_list(struct admin *a, const json_t *request)

@@ -21,7 +21,7 @@ struct admin {
     struct engine *engine;
     struct mail_store *mail;
     struct directory *directory;
-    struct role_run *run;                    /* NULL when the server does not run */
+    struct role_run *run; /* NULL when the server does not run */
 };
 
 /* Carries out REQUEST and gives the reply, which is the caller's (json_decref). Never fails: errors are in the reply. Blocks. */

@@ -99,8 +99,8 @@ void snapshot_free(struct snapshot *s)
 
 static bool same_listener(const struct config_listener *l, const struct config_listener *m)
 {
-    bool same = str_eq(l->name, m->name) && l->port == m->port && str_eq(l->socket, m->socket) && l->protocol == m->protocol && l->address_n == m->address_n &&
-                (l->tls == SMTP_TLS_IMPLICIT) == (m->tls == SMTP_TLS_IMPLICIT) &&
+    bool same = str_eq(l->name, m->name) && l->port == m->port && str_eq(l->socket, m->socket) && l->protocol == m->protocol &&
+                l->address_n == m->address_n && (l->tls == SMTP_TLS_IMPLICIT) == (m->tls == SMTP_TLS_IMPLICIT) &&
                 (l->tls == SMTP_TLS_OFF) == (m->tls == SMTP_TLS_OFF) && l->tls13_only == m->tls13_only &&
                 l->client_cert == m->client_cert;
     for (size_t k = 0; same && k < l->address_n; k++)

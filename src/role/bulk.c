@@ -13,12 +13,12 @@ enum { ENTRIES_MAX = 200, WAITING_MAX = 50, WAITING_BYTES_MAX = 16 << 20, ARENA_
 
 struct bulk {
     struct admin *admin;
-    struct mail_account *account;            /* NULL before bulk.open */
-    struct mail_view *view;                  /* of the mailbox listed last */
-    struct mail_deposit *incoming;           /* the message behind the present request */
+    struct mail_account *account;  /* NULL before bulk.open */
+    struct mail_view *view;        /* of the mailbox listed last */
+    struct mail_deposit *incoming; /* the message behind the present request */
     int incoming_error;
-    struct arena arena;                      /* what waits */
-    str mailbox;                             /* where it goes */
+    struct arena arena; /* what waits */
+    str mailbox;        /* where it goes */
     struct mail_append waiting[WAITING_MAX];
     size_t waiting_n;
     uint64_t waiting_bytes;
@@ -82,9 +82,10 @@ static json_t *done(int err, const struct error *e)
 
 /* --- the account and its mailboxes --- */
 
-static const char *const use_names[] = { [MAIL_USE_NONE] = "",         [MAIL_USE_ALL] = "all",     [MAIL_USE_ARCHIVE] = "archive",
-                                         [MAIL_USE_DRAFTS] = "drafts", [MAIL_USE_FLAGGED] = "flagged", [MAIL_USE_JUNK] = "junk",
-                                         [MAIL_USE_SENT] = "sent",     [MAIL_USE_TRASH] = "trash" };
+static const char *const use_names[] = {
+    [MAIL_USE_NONE] = "",           [MAIL_USE_ALL] = "all",   [MAIL_USE_ARCHIVE] = "archive", [MAIL_USE_DRAFTS] = "drafts",
+    [MAIL_USE_FLAGGED] = "flagged", [MAIL_USE_JUNK] = "junk", [MAIL_USE_SENT] = "sent",       [MAIL_USE_TRASH] = "trash"
+};
 
 static json_t *open_account(struct bulk *b, const json_t *request)
 {
@@ -101,12 +102,14 @@ static json_t *open_account(struct bulk *b, const json_t *request)
     if (err == 0)
         err = mailbox_list(b->account, &a, &boxes, &n);
     if (err)
-        (void)error_set(&e, err, err == ERR_NOTFOUND ? "there is no account %.*s" : "the mail of %.*s cannot be opened", STR_ARG(address));
+        (void)error_set(&e, err, err == ERR_NOTFOUND ? "there is no account %.*s" : "the mail of %.*s cannot be opened",
+                        STR_ARG(address));
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
         if (boxes[i].exists)
-            json_array_append_new(list, json_pack("{s:s%,s:s,s:b,s:I}", "name", boxes[i].name.p, boxes[i].name.n, "use", use_names[boxes[i].use],
-                                                  "subscribed", (int)boxes[i].subscribed, "messages", (json_int_t)boxes[i].messages));
+            json_array_append_new(list, json_pack("{s:s%,s:s,s:b,s:I}", "name", boxes[i].name.p, boxes[i].name.n, "use",
+                                                  use_names[boxes[i].use], "subscribed", (int)boxes[i].subscribed, "messages",
+                                                  (json_int_t)boxes[i].messages));
     arena_done(&a);
     if (err == 0)
         return json_pack("{s:b,s:o}", "ok", 1, "mailboxes", list);
@@ -156,9 +159,10 @@ static int list_entry(void *ctx, size_t i, const struct mail_email *email)
     const struct envelope *envelope;
     if (structure_envelope(email->structure, &a, &envelope) == 0)
         buf_add_escaped(&id, envelope->message_id);
-    json_array_append_new(l->list, json_pack("{s:I,s:I,s:I,s:I,s:o,s:I,s:s%}", "uid", (json_int_t)m->uid, "size", (json_int_t)m->size, "received",
-                                             (json_int_t)m->received_ms, "flags", (json_int_t)(m->flags & 0xff), "keywords",
-                                             keywords_json(l->b, m->flags), "email", (json_int_t)m->email, "id", id.n ? id.p : "", id.n));
+    json_array_append_new(l->list,
+                          json_pack("{s:I,s:I,s:I,s:I,s:o,s:I,s:s%}", "uid", (json_int_t)m->uid, "size", (json_int_t)m->size,
+                                    "received", (json_int_t)m->received_ms, "flags", (json_int_t)(m->flags & 0xff), "keywords",
+                                    keywords_json(l->b, m->flags), "email", (json_int_t)m->email, "id", id.n ? id.p : "", id.n));
     buf_done(&id);
     arena_done(&a);
     return 0;
@@ -192,7 +196,8 @@ static json_t *list_messages(struct bulk *b, const json_t *request)
     if (err == 0)
         err = mail_email_each(b->account, emails, n, list_entry, &l);
     if (err == 0)
-        return json_pack("{s:b,s:o,s:I}", "ok", 1, "entries", l.list, "next", seq <= count ? (json_int_t)mail_view_uid(b->view, seq) : 0);
+        return json_pack("{s:b,s:o,s:I}", "ok", 1, "entries", l.list, "next",
+                         seq <= count ? (json_int_t)mail_view_uid(b->view, seq) : 0);
     json_decref(l.list);
     (void)error_set(&e, err, "mailbox %.*s cannot be read", STR_ARG(name));
     return done(err, &e);
@@ -244,10 +249,13 @@ static int take_flags(struct bulk *b, const json_t *request, struct mail_flags *
     json_array_foreach(list, i, v)
     {
         if (err == 0)
-            err = json_is_string(v) ? arena_dup(&b->arena, (str){ json_string_value(v), json_string_length(v) }, &names[i]) : ERR_SYNTAX;
+            err = json_is_string(v) ? arena_dup(&b->arena, (str){ json_string_value(v), json_string_length(v) }, &names[i])
+                                    : ERR_SYNTAX;
     }
-    *ret = (struct mail_flags){ .system = get_number(request, "flags") & (MAIL_SEEN | MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_DRAFT),
-                                .keywords = names, .keyword_n = n };
+    *ret = (struct mail_flags){ .system = get_number(request, "flags") &
+                                          (MAIL_SEEN | MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_DRAFT),
+                                .keywords = names,
+                                .keyword_n = n };
     return err;
 }
 
@@ -256,10 +264,11 @@ static json_t *append_message(struct bulk *b, const json_t *request)
     struct error e = ERROR_NONE;
     str name = get_text(request, "mailbox");
     const json_t *received = json_object_get(request, "received");
-    struct mail_append item = { .deposit = b->incoming, .received_ms = json_is_integer(received) ? json_integer_value(received) : INT64_MIN };
+    struct mail_append item = { .deposit = b->incoming,
+                                .received_ms = json_is_integer(received) ? json_integer_value(received) : INT64_MIN };
     int err = b->incoming_error;
     if (!item.deposit)
-        item.deposit = mail_deposit_new(b->admin->mail, b->account);    /* of no bytes */
+        item.deposit = mail_deposit_new(b->admin->mail, b->account); /* of no bytes */
     b->incoming = NULL;
     b->incoming_error = 0;
     if (err)
@@ -321,8 +330,8 @@ static const struct {
     json_t *(*run)(struct bulk *b, const json_t *request);
     bool needs_account;
 } commands[] = {
-    { "bulk.open", open_account, false },     { "bulk.create", create_mailbox, true }, { "bulk.list", list_messages, true },
-    { "bulk.append", append_message, true },  { "bulk.flush", flush, true },           { "backup.begin", begin_backup, false },
+    { "bulk.open", open_account, false },    { "bulk.create", create_mailbox, true }, { "bulk.list", list_messages, true },
+    { "bulk.append", append_message, true }, { "bulk.flush", flush, true },           { "backup.begin", begin_backup, false },
 };
 
 json_t *bulk_run(struct bulk *b, const json_t *request, struct source **ret_body, uint64_t *ret_n)
@@ -334,7 +343,8 @@ json_t *bulk_run(struct bulk *b, const json_t *request, struct source **ret_body
         return b->account ? read_message(b, request, ret_body, ret_n) : admin_error(ERR_SYNTAX, "no account is open");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         if (str_eq(name, str_from_z(commands[i].name)))
-            return b->account || !commands[i].needs_account ? commands[i].run(b, request) : admin_error(ERR_SYNTAX, "no account is open");
+            return b->account || !commands[i].needs_account ? commands[i].run(b, request)
+                                                            : admin_error(ERR_SYNTAX, "no account is open");
     return admin_run(b->admin, request);
 }
 

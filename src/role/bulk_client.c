@@ -105,7 +105,8 @@ int bulk_call(struct bulk_client *c, json_t *request, str bytes, json_t **ret, s
         err = receive_body(c, (uint64_t)n, body);
     if (err) {
         json_decref(reply);
-        return error_set(e, err, err == ERR_LIMIT ? "the request or its answer is too long" : "the server closed the control connection");
+        return error_set(e, err,
+                         err == ERR_LIMIT ? "the request or its answer is too long" : "the server closed the control connection");
     }
     if (!json_is_true(json_object_get(reply, "ok"))) {
         const char *text = json_string_value(json_object_get(reply, "text"));

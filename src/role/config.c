@@ -362,13 +362,10 @@ static void blank_comments(char *p)
 static int parse_locked(const char *name, struct config *c, struct error *e)
 {
     char loopback[] = "{127.0.0.1}"; /* libconfuse wants it writable */
-    cfg_opt_t listener_opts[] = { CFG_STR("protocol", NULL, CFGF_NODEFAULT),
-                                  CFG_INT("port", 0, CFGF_NONE),
-                                  CFG_STR("tls", "opportunistic", CFGF_NONE),
-                                  CFG_STR("min-tls", "1.2", CFGF_NONE),
-                                  CFG_STR("client-cert", "off", CFGF_NONE),
-                                  CFG_STR("socket", NULL, CFGF_NONE), CFG_STR_LIST("addresses", loopback, CFGF_NONE),
-                                  CFG_END() };
+    cfg_opt_t listener_opts[] = { CFG_STR("protocol", NULL, CFGF_NODEFAULT),      CFG_INT("port", 0, CFGF_NONE),
+                                  CFG_STR("tls", "opportunistic", CFGF_NONE),     CFG_STR("min-tls", "1.2", CFGF_NONE),
+                                  CFG_STR("client-cert", "off", CFGF_NONE),       CFG_STR("socket", NULL, CFGF_NONE),
+                                  CFG_STR_LIST("addresses", loopback, CFGF_NONE), CFG_END() };
     cfg_opt_t certificate_opts[] = { CFG_STR_LIST("chain", NULL, CFGF_NODEFAULT), CFG_STR("name", NULL, CFGF_NODEFAULT),
                                      CFG_END() };
     cfg_opt_t opts[] = { CFG_INT("version", 1, CFGF_NONE),

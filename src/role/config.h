@@ -12,43 +12,43 @@
 #include "run/tls.h"
 #include "smtp/service.h"
 
-enum { CONFIG_SOCKET_MAX = 100 };           /* bytes of a path that fit every sun_path */
+enum { CONFIG_SOCKET_MAX = 100 }; /* bytes of a path that fit every sun_path */
 
 enum config_protocol { CONFIG_SMTP, CONFIG_SUBMISSION, CONFIG_IMAP, CONFIG_LMTP };
 
 struct config_listener {
-    str name;                        /* title of the section */
+    str name; /* title of the section */
     enum config_protocol protocol;
-    uint16_t port;                   /* without the offset */
-    enum smtp_tls tls;               /* same meaning for IMAP */
-    bool tls13_only;                 /* min-tls = "1.3" */
+    uint16_t port;     /* without the offset */
+    enum smtp_tls tls; /* same meaning for IMAP */
+    bool tls13_only;   /* min-tls = "1.3" */
     enum tls_client_cert client_cert;
-    const str *addresses;            /* numeric; "::" and "0.0.0.0" for all */
+    const str *addresses; /* numeric; "::" and "0.0.0.0" for all */
     size_t address_n;
-    str socket;                      /* of LMTP: path of a Unix socket instead of a port; empty: none */
+    str socket; /* of LMTP: path of a Unix socket instead of a port; empty: none */
 };
 
 struct config_certificate {
-    str name;                        /* server name it is chosen for; empty for the default one */
-    str chain;                       /* path below the directory: PEM, leaf first */
+    str name;  /* server name it is chosen for; empty for the default one */
+    str chain; /* path below the directory: PEM, leaf first */
 };
 
-enum { CONFIG_PASSWORD_LENGTH_MIN = 10 };    /* where no configuration says otherwise */
+enum { CONFIG_PASSWORD_LENGTH_MIN = 10 }; /* where no configuration says otherwise */
 
 struct config {
-    struct arena arena;              /* owns all text below */
-    str text;                        /* the file as it was read */
+    struct arena arena; /* owns all text below */
+    str text;           /* the file as it was read */
     str hostname;
-    str user;                        /* empty: do not change user */
+    str user; /* empty: do not change user */
     unsigned mx_processes;
     enum log_level log_level;
-    uint64_t message_size_max;       /* bytes */
+    uint64_t message_size_max; /* bytes */
     unsigned recipients_max;
     unsigned connections_max, connections_per_address;
     unsigned workers_max;
-    uint64_t cache_bytes;            /* the store's block cache */
-    uint64_t reserve_bytes;          /* disk space kept free; 0: a share of the file system */
-    unsigned password_length_min;    /* characters of a new password */
+    uint64_t cache_bytes;         /* the store's block cache */
+    uint64_t reserve_bytes;       /* disk space kept free; 0: a share of the file system */
+    unsigned password_length_min; /* characters of a new password */
     bool password_refuse_common, password_need_mixed;
     const struct config_listener *listeners;
     size_t listener_n;

@@ -15,8 +15,8 @@
 
 struct control {
     struct bulk *bulk;
-    json_t *request;             /* whose bytes are coming in; NULL: none */
-    uint64_t left;               /* of them */
+    json_t *request; /* whose bytes are coming in; NULL: none */
+    uint64_t left;   /* of them */
 };
 
 static void *control_open(struct conn *c, void *ctx)

@@ -135,15 +135,18 @@ static int core_scram(void *ctx, str login, enum sasl_hash hash, struct sasl_scr
     return 0;
 }
 
-static int log_in(struct core *c, const struct sasl_attempt *t, struct arena *a, struct directory_account *ret, int64_t *ret_delay_ms)
+static int log_in(struct core *c, const struct sasl_attempt *t, struct arena *a, struct directory_account *ret,
+                  int64_t *ret_delay_ms)
 {
-    static const enum directory_proof proofs[] = { [SASL_PROOF_PASSWORD] = DIRECTORY_PASSWORD, [SASL_PROOF_RIGHT] = DIRECTORY_PROVED,
-                                                   [SASL_PROOF_WRONG] = DIRECTORY_REFUTED };
+    static const enum directory_proof proofs[] = {
+        [SASL_PROOF_PASSWORD] = DIRECTORY_PASSWORD, [SASL_PROOF_RIGHT] = DIRECTORY_PROVED, [SASL_PROOF_WRONG] = DIRECTORY_REFUTED
+    };
     struct directory_attempt attempt = { .login = t->login, .proof = proofs[t->proof], .password = t->password, .peer = t->peer };
     return directory_login(c->directory, &attempt, a, ret, ret_delay_ms);
 }
 
-static int core_authenticate(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms)
+static int core_authenticate(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct smtp_login *ret,
+                             int64_t *ret_delay_ms)
 {
     struct core *c = ctx;
     struct directory_account account;
@@ -163,7 +166,8 @@ static bool core_may_send_as(void *ctx, const struct smtp_login *login, str addr
     return directory_may_send_as(c->directory, id, address);
 }
 
-static int imap_authenticate(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms)
+static int imap_authenticate(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct imap_login *ret,
+                             int64_t *ret_delay_ms)
 {
     struct core *c = ctx;
     struct directory_account account;
@@ -177,8 +181,8 @@ static int imap_authenticate(void *ctx, const struct sasl_attempt *attempt, stru
 
 /* --- requests of mx, validated --- */
 
-static int on_recipient(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
-                        size_t *ret_fd_n, struct error *e)
+static int on_recipient(void *ctx, const struct frame *request, struct arena *a, struct buf *reply,
+                        int reply_fds[CHANNEL_FDS_MAX], size_t *ret_fd_n, struct error *e)
 {
     enum smtp_recipient_verdict v;
     int err = core_recipient(ctx, request->payload, &v, e);
@@ -291,8 +295,13 @@ static const void *smtp_context(struct core *c, struct role_snapshot *s, const s
     bool lmtp = l->protocol == CONFIG_LMTP;
     struct smtp_config *ret = arena_new(&s->arena, struct smtp_config);
     if (ret)
-        *ret = (struct smtp_config){ .service = lmtp ? &c->lmtp : &c->submission, .submission = !lmtp, .lmtp = lmtp, .tls = l->tls, .hostname = s->config->hostname,
-                                     .size_max = s->config->message_size_max, .recipients_max = s->config->recipients_max,
+        *ret = (struct smtp_config){ .service = lmtp ? &c->lmtp : &c->submission,
+                                     .submission = !lmtp,
+                                     .lmtp = lmtp,
+                                     .tls = l->tls,
+                                     .hostname = s->config->hostname,
+                                     .size_max = s->config->message_size_max,
+                                     .recipients_max = s->config->recipients_max,
                                      .errors_max = 20 };
     return ret;
 }
@@ -301,9 +310,14 @@ static const void *imap_context(struct core *c, struct role_snapshot *s, const s
 {
     struct imap_config *ret = arena_new(&s->arena, struct imap_config);
     if (ret)
-        *ret = (struct imap_config){ .store = c->mail, .tls_required = l->tls != SMTP_TLS_OFF, .hostname = s->config->hostname,
-                                     .append_max = s->config->message_size_max, .errors_max = 20, .ctx = c,
-                                     .authenticate = imap_authenticate, .scram = core_scram };
+        *ret = (struct imap_config){ .store = c->mail,
+                                     .tls_required = l->tls != SMTP_TLS_OFF,
+                                     .hostname = s->config->hostname,
+                                     .append_max = s->config->message_size_max,
+                                     .errors_max = 20,
+                                     .ctx = c,
+                                     .authenticate = imap_authenticate,
+                                     .scram = core_scram };
     return ret;
 }
 
@@ -368,9 +382,15 @@ static int core_start(struct role_run *r, struct error *e)
     int err = open_store(c, e);
     if (err)
         return err;
-    c->submission = (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept = core_accept, .spool = core_spool,
-                                           .authenticate = core_authenticate, .scram = core_scram, .may_send_as = core_may_send_as };
-    c->lmtp = (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept_each = core_accept_each, .spool = core_spool };
+    c->submission = (struct smtp_service){ .ctx = c,
+                                           .recipient = core_recipient,
+                                           .accept = core_accept,
+                                           .spool = core_spool,
+                                           .authenticate = core_authenticate,
+                                           .scram = core_scram,
+                                           .may_send_as = core_may_send_as };
+    c->lmtp =
+        (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept_each = core_accept_each, .spool = core_spool };
     c->mx_service = (struct channel_service){ .peer = "mx", .handlers = mx_handlers, .ctx = c };
     c->admin = (struct admin){ .engine = c->engine, .mail = c->mail, .directory = c->directory, .run = r };
     err = listen_control(c, e);
@@ -389,5 +409,11 @@ static void core_end(struct role_run *r)
     engine_close(c->engine);
 }
 
-const struct role role_core = { .name = "core", .profile = &role_core_profile, .alpn = "imap,smtp", .start = core_start,
-                                .service_for = core_service_for, .protocol = core_protocol, .context = core_context, .end = core_end };
+const struct role role_core = { .name = "core",
+                                .profile = &role_core_profile,
+                                .alpn = "imap,smtp",
+                                .start = core_start,
+                                .service_for = core_service_for,
+                                .protocol = core_protocol,
+                                .context = core_context,
+                                .end = core_end };

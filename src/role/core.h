@@ -13,10 +13,10 @@ struct core {
     struct engine *engine;
     struct mail_store *mail;
     struct directory *directory;
-    struct smtp_service submission, lmtp;    /* direct calls */
-    struct channel_service mx_service;       /* what mx may ask */
-    int64_t renew_ms;                        /* when certificates are looked through next */
-    struct admin admin;                      /* what the administrator may ask */
+    struct smtp_service submission, lmtp; /* direct calls */
+    struct channel_service mx_service;    /* what mx may ask */
+    int64_t renew_ms;                     /* when certificates are looked through next */
+    struct admin admin;                   /* what the administrator may ask */
 };
 
 /* accept_each of LMTP; lmtp.c. CTX is the struct core. */

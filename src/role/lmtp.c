@@ -7,7 +7,7 @@ enum { ARENA_MAX = 8 << 20 };
 
 /* One account that recipient RECIPIENT leads to. */
 struct lead {
-    size_t recipient, account;                 /* indices of the delivery's recipients and of spread.accounts */
+    size_t recipient, account; /* indices of the delivery's recipients and of spread.accounts */
 };
 
 struct spread {

@@ -17,7 +17,7 @@ int notify_open(void)
         return -1;
     memcpy(sa.sun_path, path.p, path.n);
     if (path.p[0] == '@')
-        sa.sun_path[0] = 0;            /* an abstract name has a length, not an end */
+        sa.sun_path[0] = 0; /* an abstract name has a length, not an end */
     (void)unsetenv("NOTIFY_SOCKET");
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&sa, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + path.n)) == 0)

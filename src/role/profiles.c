@@ -47,7 +47,7 @@ const struct sandbox_profile role_core_profile = {
     .name = "core",
     .paths = (const struct sandbox_path[]){ { "store", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE },
                                             { "spool", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE },
-                                            { "tls", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE },   /* to renew certificates */
+                                            { "tls", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE }, /* to renew certificates */
                                             { "/sys/devices/system/cpu", SANDBOX_READ },
                                             { NULL, 0 } },
     .network_accept = true,

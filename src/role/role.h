@@ -29,35 +29,35 @@ struct role_listener {
 /* One setup, immutable once in force. Each session holds a reference to the one it began with; the last who leaves frees it. */
 struct role_snapshot {
     atomic_uint refs;
-    struct arena arena;                        /* owns all below but the configuration */
+    struct arena arena; /* owns all below but the configuration */
     struct config *config;
     uint16_t port_offset;
     unsigned instance;
     const struct wire_identity *identities;
     size_t identity_n;
-    str ca_pem;                                /* our own CA's certificate; empty: there is none */
-    const void **contexts;                     /* for the sessions of each listener of the configuration; NULL: another role's */
-    struct tls_context *tls;                   /* NULL: no certificates, or a role without TLS */
+    str ca_pem;              /* our own CA's certificate; empty: there is none */
+    const void **contexts;   /* for the sessions of each listener of the configuration; NULL: another role's */
+    struct tls_context *tls; /* NULL: no certificates, or a role without TLS */
 };
 
 /* One running role; lives as long as the process. */
 struct role_run {
     const struct role *role;
-    struct arena arena;                        /* as long as the process */
-    pthread_mutex_t lock;                      /* guards snapshot and pending */
-    struct role_snapshot *snapshot, *pending;  /* in force; prepared and not committed yet (NULL: none) */
+    struct arena arena;                       /* as long as the process */
+    pthread_mutex_t lock;                     /* guards snapshot and pending */
+    struct role_snapshot *snapshot, *pending; /* in force; prepared and not committed yet (NULL: none) */
     struct server *server;
-    struct tls_holder *tls;                    /* NULL in keeper */
-    struct channel *keeper, *core, *supervisor;/* to ask on; each says "not running" until a lane comes */
+    struct tls_holder *tls;                     /* NULL in keeper */
+    struct channel *keeper, *core, *supervisor; /* to ask on; each says "not running" until a lane comes */
     struct role_listener listeners[ROLE_LISTENERS_MAX];
     size_t listener_n;
-    void *state;                               /* the role's own */
+    void *state; /* the role's own */
 };
 
 struct role {
     const char *name;
     const struct sandbox_profile *profile;
-    const char *alpn;                          /* of its TLS, see tls_context_new; NULL: it has none */
+    const char *alpn; /* of its TLS, see tls_context_new; NULL: it has none */
     /* In the sandbox, before any thread: opens what the role needs. The first snapshot is r->snapshot; it is prepared after this.
      * */
     int (*start)(struct role_run *r, struct error *e);

@@ -7,7 +7,7 @@
 #include "role/config.h"
 
 struct supervisor_settings {
-    const char *dir;                         /* the valise directory; becomes the working directory */
+    const char *dir; /* the valise directory; becomes the working directory */
     uint16_t port_offset;
     /* Called once, when every role has started; CTX is the caller's. */
     void (*ready)(void *ctx, const struct config *config);

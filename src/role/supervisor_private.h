@@ -11,13 +11,13 @@ enum { SUPERVISOR_CHILDREN_MAX = 70, SUPERVISOR_LANES_MAX = 300, SUPERVISOR_SOCK
 
 /* A configuration and the certificates it names, read and checked. */
 struct snapshot {
-    struct config *config;                   /* owned */
-    struct arena arena;                      /* owns what follows */
+    struct config *config; /* owned */
+    struct arena arena;    /* owns what follows */
     struct wire_identity *identities;
     size_t identity_n;
-    str ca_pem;                              /* empty: there is no ca.pem */
+    str ca_pem; /* empty: there is no ca.pem */
     uint16_t port_offset;
-    struct buf notes;                        /* lines for the administrator: certificates whose time is over or nearly so */
+    struct buf notes; /* lines for the administrator: certificates whose time is over or nearly so */
 };
 
 /* Reads the certificates of CONFIG (owned by the snapshot on success). ERR_* with E naming the file. */
@@ -30,16 +30,16 @@ int snapshot_compare(const struct snapshot *former, struct snapshot *fresh, stru
 struct child {
     char kind[12];
     unsigned instance;
-    pid_t pid;                               /* 0: not running */
+    pid_t pid; /* 0: not running */
     int link;
     int64_t started_ms, restart_at_ms, backoff_ms;
     uint32_t restarts;
-    unsigned owed;                           /* requests whose answer has not come */
+    unsigned owed; /* requests whose answer has not come */
 };
 
 struct bound_socket {
-    char name[64];                           /* the listener's */
-    char kind[12];                           /* the role that accepts */
+    char name[64]; /* the listener's */
+    char kind[12]; /* the role that accepts */
     int fd;
 };
 
@@ -47,12 +47,12 @@ struct supervisor {
     struct snapshot *snapshot;
     uint16_t port_offset;
     int lock_fd, signal_fd;
-    int notify_fd;                           /* of the service manager; -1: none */
+    int notify_fd; /* of the service manager; -1: none */
     bool stopping;
     int64_t started_ms;
     struct child children[SUPERVISOR_CHILDREN_MAX];
     size_t child_n;
-    int lanes[SUPERVISOR_LANES_MAX];         /* on which core asks */
+    int lanes[SUPERVISOR_LANES_MAX]; /* on which core asks */
     size_t lane_n;
     struct bound_socket sockets[SUPERVISOR_SOCKETS_MAX];
     size_t socket_n;

@@ -1,8 +1,15 @@
 /* wire: see wire.h. */
 #include "role/wire.h"
 
-enum { RECIPIENTS_MAX = 1000, ID_MAX = 64, STRUCTURE_MAX = 60000, IDENTITIES_MAX = 1000, ROLES_MAX = 128, ORDER_NAMES_MAX = 100,
-       ORDER_SECONDS_MAX = 1 << 30 };
+enum {
+    RECIPIENTS_MAX = 1000,
+    ID_MAX = 64,
+    STRUCTURE_MAX = 60000,
+    IDENTITIES_MAX = 1000,
+    ROLES_MAX = 128,
+    ORDER_NAMES_MAX = 100,
+    ORDER_SECONDS_MAX = 1 << 30
+};
 
 void wire_pack_delivery(struct buf *b, const struct smtp_delivery *d, bool inline_message)
 {
@@ -97,7 +104,9 @@ int wire_unpack_setup(str payload, struct arena *a, struct wire_setup *ret)
     if (!list)
         return ERR_LIMIT;
     for (size_t i = 0; i < s.identity_n; i++)
-        list[i] = (struct wire_identity){ .name = unpack_str(&u, 255), .chain_pem = unpack_str(&u, 1 << 18), .key_id = unpack_str(&u, 64) };
+        list[i] = (struct wire_identity){ .name = unpack_str(&u, 255),
+                                          .chain_pem = unpack_str(&u, 1 << 18),
+                                          .key_id = unpack_str(&u, 64) };
     s.identities = list;
     s.ca_pem = unpack_str(&u, 1 << 18);
     if (unpack_end(&u))

@@ -16,30 +16,36 @@
 #include "smtp/service.h"
 
 enum wire_type {
-    WIRE_OPEN_LANE = 0,       /* run/channel.h's own */
-    WIRE_RECIPIENT = 1,       /* address -> verdict u8 */
-    WIRE_ACCEPT = 2,          /* delivery, message inline or as descriptor; one too long for a frame as a second memfd -> nothing */
-    WIRE_SPOOL = 3,           /* nothing -> descriptor */
-    WIRE_SIGN = 10,           /* key id, data -> signature */
-    WIRE_TICKET_KEYS = 11,    /* nothing -> two ticket keys of 80 bytes, newest first */
-    WIRE_ISSUE = 12,          /* order, request or certificate to renew -> certificate, in PEM */
-    WIRE_SETUP = 20,          /* first message to a role: setup as memfd */
-    WIRE_LISTENER = 21,       /* name of a listener, descriptor */
-    WIRE_PEER = 22,           /* role name, root lane to ask it on */
-    WIRE_SERVE = 23,          /* role name, root lane on which it asks */
-    WIRE_START = 24,          /* everything is there: enter the sandbox and serve */
-    WIRE_RELOAD = 25,         /* please reload -> what needs a restart, for people */
-    WIRE_STOP = 26,           /* grace in ms u32: drain and exit */
-    WIRE_STATUS = 27,         /* -> counts (to a role), roles (from core) */
-    WIRE_PREPARE = 28,        /* a new setup as memfd: check it and keep it aside */
-    WIRE_COMMIT = 29          /* what was prepared is in force */
+    WIRE_OPEN_LANE = 0,    /* run/channel.h's own */
+    WIRE_RECIPIENT = 1,    /* address -> verdict u8 */
+    WIRE_ACCEPT = 2,       /* delivery, message inline or as descriptor; one too long for a frame as a second memfd -> nothing */
+    WIRE_SPOOL = 3,        /* nothing -> descriptor */
+    WIRE_SIGN = 10,        /* key id, data -> signature */
+    WIRE_TICKET_KEYS = 11, /* nothing -> two ticket keys of 80 bytes, newest first */
+    WIRE_ISSUE = 12,       /* order, request or certificate to renew -> certificate, in PEM */
+    WIRE_SETUP = 20,       /* first message to a role: setup as memfd */
+    WIRE_LISTENER = 21,    /* name of a listener, descriptor */
+    WIRE_PEER = 22,        /* role name, root lane to ask it on */
+    WIRE_SERVE = 23,       /* role name, root lane on which it asks */
+    WIRE_START = 24,       /* everything is there: enter the sandbox and serve */
+    WIRE_RELOAD = 25,      /* please reload -> what needs a restart, for people */
+    WIRE_STOP = 26,        /* grace in ms u32: drain and exit */
+    WIRE_STATUS = 27,      /* -> counts (to a role), roles (from core) */
+    WIRE_PREPARE = 28,     /* a new setup as memfd: check it and keep it aside */
+    WIRE_COMMIT = 29       /* what was prepared is in force */
 };
 
 /* The control socket among the listeners; the dot keeps it apart from those of the configuration. */
 #define WIRE_CONTROL "control.sock"
 
-enum { WIRE_SETUP_MAX = 16 << 20, WIRE_SIGN_DATA_MAX = 1024, WIRE_SIGNATURE_MAX = 1024, WIRE_INLINE_MAX = 64 * 1024, WIRE_ADDRESS_MAX = 512,
-       WIRE_DELIVERY_MAX = 1 << 20 };
+enum {
+    WIRE_SETUP_MAX = 16 << 20,
+    WIRE_SIGN_DATA_MAX = 1024,
+    WIRE_SIGNATURE_MAX = 1024,
+    WIRE_INLINE_MAX = 64 * 1024,
+    WIRE_ADDRESS_MAX = 512,
+    WIRE_DELIVERY_MAX = 1 << 20
+};
 
 /* --- accept --- */
 
@@ -58,10 +64,10 @@ struct wire_identity {
 struct wire_setup {
     str config_text;
     uint16_t port_offset;
-    unsigned instance;                       /* which mx this is */
+    unsigned instance; /* which mx this is */
     const struct wire_identity *identities;
     size_t identity_n;
-    str ca_pem;                              /* our own CA's certificate; empty: there is none */
+    str ca_pem; /* our own CA's certificate; empty: there is none */
 };
 void wire_pack_setup(struct buf *b, const struct wire_setup *s);
 int wire_unpack_setup(str payload, struct arena *a, struct wire_setup *ret) MUST_USE;
@@ -77,7 +83,7 @@ int wire_unpack_counts(str payload, struct wire_counts *ret) MUST_USE;
 
 struct wire_role_status {
     str name;
-    uint32_t pid;                            /* 0: not running */
+    uint32_t pid; /* 0: not running */
     uint32_t restarts;
     uint64_t uptime_ms;
     struct wire_counts counts;

@@ -33,10 +33,10 @@ struct idle_lane {
 struct channel {
     char name[24];
     pthread_mutex_t lock;
-    pthread_cond_t changed;              /* a lane was given back, or the root was replaced */
-    int root;                            /* -1: the other role is gone */
+    pthread_cond_t changed; /* a lane was given back, or the root was replaced */
+    int root;               /* -1: the other role is gone */
     uint64_t generation;
-    struct idle_lane idle[IDLE_MAX];     /* the most recently used last */
+    struct idle_lane idle[IDLE_MAX]; /* the most recently used last */
     unsigned idle_n, busy_n;
     struct lane *busy;
 };

@@ -24,9 +24,9 @@ enum { CHANNEL_FRAME_LANE = 0 };
 
 struct frame {
     uint16_t type;
-    int16_t status;                 /* replies: 0 or enum err */
-    str payload;                    /* a view */
-    int fds[CHANNEL_FDS_MAX];       /* descriptors beside the payload */
+    int16_t status;           /* replies: 0 or enum err */
+    str payload;              /* a view */
+    int fds[CHANNEL_FDS_MAX]; /* descriptors beside the payload */
     size_t fd_n;
 };
 
@@ -49,13 +49,13 @@ int channel_call(struct channel *c, const struct frame *request, struct arena *a
 
 /* --- the serving side --- */
 
-struct channel_request;             /* one request being handled */
+struct channel_request; /* one request being handled */
 
 struct channel_handler {
     uint16_t type;
-    const char *name;               /* "recipient": in logs */
-    uint32_t payload_max;           /* bytes; at most CHANNEL_PAYLOAD_MAX */
-    uint8_t fds_min, fds_max;       /* descriptors that come with it */
+    const char *name;         /* "recipient": in logs */
+    uint32_t payload_max;     /* bytes; at most CHANNEL_PAYLOAD_MAX */
+    uint8_t fds_min, fds_max; /* descriptors that come with it */
     /* Handles REQUEST; its payload and fds live until the handler returns (the caller closes the fds: dup what is kept). Appends
      * the reply's payload to REPLY (bounded) and may set REPLY_FDS (the caller closes them after sending). Returns the
      * status; for a negative one E's text becomes the payload. */
@@ -65,7 +65,7 @@ struct channel_handler {
 
 /* What one kind of peer may ask: its table is the right. Ends with .handle = NULL. */
 struct channel_service {
-    const char *peer;               /* the asking role: in logs */
+    const char *peer; /* the asking role: in logs */
     const struct channel_handler *handlers;
     void *ctx;
 };

@@ -6,12 +6,12 @@
 #include "run/stream_private.h"
 
 struct conn_memory {
-    struct conn conn;                 /* first: a struct conn is one of these */
+    struct conn conn; /* first: a struct conn is one of these */
     struct layer *layer;
-    enum conn_next next;              /* what the session waits for */
+    enum conn_next next; /* what the session waits for */
     _Atomic bool woken;
     bool stopping, closed, refused;
-    unsigned stuck;                   /* calls for input that read nothing, in a row */
+    unsigned stuck; /* calls for input that read nothing, in a row */
 };
 
 static struct conn_memory *memory_of(const struct conn *c)
@@ -31,7 +31,8 @@ static bool memory_is_stopping(const struct conn *c)
 
 static int memory_binding(const struct conn *c, enum conn_binding kind, struct buf *out)
 {
-    buf_add(out, kind == CONN_BINDING_TLS_EXPORTER ? STR("EEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEE") : STR("SSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSS"));
+    buf_add(out, kind == CONN_BINDING_TLS_EXPORTER ? STR("EEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEE")
+                                                   : STR("SSSSSSSSSSSSSSSSSSSSSSSSSSSSSSSS"));
     return buf_error(out);
 }
 
@@ -59,8 +60,8 @@ static void end_session(struct conn_memory *m)
 
 static void secure(struct conn_memory *m)
 {
-    conn_set_tls(&m->conn, &(struct tls_info){ .active = true, .version = STR("TLSv1.3"), .cipher = STR("TLS_AES_256_GCM_SHA384"),
-                                               .bits = 256 });
+    conn_set_tls(&m->conn, &(struct tls_info){
+                               .active = true, .version = STR("TLSv1.3"), .cipher = STR("TLS_AES_256_GCM_SHA384"), .bits = 256 });
 }
 
 /* After the queue is empty: what the session is to be run with at once, or 0 when it parks. */

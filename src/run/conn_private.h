@@ -13,24 +13,24 @@ enum { CONN_ARENA_QUOTA = 1024 * 1024, CONN_ADDRESS_MAX = 46, CONN_MIN_RATE_GRAC
 struct conn_kind {
     void (*wake)(struct conn *c);
     bool (*is_stopping)(const struct conn *c);
-    int (*binding)(const struct conn *c, enum conn_binding kind, struct buf *out);   /* with TLS only */
+    int (*binding)(const struct conn *c, enum conn_binding kind, struct buf *out); /* with TLS only */
 };
 
 struct conn {
     const struct conn_kind *kind;
     const struct conn_ops *ops;
-    void *session;                        /* NULL before open and after close */
+    void *session; /* NULL before open and after close */
     struct stream *stream;
     struct arena arena;
     struct id id;
     char peer[CONN_ADDRESS_MAX], local[CONN_ADDRESS_MAX];
     uint16_t peer_port, local_port;
     bool can_starttls;
-    struct tls_info tls;                  /* sni and alpn are owned */
-    int64_t deadline_ms;                  /* of each wait; 0 = none */
-    uint32_t min_rate;                    /* bytes per second, 0 = none */
-    int64_t rate_since_ms;                /* monotonic */
-    uint64_t rate_base;                   /* stream_bytes_in at that time */
+    struct tls_info tls;   /* sni and alpn are owned */
+    int64_t deadline_ms;   /* of each wait; 0 = none */
+    uint32_t min_rate;     /* bytes per second, 0 = none */
+    int64_t rate_since_ms; /* monotonic */
+    uint64_t rate_base;    /* stream_bytes_in at that time */
 };
 
 /* Fills what both kinds share. STREAM is owned. */

@@ -12,8 +12,8 @@
 #include "run/server_private.h"
 
 enum {
-    ANSWER_MS = 10000,                           /* the asker reads its answer sooner, or is in trouble */
-    ARENA_QUOTA = 4 * CHANNEL_PAYLOAD_MAX        /* the frame itself and what its handler makes of it */
+    ANSWER_MS = 10000,                    /* the asker reads its answer sooner, or is in trouble */
+    ARENA_QUOTA = 4 * CHANNEL_PAYLOAD_MAX /* the frame itself and what its handler makes of it */
 };
 
 /* What the lanes of one channel share: how many there are. */

@@ -13,7 +13,7 @@ struct layer_memory {
     size_t in_at;
     size_t read_step, write_step;
     bool eof, blocked;
-    bool read_pause, write_pause;     /* the next call answers ERR_AGAIN */
+    bool read_pause, write_pause; /* the next call answers ERR_AGAIN */
 };
 
 static struct layer_memory *memory_of(const struct layer *l)
@@ -68,9 +68,7 @@ static bool memory_pending(const struct layer *l)
     return false;
 }
 
-static void memory_idle(struct layer *l)
-{
-}
+static void memory_idle(struct layer *l) {}
 
 static void memory_close(struct layer *l)
 {

@@ -7,7 +7,7 @@
 struct layer_plain {
     struct layer layer;
     int fd;
-    bool drained;      /* the last read took all there was */
+    bool drained; /* the last read took all there was */
 };
 
 static int64_t plain_read(struct layer *l, char *p, size_t n)
@@ -48,9 +48,7 @@ static bool plain_pending(const struct layer *l)
     return false;
 }
 
-static void plain_idle(struct layer *l)
-{
-}
+static void plain_idle(struct layer *l) {}
 
 static void plain_close(struct layer *l)
 {

@@ -17,10 +17,10 @@ struct layer_tls {
     struct tls_context *context;
     SSL *ssl;
     int fd;
-    bool more;         /* another record follows at once: the kernel may wait for it and send both in one segment */
-    struct arena client;   /* what is known of its certificate */
+    bool more;           /* another record follows at once: the kernel may wait for it and send both in one segment */
+    struct arena client; /* what is known of its certificate */
     uint32_t wants;
-    bool failed;       /* SSL_shutdown would be wrong now */
+    bool failed; /* SSL_shutdown would be wrong now */
 };
 
 static struct layer_tls *tls_of(const struct layer *l)
@@ -177,8 +177,7 @@ struct layer *layer_tls_new(struct tls_context *context, int fd, const struct tl
     BIO_set_data(b, t);
     BIO_set_init(b, 1);
     SSL_set_bio(ssl, b, b);
-    *t = (struct layer_tls){ .layer = { &tls_ops }, .context = tls_context_ref(context), .ssl = ssl, .fd = fd,
-                            .wants = EPOLLIN };
+    *t = (struct layer_tls){ .layer = { &tls_ops }, .context = tls_context_ref(context), .ssl = ssl, .fd = fd, .wants = EPOLLIN };
     arena_init(&t->client, CLIENT_MAX);
     return &t->layer;
 }

@@ -8,8 +8,8 @@
 #include "run/server_private.h"
 
 enum {
-    ACCEPT_TURNS = 32,            /* connections taken in one step */
-    BACK_OFF_MS = 250,            /* pause when descriptors or memory are out */
+    ACCEPT_TURNS = 32, /* connections taken in one step */
+    BACK_OFF_MS = 250, /* pause when descriptors or memory are out */
     HANDSHAKE_MS = 30000
 };
 

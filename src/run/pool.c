@@ -19,11 +19,11 @@
 #include "base/log.h"
 
 enum {
-    CHUNK = 512,             /* slots in one allocation */
-    IDLE_MS = 10000,         /* a worker beyond the minimum ends after so long without work */
+    CHUNK = 512,     /* slots in one allocation */
+    IDLE_MS = 10000, /* a worker beyond the minimum ends after so long without work */
     HERDER_PAUSE_NS = 2000000,
     TIMERS_SWEEP = 4096,
-    QUEUE_TURNS = 16,        /* tasks from the queue before epoll is asked again */
+    QUEUE_TURNS = 16, /* tasks from the queue before epoll is asked again */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     STACK = 4 * 1024 * 1024
 #else
@@ -42,9 +42,9 @@ enum { SLOT_QUEUE = 0xfffffff0u, SLOT_TIMER, SLOT_WATCH };
 
 struct slot {
     _Atomic uint64_t word;
-    _Atomic int64_t expiry;  /* of the parked task; 0: none */
-    _Atomic int64_t entry;   /* when the slot's entry in the timer heap fires; 0: there is none */
-    struct task *task;       /* valid for whoever owns the slot */
+    _Atomic int64_t expiry; /* of the parked task; 0: none */
+    _Atomic int64_t entry;  /* when the slot's entry in the timer heap fires; 0: there is none */
+    struct task *task;      /* valid for whoever owns the slot */
     uint32_t next_free;
 };
 
@@ -57,7 +57,7 @@ struct pool {
     pthread_mutex_t slots_lock;
     _Atomic(struct slot *) *chunks;
     size_t chunk_max;
-    uint32_t slot_n, slot_free;          /* slots made so far; first free one + 1, 0: none */
+    uint32_t slot_n, slot_free; /* slots made so far; first free one + 1, 0: none */
     _Atomic size_t task_n;
 
     pthread_mutex_t queue_lock;
@@ -65,14 +65,14 @@ struct pool {
 
     pthread_mutex_t timer_lock;
     struct timer_heap timers;
-    int64_t timer_set;                   /* what the timerfd is set to; 0: nothing */
+    int64_t timer_set; /* what the timerfd is set to; 0: nothing */
 
-    pthread_mutex_t workers_lock;        /* guards what follows */
+    pthread_mutex_t workers_lock; /* guards what follows */
     pthread_cond_t workers_changed, herder_wanted;
     unsigned workers, peak;
-    pthread_t ended;                     /* the worker that ended last, to be joined by the next */
+    pthread_t ended; /* the worker that ended last, to be joined by the next */
     bool has_ended;
-    _Atomic unsigned waiting;            /* workers in epoll_wait */
+    _Atomic unsigned waiting; /* workers in epoll_wait */
     _Atomic bool herder_sleeps, quit;
 };
 

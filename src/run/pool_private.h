@@ -22,18 +22,18 @@ struct task;
 
 /* Why a step is run. */
 enum task_flag {
-    TASK_START = 1,       /* for the first time */
-    TASK_IO = 2,          /* its descriptor may be ready */
-    TASK_EVENT = 4,       /* task_raise was called */
-    TASK_TIMEOUT = 8,     /* its expiry has passed */
-    TASK_SHUTDOWN = 16,   /* the server stops: come to an end */
-    TASK_KILL = 32        /* end now */
+    TASK_START = 1,     /* for the first time */
+    TASK_IO = 2,        /* its descriptor may be ready */
+    TASK_EVENT = 4,     /* task_raise was called */
+    TASK_TIMEOUT = 8,   /* its expiry has passed */
+    TASK_SHUTDOWN = 16, /* the server stops: come to an end */
+    TASK_KILL = 32      /* end now */
 };
 
 /* What a step waits for. */
 struct task_wait {
-    uint32_t events;      /* EPOLLIN, EPOLLOUT; 0: not for the descriptor */
-    int64_t expiry_ms;    /* monotonic; 0: none */
+    uint32_t events;   /* EPOLLIN, EPOLLOUT; 0: not for the descriptor */
+    int64_t expiry_ms; /* monotonic; 0: none */
 };
 
 struct task_kind {
@@ -48,10 +48,10 @@ struct task_kind {
 struct task {
     const struct task_kind *kind;
     struct pool *pool;
-    struct task *queued;  /* next in the run queue */
-    int fd;               /* -1: none */
+    struct task *queued; /* next in the run queue */
+    int fd;              /* -1: none */
     uint32_t slot, generation;
-    bool registered;      /* fd is in the epoll set */
+    bool registered; /* fd is in the epoll set */
 };
 
 /* A pool of WORKERS_MIN to WORKERS_MAX threads for at most SLOTS_MAX tasks. No thread runs before pool_run. */

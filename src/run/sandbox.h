@@ -8,21 +8,21 @@
 
 #include "base/err.h"
 
-enum sandbox_right { SANDBOX_READ = 1, SANDBOX_WRITE = 2, SANDBOX_MAKE = 4 };   /* WRITE: change files; MAKE: create and delete */
+enum sandbox_right { SANDBOX_READ = 1, SANDBOX_WRITE = 2, SANDBOX_MAKE = 4 }; /* WRITE: change files; MAKE: create and delete */
 
 struct sandbox_path {
-    const char *path;     /* NULL ends the list; what does not exist is skipped */
+    const char *path; /* NULL ends the list; what does not exist is skipped */
     unsigned rights;
 };
 
 struct sandbox_profile {
     const char *name;
-    const struct sandbox_path *paths;     /* nothing else of the file system is reachable */
-    bool network_accept;                  /* accept4 on inherited listeners, TCP I/O */
-    bool network_connect;                 /* connect to others (DNS, relay) */
-    bool unix_sockets;                    /* socketpair, sendmsg with descriptors */
-    bool threads;                         /* clone for threads */
-    bool file_writes;                     /* pwrite, fsync, rename, unlink ... for RocksDB within the paths */
+    const struct sandbox_path *paths; /* nothing else of the file system is reachable */
+    bool network_accept;              /* accept4 on inherited listeners, TCP I/O */
+    bool network_connect;             /* connect to others (DNS, relay) */
+    bool unix_sockets;                /* socketpair, sendmsg with descriptors */
+    bool threads;                     /* clone for threads */
+    bool file_writes;                 /* pwrite, fsync, rename, unlink ... for RocksDB within the paths */
     /* Fork, exec, wait, kill: the supervisor only. Its children inherit the profile: all calls but the hostile ones, and
      * SANDBOX_READ includes execution. */
     bool children;

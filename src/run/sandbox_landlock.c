@@ -53,7 +53,7 @@ static struct ruleset ruleset_of(const struct sandbox_profile *profile, long abi
         r.fs |= FS_TRUNCATE;
     if (abi >= 5)
         r.fs |= FS_IOCTL_DEV;
-    if (abi >= 4 && !profile->children)   /* the supervisor binds the ports of all */
+    if (abi >= 4 && !profile->children) /* the supervisor binds the ports of all */
         r.net = NET_BIND_TCP | (profile->network_connect ? 0 : NET_CONNECT_TCP);
     if (abi >= 6)
         r.scoped = SCOPE_ABSTRACT | (profile->children ? 0 : SCOPE_SIGNAL);

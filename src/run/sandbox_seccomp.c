@@ -28,72 +28,218 @@ enum { END = -2 };
 
 static const int base_calls[] = {
     /* descriptors */
-    CALL(read), CALL(write), CALL(readv), CALL(writev), CALL(pread64), CALL(preadv), CALL(lseek), CALL(close),
-    CALL(close_range), CALL(dup), CALL(dup2), CALL(dup3), CALL(fcntl), CALL(fstat), CALL(newfstatat), CALL(statx), CALL(statfs),
-    CALL(fstatfs), CALL(pipe2), CALL(memfd_create),
+    CALL(read),
+    CALL(write),
+    CALL(readv),
+    CALL(writev),
+    CALL(pread64),
+    CALL(preadv),
+    CALL(lseek),
+    CALL(close),
+    CALL(close_range),
+    CALL(dup),
+    CALL(dup2),
+    CALL(dup3),
+    CALL(fcntl),
+    CALL(fstat),
+    CALL(newfstatat),
+    CALL(statx),
+    CALL(statfs),
+    CALL(fstatfs),
+    CALL(pipe2),
+    CALL(memfd_create),
     /* waiting */
-    CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6), CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_wait),
-    CALL(epoll_pwait), CALL(epoll_pwait2), CALL(eventfd2), CALL(timerfd_create), CALL(timerfd_settime), CALL(timerfd_gettime),
-    CALL(signalfd4), CALL(nanosleep), CALL(clock_nanosleep), CALL(restart_syscall),
+    CALL(poll),
+    CALL(ppoll),
+    CALL(select),
+    CALL(pselect6),
+    CALL(epoll_create1),
+    CALL(epoll_ctl),
+    CALL(epoll_wait),
+    CALL(epoll_pwait),
+    CALL(epoll_pwait2),
+    CALL(eventfd2),
+    CALL(timerfd_create),
+    CALL(timerfd_settime),
+    CALL(timerfd_gettime),
+    CALL(signalfd4),
+    CALL(nanosleep),
+    CALL(clock_nanosleep),
+    CALL(restart_syscall),
     /* memory */
-    CALL(brk), CALL(munmap), CALL(mremap), CALL(madvise), CALL(msync), CALL(mlock), CALL(munlock), CALL(mincore),
+    CALL(brk),
+    CALL(munmap),
+    CALL(mremap),
+    CALL(madvise),
+    CALL(msync),
+    CALL(mlock),
+    CALL(munlock),
+    CALL(mincore),
     /* threads and signals */
-    CALL(futex), CALL(set_robust_list), CALL(rseq), CALL(membarrier), CALL(sched_yield), CALL(sched_getaffinity),
-    CALL(sched_getparam), CALL(sched_getscheduler), CALL(getcpu), CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigreturn),
-    CALL(rt_sigtimedwait), CALL(rt_sigpending), CALL(sigaltstack), CALL(exit), CALL(exit_group),
+    CALL(futex),
+    CALL(set_robust_list),
+    CALL(rseq),
+    CALL(membarrier),
+    CALL(sched_yield),
+    CALL(sched_getaffinity),
+    CALL(sched_getparam),
+    CALL(sched_getscheduler),
+    CALL(getcpu),
+    CALL(rt_sigaction),
+    CALL(rt_sigprocmask),
+    CALL(rt_sigreturn),
+    CALL(rt_sigtimedwait),
+    CALL(rt_sigpending),
+    CALL(sigaltstack),
+    CALL(exit),
+    CALL(exit_group),
     /* what time it is, who and where we are */
-    CALL(clock_gettime), CALL(clock_getres), CALL(gettimeofday), CALL(time), CALL(getrandom), CALL(getpid), CALL(getppid),
-    CALL(gettid), CALL(getuid), CALL(geteuid), CALL(getgid), CALL(getegid), CALL(getresuid), CALL(getresgid), CALL(uname),
-    CALL(sysinfo), CALL(getrusage), CALL(getrlimit), CALL(times), END,
+    CALL(clock_gettime),
+    CALL(clock_getres),
+    CALL(gettimeofday),
+    CALL(time),
+    CALL(getrandom),
+    CALL(getpid),
+    CALL(getppid),
+    CALL(gettid),
+    CALL(getuid),
+    CALL(geteuid),
+    CALL(getgid),
+    CALL(getegid),
+    CALL(getresuid),
+    CALL(getresgid),
+    CALL(uname),
+    CALL(sysinfo),
+    CALL(getrusage),
+    CALL(getrlimit),
+    CALL(times),
+    END,
 };
 static const int read_calls[] = {
-    CALL(getdents64), CALL(access), CALL(faccessat), CALL(faccessat2), CALL(stat), CALL(lstat), CALL(readlink),
-    CALL(readlinkat), CALL(getcwd), CALL(readahead), CALL(fadvise64), END,
+    CALL(getdents64), CALL(access),     CALL(faccessat), CALL(faccessat2), CALL(stat),      CALL(lstat),
+    CALL(readlink),   CALL(readlinkat), CALL(getcwd),    CALL(readahead),  CALL(fadvise64), END,
 };
 static const int write_calls[] = {
-    CALL(open), CALL(openat), CALL(creat), CALL(pwrite64), CALL(pwritev), CALL(fsync), CALL(fdatasync), CALL(syncfs),
-    CALL(sync_file_range), CALL(truncate), CALL(ftruncate), CALL(fallocate), CALL(copy_file_range), CALL(flock), CALL(mkdir),
-    CALL(mkdirat), CALL(rmdir), CALL(unlink), CALL(unlinkat), CALL(rename), CALL(renameat), CALL(renameat2), CALL(link),
-    CALL(linkat), CALL(chmod), CALL(fchmod), CALL(fchmodat), CALL(utimensat), CALL(umask), END,
+    CALL(open),
+    CALL(openat),
+    CALL(creat),
+    CALL(pwrite64),
+    CALL(pwritev),
+    CALL(fsync),
+    CALL(fdatasync),
+    CALL(syncfs),
+    CALL(sync_file_range),
+    CALL(truncate),
+    CALL(ftruncate),
+    CALL(fallocate),
+    CALL(copy_file_range),
+    CALL(flock),
+    CALL(mkdir),
+    CALL(mkdirat),
+    CALL(rmdir),
+    CALL(unlink),
+    CALL(unlinkat),
+    CALL(rename),
+    CALL(renameat),
+    CALL(renameat2),
+    CALL(link),
+    CALL(linkat),
+    CALL(chmod),
+    CALL(fchmod),
+    CALL(fchmodat),
+    CALL(utimensat),
+    CALL(umask),
+    END,
 };
 static const int socket_calls[] = {
-    CALL(recvfrom), CALL(recvmsg), CALL(sendto), CALL(sendmsg), CALL(shutdown), CALL(getsockopt), CALL(getsockname),
-    CALL(getpeername), END,
+    CALL(recvfrom),   CALL(recvmsg),     CALL(sendto),      CALL(sendmsg), CALL(shutdown),
+    CALL(getsockopt), CALL(getsockname), CALL(getpeername), END,
 };
 static const int accept_calls[] = {
-    CALL(accept4), CALL(accept), CALL(sendfile), END,
+    CALL(accept4),
+    CALL(accept),
+    CALL(sendfile),
+    END,
 };
 static const int connect_calls[] = {
     CALL(connect), CALL(bind), CALL(sendmmsg), CALL(recvmmsg), END,
 };
 /* Only an attacker calls these. */
 static const int hostile_calls[] = {
-    CALL(process_vm_readv), CALL(process_vm_writev), CALL(kcmp), CALL(mount), CALL(umount2), CALL(pivot_root), CALL(chroot),
-    CALL(open_tree), CALL(move_mount), CALL(fsopen), CALL(fsconfig), CALL(fsmount), CALL(fspick), CALL(unshare), CALL(setns),
-    CALL(open_by_handle_at), CALL(init_module), CALL(finit_module), CALL(delete_module), CALL(kexec_load),
-    CALL(kexec_file_load), CALL(bpf), CALL(perf_event_open), CALL(keyctl), CALL(add_key), CALL(request_key), CALL(userfaultfd),
-    CALL(reboot), CALL(swapon), CALL(swapoff), CALL(acct), CALL(quotactl), CALL(iopl), CALL(ioperm), CALL(modify_ldt),
-    CALL(settimeofday), CALL(clock_settime), CALL(clock_adjtime), CALL(sethostname), CALL(setdomainname), CALL(syslog),
-    CALL(vhangup), END,
+    CALL(process_vm_readv),
+    CALL(process_vm_writev),
+    CALL(kcmp),
+    CALL(mount),
+    CALL(umount2),
+    CALL(pivot_root),
+    CALL(chroot),
+    CALL(open_tree),
+    CALL(move_mount),
+    CALL(fsopen),
+    CALL(fsconfig),
+    CALL(fsmount),
+    CALL(fspick),
+    CALL(unshare),
+    CALL(setns),
+    CALL(open_by_handle_at),
+    CALL(init_module),
+    CALL(finit_module),
+    CALL(delete_module),
+    CALL(kexec_load),
+    CALL(kexec_file_load),
+    CALL(bpf),
+    CALL(perf_event_open),
+    CALL(keyctl),
+    CALL(add_key),
+    CALL(request_key),
+    CALL(userfaultfd),
+    CALL(reboot),
+    CALL(swapon),
+    CALL(swapoff),
+    CALL(acct),
+    CALL(quotactl),
+    CALL(iopl),
+    CALL(ioperm),
+    CALL(modify_ldt),
+    CALL(settimeofday),
+    CALL(clock_settime),
+    CALL(clock_adjtime),
+    CALL(sethostname),
+    CALL(setdomainname),
+    CALL(syslog),
+    CALL(vhangup),
+    END,
 };
 static const int hostile_role_calls[] = {
     CALL(execve), CALL(execveat), CALL(fork), CALL(vfork), END,
 };
 /* For the sanitizers only. */
 static const int sanitizer_calls[] = {
-    CALL(personality), CALL(ptrace), CALL(wait4), CALL(clone), CALL(mmap), CALL(mprotect), CALL(prctl), CALL(prlimit64),
-    CALL(sched_setaffinity), CALL(set_tid_address), CALL(arch_prctl), CALL(process_madvise), END,
+    CALL(personality),
+    CALL(ptrace),
+    CALL(wait4),
+    CALL(clone),
+    CALL(mmap),
+    CALL(mprotect),
+    CALL(prctl),
+    CALL(prlimit64),
+    CALL(sched_setaffinity),
+    CALL(set_tid_address),
+    CALL(arch_prctl),
+    CALL(process_madvise),
+    END,
 };
 
 /* Socket options that are ours; none that loads a filter or hands the connection to another protocol. */
 static const struct {
     int level, name;
 } socket_options[] = {
-    { SOL_SOCKET, SO_KEEPALIVE }, { SOL_SOCKET, SO_SNDBUF }, { SOL_SOCKET, SO_RCVBUF }, { SOL_SOCKET, SO_LINGER },
-    { SOL_SOCKET, SO_RCVTIMEO }, { SOL_SOCKET, SO_SNDTIMEO }, { SOL_SOCKET, SO_REUSEADDR }, { SOL_SOCKET, SO_REUSEPORT },
-    { IPPROTO_TCP, TCP_NODELAY }, { IPPROTO_TCP, TCP_CORK }, { IPPROTO_TCP, TCP_QUICKACK }, { IPPROTO_TCP, TCP_KEEPIDLE },
-    { IPPROTO_TCP, TCP_KEEPINTVL }, { IPPROTO_TCP, TCP_KEEPCNT }, { IPPROTO_TCP, TCP_USER_TIMEOUT },
-    { IPPROTO_TCP, TCP_NOTSENT_LOWAT }, { IPPROTO_IPV6, IPV6_V6ONLY }, { IPPROTO_IPV6, IPV6_MTU },
+    { SOL_SOCKET, SO_KEEPALIVE },        { SOL_SOCKET, SO_SNDBUF },      { SOL_SOCKET, SO_RCVBUF },
+    { SOL_SOCKET, SO_LINGER },           { SOL_SOCKET, SO_RCVTIMEO },    { SOL_SOCKET, SO_SNDTIMEO },
+    { SOL_SOCKET, SO_REUSEADDR },        { SOL_SOCKET, SO_REUSEPORT },   { IPPROTO_TCP, TCP_NODELAY },
+    { IPPROTO_TCP, TCP_CORK },           { IPPROTO_TCP, TCP_QUICKACK },  { IPPROTO_TCP, TCP_KEEPIDLE },
+    { IPPROTO_TCP, TCP_KEEPINTVL },      { IPPROTO_TCP, TCP_KEEPCNT },   { IPPROTO_TCP, TCP_USER_TIMEOUT },
+    { IPPROTO_TCP, TCP_NOTSENT_LOWAT },  { IPPROTO_IPV6, IPV6_V6ONLY },  { IPPROTO_IPV6, IPV6_MTU },
     { IPPROTO_IPV6, IPV6_MTU_DISCOVER }, { IPPROTO_IPV6, IPV6_RECVERR }, { IPPROTO_IP, IP_MTU_DISCOVER },
     { IPPROTO_IP, IP_RECVERR },
 };
@@ -135,7 +281,7 @@ static void add_limited(scmp_filter_ctx f, const struct sandbox_profile *profile
         allow_value(f, CALL(prctl), 0, (uint64_t)controls[i], r);
     for (size_t i = 0; i < sizeof ioctls / sizeof ioctls[0]; i++)
         allow_value(f, CALL(ioctl), 1, ioctls[i], r);
-    allow_value(f, CALL(prlimit64), 2, 0, r);   /* reading limits, not setting them */
+    allow_value(f, CALL(prlimit64), 2, 0, r); /* reading limits, not setting them */
 }
 
 static void add_sockets(scmp_filter_ctx f, const struct sandbox_profile *profile, int *r)
@@ -152,7 +298,7 @@ static void add_sockets(scmp_filter_ctx f, const struct sandbox_profile *profile
         return;
     add_list(f, SCMP_ACT_ALLOW, connect_calls, r);
     static const int domains[] = { AF_INET, AF_INET6 }, types[] = { SOCK_STREAM, SOCK_DGRAM };
-    for (int i = 0; *r == 0 && i < 4; i++)   /* no raw sockets */
+    for (int i = 0; *r == 0 && i < 4; i++) /* no raw sockets */
         *r = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(socket), 2, SCMP_A0(SCMP_CMP_EQ, (uint64_t)domains[i / 2]),
                               SCMP_A1(SCMP_CMP_MASKED_EQ, 0xf, (uint64_t)types[i % 2]));
 }
@@ -162,7 +308,7 @@ static void add_role(scmp_filter_ctx f, const struct sandbox_profile *profile, i
     bool reads = profile->paths && profile->paths[0].path;
     add_list(f, SCMP_ACT_ALLOW, base_calls, r);
     add_limited(f, profile, r);
-    allow_value(f, CALL(tgkill), 0, (uint64_t)getpid(), r);   /* abort */
+    allow_value(f, CALL(tgkill), 0, (uint64_t)getpid(), r); /* abort */
     if (reads || SANDBOX_SANITIZED)
         add_list(f, SCMP_ACT_ALLOW, read_calls, r);
     if (profile->file_writes) {
@@ -193,7 +339,7 @@ int sandbox_seccomp(const struct sandbox_profile *profile, struct error *e)
     if (!profile->children)
         add_role(f, profile, &r);
     if (r == 0)
-        seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);   /* a tree instead of a chain; without it the filter is only slower */
+        seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree instead of a chain; without it the filter is only slower */
     int loaded = r == 0 ? seccomp_load(f) : 0;
     seccomp_release(f);
     if (r < 0)

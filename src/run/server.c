@@ -82,7 +82,7 @@ void server_leave(struct server *s, const struct sockaddr_storage *peer)
 struct warden {
     struct task task;
     struct server *server;
-    int64_t until_ms;                    /* 0: not stopping yet */
+    int64_t until_ms; /* 0: not stopping yet */
 };
 
 enum { WARDEN_LOOK_MS = 20 };

@@ -13,9 +13,9 @@
 struct server;
 
 struct server_settings {
-    unsigned workers_min, workers_max;   /* threads; 0 = 2 and 64 */
-    unsigned connections_max;            /* 0 = 20 000; above it new ones are closed at once with a log line */
-    unsigned connections_per_address;    /* 0 = no limit */
+    unsigned workers_min, workers_max; /* threads; 0 = 2 and 64 */
+    unsigned connections_max;          /* 0 = 20 000; above it new ones are closed at once with a log line */
+    unsigned connections_per_address;  /* 0 = no limit */
 };
 
 struct server *server_new(const struct server_settings *settings);
@@ -23,14 +23,14 @@ struct server *server_new(const struct server_settings *settings);
 void server_free(struct server *s);
 
 struct listener_settings {
-    const char *name;                    /* "submission": in logs and status */
+    const char *name; /* "submission": in logs and status */
     const struct conn_ops *ops;
-    void *ctx;                           /* for ops->open; must outlive the server */
-    struct tls_holder *tls;              /* NULL: no TLS on this listener. Must outlive the server. */
+    void *ctx;              /* for ops->open; must outlive the server */
+    struct tls_holder *tls; /* NULL: no TLS on this listener. Must outlive the server. */
     bool implicit_tls;
-    int64_t handshake_ms;                /* 0 = 30 000 */
-    enum tls_client_cert client_cert;    /* 0: clients are not asked for certificates */
-    bool tls13_only;                     /* false: TLS 1.2 as well */
+    int64_t handshake_ms;             /* 0 = 30 000 */
+    enum tls_client_cert client_cert; /* 0: clients are not asked for certificates */
+    bool tls13_only;                  /* false: TLS 1.2 as well */
 };
 /* Accepts connections from FD (listening, non-blocking; owned). Settings are copied. Before server_run. */
 int server_listen(struct server *s, int fd, const struct listener_settings *settings) MUST_USE;

@@ -25,33 +25,33 @@
 enum {
     CLOSING_MS = 10000,
     LINGER_MS = 2000,
-    LINGER_TURNS = 64,             /* reads of 4 KiB that a lingering peer may still make us do */
+    LINGER_TURNS = 64, /* reads of 4 KiB that a lingering peer may still make us do */
     OUTPUT_GRACE_MS = 60000,
-    OUTPUT_RATE = 256,             /* bytes per second that a peer must take on average after the grace */
-    IDLE_TURNS_MAX = 1000          /* runs for input that read none, before we call the session broken */
+    OUTPUT_RATE = 256,    /* bytes per second that a peer must take on average after the grace */
+    IDLE_TURNS_MAX = 1000 /* runs for input that read none, before we call the session broken */
 };
 
 enum phase { PHASE_HANDSHAKE, PHASE_OPEN, PHASE_SESSION, PHASE_CLOSING, PHASE_LINGER };
 enum progress { PROGRESS_WAIT, PROGRESS_OVER, PROGRESS_ON };
 
 struct server_conn {
-    struct conn conn;              /* first: a struct conn is one of these */
+    struct conn conn; /* first: a struct conn is one of these */
     struct task task;
     struct server *server;
     struct listener *listener;
     struct sockaddr_storage address;
-    const char *reason;            /* why it ends, for the log */
+    const char *reason; /* why it ends, for the log */
     uint64_t linger_in;
     int64_t opened_ms;
-    int64_t expiry_ms;             /* of this phase or of the present wait */
-    int64_t output_since_ms;       /* since when output is waiting; 0: none is */
-    uint64_t output_base;          /* stream_bytes_out then */
-    unsigned pending;              /* enum conn_why */
+    int64_t expiry_ms;       /* of this phase or of the present wait */
+    int64_t output_since_ms; /* since when output is waiting; 0: none is */
+    uint64_t output_base;    /* stream_bytes_out then */
+    unsigned pending;        /* enum conn_why */
     unsigned idle_turns;
-    uint8_t phase, next;           /* enum phase, enum conn_next */
-    bool handshaking;              /* the TLS layer is in place */
-    bool for_input;                /* the last wait was for input */
-    bool told;                     /* CONN_SHUTDOWN was given */
+    uint8_t phase, next; /* enum phase, enum conn_next */
+    bool handshaking;    /* the TLS layer is in place */
+    bool for_input;      /* the last wait was for input */
+    bool told;           /* CONN_SHUTDOWN was given */
 };
 
 static struct server_conn *socket_of(const struct conn *c)

@@ -12,15 +12,15 @@
 struct server {
     struct pool *pool;
     struct server_settings settings;
-    int stop_fd;                         /* an eventfd: server_stop may be called in a signal handler */
+    int stop_fd; /* an eventfd: server_stop may be called in a signal handler */
     _Atomic int64_t grace_ms;
     _Atomic bool stopping;
-    struct task *warden;                 /* ends last; see server.c */
+    struct task *warden; /* ends last; see server.c */
     _Atomic unsigned connections;
     _Atomic uint64_t accepted, refused;
     _Atomic int64_t refusal_logged_ms;
     pthread_mutex_t addresses_lock;
-    struct map addresses;                /* connections by address; the value is the count */
+    struct map addresses; /* connections by address; the value is the count */
 };
 
 /* A listener's settings, shared with its connections. */

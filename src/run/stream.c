@@ -28,8 +28,8 @@ enum {
 struct segment {
     struct segment *next;
     char *bytes;
-    size_t at, n, cap;            /* bytes[at, n) are not sent yet */
-    struct source *src;           /* follows the bytes; NULL when there is none */
+    size_t at, n, cap;  /* bytes[at, n) are not sent yet */
+    struct source *src; /* follows the bytes; NULL when there is none */
     uint64_t src_left;
 };
 
@@ -38,11 +38,11 @@ struct stream {
     char *in;
     size_t in_at, in_n, in_cap, scanned;
     struct segment *first, *last;
-    size_t queued;                /* bytes in segments, sources not counted */
-    uint64_t source_left;         /* what is left of all sources */
+    size_t queued;        /* bytes in segments, sources not counted */
+    uint64_t source_left; /* what is left of all sources */
     uint64_t bytes_in, bytes_out;
-    int in_error;                 /* ERR_EOF or ERR_IO: no more input will come */
-    bool starved;                 /* the last look for input ended in ERR_AGAIN and nothing was consumed since */
+    int in_error; /* ERR_EOF or ERR_IO: no more input will come */
+    bool starved; /* the last look for input ended in ERR_AGAIN and nothing was consumed since */
     bool skipping;
     bool broken;
 };

@@ -20,30 +20,30 @@
 
 enum {
     TICKET_KEY = 80,
-    TICKET_KEYS = 2,                   /* the present one and the one before */
+    TICKET_KEYS = 2, /* the present one and the one before */
     TICKET_ROTATE_MS = 3600 * 1000,
     CHAIN_MAX = 10
 };
 
 struct tls_name {
-    char *name;                        /* lower or upper case as given; "" is the default */
+    char *name; /* lower or upper case as given; "" is the default */
     size_t n;
     SSL_CTX *ctx;
 };
 
 struct tls_context {
     atomic_uint refs;
-    struct tls_name *names;            /* the default first */
+    struct tls_name *names; /* the default first */
     size_t name_n;
     struct tls_key *keys;
     size_t key_n;
-    char *alpn;                        /* "imap,pop3" */
+    char *alpn; /* "imap,pop3" */
     size_t alpn_n;
     pthread_mutex_t ticket_lock;
     unsigned char tickets[TICKET_KEYS][TICKET_KEY];
     size_t ticket_n;
-    int64_t ticket_made_ms;            /* of a random key; 0: keys are given from outside */
-    unsigned char client_ca[8];        /* tls_client_ca_id; zero: no CA */
+    int64_t ticket_made_ms;     /* of a random key; 0: keys are given from outside */
+    unsigned char client_ca[8]; /* tls_client_ca_id; zero: no CA */
 };
 
 int tls_error(struct error *e, int code, const char *what)
@@ -206,7 +206,7 @@ static SSL_CTX *make_ctx(struct tls_context *t, struct error *e)
 }
 
 /* Reads the certificates of CHAIN_PEM: the first and a stack of the others. */
-static int read_chain(str chain_pem, X509 **ret_first, STACK_OF(X509) **ret_rest)
+static int read_chain(str chain_pem, X509 **ret_first, STACK_OF(X509) * *ret_rest)
 {
     ERR_clear_error();
     BIO *b = chain_pem.n && chain_pem.n <= 1 << 20 ? BIO_new_mem_buf(chain_pem.p, (int)chain_pem.n) : NULL;

@@ -21,9 +21,9 @@ struct tls_signer {
 };
 
 struct tls_identity {
-    str name;             /* server name it is for; empty: the default one */
-    str chain_pem;        /* certificate first, then intermediates */
-    str key_id;           /* what the signer is asked with: hex SHA-256 of the SubjectPublicKeyInfo */
+    str name;      /* server name it is for; empty: the default one */
+    str chain_pem; /* certificate first, then intermediates */
+    str key_id;    /* what the signer is asked with: hex SHA-256 of the SubjectPublicKeyInfo */
 };
 
 /* A context for a server whose protocols have the ALPN names in the comma-separated list ALPN ("imap"; "" when they have none). A
@@ -41,8 +41,8 @@ void tls_context_set_ticket_keys(struct tls_context *t, str keys);
 /* Whether a listener asks its clients for certificates (RFC 8446 section 4.3.2). */
 enum tls_client_cert {
     TLS_CLIENT_OFF,
-    TLS_CLIENT_REQUESTED,   /* asked for; none or an unknown one is as welcome */
-    TLS_CLIENT_REQUIRED     /* the handshake fails without one that the CA vouches for */
+    TLS_CLIENT_REQUESTED, /* asked for; none or an unknown one is as welcome */
+    TLS_CLIENT_REQUIRED   /* the handshake fails without one that the CA vouches for */
 };
 /* Trusts the certificates in CA_PEM to vouch for clients. Before T is used; without it no client is ever verified. ERR_SYNTAX. */
 int tls_context_set_client_ca(struct tls_context *t, str ca_pem, struct error *e) MUST_USE;
@@ -56,6 +56,6 @@ struct tls_holder;
 struct tls_holder *tls_holder_new(struct tls_context *t);
 void tls_holder_replace(struct tls_holder *h, struct tls_context *t);
 void tls_holder_free(struct tls_holder *h);
-struct tls_context *tls_holder_get(struct tls_holder *h);   /* a new reference; NULL when empty */
+struct tls_context *tls_holder_get(struct tls_holder *h); /* a new reference; NULL when empty */
 
 #endif

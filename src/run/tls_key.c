@@ -11,7 +11,7 @@
 
 #include "run/tls_private.h"
 
-enum { SIGNATURE_MAX = 2048 };   /* RSA of 16384 bits */
+enum { SIGNATURE_MAX = 2048 }; /* RSA of 16384 bits */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static RSA_METHOD *rsa_method;

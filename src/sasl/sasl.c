@@ -20,14 +20,14 @@ struct sasl_server {
     Gsasl_session *session;
     enum sasl_state state;
     unsigned steps;
-    int callback_error;                  /* what the callback found wrong: the library has no code for it */
+    int callback_error; /* what the callback found wrong: the library has no code for it */
     struct buf authcid, authzid, password;
     struct buf binding;
     sasl_scram_fn *scram;
     void *scram_ctx;
     struct sasl_scram keys;
     bool has_keys;
-    bool is_refuted;                     /* the client's proof does not fit */
+    bool is_refuted; /* the client's proof does not fit */
     struct sasl_credentials credentials;
 };
 
@@ -77,13 +77,13 @@ static void take_names(struct sasl_server *s, Gsasl_session *session)
 static int on_password(struct sasl_server *s, Gsasl_session *session)
 {
     if (s->authcid.n || s->password.n)
-        return GSASL_AUTHENTICATION_ERROR;       /* invariant 3 */
+        return GSASL_AUTHENTICATION_ERROR; /* invariant 3 */
     take_names(s, session);
     take_property(session, GSASL_PASSWORD, &s->password);
     if (buf_error(&s->authcid) || buf_error(&s->authzid) || buf_error(&s->password))
         s->callback_error = ERR_LIMIT;
     else if (!s->authcid.n || !s->password.n)
-        s->callback_error = ERR_SYNTAX;          /* RFC 4616 section 2: authcid and passwd have at least one character */
+        s->callback_error = ERR_SYNTAX; /* RFC 4616 section 2: authcid and passwd have at least one character */
     return s->callback_error ? GSASL_AUTHENTICATION_ERROR : GSASL_OK;
 }
 
@@ -230,7 +230,8 @@ static int library_error(struct sasl_server *s, int rc, struct error *e)
             return 0;
         }
         return error_set(e, s->callback_error ? s->callback_error : ERR_SYNTAX,
-                         s->callback_error == ERR_LIMIT ? "name or password too long" : "name, password or channel binding missing");
+                         s->callback_error == ERR_LIMIT ? "name or password too long"
+                                                        : "name, password or channel binding missing");
     case GSASL_MECHANISM_PARSE_ERROR:
     case GSASL_SASLPREP_ERROR:
     case GSASL_NO_CB_TLS_EXPORTER:

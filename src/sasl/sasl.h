@@ -14,21 +14,21 @@
 #include "base/buf.h"
 
 enum {
-    SASL_RESPONSE_MAX = 4096,     /* bytes of one response, decoded; RFC 4954 section 4 asks for lines of 12 288 octets */
-    SASL_NAME_MAX = 512,          /* bytes of a name: longer ones cannot be an account's */
+    SASL_RESPONSE_MAX = 4096, /* bytes of one response, decoded; RFC 4954 section 4 asks for lines of 12 288 octets */
+    SASL_NAME_MAX = 512,      /* bytes of a name: longer ones cannot be an account's */
     SASL_PASSWORD_MAX = 1024,
-    SASL_STEPS_MAX = 8            /* responses in one exchange */
+    SASL_STEPS_MAX = 8 /* responses in one exchange */
 };
 
 enum sasl_hash { SASL_HASH_NONE, SASL_HASH_SHA1, SASL_HASH_SHA256 };
 
 struct sasl_mechanism {
-    str name;                     /* upper case, as it is offered */
-    bool plaintext;               /* the password itself is sent: only under TLS */
-    bool client_first;            /* the client speaks first; without an initial response the first challenge is empty */
-    bool binding;                 /* bound to the TLS channel (-PLUS): exists only where the channel can be named */
-    enum sasl_hash hash;          /* of SCRAM */
-    str prompts[2];               /* challenges that replace the library's, empty for none */
+    str name;            /* upper case, as it is offered */
+    bool plaintext;      /* the password itself is sent: only under TLS */
+    bool client_first;   /* the client speaks first; without an initial response the first challenge is empty */
+    bool binding;        /* bound to the TLS channel (-PLUS): exists only where the channel can be named */
+    enum sasl_hash hash; /* of SCRAM */
+    str prompts[2];      /* challenges that replace the library's, empty for none */
 };
 
 /* All mechanisms, in the order in which they are offered (the best first); *RET_N of them. Static. */
@@ -41,23 +41,23 @@ enum { SASL_SALT_SIZE = 16, SASL_KEY_MAX = 32 };
 struct sasl_scram {
     unsigned iterations;
     uint8_t salt[SASL_SALT_SIZE];
-    uint8_t stored_key[SASL_KEY_MAX], server_key[SASL_KEY_MAX];   /* as long as the hash */
+    uint8_t stored_key[SASL_KEY_MAX], server_key[SASL_KEY_MAX]; /* as long as the hash */
 };
 /* Looks the keys of LOGIN up, and gives some for a name that does not exist: always the same salt, and keys that no proof fits,
  * so that names cannot be told apart. 0, or an error for "not now". Must not block. */
 typedef int sasl_scram_fn(void *ctx, str login, enum sasl_hash hash, struct sasl_scram *ret);
 
 enum sasl_proof {
-    SASL_PROOF_PASSWORD,          /* there is a password, nobody has verified it yet */
-    SASL_PROOF_RIGHT,             /* the client has proved that it knows the password */
+    SASL_PROOF_PASSWORD, /* there is a password, nobody has verified it yet */
+    SASL_PROOF_RIGHT,    /* the client has proved that it knows the password */
     SASL_PROOF_WRONG
 };
 
 struct sasl_credentials {
-    str authcid;                  /* who logs in; never empty */
-    str authzid;                  /* whom to act as, empty for oneself; a caller without proxy rights refuses any other */
+    str authcid; /* who logs in; never empty */
+    str authzid; /* whom to act as, empty for oneself; a caller without proxy rights refuses any other */
     enum sasl_proof proof;
-    str password;                 /* of SASL_PROOF_PASSWORD: never empty; wiped with the exchange. Otherwise empty */
+    str password; /* of SASL_PROOF_PASSWORD: never empty; wiped with the exchange. Otherwise empty */
 };
 
 /* One try to log in, as whoever decides about it sees it. */
@@ -65,9 +65,9 @@ struct sasl_attempt {
     str login;
     enum sasl_proof proof;
     str password;
-    str peer;                     /* address text */
-    str mechanism;                /* "LOGIN" also for a protocol's own command of that name */
-    str tls;                      /* version, empty for none */
+    str peer;      /* address text */
+    str mechanism; /* "LOGIN" also for a protocol's own command of that name */
+    str tls;       /* version, empty for none */
 };
 
 struct sasl_server;

@@ -12,12 +12,12 @@ enum { SMTP_BODY_HEAP_MAX = 64 * 1024, SMTP_BODY_MEMFD_MAX = 1024 * 1024 };
 
 struct smtp_body {
     const struct smtp_service *service;
-    struct buf buf;             /* all of the message, or what is not written to FD yet */
-    int fd;                     /* -1: in memory */
+    struct buf buf; /* all of the message, or what is not written to FD yet */
+    int fd;         /* -1: in memory */
     bool is_spool;
-    uint64_t written;           /* bytes in FD */
+    uint64_t written; /* bytes in FD */
     int error;
-    str map;                    /* of smtp_body_finish */
+    str map; /* of smtp_body_finish */
 };
 
 void smtp_body_init(struct smtp_body *b, const struct smtp_service *service);

@@ -83,9 +83,9 @@ static void verify(struct smtp_session *s, const struct sasl_credentials *c, str
 {
     const struct smtp_service *service = s->config->service;
     struct smtp_login login = { 0 };
-    struct sasl_attempt attempt = { c->authcid, c->proof,
+    struct sasl_attempt attempt = { c->authcid,  c->proof,
                                     c->password, conn_peer_address(s->conn),
-                                    mechanism, smtp_session_tls(s)->active ? smtp_session_tls(s)->version : STR("") };
+                                    mechanism,   smtp_session_tls(s)->active ? smtp_session_tls(s)->version : STR("") };
     int64_t delay_ms = 0;
     enum smtp_reply reply = SMTP_REPLY_AUTH_REFUSED;
     /* Acting as another is nobody's right. The password is checked before that is said: the answer takes the same time. */

@@ -104,8 +104,7 @@ enum conn_next smtp_cmd_rcpt(struct smtp_session *s, str argument)
         s->unknown += reply == SMTP_REPLY_UNKNOWN_RECIPIENT || reply == SMTP_REPLY_ROUTED_RECIPIENT;
         log_info("smtp-recipient-refused", LOG_STR("session", conn_id(s->conn)), LOG_STR("peer", conn_peer_address(s->conn)),
                  LOG_STR("from", t->mail.reverse_path.text), LOG_STR("to", to.address.text),
-                 LOG_NUM("code", smtp_reply_code(reply)),
-                 LOG_Z("error", e.text));
+                 LOG_NUM("code", smtp_reply_code(reply)), LOG_Z("error", e.text));
     }
     smtp_say(s, reply);
     return CONN_WAIT;

@@ -5,13 +5,11 @@
 
 /* RFC 3207 section 4 lets NOOP, EHLO, STARTTLS and QUIT through where TLS is required, and no other. */
 static const struct smtp_command commands[] = {
-    { STR_INIT("EHLO"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK |
-      SMTP_COMMAND_SMTP,
-      SMTP_REPLY_SEQUENCE, smtp_cmd_ehlo, "RFC 5321 section 4.1.1.1",
-      "EHLO your.name: begins, and lists what is offered" },
+    { STR_INIT("EHLO"), SMTP_STAGE_ANY,
+      SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK | SMTP_COMMAND_SMTP, SMTP_REPLY_SEQUENCE,
+      smtp_cmd_ehlo, "RFC 5321 section 4.1.1.1", "EHLO your.name: begins, and lists what is offered" },
     { STR_INIT("HELO"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK | SMTP_COMMAND_SMTP, SMTP_REPLY_SEQUENCE,
-      smtp_cmd_helo, "RFC 5321 section 4.1.1.1",
-      "HELO your.name: begins without extensions" },
+      smtp_cmd_helo, "RFC 5321 section 4.1.1.1", "HELO your.name: begins without extensions" },
     { STR_INIT("LHLO"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_JUNK | SMTP_COMMAND_LMTP, SMTP_REPLY_SEQUENCE,
       smtp_cmd_ehlo, "RFC 2033 section 4.1", "LHLO your.name: begins, and lists what is offered" },
     { STR_INIT("MAIL"), SMTP_STAGE_READY, 0, SMTP_REPLY_NESTED_MAIL, smtp_cmd_mail, "RFC 5321 section 4.1.1.2",
@@ -20,34 +18,25 @@ static const struct smtp_command commands[] = {
     { STR_INIT("RCPT"), SMTP_STAGE_MAIL | SMTP_STAGE_RCPT, 0, SMTP_REPLY_MAIL_FIRST, smtp_cmd_rcpt, "RFC 5321 section 4.1.1.3",
       "RCPT TO:<friend@example.org> [NOTIFY=NEVER|SUCCESS,FAILURE,DELAY] [ORCPT=type;address]: adds a recipient" },
     { STR_INIT("DATA"), SMTP_STAGE_RCPT, SMTP_COMMAND_NO_ARGUMENT, SMTP_REPLY_RCPT_FIRST, smtp_cmd_data,
-      "RFC 5321 section 4.1.1.4",
-      "DATA: the message follows; a line that holds a dot only ends it" },
+      "RFC 5321 section 4.1.1.4", "DATA: the message follows; a line that holds a dot only ends it" },
     { STR_INIT("BDAT"), SMTP_STAGE_RCPT | SMTP_STAGE_CHUNK, SMTP_COMMAND_CHUNK, SMTP_REPLY_RCPT_FIRST, smtp_cmd_bdat,
-      "RFC 3030 section 2",
-      "BDAT bytes [LAST]: a piece of the message follows, of that length" },
+      "RFC 3030 section 2", "BDAT bytes [LAST]: a piece of the message follows, of that length" },
     { STR_INIT("RSET"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK | SMTP_COMMAND_NO_ARGUMENT,
-      SMTP_REPLY_SEQUENCE, smtp_cmd_rset, "RFC 5321 section 4.1.1.5",
-      "RSET: forgets the message begun" },
+      SMTP_REPLY_SEQUENCE, smtp_cmd_rset, "RFC 5321 section 4.1.1.5", "RSET: forgets the message begun" },
     { STR_INIT("NOOP"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK,
-      SMTP_REPLY_SEQUENCE, smtp_cmd_noop, "RFC 5321 section 4.1.1.9",
-      "NOOP: does nothing" },
+      SMTP_REPLY_SEQUENCE, smtp_cmd_noop, "RFC 5321 section 4.1.1.9", "NOOP: does nothing" },
     { STR_INIT("QUIT"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_NO_ARGUMENT,
-      SMTP_REPLY_SEQUENCE, smtp_cmd_quit, "RFC 5321 section 4.1.1.10",
-      "QUIT: ends the session" },
+      SMTP_REPLY_SEQUENCE, smtp_cmd_quit, "RFC 5321 section 4.1.1.10", "QUIT: ends the session" },
     { STR_INIT("STARTTLS"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_TLS | SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_NO_ARGUMENT,
-      SMTP_REPLY_SEQUENCE, smtp_cmd_starttls, "RFC 3207 section 4",
-      "STARTTLS: goes on under TLS" },
+      SMTP_REPLY_SEQUENCE, smtp_cmd_starttls, "RFC 3207 section 4", "STARTTLS: goes on under TLS" },
     { STR_INIT("AUTH"), SMTP_STAGE_READY, SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_SUBMISSION, SMTP_REPLY_AUTH_IN_TRANSACTION,
-      smtp_cmd_auth, "RFC 4954 section 4",
-      "AUTH mechanism [response]: logs in" },
+      smtp_cmd_auth, "RFC 4954 section 4", "AUTH mechanism [response]: logs in" },
     { STR_INIT("VRFY"), SMTP_STAGE_ANY, SMTP_COMMAND_JUNK, SMTP_REPLY_SEQUENCE, smtp_cmd_vrfy, "RFC 5321 section 4.1.1.6",
       "VRFY address: always 252, nothing is told about addresses" },
     { STR_INIT("EXPN"), SMTP_STAGE_ANY, SMTP_COMMAND_JUNK | SMTP_COMMAND_HIDDEN, SMTP_REPLY_SEQUENCE, smtp_cmd_expn,
-      "RFC 5321 section 4.1.1.7",
-      "EXPN list: not offered" },
+      "RFC 5321 section 4.1.1.7", "EXPN list: not offered" },
     { STR_INIT("HELP"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK, SMTP_REPLY_SEQUENCE, smtp_cmd_help,
-      "RFC 5321 section 4.1.1.8",
-      "HELP [command]: this" },
+      "RFC 5321 section 4.1.1.8", "HELP [command]: this" },
 };
 
 const struct smtp_command *smtp_commands(size_t *ret_n)
@@ -98,8 +87,9 @@ static bool may_run(const struct smtp_session *s, const struct smtp_command *c, 
  * commands. */
 static bool is_http(str verb)
 {
-    static const str methods[] = { STR_INIT("GET"), STR_INIT("POST"), STR_INIT("PUT"), STR_INIT("HEAD"), STR_INIT("OPTIONS"),
-                                   STR_INIT("CONNECT"), STR_INIT("DELETE"), STR_INIT("PATCH"), STR_INIT("TRACE"), STR_INIT("PRI") };
+    static const str methods[] = { STR_INIT("GET"),     STR_INIT("POST"),    STR_INIT("PUT"),    STR_INIT("HEAD"),
+                                   STR_INIT("OPTIONS"), STR_INIT("CONNECT"), STR_INIT("DELETE"), STR_INIT("PATCH"),
+                                   STR_INIT("TRACE"),   STR_INIT("PRI") };
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         if (str_eq(methods[i], verb))
             return true;

@@ -12,9 +12,9 @@
 #include "base/err.h"
 
 enum {
-    SMTP_DATA_LINE_MAX = 65536,              /* RFC 5321 section 4.5.3.1.6 says 998; what many programs write is taken too */
-    SMTP_DATA_HEADER_MAX = 248 * 1024,       /* bytes of the header: what message_parse looks at, less what is put on top */
-    SMTP_DATA_OVERRUN_MAX = 8 * 1024 * 1024  /* bytes read and dropped beyond the size limit before the connection is cut */
+    SMTP_DATA_LINE_MAX = 65536,             /* RFC 5321 section 4.5.3.1.6 says 998; what many programs write is taken too */
+    SMTP_DATA_HEADER_MAX = 248 * 1024,      /* bytes of the header: what message_parse looks at, less what is put on top */
+    SMTP_DATA_OVERRUN_MAX = 8 * 1024 * 1024 /* bytes read and dropped beyond the size limit before the connection is cut */
 };
 
 enum smtp_data_fault {
@@ -24,11 +24,18 @@ enum smtp_data_fault {
     SMTP_DATA_LINE_TOO_LONG = 8,
     SMTP_DATA_HEADER_TOO_LARGE = 16,
     SMTP_DATA_TOO_LARGE = 32,
-    SMTP_DATA_TOO_MANY_CHUNKS = 64           /* set by who counts them */
+    SMTP_DATA_TOO_MANY_CHUNKS = 64 /* set by who counts them */
 };
 
-enum smtp_data_state { SMTP_DATA_LINE_START, SMTP_DATA_DOT, SMTP_DATA_DOT_CR, SMTP_DATA_TEXT, SMTP_DATA_CR, SMTP_DATA_BINARY,
-                       SMTP_DATA_END };
+enum smtp_data_state {
+    SMTP_DATA_LINE_START,
+    SMTP_DATA_DOT,
+    SMTP_DATA_DOT_CR,
+    SMTP_DATA_TEXT,
+    SMTP_DATA_CR,
+    SMTP_DATA_BINARY,
+    SMTP_DATA_END
+};
 
 /* Gets the message without its framing, in pieces. It must not fail: a sink keeps its error until the end is reached. */
 struct smtp_data_sink {
@@ -38,13 +45,13 @@ struct smtp_data_sink {
 
 struct smtp_data {
     enum smtp_data_state state;
-    unsigned faults;             /* enum smtp_data_fault; once set, nothing goes to the sink any more */
-    uint64_t size;               /* bytes of the message so far: dots removed, CR LF included (RFC 1870 section 3) */
+    unsigned faults; /* enum smtp_data_fault; once set, nothing goes to the sink any more */
+    uint64_t size;   /* bytes of the message so far: dots removed, CR LF included (RFC 1870 section 3) */
     uint64_t size_max;
-    uint64_t line_n;             /* bytes of the present line */
+    uint64_t line_n; /* bytes of the present line */
     bool in_header, has_8bit;
-    bool is_chunked;             /* dots are text, and the end is not in the bytes */
-    bool is_binary;              /* BINARYMIME: the body is not looked at */
+    bool is_chunked; /* dots are text, and the end is not in the bytes */
+    bool is_binary;  /* BINARYMIME: the body is not looked at */
     struct smtp_data_sink sink;
 };
 

@@ -16,8 +16,8 @@ enum smtp_notify { SMTP_NOTIFY_NEVER = 1, SMTP_NOTIFY_SUCCESS = 2, SMTP_NOTIFY_F
 
 /* Of one recipient. */
 struct smtp_dsn {
-    uint8_t notify;      /* enum smtp_notify */
-    str orcpt;           /* "rfc822;alice@example.org" in xtext; empty: not said */
+    uint8_t notify; /* enum smtp_notify */
+    str orcpt;      /* "rfc822;alice@example.org" in xtext; empty: not said */
 };
 
 /* Whether S is xtext: "+" begins two hexadecimal digits, all is ASCII (RFC 3461 section 4). */

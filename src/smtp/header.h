@@ -8,13 +8,13 @@
 #include "smtp/body.h"
 #include "smtp/data.h"
 
-enum { SMTP_RECEIVED_MAX = 100 };      /* RFC 5321 section 6.3: simple loop detection counts Received fields */
+enum { SMTP_RECEIVED_MAX = 100 }; /* RFC 5321 section 6.3: simple loop detection counts Received fields */
 
 struct smtp_header {
-    struct smtp_body *body;            /* where the message goes */
-    struct buf held;                   /* the header so far */
-    bool passed;                       /* the header is over */
-    size_t line_at;                    /* of the line in HELD that is not complete */
+    struct smtp_body *body; /* where the message goes */
+    struct buf held;        /* the header so far */
+    bool passed;            /* the header is over */
+    size_t line_at;         /* of the line in HELD that is not complete */
     /* what is known once it has passed */
     unsigned received_n, from_n, date_n, message_id_n;
     /* submission: complete and clean the header */
@@ -39,9 +39,9 @@ struct smtp_trace {
     str helo, peer, hostname, id, session;
     bool lmtp, esmtp, authenticated, smtputf8;
     const struct tls_info *tls;
-    str recipient;                     /* empty unless there is exactly one */
+    str recipient; /* empty unless there is exactly one */
     int64_t now_s;
-    int zone;                          /* minutes east of UTC */
+    int zone; /* minutes east of UTC */
 };
 /* Appends "Received: ..." with its CRLF, folded. */
 void smtp_trace_add(struct buf *out, const struct smtp_trace *t);

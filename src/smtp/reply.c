@@ -3,11 +3,11 @@
 
 struct reply_row {
     unsigned short code, flags;
-    const char *status;      /* enhanced status code, "" where there is none: 3yz, greetings, EHLO (RFC 2034 section 4) */
+    const char *status; /* enhanced status code, "" where there is none: 3yz, greetings, EHLO (RFC 2034 section 4) */
     const char *text;
 };
 
-#define SMTP_REPLY_ROW(name, reply_code, reply_status, reply_flags, reply_text) \
+#define SMTP_REPLY_ROW(name, reply_code, reply_status, reply_flags, reply_text)                                                  \
     [SMTP_REPLY_##name] = { .code = (reply_code), .flags = (reply_flags), .status = (reply_status), .text = (reply_text) },
 static const struct reply_row rows[SMTP_REPLY_COUNT] = { SMTP_REPLIES(SMTP_REPLY_ROW) };
 #undef SMTP_REPLY_ROW

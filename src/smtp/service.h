@@ -9,20 +9,24 @@
 
 enum smtp_recipient_verdict { SMTP_RECIPIENT_OK, SMTP_RECIPIENT_UNKNOWN, SMTP_RECIPIENT_NOT_OURS, SMTP_RECIPIENT_DISABLED };
 
-struct smtp_login { uint8_t account[16]; str address; };     /* who is logged in; account is the engine_part */
+struct smtp_login {
+    uint8_t account[16];
+    str address;
+}; /* who is logged in; account is the engine_part */
 
 struct smtp_delivery {
-    str session, id;              /* session id and message id of logs and Received: */
-    str reverse_path;             /* without brackets; empty: null sender */
-    const str *recipients; size_t recipient_n;    /* as given, without brackets */
-    const struct smtp_dsn *dsn;   /* of each recipient; NULL: nothing was said */
-    enum smtp_ret ret;            /* what reports return (RFC 3461) */
-    str envid;                    /* in xtext; empty: not said */
+    str session, id;  /* session id and message id of logs and Received: */
+    str reverse_path; /* without brackets; empty: null sender */
+    const str *recipients;
+    size_t recipient_n;         /* as given, without brackets */
+    const struct smtp_dsn *dsn; /* of each recipient; NULL: nothing was said */
+    enum smtp_ret ret;          /* what reports return (RFC 3461) */
+    str envid;                  /* in xtext; empty: not said */
     bool smtputf8, body_8bit;
-    bool body_binary;             /* BODY=BINARYMIME: the body may hold NUL and lines of any form */
-    str message;                  /* whole, Received: on top; heap or mapped */
-    int fd;                       /* of the spool file or memfd that MESSAGE maps, -1 when it is on the heap */
-    str structure;                /* from message_parse */
+    bool body_binary; /* BODY=BINARYMIME: the body may hold NUL and lines of any form */
+    str message;      /* whole, Received: on top; heap or mapped */
+    int fd;           /* of the spool file or memfd that MESSAGE maps, -1 when it is on the heap */
+    str structure;    /* from message_parse */
 };
 
 struct smtp_service {
@@ -35,7 +39,8 @@ struct smtp_service {
      * returned holds for all. Blocks. */
     int (*accept_each)(void *ctx, const struct smtp_delivery *delivery, int *results, struct error *e);
     /* Submission only (else NULL): as directory_login. */
-    int (*authenticate)(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms);
+    int (*authenticate)(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct smtp_login *ret,
+                        int64_t *ret_delay_ms);
     /* Submission only: SCRAM's keys. NULL: there are none, and SCRAM is not offered. */
     sasl_scram_fn *scram;
     /* Submission only: whether LOGIN may send as ADDRESS. */
@@ -49,13 +54,13 @@ enum smtp_tls { SMTP_TLS_OFF, SMTP_TLS_OPPORTUNISTIC, SMTP_TLS_REQUIRED, SMTP_TL
 /* Immutable while connections use it. */
 struct smtp_config {
     const struct smtp_service *service;
-    bool submission;              /* AUTH needed, own addresses only, missing Date and Message-ID added */
-    bool lmtp;                    /* LHLO, and an answer for each recipient (RFC 2033); not with submission */
+    bool submission; /* AUTH needed, own addresses only, missing Date and Message-ID added */
+    bool lmtp;       /* LHLO, and an answer for each recipient (RFC 2033); not with submission */
     enum smtp_tls tls;
-    str hostname;                 /* in the greeting and Received: */
-    uint64_t size_max;            /* bytes of a message; SIZE */
-    unsigned recipients_max;      /* per message */
-    unsigned errors_max;          /* bad commands before 421 */
+    str hostname;            /* in the greeting and Received: */
+    uint64_t size_max;       /* bytes of a message; SIZE */
+    unsigned recipients_max; /* per message */
+    unsigned errors_max;     /* bad commands before 421 */
 };
 
 /* ctx of the listener is a const struct smtp_config *. */

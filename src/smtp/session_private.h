@@ -8,12 +8,12 @@
 #include "smtp/reply.h"
 
 enum {
-    SMTP_IDLE_MS = 300 * 1000,        /* RFC 5321 section 4.5.3.2.7: at least 5 minutes */
-    SMTP_BODY_RATE = 100,             /* bytes per second that a message must come in with */
+    SMTP_IDLE_MS = 300 * 1000, /* RFC 5321 section 4.5.3.2.7: at least 5 minutes */
+    SMTP_BODY_RATE = 100,      /* bytes per second that a message must come in with */
     SMTP_AUTH_FAILURES_MAX = 3,
-    SMTP_UNKNOWN_MAX = 100,           /* unknown recipients on one connection: somebody guesses addresses */
-    SMTP_JUNK_MAX = 100,              /* commands that lead to nothing, since the last message */
-    SMTP_CHUNKS_MAX = 100000,         /* of one message */
+    SMTP_UNKNOWN_MAX = 100,                /* unknown recipients on one connection: somebody guesses addresses */
+    SMTP_JUNK_MAX = 100,                   /* commands that lead to nothing, since the last message */
+    SMTP_CHUNKS_MAX = 100000,              /* of one message */
     SMTP_CHUNK_DROP_MAX = 8 * 1024 * 1024, /* bytes beyond the size limit that are read to be dropped */
     SMTP_HELO_MAX = 255
 };
@@ -21,41 +21,41 @@ enum {
 /* What the session is reading, or waiting for. */
 enum smtp_mode {
     SMTP_MODE_COMMAND,
-    SMTP_MODE_AUTH,                   /* a response of a SASL exchange */
-    SMTP_MODE_HELD,                   /* nothing: the answer to AUTH is held back until the deadline */
-    SMTP_MODE_DATA,                   /* a message, to its final dot */
-    SMTP_MODE_CHUNK                   /* a chunk of a message, or one to be dropped */
+    SMTP_MODE_AUTH, /* a response of a SASL exchange */
+    SMTP_MODE_HELD, /* nothing: the answer to AUTH is held back until the deadline */
+    SMTP_MODE_DATA, /* a message, to its final dot */
+    SMTP_MODE_CHUNK /* a chunk of a message, or one to be dropped */
 };
 
 /* Where the dialogue is; bits, so that a command can name several. */
 enum smtp_stage {
-    SMTP_STAGE_START = 1,             /* no EHLO yet, or TLS has just begun */
-    SMTP_STAGE_READY = 2,             /* no transaction */
-    SMTP_STAGE_MAIL = 4,              /* a sender, no recipient */
-    SMTP_STAGE_RCPT = 8,              /* a sender and recipients */
-    SMTP_STAGE_CHUNK = 16,            /* BDAT has begun the message */
+    SMTP_STAGE_START = 1,  /* no EHLO yet, or TLS has just begun */
+    SMTP_STAGE_READY = 2,  /* no transaction */
+    SMTP_STAGE_MAIL = 4,   /* a sender, no recipient */
+    SMTP_STAGE_RCPT = 8,   /* a sender and recipients */
+    SMTP_STAGE_CHUNK = 16, /* BDAT has begun the message */
     SMTP_STAGE_ANY = 31
 };
 
 /* One message on its way in: made by MAIL, ended by its delivery, RSET, EHLO, STARTTLS, or the connection's end. */
 struct smtp_transaction {
-    struct arena arena;               /* addresses */
+    struct arena arena; /* addresses */
     struct id id;
     struct smtp_mail mail;
     str *recipients;
-    struct smtp_dsn *dsn;             /* of each recipient */
+    struct smtp_dsn *dsn; /* of each recipient */
     size_t recipient_n, recipient_refused_n;
     struct smtp_body body;
     struct smtp_header header;
     struct smtp_data data;
-    unsigned chunk_n;                 /* BDAT commands so far */
+    unsigned chunk_n; /* BDAT commands so far */
 };
 
 /* The chunk that is being read in MODE_CHUNK. */
 struct smtp_chunk {
-    uint64_t left;                    /* bytes to come */
+    uint64_t left; /* bytes to come */
     bool is_last;
-    bool is_refused;                  /* dropped, and answered with REFUSAL */
+    bool is_refused; /* dropped, and answered with REFUSAL */
     enum smtp_reply refusal;
 };
 
@@ -64,50 +64,50 @@ struct smtp_session {
     struct stream *stream;
     const struct smtp_config *config;
     enum smtp_mode mode;
-    bool esmtp;                       /* EHLO, not HELO */
-    bool is_closing;                  /* the last answer is queued */
+    bool esmtp;      /* EHLO, not HELO */
+    bool is_closing; /* the last answer is queued */
     bool is_stopping;
     bool has_input_while_held;
     char helo[SMTP_HELO_MAX + 1];
-    size_t helo_n;                    /* 0: neither EHLO nor HELO yet */
-    struct smtp_transaction *transaction;      /* NULL: none */
+    size_t helo_n;                        /* 0: neither EHLO nor HELO yet */
+    struct smtp_transaction *transaction; /* NULL: none */
     struct smtp_chunk chunk;
-    uint64_t dropped;                 /* bytes of refused chunks */
-    struct sasl_server *sasl;         /* of MODE_AUTH */
-    struct buf auth_proof;            /* the server's own proof: the last challenge of an accepted login, empty for none */
-    bool auth_is_proved;              /* it is out: an empty response ends the exchange */
+    uint64_t dropped;         /* bytes of refused chunks */
+    struct sasl_server *sasl; /* of MODE_AUTH */
+    struct buf auth_proof;    /* the server's own proof: the last challenge of an accepted login, empty for none */
+    bool auth_is_proved;      /* it is out: an empty response ends the exchange */
     bool is_authenticated;
-    struct smtp_login login;          /* address points into login_address */
+    struct smtp_login login; /* address points into login_address */
     struct buf login_address;
-    enum smtp_reply held;             /* the answer of MODE_HELD */
-    int64_t wait_until_ms;            /* monotonic: when the wait for the next line, or of MODE_HELD, is over */
+    enum smtp_reply held;  /* the answer of MODE_HELD */
+    int64_t wait_until_ms; /* monotonic: when the wait for the next line, or of MODE_HELD, is over */
     unsigned errors, auth_failures, unknown, junk;
-    uint64_t message_n;               /* accepted */
+    uint64_t message_n; /* accepted */
 };
 
 /* --- commands.c --- */
 
 enum smtp_command_flags {
-    SMTP_COMMAND_BEFORE_TLS = 1,      /* may be said before TLS where TLS is required (RFC 3207 section 4) */
-    SMTP_COMMAND_BEFORE_AUTH = 2,     /* may be said before AUTH on submission */
-    SMTP_COMMAND_JUNK = 4,            /* leads to nothing when said again and again */
+    SMTP_COMMAND_BEFORE_TLS = 1,  /* may be said before TLS where TLS is required (RFC 3207 section 4) */
+    SMTP_COMMAND_BEFORE_AUTH = 2, /* may be said before AUTH on submission */
+    SMTP_COMMAND_JUNK = 4,        /* leads to nothing when said again and again */
     SMTP_COMMAND_NO_ARGUMENT = 8,
-    SMTP_COMMAND_SUBMISSION = 16,     /* exists on submission only */
-    SMTP_COMMAND_HIDDEN = 32,         /* not in HELP */
-    SMTP_COMMAND_SMTP = 128,          /* not in LMTP */
-    SMTP_COMMAND_LMTP = 256,          /* in LMTP only */
-    SMTP_COMMAND_CHUNK = 64           /* bytes follow the line, also when it is refused */
+    SMTP_COMMAND_SUBMISSION = 16, /* exists on submission only */
+    SMTP_COMMAND_HIDDEN = 32,     /* not in HELP */
+    SMTP_COMMAND_SMTP = 128,      /* not in LMTP */
+    SMTP_COMMAND_LMTP = 256,      /* in LMTP only */
+    SMTP_COMMAND_CHUNK = 64       /* bytes follow the line, also when it is refused */
 };
 
 struct smtp_command {
     str name;
-    unsigned stages;                  /* enum smtp_stage */
-    unsigned flags;                   /* enum smtp_command_flags */
-    enum smtp_reply wrong_stage;      /* the answer in any other stage */
+    unsigned stages;             /* enum smtp_stage */
+    unsigned flags;              /* enum smtp_command_flags */
+    enum smtp_reply wrong_stage; /* the answer in any other stage */
     /* Runs it and answers. Usually CONN_WAIT: the loop goes on. */
     enum conn_next (*run)(struct smtp_session *s, str argument);
-    const char *source;               /* the RFC */
-    const char *usage;                /* for HELP */
+    const char *source; /* the RFC */
+    const char *usage;  /* for HELP */
 };
 const struct smtp_command *smtp_commands(size_t *ret_n);
 /* Whether C is a command of the protocol that CONFIG speaks, SMTP or LMTP. */

@@ -9,12 +9,12 @@
 #include "smtp/dsn.h"
 
 struct smtp_limits {
-    size_t line_max;          /* bytes of a command line; RFC 5321 section 4.5.3.1.4 says 512 and more with extensions */
-    size_t auth_line_max;     /* the same where AUTH is offered: RFC 4954 section 4 says 12 288 with CRLF */
-    size_t local_max;         /* RFC 5321 says 64; variable envelope return paths are longer */
-    size_t domain_max;        /* 255 */
-    size_t mailbox_max;       /* local part, "@" and domain */
-    size_t params_max;        /* parameters of one command */
+    size_t line_max;      /* bytes of a command line; RFC 5321 section 4.5.3.1.4 says 512 and more with extensions */
+    size_t auth_line_max; /* the same where AUTH is offered: RFC 4954 section 4 says 12 288 with CRLF */
+    size_t local_max;     /* RFC 5321 says 64; variable envelope return paths are longer */
+    size_t domain_max;    /* 255 */
+    size_t mailbox_max;   /* local part, "@" and domain */
+    size_t params_max;    /* parameters of one command */
 };
 extern const struct smtp_limits smtp_limits_default;
 
@@ -35,9 +35,9 @@ enum smtp_fault {
 void smtp_line_split(str line, str *ret_verb, str *ret_argument);
 
 struct smtp_address {
-    str text;                 /* "local@domain" with the least quoting (RFC 5321 section 4.1.2); empty for "<>"; "postmaster" for
+    str text;  /* "local@domain" with the least quoting (RFC 5321 section 4.1.2); empty for "<>"; "postmaster" for
                                * <Postmaster>. In the arena. */
-    bool utf8;                /* has bytes beyond ASCII */
+    bool utf8; /* has bytes beyond ASCII */
 };
 
 /* A whole S as Mailbox (RFC 5321 section 4.1.2, RFC 6531 section 3.3). SMTP_FAULT_NONE, ADDRESS, TOO_LONG, UTF8_INVALID. */
@@ -46,14 +46,14 @@ enum smtp_fault smtp_address_parse(str s, const struct smtp_limits *limits, stru
 enum smtp_body_type { SMTP_BODY_7BIT, SMTP_BODY_8BITMIME, SMTP_BODY_BINARYMIME };
 
 struct smtp_mail {
-    struct smtp_address reverse_path;   /* empty text: the null sender */
+    struct smtp_address reverse_path; /* empty text: the null sender */
     bool has_size;
-    uint64_t size;                      /* SIZE= (RFC 1870) */
-    enum smtp_body_type body;           /* BODY= (RFC 6152, RFC 3030) */
-    bool smtputf8;                      /* RFC 6531 */
-    bool has_auth;                      /* AUTH= (RFC 4954 section 5); the value is checked and not believed */
-    enum smtp_ret ret;                  /* RET= (RFC 3461) */
-    str envid;                          /* ENVID=, in xtext; empty: not said */
+    uint64_t size;            /* SIZE= (RFC 1870) */
+    enum smtp_body_type body; /* BODY= (RFC 6152, RFC 3030) */
+    bool smtputf8;            /* RFC 6531 */
+    bool has_auth;            /* AUTH= (RFC 4954 section 5); the value is checked and not believed */
+    enum smtp_ret ret;        /* RET= (RFC 3461) */
+    str envid;                /* ENVID=, in xtext; empty: not said */
 };
 /* The argument of MAIL: "FROM:" Reverse-path [SP Mail-parameters]. AUTH_OFFERED: whether AUTH= may be given. */
 enum smtp_fault smtp_mail_parse(str argument, const struct smtp_limits *limits, bool auth_offered, struct arena *a,

@@ -39,7 +39,7 @@ int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *c
 {
     str address = rcpt->address.text;
     for (size_t i = 0; i < t->recipient_n && !config->lmtp; i++) { /* in LMTP each is answered (RFC 2033 section 4.2) */
-        if (str_eq(t->recipients[i], address)) /* said twice, delivered once */
+        if (str_eq(t->recipients[i], address))                     /* said twice, delivered once */
             return 0;
     }
     if (t->recipient_n >= smtp_recipients_max(config))

@@ -303,7 +303,7 @@ struct loading {
     struct mail_account *a;
     struct header_record h;
     bool found;
-    struct mailbox **mailboxes;       /* by id, as the scan comes */
+    struct mailbox **mailboxes; /* by id, as the scan comes */
     size_t n, cap;
     bool pending;
     struct pending_record pending_at;
@@ -476,7 +476,7 @@ int account_enter_write(struct mail_account *a)
         if (a->pending)
             r = account_rollback(a);
         if (!r && a->doomed_n && account_purge(a) && !a->loaded)
-            r = ERR_CONFLICT;         /* a purge may fail, but not leave an outdated state behind */
+            r = ERR_CONFLICT; /* a purge may fail, but not leave an outdated state behind */
         if (!r)
             return 0;
         account_leave(a);

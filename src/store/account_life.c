@@ -2,9 +2,12 @@
 #include "base/clock.h"
 #include "store/mail_private.h"
 
-static const struct { str name; enum mail_special_use use; } standard[] = {
-    { STR_INIT("INBOX"), MAIL_USE_NONE },   { STR_INIT("Drafts"), MAIL_USE_DRAFTS }, { STR_INIT("Sent"), MAIL_USE_SENT },
-    { STR_INIT("Junk"), MAIL_USE_JUNK },    { STR_INIT("Trash"), MAIL_USE_TRASH },   { STR_INIT("Archive"), MAIL_USE_ARCHIVE },
+static const struct {
+    str name;
+    enum mail_special_use use;
+} standard[] = {
+    { STR_INIT("INBOX"), MAIL_USE_NONE }, { STR_INIT("Drafts"), MAIL_USE_DRAFTS }, { STR_INIT("Sent"), MAIL_USE_SENT },
+    { STR_INIT("Junk"), MAIL_USE_JUNK },  { STR_INIT("Trash"), MAIL_USE_TRASH },   { STR_INIT("Archive"), MAIL_USE_ARCHIVE },
 };
 enum { STANDARD_N = sizeof standard / sizeof *standard };
 
@@ -56,7 +59,11 @@ static int header_read(struct mail_store *s, engine_part id, struct header_recor
 
 /* --- deletion: marked dead first, so that a crash leaves nothing that works, then emptied --- */
 
-struct sweep { struct engine_txn *t; struct key keys[RELEASE_MAX]; size_t n; };
+struct sweep {
+    struct engine_txn *t;
+    struct key keys[RELEASE_MAX];
+    size_t n;
+};
 
 static int sweep_row(void *ctx, str key, str value)
 {
@@ -68,7 +75,7 @@ static int sweep_row(void *ctx, str key, str value)
     if (!key_read_id(key, KEY_EMAIL, &email))
         return ERR_CORRUPT;
     if (!email_decode(value, &e))
-        engine_unlink(w->t, e.blob);  /* nothing can be done for a damaged one: its blob stays behind */
+        engine_unlink(w->t, e.blob); /* nothing can be done for a damaged one: its blob stays behind */
     w->keys[w->n++] = key_of_id(KEY_EMAIL, email);
     return 0;
 }
@@ -111,7 +118,7 @@ int mail_account_create(struct mail_store *s, engine_part id)
         if (!r && !h.dead)
             return ERR_EXISTS;
         if (!r)
-            r = account_sweep(s, id);     /* a deletion that was cut off */
+            r = account_sweep(s, id); /* a deletion that was cut off */
         if (r && r != ERR_NOTFOUND)
             return r;
     }

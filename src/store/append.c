@@ -34,11 +34,11 @@ struct append {
     str name;
     const struct mail_append *items;
     size_t n;
-    uint64_t bytes;                   /* of all */
-    engine_blob *blobs;               /* NULL: they go into the change */
+    uint64_t bytes;     /* of all */
+    engine_blob *blobs; /* NULL: they go into the change */
     uint32_t *uids, uidvalidity;
     uint64_t epoch, modseq;
-    struct mailbox *mb;               /* referenced once committed */
+    struct mailbox *mb; /* referenced once committed */
 };
 
 static int append_build(struct append *p, struct update *u, struct thread_rows *rows, str *new, size_t *new_n)
@@ -144,9 +144,9 @@ int mail_append(struct mail_account *a, str name, const struct mail_append *item
     }
     if (r)
         return error_set(e, r,
-                         r == ERR_NOTFOUND   ? "there is no such mailbox"
-                         : r == ERR_FULL     ? "the disk is full"
-                         : r == ERR_REFUSED  ? "the quota is used up"
-                                             : "the message could not be stored");
+                         r == ERR_NOTFOUND  ? "there is no such mailbox"
+                         : r == ERR_FULL    ? "the disk is full"
+                         : r == ERR_REFUSED ? "the quota is used up"
+                                            : "the message could not be stored");
     return 0;
 }

@@ -6,8 +6,8 @@
 
 struct check_mailbox {
     uint64_t id;
-    struct mailbox_record m;          /* name in the arena */
-    struct mail_counters c, sum;      /* as recorded, as counted */
+    struct mailbox_record m;     /* name in the arena */
+    struct mail_counters c, sum; /* as recorded, as counted */
     bool has_counters, doomed;
     size_t keyword_n;
 };
@@ -17,11 +17,24 @@ struct check_email {
     uint64_t size, prefix_n;
     uint64_t entries, refs;
 };
-struct check_range { uint64_t modseq, mailbox; uint32_t from, to; enum change_kind kind; };
-struct check_entry { uint64_t mailbox; uint32_t uid; };
-struct check_thread { uint64_t hash, emails; };
+struct check_range {
+    uint64_t modseq, mailbox;
+    uint32_t from, to;
+    enum change_kind kind;
+};
+struct check_entry {
+    uint64_t mailbox;
+    uint32_t uid;
+};
+struct check_thread {
+    uint64_t hash, emails;
+};
 
-#define CHECK_LIST(type) struct { type *p; size_t n, cap; }
+#define CHECK_LIST(type)                                                                                                         \
+    struct {                                                                                                                     \
+        type *p;                                                                                                                 \
+        size_t n, cap;                                                                                                           \
+    }
 
 struct check {
     struct mail_store *s;
@@ -34,14 +47,14 @@ struct check {
     struct header_record h;
     bool has_header, pending;
     struct pending_record pending_at;
-    uint64_t log_next;                /* the modseq of the next row of the change log */
-    uint64_t log_modseq;              /* of the row being read */
+    uint64_t log_next;   /* the modseq of the next row of the change log */
+    uint64_t log_modseq; /* of the row being read */
     CHECK_LIST(struct check_mailbox) mailboxes;
     CHECK_LIST(struct check_email) emails;
-    CHECK_LIST(struct check_range) log;        /* by modseq */
-    CHECK_LIST(struct check_range) expunged;   /* by mailbox and uid */
+    CHECK_LIST(struct check_range) log;      /* by modseq */
+    CHECK_LIST(struct check_range) expunged; /* by mailbox and uid */
     CHECK_LIST(struct check_entry) entries;
-    CHECK_LIST(struct check_thread) threads, named;   /* rows; what emails name, one each */
+    CHECK_LIST(struct check_thread) threads, named; /* rows; what emails name, one each */
 };
 
 void check_problem(struct check *k, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -10,7 +10,12 @@ enum { COPY_AT_ONCE = 300, MOVE_AT_ONCE = 240 };
 
 /* --- taking back --- */
 
-struct rollback { uint64_t emails[RELEASE_MAX]; uint32_t uids[RELEASE_MAX]; size_t n; uint64_t mailbox; };
+struct rollback {
+    uint64_t emails[RELEASE_MAX];
+    uint32_t uids[RELEASE_MAX];
+    size_t n;
+    uint64_t mailbox;
+};
 enum { ROLLBACK_FULL = 1 };
 
 static int rollback_row(void *ctx, str key, str value)
@@ -128,7 +133,7 @@ static int translate(const struct mailbox *from, const struct mailbox *to, uint6
 struct copying {
     struct mail_account *a;
     struct mailbox *from, *to;
-    struct mail_entry *list;          /* source entries, ascending */
+    struct mail_entry *list; /* source entries, ascending */
     size_t n;
     struct mail_uid_pair *pairs;
     str new[MAIL_KEYWORDS_MAX];
@@ -249,7 +254,7 @@ static int copy_all(struct copying *c, bool move, size_t *ret_done)
         if (!r)
             *ret_done = c->n;
         else if (c->a->loaded && c->a->pending && account_rollback(c->a))
-            account_drop(c->a);       /* the next change tries again */
+            account_drop(c->a); /* the next change tries again */
         return r;
     }
     while (*ret_done < c->n && !r) {
@@ -290,7 +295,7 @@ struct view_copy {
     struct mail_uid_pair *pairs;
     uint32_t uidvalidity;
     uint64_t epoch, modseq;
-    struct mailbox *to;               /* referenced once something was committed */
+    struct mailbox *to; /* referenced once something was committed */
 };
 
 static int copy_enter(struct view_copy *p)

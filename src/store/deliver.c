@@ -23,7 +23,7 @@ struct delivery {
     int64_t now;
     bool shared, have_shared;
     engine_blob shared_blob;
-    struct buf structure;             /* for prefixes of the shape below */
+    struct buf structure; /* for prefixes of the shape below */
     size_t prefix_n;
     uint32_t prefix_lines;
 };
@@ -69,7 +69,7 @@ static int blob_for(struct delivery *v, engine_part part, engine_blob *ret)
             *ret = v->shared_blob;
             return r;
         }
-        v->have_shared = false;       /* condemned: put it again */
+        v->have_shared = false; /* condemned: put it again */
     }
     return ERR_UNAVAILABLE;
 }

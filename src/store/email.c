@@ -4,7 +4,10 @@
 /* --- references --- */
 
 /* An email and how many entries of it a change adds or removes. */
-struct email_use { uint64_t email; uint64_t n; };
+struct email_use {
+    uint64_t email;
+    uint64_t n;
+};
 
 static int use_cmp(const void *a, const void *b)
 {
@@ -131,8 +134,13 @@ static int email_of(uint64_t id, str value, struct mail_email *ret)
     struct email_record e;
     int r = email_decode(value, &e);
     if (!r)
-        *ret = (struct mail_email){ .id = id, .thread = e.thread, .blob = e.blob, .size = e.size, .received_ms = e.received_ms,
-                                    .structure = e.structure, .prefix = e.prefix };
+        *ret = (struct mail_email){ .id = id,
+                                    .thread = e.thread,
+                                    .blob = e.blob,
+                                    .size = e.size,
+                                    .received_ms = e.received_ms,
+                                    .structure = e.structure,
+                                    .prefix = e.prefix };
     return r;
 }
 
@@ -151,9 +159,12 @@ enum { PAGE_BYTES = 512 * 1024, PAGE_EMAILS = 256, PAGE_FULL = 1 };
 
 struct page {
     struct arena arena;
-    const uint64_t *want;             /* ascending */
-    size_t want_n, done;              /* how many of WANT are behind the scan */
-    struct { size_t i; str value; } list[PAGE_EMAILS];
+    const uint64_t *want; /* ascending */
+    size_t want_n, done;  /* how many of WANT are behind the scan */
+    struct {
+        size_t i;
+        str value;
+    } list[PAGE_EMAILS];
     size_t n;
 };
 
@@ -192,7 +203,7 @@ static int page_scan(struct mail_account *a, struct page *p, size_t *ret_done)
     struct key from = key_of_id(KEY_EMAIL, p->want[0]), to = key_of_id(KEY_EMAIL, p->want[p->want_n - 1] + 1);
     int r = engine_scan(a->store->g, a->id, key_str(&from), key_str(&to), ENGINE_UNSYNCED, page_row, p, NULL);
     if (r == ERR_CONFLICT && p->n)
-        r = PAGE_FULL;                /* what was read is good: emails do not change */
+        r = PAGE_FULL; /* what was read is good: emails do not change */
     if (r == 0)
         p->done = p->want_n;
     *ret_done = p->done;
@@ -232,12 +243,12 @@ int mail_email_each(struct mail_account *a, const uint64_t *emails, size_t n,
         p->want = emails + at;
         p->want_n = run;
         p->done = p->n = 0;
-        if (run < 4)                  /* scattered: several lookups at once, up to where a run begins */
+        if (run < 4) /* scattered: several lookups at once, up to where a run begins */
             while (at + lookups < n && lookups < 16 && run_of(emails + at + lookups, n - at - lookups) < 4)
                 lookups++;
         size_t done = 0;
         r = run < 4 ? page_get(a, p, lookups, &done) : page_scan(a, p, &done);
-        if (r == ERR_CONFLICT) {      /* a commit came between before the first row: scan again */
+        if (r == ERR_CONFLICT) { /* a commit came between before the first row: scan again */
             arena_reset(&p->arena);
             r = 0;
             continue;

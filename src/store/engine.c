@@ -191,9 +191,11 @@ void engine_link(struct engine_txn *t, engine_blob blob)
         t->error = ERR_INTERNAL;
     if (!txn_allow(t, sizeof blob.b, 0))
         return;
-    struct engine_own_key x = engine_own_key('x', blob.b, NULL), b = engine_own_key('b', blob.b, NULL), g = engine_own_key('g', blob.b, NULL);
+    struct engine_own_key x = engine_own_key('x', blob.b, NULL), b = engine_own_key('b', blob.b, NULL),
+                          g = engine_own_key('g', blob.b, NULL);
     engine_txn_add(t, ENGINE_OP_EXPECT, ENGINE_SPACE_OWN, engine_own_str(&x), (str){ NULL, 0 });
-    engine_txn_add(t, ENGINE_OP_PUT, ENGINE_SPACE_OWN, engine_own_str(&b), (str){ (const char *)blob.b + ENGINE_STEM, sizeof blob.b - ENGINE_STEM });
+    engine_txn_add(t, ENGINE_OP_PUT, ENGINE_SPACE_OWN, engine_own_str(&b),
+                   (str){ (const char *)blob.b + ENGINE_STEM, sizeof blob.b - ENGINE_STEM });
     engine_txn_add(t, ENGINE_OP_DEL, ENGINE_SPACE_OWN, engine_own_str(&g), (str){ NULL, 0 });
 }
 
@@ -203,7 +205,7 @@ void engine_unlink(struct engine_txn *t, engine_blob blob)
         t->error = ERR_INTERNAL;
     if (!txn_allow(t, sizeof blob.b, 0))
         return;
-    t->reclaims = true;     /* a full disk must still let mail go */
+    t->reclaims = true; /* a full disk must still let mail go */
     int64_t due = clock_real_ms() + t->g->grace_ms;
     uint8_t when[8];
     engine_put_be(when, sizeof when, (uint64_t)due);

@@ -23,23 +23,34 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-enum { ENGINE_KEY_MAX = 512, ENGINE_VALUE_MAX = 65536, ENGINE_TXN_MAX = 1 << 20, ENGINE_TXN_OPS_MAX = 1000, ENGINE_TXN_BLOB_MAX = 256 * 1024 };
+enum {
+    ENGINE_KEY_MAX = 512,
+    ENGINE_VALUE_MAX = 65536,
+    ENGINE_TXN_MAX = 1 << 20,
+    ENGINE_TXN_OPS_MAX = 1000,
+    ENGINE_TXN_BLOB_MAX = 256 * 1024
+};
 
 struct engine;
 struct engine_txn;
 
-typedef struct { uint8_t b[16]; } engine_part;    /* a partition's name */
-typedef struct { uint8_t b[24]; } engine_blob;    /* a blob's name: class, creation time, owner hash, random */
+typedef struct {
+    uint8_t b[16];
+} engine_part; /* a partition's name */
+typedef struct {
+    uint8_t b[24];
+} engine_blob; /* a blob's name: class, creation time, owner hash, random */
 
-#define ENGINE_ANY_VERSION UINT64_MAX             /* commit whatever the version is */
+#define ENGINE_ANY_VERSION UINT64_MAX /* commit whatever the version is */
 enum engine_read { ENGINE_SYNCED = 0, ENGINE_UNSYNCED = 1 };
 
 /* --- open and close --- */
 
 struct engine_settings {
-    uint64_t reserve_bytes;        /* free space kept back: below it commits answer ERR_FULL; 0 = 1/50 of the file system, at least 8 MiB, at most 256 MiB */
-    size_t cache_bytes;            /* block cache; 0 = 16 MiB */
-    int64_t grace_ms;              /* before an unlinked or orphaned blob is deleted; 0 = 24 h */
+    uint64_t
+        reserve_bytes; /* free space kept back: below it commits answer ERR_FULL; 0 = 1/50 of the file system, at least 8 MiB, at most 256 MiB */
+    size_t cache_bytes; /* block cache; 0 = 16 MiB */
+    int64_t grace_ms;   /* before an unlinked or orphaned blob is deleted; 0 = 24 h */
 };
 
 /* RocksDB in directory PATH (created if absent). One opener at a time: ERR_UNAVAILABLE with E set when another process has it. */
@@ -140,9 +151,9 @@ int engine_checkpoint(struct engine *g, const char *path, struct error *e) MUST_
 /* --- state --- */
 
 struct engine_state {
-    bool writable;            /* false: disk full or being reopened */
-    const char *why;          /* "ok", "disk-full", "io-error", "closed": static */
-    uint64_t commits, syncs;  /* since open: commits that shared fsyncs show as commits > syncs */
+    bool writable;           /* false: disk full or being reopened */
+    const char *why;         /* "ok", "disk-full", "io-error", "closed": static */
+    uint64_t commits, syncs; /* since open: commits that shared fsyncs show as commits > syncs */
     uint64_t free_bytes;
 };
 void engine_state(struct engine *g, struct engine_state *ret);

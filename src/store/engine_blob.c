@@ -11,19 +11,26 @@
 #include "base/clock.h"
 #include "base/random.h"
 
-enum { CLASS_PRIVATE = 'p', CLASS_SHARED = 's', SIZE_BYTES = 24 - ENGINE_STEM, PIECE = 65536, SUM = 4, ORPHAN_MS_MAX = 3600 * 1000 };
+enum {
+    CLASS_PRIVATE = 'p',
+    CLASS_SHARED = 's',
+    SIZE_BYTES = 24 - ENGINE_STEM,
+    PIECE = 65536,
+    SUM = 4,
+    ORPHAN_MS_MAX = 3600 * 1000
+};
 enum { CHUNK_MOST = ENGINE_CHUNK + ENGINE_CHUNK / PIECE * SUM };
 #define SIZE_MAX_BLOB ((UINT64_C(1) << (8 * SIZE_BYTES)) - 1)
 
 struct engine_blob_writer {
     struct engine *g;
-    engine_part home;         /* where the collector looks for its link: the owner, or the holder partition */
+    engine_part home; /* where the collector looks for its link: the owner, or the holder partition */
     engine_blob blob;
     uint64_t size;
-    uint32_t chunks;          /* written so far */
-    int64_t due;              /* of its row in the journal; 0 when there is none */
+    uint32_t chunks; /* written so far */
+    int64_t due;     /* of its row in the journal; 0 when there is none */
     int error;
-    char *p;                  /* the chunk being filled */
+    char *p; /* the chunk being filled */
     size_t n, cap;
 };
 
@@ -75,7 +82,7 @@ uint32_t engine_blob_chunks(uint64_t size)
 engine_part engine_blob_holders(const uint8_t *stem)
 {
     engine_part part = { .b = { 'h', 's' } };
-    memcpy(part.b + 2, stem + 1, 6);     /* time and random: shared blobs have no owner */
+    memcpy(part.b + 2, stem + 1, 6); /* time and random: shared blobs have no owner */
     memcpy(part.b + 8, stem + 11, 8);
     return part;
 }
@@ -270,15 +277,16 @@ void engine_put_blob(struct engine_txn *t, str bytes, engine_blob *ret)
     put_sums((str){ key, sizeof key }, p, bytes.n);
     struct engine_own_key link = engine_own_key('b', blob.b, NULL);
     engine_txn_add(t, ENGINE_OP_CHUNK_PUT, ENGINE_SPACE_OWN, (str){ key, sizeof key }, (str){ p, n });
-    engine_txn_add(t, ENGINE_OP_PUT, ENGINE_SPACE_OWN, engine_own_str(&link), (str){ (const char *)blob.b + ENGINE_STEM, SIZE_BYTES });
+    engine_txn_add(t, ENGINE_OP_PUT, ENGINE_SPACE_OWN, engine_own_str(&link),
+                   (str){ (const char *)blob.b + ENGINE_STEM, SIZE_BYTES });
 }
 
 /* --- read --- */
 
 struct chunk_copy {
     str key;
-    size_t size;              /* that the chunk must have */
-    size_t from, n;           /* the part that is wanted */
+    size_t size;    /* that the chunk must have */
+    size_t from, n; /* the part that is wanted */
     char *p;
 };
 
@@ -306,8 +314,10 @@ int engine_blob_read(struct engine *g, const engine_blob *blob, uint64_t offset,
     while (done < n) {
         char key[ENGINE_CHUNK_KEY];
         uint64_t number = (offset + done) / ENGINE_CHUNK, left = size - number * ENGINE_CHUNK;
-        struct chunk_copy c = { .key = { key, sizeof key }, .size = left < ENGINE_CHUNK ? (size_t)left : ENGINE_CHUNK,
-                                .from = (size_t)((offset + done) % ENGINE_CHUNK), .p = p + done };
+        struct chunk_copy c = { .key = { key, sizeof key },
+                                .size = left < ENGINE_CHUNK ? (size_t)left : ENGINE_CHUNK,
+                                .from = (size_t)((offset + done) % ENGINE_CHUNK),
+                                .p = p + done };
         c.n = c.size - c.from < n - done ? c.size - c.from : n - done;
         engine_chunk_key(blob->b, (uint32_t)number, key);
         int rc = g->ops->chunk(g, c.key, chunk_copy_fn, &c);

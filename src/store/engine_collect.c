@@ -40,7 +40,8 @@ struct engine_own_key engine_due_key(int64_t due_ms, const uint8_t *stem, const 
     return k;
 }
 
-void engine_txn_journal(struct engine_txn *t, int64_t due_ms, enum engine_due kind, const uint8_t *stem, const engine_part *part, uint32_t chunks)
+void engine_txn_journal(struct engine_txn *t, int64_t due_ms, enum engine_due kind, const uint8_t *stem, const engine_part *part,
+                        uint32_t chunks)
 {
     struct engine_own_key k = engine_due_key(due_ms, stem, part);
     uint8_t value[5] = { (uint8_t)kind };
@@ -141,7 +142,8 @@ static int drop_row(struct engine *g, const struct due_row *row)
 /* A transaction that condemns the blob in row->part if MARK (the value of its 'g' row) still stands: C1. */
 static struct engine_txn *condemn(struct engine *g, const struct due_row *row, str mark)
 {
-    struct engine_own_key b = engine_own_key('b', row->stem, NULL), m = engine_own_key('g', row->stem, NULL), x = engine_own_key('x', row->stem, NULL);
+    struct engine_own_key b = engine_own_key('b', row->stem, NULL), m = engine_own_key('g', row->stem, NULL),
+                          x = engine_own_key('x', row->stem, NULL);
     struct engine_txn *t = engine_begin_own(g, row->part);
     t->reclaims = true;
     engine_txn_add(t, ENGINE_OP_EXPECT, ENGINE_SPACE_OWN, engine_own_str(&b), absent);
@@ -169,7 +171,8 @@ static int collect_holders(struct engine *g, const struct due_row *row, int64_t 
     bool held = false;
     uint64_t version = 0;
     str mark = absent, key = engine_own_str(&m);
-    int rc = g->ops->scan(g, holders, ENGINE_SPACE_OWN, engine_own_str(&from), engine_own_str(&to), ENGINE_UNSYNCED, held_fn, &held, &version);
+    int rc = g->ops->scan(g, holders, ENGINE_SPACE_OWN, engine_own_str(&from), engine_own_str(&to), ENGINE_UNSYNCED, held_fn,
+                          &held, &version);
     if (rc >= 0)
         rc = g->ops->get(g, holders, ENGINE_SPACE_OWN, &key, 1, ENGINE_UNSYNCED, &a, &mark, NULL);
     if (rc)
@@ -209,7 +212,8 @@ static int collect_blob(struct engine *g, const struct due_row *row, int64_t now
     if (shared && !memcmp(holders.b, row->part.b, sizeof holders.b))
         return collect_holders(g, row, now);
     struct arena a = ARENA_INIT(4096);
-    struct engine_own_key b = engine_own_key('b', row->stem, NULL), m = engine_own_key('g', row->stem, NULL), x = engine_own_key('x', row->stem, NULL);
+    struct engine_own_key b = engine_own_key('b', row->stem, NULL), m = engine_own_key('g', row->stem, NULL),
+                          x = engine_own_key('x', row->stem, NULL);
     str keys[3] = { engine_own_str(&b), engine_own_str(&m), engine_own_str(&x) }, values[3];
     int rc = g->ops->get(g, row->part, ENGINE_SPACE_OWN, keys, 3, ENGINE_UNSYNCED, &a, values, NULL);
     if (rc)
@@ -251,12 +255,12 @@ static int collect_batch(struct engine *g, struct due_batch *batch, unsigned *do
     int64_t now = clock_real_ms();
     uint8_t from[9] = { 'd' }, to[9] = { 'd' };
     engine_put_be(to + 1, 8, (uint64_t)now + 1);
-    int rc = g->ops->scan(g, engine_journal, ENGINE_SPACE_OWN, (str){ (const char *)from, sizeof from }, (str){ (const char *)to, sizeof to },
-                          ENGINE_UNSYNCED, due_row_fn, batch, NULL);
+    int rc = g->ops->scan(g, engine_journal, ENGINE_SPACE_OWN, (str){ (const char *)from, sizeof from },
+                          (str){ (const char *)to, sizeof to }, ENGINE_UNSYNCED, due_row_fn, batch, NULL);
     for (size_t i = 0; rc >= 0 && i < batch->n; i++) {
         const struct due_row *row = &batch->rows[i];
         rc = row->kind == ENGINE_DUE_MARK ? collect_mark(g, row) : collect_blob(g, row, now);
-        if (rc == ERR_CONFLICT)     /* somebody linked it just now; the row stays and is looked at again */
+        if (rc == ERR_CONFLICT) /* somebody linked it just now; the row stays and is looked at again */
             rc = 0;
         else if (!rc)
             ++*done;

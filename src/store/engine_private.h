@@ -25,13 +25,13 @@ enum { ENGINE_STEM = 19, ENGINE_CHUNK_KEY = ENGINE_STEM + 4, ENGINE_CHUNK = 1 <<
 enum engine_space { ENGINE_SPACE_OWN = 0, ENGINE_SPACE_USER = 1 };
 
 enum engine_op_kind {
-    ENGINE_OP_PUT,            /* key, value */
-    ENGINE_OP_DEL,            /* key */
-    ENGINE_OP_DEL_RANGE,      /* keys in [key, value) */
-    ENGINE_OP_EXPECT,         /* key has value before the transaction; value.p == NULL: is absent */
-    ENGINE_OP_JOURNAL_PUT,    /* a row of the journal partition, own space: atomically with the rest, or before it and as durable */
-    ENGINE_OP_JOURNAL_DEL,    /* the same, atomically or after the rest */
-    ENGINE_OP_CHUNK_PUT,      /* key: stem and number, value: bytes and checksums; atomically with the rest, or before it */
+    ENGINE_OP_PUT,         /* key, value */
+    ENGINE_OP_DEL,         /* key */
+    ENGINE_OP_DEL_RANGE,   /* keys in [key, value) */
+    ENGINE_OP_EXPECT,      /* key has value before the transaction; value.p == NULL: is absent */
+    ENGINE_OP_JOURNAL_PUT, /* a row of the journal partition, own space: atomically with the rest, or before it and as durable */
+    ENGINE_OP_JOURNAL_DEL, /* the same, atomically or after the rest */
+    ENGINE_OP_CHUNK_PUT,   /* key: stem and number, value: bytes and checksums; atomically with the rest, or before it */
     ENGINE_OP_CHUNK_DEL,
 };
 
@@ -45,13 +45,13 @@ struct engine_txn {
     struct engine *g;
     engine_part part;
     uint64_t expect;
-    bool unversioned;         /* the version is neither compared nor raised: for rows that callers cannot see */
-    bool reclaims;            /* it frees space, so it may use the reserve */
-    int error;                /* sticky; answered by the commit */
+    bool unversioned; /* the version is neither compared nor raised: for rows that callers cannot see */
+    bool reclaims;    /* it frees space, so it may use the reserve */
+    int error;        /* sticky; answered by the commit */
     struct engine_op *ops;
     size_t n, cap;
-    size_t bytes;             /* of keys and values that the caller gave */
-    unsigned given;           /* operations that the caller gave */
+    size_t bytes;   /* of keys and values that the caller gave */
+    unsigned given; /* operations that the caller gave */
     struct arena mem;
 };
 
@@ -59,15 +59,15 @@ struct engine_txn {
 typedef int engine_chunk_fn(void *ctx, str value);
 
 struct engine_ops {
-    unsigned version;         /* ENGINE_OPS_VERSION */
+    unsigned version; /* ENGINE_OPS_VERSION */
     const char *name;
     /* Frees G itself too, after engine_close has ended the common part. */
     void (*close)(struct engine *g);
     /* As engine_get and engine_scan; keys were checked. Keys of rows are without space. */
-    int (*get)(struct engine *g, engine_part part, enum engine_space space, const str *keys, size_t n, enum engine_read mode, struct arena *a,
-               str *values, uint64_t *ret_version);
-    int (*scan)(struct engine *g, engine_part part, enum engine_space space, str from, str to, enum engine_read mode, engine_row_fn *fn, void *ctx,
-                uint64_t *ret_version);
+    int (*get)(struct engine *g, engine_part part, enum engine_space space, const str *keys, size_t n, enum engine_read mode,
+               struct arena *a, str *values, uint64_t *ret_version);
+    int (*scan)(struct engine *g, engine_part part, enum engine_space space, str from, str to, enum engine_read mode,
+                engine_row_fn *fn, void *ctx, uint64_t *ret_version);
     /* Applies T atomically; visible and ordered on return, not yet durable: what is durable later implies that T is. */
     int (*commit)(struct engine *g, const struct engine_txn *t, uint64_t *ret_version);
     /* As engine_wait_synced. */
@@ -108,12 +108,19 @@ void engine_txn_add(struct engine_txn *t, enum engine_op_kind kind, enum engine_
 /* What a row means to the collector. */
 enum engine_due { ENGINE_DUE_BLOB = 'b', ENGINE_DUE_MARK = 'x' };
 /* A key of an own row: type letter, stem and an optional partition. */
-struct engine_own_key { char b[1 + 8 + ENGINE_STEM + 16]; size_t n; };
+struct engine_own_key {
+    char b[1 + 8 + ENGINE_STEM + 16];
+    size_t n;
+};
 struct engine_own_key engine_own_key(char type, const uint8_t *stem, const engine_part *part);
-static inline str engine_own_str(const struct engine_own_key *k) { return (str){ k->b, k->n }; }
+static inline str engine_own_str(const struct engine_own_key *k)
+{
+    return (str){ k->b, k->n };
+}
 struct engine_own_key engine_due_key(int64_t due_ms, const uint8_t *stem, const engine_part *part);
 /* Adds the journal row that makes the collector look at the blob STEM in PART at DUE_MS. */
-void engine_txn_journal(struct engine_txn *t, int64_t due_ms, enum engine_due kind, const uint8_t *stem, const engine_part *part, uint32_t chunks);
+void engine_txn_journal(struct engine_txn *t, int64_t due_ms, enum engine_due kind, const uint8_t *stem, const engine_part *part,
+                        uint32_t chunks);
 
 /* Adds an operation of the caller, of so many bytes, to the limits; false when T has an error. */
 bool engine_txn_allow(struct engine_txn *t, size_t key_n, size_t value_n, size_t value_max);

@@ -52,7 +52,11 @@ struct keyword_table *mailbox_keywords(struct mailbox *mb)
 
 /* --- the index --- */
 
-struct index_scan { struct mailbox *mb; struct mail_entry *list; size_t n, cap; };
+struct index_scan {
+    struct mailbox *mb;
+    struct mail_entry *list;
+    size_t n, cap;
+};
 
 static int index_row(void *ctx, str key, str value)
 {
@@ -62,7 +66,7 @@ static int index_row(void *ctx, str key, str value)
     if (!key_read_entry(key, &mailbox, &uid))
         return ERR_CORRUPT;
     if (uid >= s->mb->c.uidnext)
-        return 0;                     /* of a copy that is not complete yet */
+        return 0; /* of a copy that is not complete yet */
     if (s->n == s->cap) {
         s->cap = s->cap ? s->cap * 2 : 64;
         s->list = reallocarray(s->list, s->cap, sizeof *s->list);

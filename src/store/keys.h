@@ -20,9 +20,22 @@
 
 #include "base/str.h"
 
-enum { KEY_HEADER = 'A', KEY_MAILBOX = 'B', KEY_COUNTERS = 'C', KEY_KEYWORDS = 'D', KEY_PENDING = 'P', KEY_SUBSCRIPTION = 'S',
-       KEY_DOOMED = 'X', KEY_HEADER_END = 'Y', KEY_CHANGE = 'c', KEY_EMAIL = 'e', KEY_ENTRY = 'm', KEY_REFS = 'r', KEY_THREAD = 't',
-       KEY_END = 'u' };
+enum {
+    KEY_HEADER = 'A',
+    KEY_MAILBOX = 'B',
+    KEY_COUNTERS = 'C',
+    KEY_KEYWORDS = 'D',
+    KEY_PENDING = 'P',
+    KEY_SUBSCRIPTION = 'S',
+    KEY_DOOMED = 'X',
+    KEY_HEADER_END = 'Y',
+    KEY_CHANGE = 'c',
+    KEY_EMAIL = 'e',
+    KEY_ENTRY = 'm',
+    KEY_REFS = 'r',
+    KEY_THREAD = 't',
+    KEY_END = 'u'
+};
 
 /* A key in its own memory; key_str of a temporary lives to the end of the enclosing block. */
 struct key {
@@ -33,7 +46,10 @@ struct key {
 struct key key_of(char letter);
 struct key key_of_id(char letter, uint64_t id);
 struct key key_of_entry(uint64_t mailbox, uint32_t uid);
-static inline str key_str(const struct key *k) { return (str){ k->p, k->n }; }
+static inline str key_str(const struct key *k)
+{
+    return (str){ k->p, k->n };
+}
 
 /* The number of a key made by key_of_id; false when KEY is not one of LETTER. */
 bool key_read_id(str key, char letter, uint64_t *ret);

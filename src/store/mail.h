@@ -27,8 +27,8 @@
 #include "run/stream.h"
 #include "store/engine.h"
 
-struct mail_store;       /* engine, cache of open accounts */
-struct mail_account;     /* reference counted */
+struct mail_store;   /* engine, cache of open accounts */
+struct mail_account; /* reference counted */
 
 struct mail_store *mail_store_new(struct engine *g);
 void mail_store_free(struct mail_store *s);
@@ -51,7 +51,7 @@ void mail_account_unref(struct mail_account *a);
 /* How much the account keeps and may keep: messages in all mailboxes, and their sizes (RFC 9208). */
 struct mail_quota {
     uint64_t bytes, messages;
-    uint64_t bytes_max, messages_max;     /* 0: no limit */
+    uint64_t bytes_max, messages_max; /* 0: no limit */
 };
 int mail_account_quota(struct mail_account *a, struct mail_quota *ret) MUST_USE;
 /* Sets the limits (0: none). What is there already stays, even when it is more; nothing is added then. */
@@ -79,11 +79,11 @@ enum {
 };
 
 struct mailbox_info {
-    uint64_t id;                 /* never reused */
-    str name;                    /* UTF-8, levels separated by '/'; "INBOX" in this spelling */
+    uint64_t id; /* never reused */
+    str name;    /* UTF-8, levels separated by '/'; "INBOX" in this spelling */
     enum mail_special_use use;
     bool subscribed, has_children;
-    bool exists;                 /* false: only a subscription or only names below it are left (NonExistent) */
+    bool exists; /* false: only a subscription or only names below it are left (NonExistent) */
     uint32_t uidvalidity, uidnext;
     uint32_t messages, unseen, recent;
     uint64_t bytes, modseq;
@@ -116,16 +116,16 @@ enum { MAIL_SEEN = 1, MAIL_ANSWERED = 2, MAIL_FLAGGED = 4, MAIL_DELETED = 8, MAI
 
 struct mail_entry {
     uint32_t uid;
-    uint32_t size;               /* bytes (RFC822.SIZE) */
+    uint32_t size; /* bytes (RFC822.SIZE) */
     uint64_t flags;
     uint64_t modseq;
-    uint64_t email;              /* id in the account */
-    int64_t received_ms;         /* INTERNALDATE: ms since 1970; its zone is UTC */
+    uint64_t email;      /* id in the account */
+    int64_t received_ms; /* INTERNALDATE: ms since 1970; its zone is UTC */
 };
 
 /* A set of flags by name, as a client gives it; keywords keep the spelling of their first use, compared without case. */
 struct mail_flags {
-    uint64_t system;             /* MAIL_SEEN ... */
+    uint64_t system; /* MAIL_SEEN ... */
     const str *keywords;
     size_t keyword_n;
 };
@@ -145,8 +145,8 @@ void mail_view_close(struct mail_view *v);
 struct mailbox_info mail_view_info(const struct mail_view *v); /* counts as this session has been told; name lives as long as V */
 bool mail_view_read_only(const struct mail_view *v);
 uint32_t mail_view_count(const struct mail_view *v);
-uint32_t mail_view_recent(const struct mail_view *v);               /* how many have \Recent in this session */
-uint32_t mail_view_first_unseen(const struct mail_view *v);         /* sequence number, 0 when none */
+uint32_t mail_view_recent(const struct mail_view *v);       /* how many have \Recent in this session */
+uint32_t mail_view_first_unseen(const struct mail_view *v); /* sequence number, 0 when none */
 /* The uid of sequence number SEQ (1 to count). */
 uint32_t mail_view_uid(const struct mail_view *v, uint32_t seq);
 /* The sequence number of the first message with uid >= UID, count + 1 when there is none. */
@@ -196,7 +196,9 @@ int mail_view_store(struct mail_view *v, const uint32_t *seqs, size_t n, enum ma
  * view at its next sync that allows expunges. */
 int mail_view_expunge(struct mail_view *v, const uint32_t *seqs, size_t n) MUST_USE;
 
-struct mail_uid_pair { uint32_t from, to; };
+struct mail_uid_pair {
+    uint32_t from, to;
+};
 /* Copies the messages SEQS to mailbox TARGET of the same account, flags and dates kept: all or nothing. PAIRS (room for N)
  * gets source and target uids of those that still existed, *RET_N of them. With MOVE they are removed from here in the same
  * commit. A move of more than 240 messages is done in several commits (RFC 6851 section 3.3: each message is moved whole):
@@ -212,8 +214,8 @@ struct mail_email {
     engine_blob blob;
     uint64_t size;
     int64_t received_ms;
-    str structure;               /* bytes for structure_open */
-    str prefix;                  /* its first bytes, which are not in the blob (see mail_recipient); mail_email_read knows */
+    str structure; /* bytes for structure_open */
+    str prefix;    /* its first bytes, which are not in the blob (see mail_recipient); mail_email_read knows */
 };
 /* The email with id EMAIL, structure in ARENA. ERR_NOTFOUND. */
 int mail_email_get(struct mail_account *a, uint64_t email, struct arena *arena, struct mail_email *ret) MUST_USE;
@@ -244,17 +246,21 @@ uint64_t mail_deposit_size(const struct mail_deposit *d);
  * all); *RET_UIDS (room for N). RECEIVED_MS INT64_MIN = now. Durable on return. ERR_NOTFOUND when there is no such mailbox,
  * ERR_REFUSED when they are more than the quota allows.
  * Parses the structure where it was not given. */
-struct mail_append { struct mail_deposit *deposit; struct mail_flags flags; int64_t received_ms; };
+struct mail_append {
+    struct mail_deposit *deposit;
+    struct mail_flags flags;
+    int64_t received_ms;
+};
 int mail_append(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids,
                 uint32_t *ret_uidvalidity, struct error *e) MUST_USE;
 
 struct mail_recipient {
     engine_part account;
-    str address;                 /* as given in RCPT, for the trace */
-    str mailbox;                 /* INBOX when empty */
-    str prefix; /* header lines (CRLF each) put before the message for this recipient: Return-Path, Delivered-To; may be empty */
-    int result;                  /* out: 0 or an error, per recipient */
-    bool over_quota;             /* out: the result is ERR_FULL because of the recipient's quota */
+    str address; /* as given in RCPT, for the trace */
+    str mailbox; /* INBOX when empty */
+    str prefix;  /* header lines (CRLF each) put before the message for this recipient: Return-Path, Delivered-To; may be empty */
+    int result;  /* out: 0 or an error, per recipient */
+    bool over_quota; /* out: the result is ERR_FULL because of the recipient's quota */
 };
 /* Delivers one message to N recipients. Parsed once; up to 64 KiB each partition gets a blob of its own, above that one shared
  * blob is held by tags (idempotent). Commits of different accounts run without waiting for each other and share the fsync.
@@ -264,7 +270,9 @@ int mail_deliver(struct mail_store *s, struct mail_deposit *d, struct mail_recip
 
 /* --- verification --- */
 
-struct mail_check_report { uint64_t accounts, mailboxes, entries, emails, blobs, problems; };
+struct mail_check_report {
+    uint64_t accounts, mailboxes, entries, emails, blobs, problems;
+};
 /* Verifies every invariant of account ID and calls PROBLEM for each violation (text names invariant and object). With DEEP
  * blobs are read and checksums verified. */
 int mail_check(struct mail_store *s, engine_part id, bool deep, void (*problem)(void *ctx, const char *text), void *ctx,

@@ -23,11 +23,11 @@
 
 struct mail_store {
     struct engine *g;
-    pthread_mutex_t lock;             /* guards what follows */
-    struct map accounts;              /* by id */
-    struct mail_account *newest, *oldest;   /* in order of last use */
-    size_t bytes, bytes_max;          /* of all accounts in memory */
-    int spool_dir;                    /* where large deposits lie, -1: memory files */
+    pthread_mutex_t lock;                 /* guards what follows */
+    struct map accounts;                  /* by id */
+    struct mail_account *newest, *oldest; /* in order of last use */
+    size_t bytes, bytes_max;              /* of all accounts in memory */
+    int spool_dir;                        /* where large deposits lie, -1: memory files */
 };
 
 enum { MAIL_CACHE_BYTES = 96 << 20 };
@@ -38,7 +38,7 @@ enum { MAIL_CACHE_BYTES = 96 << 20 };
 struct keyword_table {
     _Atomic unsigned refs;
     _Atomic uint32_t n;
-    str list[MAIL_KEYWORDS_MAX];      /* bytes on the heap */
+    str list[MAIL_KEYWORDS_MAX]; /* bytes on the heap */
 };
 struct keyword_table *keyword_table_ref(struct keyword_table *t);
 void keyword_table_unref(struct keyword_table *t);
@@ -48,35 +48,38 @@ void keyword_table_add(struct keyword_table *t, str keyword);
 struct mailbox_event {
     uint64_t modseq;
     uint32_t uid;
-    uint32_t kind;                    /* enum change_kind: APPEND, FLAGS or EXPUNGE */
+    uint32_t kind; /* enum change_kind: APPEND, FLAGS or EXPUNGE */
 };
 enum { MAILBOX_RING = 128, MAILBOX_GHOSTS_MAX = 4096 };
 struct mailbox_ring {
-    uint64_t floor;                   /* all events above this modseq are here */
-    uint64_t next;                    /* events ever written; the last MAILBOX_RING are kept */
+    uint64_t floor; /* all events above this modseq are here */
+    uint64_t next;  /* events ever written; the last MAILBOX_RING are kept */
     struct mailbox_event list[MAILBOX_RING];
 };
 
 struct mailbox {
-    unsigned refs;                    /* the account's table and views */
+    unsigned refs; /* the account's table and views */
     uint64_t id;
-    str name;                         /* heap */
+    str name; /* heap */
     enum mail_special_use use;
     uint32_t uidvalidity;
     struct mail_counters c;
-    bool gone;                        /* deleted */
-    struct keyword_table *keywords;   /* NULL until it has one or a view is opened */
-    uint32_t keywords_stored;         /* how many of them the partition has: fewer after a commit was lost */
-    struct mail_entry *index;         /* sorted by uid; NULL: not loaded */
+    bool gone;                      /* deleted */
+    struct keyword_table *keywords; /* NULL until it has one or a view is opened */
+    uint32_t keywords_stored;       /* how many of them the partition has: fewer after a commit was lost */
+    struct mail_entry *index;       /* sorted by uid; NULL: not loaded */
     size_t index_n, index_cap;
-    struct mailbox_ring *ring;        /* NULL unless there are views */
+    struct mailbox_ring *ring; /* NULL unless there are views */
     struct mail_view *views;
-    struct mail_entry *ghosts;        /* last states of messages that were expunged while views were open */
+    struct mail_entry *ghosts; /* last states of messages that were expunged while views were open */
     size_t ghost_n;
 };
 /* Its table, made when it has none. */
 struct keyword_table *mailbox_keywords(struct mailbox *mb);
-static inline uint32_t mailbox_keyword_n(const struct mailbox *mb) { return mb->keywords ? atomic_load(&mb->keywords->n) : 0; }
+static inline uint32_t mailbox_keyword_n(const struct mailbox *mb)
+{
+    return mb->keywords ? atomic_load(&mb->keywords->n) : 0;
+}
 void mailbox_ref(struct mailbox *mb);
 void mailbox_unref(struct mail_account *a, struct mailbox *mb);
 
@@ -104,24 +107,24 @@ bool mailbox_name_below(str child, str parent);
 struct mail_account {
     struct mail_store *store;
     engine_part id;
-    unsigned refs;                    /* store's lock */
-    struct mail_account *newer, *older;     /* store's lock */
+    unsigned refs;                      /* store's lock */
+    struct mail_account *newer, *older; /* store's lock */
 
     pthread_mutex_t lock;
     bool loaded;
-    uint64_t epoch, version;          /* of the engine and the partition, as loaded */
+    uint64_t epoch, version; /* of the engine and the partition, as loaded */
     struct header_record h;
     uint64_t synced_modseq;
-    struct mailbox **mailboxes;       /* sorted by name */
+    struct mailbox **mailboxes; /* sorted by name */
     size_t mailbox_n, mailbox_cap;
-    str *subs;                        /* subscribed names, sorted; heap */
+    str *subs; /* subscribed names, sorted; heap */
     size_t sub_n;
-    bool pending;                     /* a large copy was cut off: take it back before the next change */
+    bool pending; /* a large copy was cut off: take it back before the next change */
     struct pending_record pending_at;
-    uint64_t *doomed;                 /* deleted mailboxes with entries left */
+    uint64_t *doomed; /* deleted mailboxes with entries left */
     size_t doomed_n;
-    uint32_t doomed_from;             /* the last of them has no entries below this uid */
-    size_t index_bytes, charged;      /* memory of indexes; memory that the store has been told of */
+    uint32_t doomed_from;        /* the last of them has no entries below this uid */
+    size_t index_bytes, charged; /* memory of indexes; memory that the store has been told of */
 };
 
 /* Locks A with its state loaded and current. On error it is not locked. ERR_NOTFOUND when the account does not exist. */
@@ -163,17 +166,17 @@ struct update_op {
 };
 struct update_mailbox {
     struct mailbox *mb;
-    struct mail_counters c;           /* as they will be */
-    bool full;                        /* name and uidvalidity are written too */
+    struct mail_counters c; /* as they will be */
+    bool full;              /* name and uidvalidity are written too */
 };
 
 /* One commit on an account, built under its lock. Operations of one kind on one mailbox come in order of uid. */
 struct update {
     struct mail_account *a;
     struct engine_txn *t;
-    unsigned ops;                     /* operations so far */
-    size_t bytes;                     /* of values so far */
-    struct header_record h;           /* as it will be; h.modseq is this change's */
+    unsigned ops;           /* operations so far */
+    size_t bytes;           /* of values so far */
+    struct header_record h; /* as it will be; h.modseq is this change's */
     struct update_op *list, first[4];
     size_t n, cap;
     struct update_mailbox touched[2];
@@ -206,12 +209,21 @@ void mailbox_wake(struct mail_account *a, struct mailbox *mb, const struct mail_
 /* --- emails and threads (email.c, thread.c) --- */
 
 /* What a message is threaded by: hashes of its Message-ID and of those it answers. */
-struct thread_refs { uint64_t list[EMAIL_REFS_MAX]; unsigned n; };
+struct thread_refs {
+    uint64_t list[EMAIL_REFS_MAX];
+    unsigned n;
+};
 int thread_refs_of(str structure, uint64_t size, struct thread_refs *ret) MUST_USE;
 
 /* The thread rows that a change touches, each read once. */
-struct thread_row { uint64_t hash, thread, emails; bool changed, existed; };
-struct thread_rows { struct thread_row *list; size_t n, cap; };
+struct thread_row {
+    uint64_t hash, thread, emails;
+    bool changed, existed;
+};
+struct thread_rows {
+    struct thread_row *list;
+    size_t n, cap;
+};
 /* Reads the rows of HASHES that are not yet in ROWS. */
 int thread_rows_read(struct mail_account *a, struct thread_rows *rows, const uint64_t *hashes, size_t n) MUST_USE;
 /* Counts an email with REFS in, and returns its thread: that of the first row there is, else its own id. */
@@ -228,8 +240,8 @@ int emails_retain(struct update *u, const uint64_t *emails, size_t n) MUST_USE;
 
 /* A new email: its record, its link, its thread, and its entry in MB. The thread rows of REFS must have been read. */
 struct new_email {
-    engine_blob blob;                 /* to be linked, unless BYTES are given */
-    str bytes;                        /* of a small message, which goes into the change itself; p == NULL: it has been put */
+    engine_blob blob; /* to be linked, unless BYTES are given */
+    str bytes;        /* of a small message, which goes into the change itself; p == NULL: it has been put */
     uint64_t size;
     int64_t received_ms;
     str prefix, structure;
@@ -262,20 +274,23 @@ int mailbox_move_all(struct mail_account *a, struct mailbox *from, struct mailbo
 
 struct mail_deposit {
     struct mail_store *store;
-    struct buf memory;                /* while small */
-    int fd;                           /* else a file without a name; -1 */
-    char *map;                        /* of it */
-    str message;                      /* the whole, once complete */
+    struct buf memory; /* while small */
+    int fd;            /* else a file without a name; -1 */
+    char *map;         /* of it */
+    str message;       /* the whole, once complete */
     uint64_t size;
     struct buf structure;
     struct thread_refs refs;
-    bool ready;                       /* complete, parsed, checked */
-    bool foreign;                     /* MESSAGE lives elsewhere */
+    bool ready;   /* complete, parsed, checked */
+    bool foreign; /* MESSAGE lives elsewhere */
 };
 /* Ends the collecting: maps, parses where needed, finds the thread references. */
 int deposit_finish(struct mail_deposit *d, struct error *e) MUST_USE;
 /* Whether messages of BYTES together are put with the change that stores them. */
-static inline bool deposit_is_small(uint64_t bytes) { return bytes <= ENGINE_TXN_BLOB_MAX; }
+static inline bool deposit_is_small(uint64_t bytes)
+{
+    return bytes <= ENGINE_TXN_BLOB_MAX;
+}
 int deposit_put_blob(struct mail_deposit *d, engine_part owner, engine_blob *ret) MUST_USE;
 
 #endif

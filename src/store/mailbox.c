@@ -144,7 +144,7 @@ struct edit {
     struct arena arena;
     struct error *e;
     uint64_t epoch, modseq;
-    struct mailbox *wake;             /* referenced */
+    struct mailbox *wake; /* referenced */
 };
 
 /* Runs TRY with the account entered for writing, again after a conflict, then waits for the disk. */
@@ -294,7 +294,7 @@ static void purge_all(struct mail_account *a)
 {
     for (size_t left = 1, same = 0; left && same < 3;) {
         if (account_enter_write(a))
-            return;                   /* the rest goes with later changes */
+            return; /* the rest goes with later changes */
         uint32_t from = a->doomed_from;
         left = a->doomed_n;
         account_leave(a);
@@ -409,7 +409,7 @@ static int rename_inbox_try(struct edit *d)
         r = create_try(d);
     if (r)
         return r;
-    d->subscribed = true;             /* the new mailbox is ours: after a conflict go on */
+    d->subscribed = true; /* the new mailbox is ours: after a conflict go on */
     struct mailbox *inbox = account_mailbox(a, STR("INBOX"));
     if (!d->wake) {
         mailbox_ref(inbox);

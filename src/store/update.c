@@ -266,7 +266,7 @@ int update_commit(struct update *u)
     if (!r)
         apply(u, version);
     else if (r != ERR_FULL && r != ERR_LIMIT)
-        account_drop(u->a);           /* P2 */
+        account_drop(u->a); /* P2 */
     update_done(u);
     return r;
 }

@@ -267,7 +267,7 @@ static int entry_find(struct mail_view *v, uint32_t uid, size_t hint, struct mai
             *ret = *e;
             return 0;
         }
-        r = account_settle(v->a, e->modseq);      /* P1 */
+        r = account_settle(v->a, e->modseq); /* P1 */
         if (r)
             return r;
     }

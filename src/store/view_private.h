@@ -8,34 +8,39 @@
 
 #include "store/mail_private.h"
 
-struct uid_range { uint32_t from, to; };              /* [from, to) */
-struct uid_modseq { uint32_t uid; uint64_t modseq; };
+struct uid_range {
+    uint32_t from, to;
+}; /* [from, to) */
+struct uid_modseq {
+    uint32_t uid;
+    uint64_t modseq;
+};
 
 struct mail_view {
-    struct mail_account *a;           /* referenced */
-    struct mailbox *mb;               /* referenced */
-    struct mail_view *next;           /* of the mailbox; account's lock */
-    str name;                         /* heap; as selected */
+    struct mail_account *a; /* referenced */
+    struct mailbox *mb;     /* referenced */
+    struct mail_view *next; /* of the mailbox; account's lock */
+    str name;               /* heap; as selected */
     bool read_only, deleted_told;
     void (*wake)(void *ctx);
     void *wake_ctx;
 
     uint32_t *uids, n;
     size_t cap;
-    uint32_t uidnext;                 /* messages from this uid on have not been told */
+    uint32_t uidnext; /* messages from this uid on have not been told */
     uint64_t modseq;
-    uint32_t first_unseen;            /* as of the opening */
+    uint32_t first_unseen; /* as of the opening */
     struct mailbox_info info;
     struct keyword_table *keywords;
     uint32_t keywords_told;
 
-    struct uid_range *recent;         /* ascending */
+    struct uid_range *recent; /* ascending */
     size_t recent_n;
-    uint32_t *gone;                   /* expunged, told when expunges may be told; ascending */
+    uint32_t *gone; /* expunged, told when expunges may be told; ascending */
     size_t gone_n, gone_cap;
-    struct uid_modseq *silent;        /* own changes that the client knows of, not to be told */
+    struct uid_modseq *silent; /* own changes that the client knows of, not to be told */
     size_t silent_n, silent_cap;
-    uint32_t *echo;                   /* to be told although nothing changed: STORE without effect */
+    uint32_t *echo; /* to be told although nothing changed: STORE without effect */
     size_t echo_n, echo_cap;
 };
 

@@ -34,8 +34,8 @@ struct storing {
     uint64_t unchanged_since;
     uint32_t *modified;
     size_t modified_n, missing;
-    size_t at;                        /* SEQS before this are done */
-    uint64_t epoch, modseq;           /* of the last commit; 0: none */
+    size_t at;              /* SEQS before this are done */
+    uint64_t epoch, modseq; /* of the last commit; 0: none */
     str new[MAIL_KEYWORDS_MAX];
     size_t new_n;
 };

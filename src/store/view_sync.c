@@ -6,7 +6,7 @@
 
 /* Differences, collected under the lock and told without it. Lists are ascending by uid. */
 struct changes {
-    uint32_t *list[3];                /* gone, flags, new */
+    uint32_t *list[3]; /* gone, flags, new */
     size_t n[3], cap[3];
 };
 enum { GONE, FLAGS, NEW };
@@ -140,7 +140,7 @@ static void view_advance(struct mail_view *v, const struct changes *c)
             panic("out of memory for %zu messages", v->cap);
     }
     for (size_t i = 0; i < c->n[NEW]; i++) {
-        require(v->n == 0 || v->uids[v->n - 1] < c->list[NEW][i]);     /* V1 */
+        require(v->n == 0 || v->uids[v->n - 1] < c->list[NEW][i]); /* V1 */
         v->uids[v->n++] = c->list[NEW][i];
     }
     view_take_recent(v);
@@ -152,13 +152,13 @@ static int sync_collect(struct mail_view *v, struct changes *c, bool *ret_delete
 {
     int r = account_enter(v->a);
     if (r == ERR_NOTFOUND) {
-        *ret_deleted = true;          /* with the whole account */
+        *ret_deleted = true; /* with the whole account */
         return 0;
     }
     if (r)
         return r;
     struct mailbox *mb = v->mb;
-    for (int round = 0; !r && !mb->gone && mb->c.modseq > v->a->synced_modseq; round++)     /* P1 */
+    for (int round = 0; !r && !mb->gone && mb->c.modseq > v->a->synced_modseq; round++) /* P1 */
         r = round < 3 ? account_settle(v->a, mb->c.modseq) : account_settle_held(v->a);
     bool nothing = v->modseq == mb->c.modseq && !v->echo_n && !v->silent_n;
     if (!r && mb->gone) {
@@ -189,13 +189,13 @@ static void tell_expunges(struct mail_view *v, void (*fn)(void *ctx, enum mail_c
     size_t gone = 0;
     for (uint32_t from = 0; from < v->n; from++) {
         if (gone < v->gone_n && v->gone[gone] == v->uids[from]) {
-            v->uids[to] = v->gone[gone++];     /* so that FN may still ask for its uid */
+            v->uids[to] = v->gone[gone++]; /* so that FN may still ask for its uid */
             fn(ctx, MAIL_CHANGE_EXPUNGE, to + 1);
             continue;
         }
         v->uids[to++] = v->uids[from];
     }
-    require(gone == v->gone_n);       /* V3 */
+    require(gone == v->gone_n); /* V3 */
     v->n = to;
     v->gone_n = 0;
 }
@@ -224,7 +224,7 @@ int mail_view_sync(struct mail_view *v, bool allow_expunge, void (*fn)(void *ctx
             fn(ctx, MAIL_CHANGE_FLAGS, mail_view_seq_from(v, c.list[FLAGS][i]));
         if (c.n[NEW])
             fn(ctx, MAIL_CHANGE_EXISTS, v->n);
-        if (c.n[NEW] && mail_view_is_recent(v, v->n))     /* recent ones are the newest */
+        if (c.n[NEW] && mail_view_is_recent(v, v->n)) /* recent ones are the newest */
             fn(ctx, MAIL_CHANGE_RECENT, mail_view_recent(v));
     }
     for (int i = 0; i < 3; i++)

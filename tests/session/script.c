@@ -13,7 +13,7 @@ struct script {
     unsigned line;
     bool starttls, tls, whole;
     struct conn *conns[SCRIPT_CONNS];
-    struct buf said[SCRIPT_CONNS];       /* what the server said, expected lines removed */
+    struct buf said[SCRIPT_CONNS]; /* what the server said, expected lines removed */
     struct buf *report;
 };
 

@@ -26,10 +26,10 @@
 
 struct script_setup {
     const struct conn_ops *ops;
-    void *ctx;                       /* for ops->open */
-    size_t read_step, write_step;    /* 0 = no bound */
-    bool starttls, tls;              /* to begin with; "@" lines add to it */
-    void *user;                      /* of the two functions below, which may be NULL */
+    void *ctx;                    /* for ops->open */
+    size_t read_step, write_step; /* 0 = no bound */
+    bool starttls, tls;           /* to begin with; "@" lines add to it */
+    void *user;                   /* of the two functions below, which may be NULL */
     /* An "@" line that script does not know, before any connection is made. False when it is unknown. */
     bool (*option)(void *user, str words);
     /* A "!" line; false and a reason in WHY when the claim does not hold. */

@@ -27,11 +27,11 @@ static inline void check_free(str copy)
 }
 
 /* S equals Z; shows both when not. */
-#define check_str(s, z) \
-    do { \
-        str check_s_ = (s); \
-        if (!str_eq(check_s_, str_from_z(z))) \
-            fail_msg("got '%.*s', expected '%s'", STR_ARG(check_s_), (z)); \
+#define check_str(s, z)                                                                                                          \
+    do {                                                                                                                         \
+        str check_s_ = (s);                                                                                                      \
+        if (!str_eq(check_s_, str_from_z(z)))                                                                                    \
+            fail_msg("got '%.*s', expected '%s'", STR_ARG(check_s_), (z));                                                       \
     } while (0)
 
 #endif

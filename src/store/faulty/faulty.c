@@ -6,7 +6,7 @@
 #include "store/memory/memory.h"
 
 struct plan {
-    uint64_t count, at;       /* operations so far; the one to strike, 0: none */
+    uint64_t count, at; /* operations so far; the one to strike, 0: none */
     unsigned per_mille;
     struct engine_fault fault, chance;
 };
@@ -19,11 +19,11 @@ struct logged {
 struct faulty {
     struct engine engine;
     struct engine *live;
-    struct engine *durable;   /* NULL when wrapping */
-    pthread_mutex_t order;    /* commits to live and the log in one order */
+    struct engine *durable; /* NULL when wrapping */
+    pthread_mutex_t order;  /* commits to live and the log in one order */
     struct logged *first, **last;
     uint64_t commits, syncs;
-    pthread_mutex_t lock;     /* the rest */
+    pthread_mutex_t lock; /* the rest */
     struct plan plans[ENGINE_FAULTY_OPS_];
     uint64_t random;
     atomic_bool full;
@@ -188,8 +188,8 @@ static int faulty_sync(struct engine *g, engine_part part)
     return fault.error ? fault.error : rc;
 }
 
-static int faulty_get(struct engine *g, engine_part part, enum engine_space space, const str *keys, size_t n, enum engine_read mode, struct arena *a,
-                      str *values, uint64_t *ret_version)
+static int faulty_get(struct engine *g, engine_part part, enum engine_space space, const str *keys, size_t n,
+                      enum engine_read mode, struct arena *a, str *values, uint64_t *ret_version)
 {
     struct faulty *f = faulty_of(g);
     struct engine_fault fault = strike(f, ENGINE_FAULTY_GET);
@@ -199,8 +199,8 @@ static int faulty_get(struct engine *g, engine_part part, enum engine_space spac
     return !rc && mode == ENGINE_SYNCED && f->durable ? faulty_sync(g, part) : rc;
 }
 
-static int faulty_scan(struct engine *g, engine_part part, enum engine_space space, str from, str to, enum engine_read mode, engine_row_fn *fn,
-                       void *ctx, uint64_t *ret_version)
+static int faulty_scan(struct engine *g, engine_part part, enum engine_space space, str from, str to, enum engine_read mode,
+                       engine_row_fn *fn, void *ctx, uint64_t *ret_version)
 {
     struct faulty *f = faulty_of(g);
     struct engine_fault fault = strike(f, ENGINE_FAULTY_SCAN);

@@ -16,10 +16,10 @@ enum engine_faulty_op {
 };
 
 struct engine_fault {
-    int error;                /* answered instead of the result; 0: none */
-    bool applied;             /* the operation is done all the same: with ERR_UNKNOWN, the outcome nobody knew */
-    bool corrupt;             /* of a blob read: one bit is wrong */
-    unsigned delay_ms;        /* slept before */
+    int error;         /* answered instead of the result; 0: none */
+    bool applied;      /* the operation is done all the same: with ERR_UNKNOWN, the outcome nobody knew */
+    bool corrupt;      /* of a blob read: one bit is wrong */
+    unsigned delay_ms; /* slept before */
 };
 
 /* Takes INNER over and closes it; NULL: a memory engine that can crash. */

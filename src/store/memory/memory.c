@@ -8,11 +8,11 @@
 struct row {
     atomic_uint refs;
     size_t key_n, value_n;
-    char bytes[];             /* key, value; a row's key begins with its space */
+    char bytes[]; /* key, value; a row's key begins with its space */
 };
 
 struct table {
-    struct row **rows;        /* sorted by key */
+    struct row **rows; /* sorted by key */
     size_t n, cap;
     uint64_t version;
 };
@@ -20,7 +20,7 @@ struct table {
 struct memory {
     struct engine engine;
     pthread_mutex_t lock;
-    struct map parts;         /* engine_part -> struct table */
+    struct map parts; /* engine_part -> struct table */
     struct table chunks;
     uint64_t commits;
 };
@@ -32,8 +32,14 @@ static struct memory *memory_of(struct engine *g)
 
 /* --- rows and tables --- */
 
-static str row_key(const struct row *r) { return (str){ r->bytes, r->key_n }; }
-static str row_value(const struct row *r) { return (str){ r->bytes + r->key_n, r->value_n }; }
+static str row_key(const struct row *r)
+{
+    return (str){ r->bytes, r->key_n };
+}
+static str row_value(const struct row *r)
+{
+    return (str){ r->bytes + r->key_n, r->value_n };
+}
 
 static struct row *row_new(str key, str value)
 {
@@ -148,8 +154,8 @@ static struct table *part_table(struct memory *m, engine_part part, bool create)
 
 /* --- operations --- */
 
-static int memory_get(struct engine *g, engine_part part, enum engine_space space, const str *keys, size_t n, enum engine_read mode, struct arena *a,
-                      str *values, uint64_t *ret_version)
+static int memory_get(struct engine *g, engine_part part, enum engine_space space, const str *keys, size_t n,
+                      enum engine_read mode, struct arena *a, str *values, uint64_t *ret_version)
 {
     struct memory *m = memory_of(g);
     char key[ENGINE_KEY_MAX + 1];
@@ -168,8 +174,8 @@ static int memory_get(struct engine *g, engine_part part, enum engine_space spac
     return rc;
 }
 
-static int memory_scan(struct engine *g, engine_part part, enum engine_space space, str from, str to, enum engine_read mode, engine_row_fn *fn,
-                       void *ctx, uint64_t *ret_version)
+static int memory_scan(struct engine *g, engine_part part, enum engine_space space, str from, str to, enum engine_read mode,
+                       engine_row_fn *fn, void *ctx, uint64_t *ret_version)
 {
     struct memory *m = memory_of(g);
     char key[ENGINE_KEY_MAX + 1];

@@ -124,7 +124,8 @@ static int add_range(struct rocks *r, rocksdb_writebatch_t *batch, const struct 
     struct rocks_key from = rocks_key(t->part, op->space, op->key), to = rocks_key(t->part, op->space, op->value);
     for (size_t i = 0; i < index; i++) {
         const struct engine_op *put = &t->ops[i];
-        if (put->kind == ENGINE_OP_PUT && put->space == op->space && str_cmp(put->key, op->key) >= 0 && str_cmp(put->key, op->value) < 0) {
+        if (put->kind == ENGINE_OP_PUT && put->space == op->space && str_cmp(put->key, op->key) >= 0 &&
+            str_cmp(put->key, op->value) < 0) {
             struct rocks_key k = rocks_key(t->part, put->space, put->key);
             rocksdb_writebatch_delete_cf(batch, r->rows, k.b, k.n);
         }
@@ -321,7 +322,7 @@ void rocks_wake(struct rocks *r)
         }
         next |= w->ticket > synced;
         *at = w->next;
-        sem_post(&w->wake);          /* W may be gone from here on */
+        sem_post(&w->wake); /* W may be gone from here on */
     }
 }
 
@@ -353,7 +354,7 @@ static void wait_turn(struct rocks *r, uint64_t ticket)
     r->waiters = &w;
     pthread_mutex_unlock(&r->sync_lock);
     while (sem_wait(&w.wake))
-        ;                            /* EINTR */
+        ; /* EINTR */
     sem_destroy(&w.wake);
 }
 
@@ -381,7 +382,8 @@ static bool part_lost(struct rocks *r, engine_part part)
     bool lost = false;
     pthread_mutex_lock(&r->reviving);
     for (size_t i = 0; i < r->lost_n && !lost; i++)
-        lost = !memcmp(r->lost[i].part.b, part.b, sizeof part.b) && (!r->lost[i].certain || r->lost[i].until_ms > clock_mono_ms());
+        lost =
+            !memcmp(r->lost[i].part.b, part.b, sizeof part.b) && (!r->lost[i].certain || r->lost[i].until_ms > clock_mono_ms());
     pthread_mutex_unlock(&r->reviving);
     return lost;
 }

@@ -276,7 +276,7 @@ static int reopen(struct rocks *r)
         return rocks_error(message, "reopen") == ERR_FULL ? ERR_FULL : ERR_UNAVAILABLE;
     }
     settle_lost(r);
-    atomic_store(&r->synced, atomic_load(&r->written));     /* R5 */
+    atomic_store(&r->synced, atomic_load(&r->written)); /* R5 */
     atomic_fetch_add(&r->epoch, 1);
     atomic_store(&r->health, ROCKS_OK);
     log_info("store-reopened", LOG_Z("path", r->path));
@@ -348,7 +348,9 @@ static void rocks_state(struct engine *g, struct engine_state *ret)
     uint64_t free = space_free(r, true);
     bool full = health == ROCKS_FULL || (health == ROCKS_OK && free < r->reserve);
     *ret = (struct engine_state){ .writable = health == ROCKS_OK && !full,
-                                  .why = full ? "disk-full" : health == ROCKS_OK ? "ok" : "io-error",
+                                  .why = full                 ? "disk-full"
+                                         : health == ROCKS_OK ? "ok"
+                                                              : "io-error",
                                   .commits = atomic_load(&r->commits),
                                   .syncs = atomic_load(&r->syncs),
                                   .free_bytes = free };
@@ -375,7 +377,7 @@ static void flush_idle(struct rocks *r)
         char *message = NULL;
         rocksdb_flush_cf(r->db, options, families[i], &message);
         if (message)
-            (void)rocks_error(message, "flush");     /* the next write meets the same and decides */
+            (void)rocks_error(message, "flush"); /* the next write meets the same and decides */
     }
     rocksdb_flushoptions_destroy(options);
     (void)malloc_trim(0);

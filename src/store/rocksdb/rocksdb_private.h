@@ -26,7 +26,7 @@ enum rocks_health { ROCKS_OK, ROCKS_FULL, ROCKS_BROKEN };
 struct rocks_part {
     engine_part part;
     uint64_t version;
-    uint64_t ticket;          /* of its last commit; 0: none since it was loaded */
+    uint64_t ticket; /* of its last commit; 0: none since it was loaded */
     bool used;
 };
 
@@ -39,8 +39,8 @@ struct rocks_stripe {
 /* Commits were seen but were not there any more when the database was opened again. */
 struct rocks_lost {
     engine_part part;
-    uint64_t version;         /* that had been reached */
-    bool certain;             /* the database was looked at */
+    uint64_t version; /* that had been reached */
+    bool certain;     /* the database was looked at */
     int64_t until_ms;
 };
 
@@ -57,12 +57,12 @@ struct rocks {
     char *path;
     uint64_t reserve;
     rocksdb_options_t *rows_options, *blob_options;
-    rocksdb_cache_t *row_cache, *blob_cache;  /* apart, so that reading one large attachment does not drop the index */
+    rocksdb_cache_t *row_cache, *blob_cache; /* apart, so that reading one large attachment does not drop the index */
     rocksdb_readoptions_t *read;
     rocksdb_writeoptions_t *write;
 
-    pthread_rwlock_t gate;    /* R1 */
-    rocksdb_t *db;            /* NULL while it cannot be opened */
+    pthread_rwlock_t gate; /* R1 */
+    rocksdb_t *db;         /* NULL while it cannot be opened */
     rocksdb_column_family_handle_t *rows, *blobs;
     atomic_int health;
     atomic_uint_fast64_t epoch;
@@ -73,22 +73,28 @@ struct rocks {
 
     struct rocks_stripe stripes[ROCKS_STRIPES];
 
-    pthread_rwlock_t append;  /* read: writing; write: syncing while space is scarce (R6) */
+    pthread_rwlock_t append; /* read: writing; write: syncing while space is scarce (R6) */
     pthread_mutex_t sync_lock;
-    struct rocks_waiter *waiters;             /* while syncing, or while one of them was woken to make the next sync */
+    struct rocks_waiter *waiters; /* while syncing, or while one of them was woken to make the next sync */
     bool syncing;
-    atomic_uint_fast64_t written, synced;     /* tickets: R3 */
+    atomic_uint_fast64_t written, synced; /* tickets: R3 */
     atomic_uint_fast64_t commits, syncs;
 
-    atomic_int_fast64_t space_ms;             /* when `free` was asked */
-    atomic_uint_fast64_t free, unseen;        /* bytes: then free, written since */
-    uint64_t reclaimable;                     /* bytes of deleted chunks since the last compaction; this and the next two: collector only */
-    uint64_t tidy_seen, tidy_done;            /* commits at the last look; at the last flush */
+    atomic_int_fast64_t space_ms;      /* when `free` was asked */
+    atomic_uint_fast64_t free, unseen; /* bytes: then free, written since */
+    uint64_t reclaimable;          /* bytes of deleted chunks since the last compaction; this and the next two: collector only */
+    uint64_t tidy_seen, tidy_done; /* commits at the last look; at the last flush */
 };
 
-static inline struct rocks *rocks_of(struct engine *g) { return (struct rocks *)(void *)g; }
+static inline struct rocks *rocks_of(struct engine *g)
+{
+    return (struct rocks *)(void *)g;
+}
 
-struct rocks_key { char b[16 + 1 + ENGINE_KEY_MAX]; size_t n; };
+struct rocks_key {
+    char b[16 + 1 + ENGINE_KEY_MAX];
+    size_t n;
+};
 struct rocks_key rocks_key(engine_part part, enum engine_space space, str key);
 
 /* Begins using the database (R1), reviving it when needed and possible. WRITE bytes are about to be written (0: reading), RECLAIMS when that frees space.
@@ -118,10 +124,10 @@ int rocks_wait(struct rocks *r, uint64_t ticket);
 /* The version row of a partition as stored. */
 int rocks_version_read(struct rocks *r, engine_part part, uint64_t *ret);
 
-int rocks_get(struct engine *g, engine_part part, enum engine_space space, const str *keys, size_t n, enum engine_read mode, struct arena *a,
-              str *values, uint64_t *ret_version);
-int rocks_scan(struct engine *g, engine_part part, enum engine_space space, str from, str to, enum engine_read mode, engine_row_fn *fn, void *ctx,
-               uint64_t *ret_version);
+int rocks_get(struct engine *g, engine_part part, enum engine_space space, const str *keys, size_t n, enum engine_read mode,
+              struct arena *a, str *values, uint64_t *ret_version);
+int rocks_scan(struct engine *g, engine_part part, enum engine_space space, str from, str to, enum engine_read mode,
+               engine_row_fn *fn, void *ctx, uint64_t *ret_version);
 int rocks_chunk(struct engine *g, str key, engine_chunk_fn *fn, void *ctx);
 int rocks_commit(struct engine *g, const struct engine_txn *t, uint64_t *ret_version);
 int rocks_sync(struct engine *g, engine_part part);

@@ -31,8 +31,8 @@ static int get_row(struct rocks *r, const rocksdb_readoptions_t *options, const 
     return rc;
 }
 
-static int get_rows(struct rocks *r, const rocksdb_readoptions_t *options, engine_part part, enum engine_space space, const str *keys, size_t n,
-                    struct arena *a, str *values)
+static int get_rows(struct rocks *r, const rocksdb_readoptions_t *options, engine_part part, enum engine_space space,
+                    const str *keys, size_t n, struct arena *a, str *values)
 {
     int rc = 0;
     for (size_t i = 0; !rc && i < n; i++) {
@@ -57,8 +57,8 @@ static int look(struct rocks *r, engine_part part, uint64_t *version, uint64_t *
 }
 
 /* With a snapshot of RocksDB, for a partition that does not hold still. Taking one costs the database's own lock. */
-static int get_snapshot(struct rocks *r, engine_part part, enum engine_space space, const str *keys, size_t n, struct arena *a, str *values,
-                        uint64_t *version, uint64_t *ticket)
+static int get_snapshot(struct rocks *r, engine_part part, enum engine_space space, const str *keys, size_t n, struct arena *a,
+                        str *values, uint64_t *version, uint64_t *ticket)
 {
     struct rocks_stripe *s = rocks_stripe(r, part);
     struct rocks_part *p;
@@ -82,8 +82,8 @@ static int get_snapshot(struct rocks *r, engine_part part, enum engine_space spa
 }
 
 /* A version that is the same before and after shows that what was read in between is of that version. */
-static int get_stable(struct rocks *r, engine_part part, enum engine_space space, const str *keys, size_t n, struct arena *a, str *values,
-                      uint64_t *version, uint64_t *ticket)
+static int get_stable(struct rocks *r, engine_part part, enum engine_space space, const str *keys, size_t n, struct arena *a,
+                      str *values, uint64_t *version, uint64_t *ticket)
 {
     uint64_t before = 0;
     int rc = look(r, part, &before, ticket);
@@ -98,8 +98,8 @@ static int get_stable(struct rocks *r, engine_part part, enum engine_space space
     return rc ? rc : get_snapshot(r, part, space, keys, n, a, values, version, ticket);
 }
 
-int rocks_get(struct engine *g, engine_part part, enum engine_space space, const str *keys, size_t n, enum engine_read mode, struct arena *a,
-              str *values, uint64_t *ret_version)
+int rocks_get(struct engine *g, engine_part part, enum engine_space space, const str *keys, size_t n, enum engine_read mode,
+              struct arena *a, str *values, uint64_t *ret_version)
 {
     struct rocks *r = rocks_of(g);
     uint64_t version = 0, ticket = 0;
@@ -139,8 +139,8 @@ static int walk(rocksdb_iterator_t *it, size_t head, engine_row_fn *fn, void *ct
 }
 
 /* The iterator is made under the stripe, so that its view is exactly the version and the ticket seen there (R2). */
-int rocks_scan(struct engine *g, engine_part part, enum engine_space space, str from, str to, enum engine_read mode, engine_row_fn *fn, void *ctx,
-               uint64_t *ret_version)
+int rocks_scan(struct engine *g, engine_part part, enum engine_space space, str from, str to, enum engine_read mode,
+               engine_row_fn *fn, void *ctx, uint64_t *ret_version)
 {
     struct rocks *r = rocks_of(g);
     int rc = rocks_enter(r, 0, false);

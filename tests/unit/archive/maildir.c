@@ -8,7 +8,11 @@ enum { MAX = 1 << 20 };
 static void test_message_names(void **state)
 {
     (void)state;
-    static const struct { str name; uint64_t system; size_t keyword_n; } rows[] = {
+    static const struct {
+        str name;
+        uint64_t system;
+        size_t keyword_n;
+    } rows[] = {
         { STR_INIT("1700000000.M1P2.host,S=10,W=12:2,"), 0, 0 },
         { STR_INIT("1700000000.M1P2.host:2,S"), MAIL_SEEN, 0 },
         { STR_INIT("x:2,DFRST"), MAIL_DRAFT | MAIL_FLAGGED | MAIL_ANSWERED | MAIL_SEEN | MAIL_DELETED, 0 },
@@ -59,11 +63,10 @@ static void test_keywords(void **state)
 static void test_folders(void **state)
 {
     (void)state;
-    static const struct { const char *name, *folder; } rows[] = {
-        { "Sent", ".Sent" },
-        { "Work/2026", ".Work.2026" },
-        { "v1.2/a\\b", ".v1\\2e2.a\\5cb" },
-        { "Re\xc3\xa7us", ".Re&AOc-us" },
+    static const struct {
+        const char *name, *folder;
+    } rows[] = {
+        { "Sent", ".Sent" }, { "Work/2026", ".Work.2026" }, { "v1.2/a\\b", ".v1\\2e2.a\\5cb" }, { "Re\xc3\xa7us", ".Re&AOc-us" },
         { "R&D", ".R&-D" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -79,7 +82,8 @@ static void test_folders(void **state)
         buf_done(&b);
         arena_done(&a);
     }
-    static const char *const bad[] = { "", ".", "Sent", "..", "..Sent", ".a..b", ".a.", ".a\\2fb", ".a\\00", ".a\\e1", ".&", ".a&AOc" };
+    static const char *const bad[] = { "",    ".",       "Sent",   "..",     "..Sent", ".a..b",
+                                       ".a.", ".a\\2fb", ".a\\00", ".a\\e1", ".&",     ".a&AOc" };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct arena a = ARENA_INIT(MAX);
         str name, copy = check_copy(str_from_z(bad[i]));
@@ -92,6 +96,7 @@ static void test_folders(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_message_names), cmocka_unit_test(test_keywords), cmocka_unit_test(test_folders) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_message_names), cmocka_unit_test(test_keywords),
+                                        cmocka_unit_test(test_folders) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

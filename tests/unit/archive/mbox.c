@@ -9,7 +9,9 @@ enum { MAX = 1 << 20 };
 static void test_line_ends(void **state)
 {
     (void)state;
-    static const struct { str crlf, lf; } rows[] = {
+    static const struct {
+        str crlf, lf;
+    } rows[] = {
         { STR_INIT(""), STR_INIT("") },
         { STR_INIT("a"), STR_INIT("a") },
         { STR_INIT("a\r\n"), STR_INIT("a\n") },
@@ -38,9 +40,13 @@ static const struct {
     struct mail_flags flags;
     int64_t received;
 } letters[] = {
-    { STR_INIT("Subject: a\r\n\r\nbody\r\n"), { .system = MAIL_SEEN | MAIL_ANSWERED, .keywords = keyword_names, .keyword_n = 2 }, 1700000000 },
+    { STR_INIT("Subject: a\r\n\r\nbody\r\n"),
+      { .system = MAIL_SEEN | MAIL_ANSWERED, .keywords = keyword_names, .keyword_n = 2 },
+      1700000000 },
     { STR_INIT("Subject: quoted\r\n\r\nFrom here on\r\n>From there\r\n>>From far\r\n> From no\r\n\r\n"), { .system = 0 }, 0 },
-    { STR_INIT("Status: mine\r\nX-Status: too\r\nSubject: b\r\n\r\nx\r\n"), { .system = MAIL_FLAGGED | MAIL_DELETED | MAIL_DRAFT }, 951782400 },
+    { STR_INIT("Status: mine\r\nX-Status: too\r\nSubject: b\r\n\r\nx\r\n"),
+      { .system = MAIL_FLAGGED | MAIL_DELETED | MAIL_DRAFT },
+      951782400 },
     { STR_INIT(""), { .system = MAIL_SEEN }, 1 },
     { STR_INIT("\r\n\r\n\r\n"), { .system = 0 }, 2 },
 };
@@ -79,7 +85,10 @@ static void test_round_trip(void **state)
 static void test_lines_that_begin_a_message(void **state)
 {
     (void)state;
-    static const struct { str line; int64_t received; } rows[] = {
+    static const struct {
+        str line;
+        int64_t received;
+    } rows[] = {
         { STR_INIT("From a@example.org Tue Nov 14 22:13:20 2023\n"), 1700000000 },
         { STR_INIT("From a@example.org Tue Nov 14 22:13:20 2023\r\n"), 1700000000 },
         { STR_INIT("From - Tue Nov 14 22:13:20 2023"), 1700000000 },
@@ -110,7 +119,8 @@ static void test_lines_that_begin_a_message(void **state)
 static void test_files_of_others(void **state)
 {
     (void)state;
-    str file = check_copy(STR("From a@b Tue Nov 14 22:13:20 2023\r\nSubject: x\r\nX-Keywords: work\r\n   \r\nStatus: RO\r\nX-Status: AF\r\nTo: y\r\n\r\n"
+    str file = check_copy(STR("From a@b Tue Nov 14 22:13:20 2023\r\nSubject: x\r\nX-Keywords: work\r\n   \r\nStatus: "
+                              "RO\r\nX-Status: AF\r\nTo: y\r\n\r\n"
                               "Status: of the body\r\nFrom a@b Tue Nov 14 22:13:20 2023\r\n\r\nFrom now on\r\n\r\n"
                               "From c@d Tue Nov 14 22:13:21 2023\r\nSubject: z\r\n\r\nlast"));
     str rest = file;
@@ -120,7 +130,8 @@ static void test_files_of_others(void **state)
     struct mail_flags flags;
     assert_true(mbox_next(&rest, &m));
     assert_int_equal(mbox_decode(m.text, &out, &a, &flags), 0);
-    check_str(buf_str(&out), "Subject: x\r\nTo: y\r\n\r\nStatus: of the body\r\nFrom a@b Tue Nov 14 22:13:20 2023\r\n\r\nFrom now on\r\n");
+    check_str(buf_str(&out),
+              "Subject: x\r\nTo: y\r\n\r\nStatus: of the body\r\nFrom a@b Tue Nov 14 22:13:20 2023\r\n\r\nFrom now on\r\n");
     assert_int_equal(flags.system, MAIL_SEEN | MAIL_ANSWERED | MAIL_FLAGGED);
     assert_int_equal(flags.keyword_n, 1);
     check_str(flags.keywords[0], "work");
@@ -138,6 +149,7 @@ static void test_files_of_others(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_line_ends), cmocka_unit_test(test_round_trip),
-                                        cmocka_unit_test(test_lines_that_begin_a_message), cmocka_unit_test(test_files_of_others) };
+                                        cmocka_unit_test(test_lines_that_begin_a_message),
+                                        cmocka_unit_test(test_files_of_others) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

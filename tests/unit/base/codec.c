@@ -17,8 +17,13 @@ static void test_base64(void **state)
     /* RFC 4648 section 10 */
     static const struct {
         const char *plain, *coded;
-    } rows[] = { { "", "" },           { "f", "Zg==" },         { "fo", "Zm8=" },        { "foo", "Zm9v" },
-                 { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy" } };
+    } rows[] = { { "", "" },
+                 { "f", "Zg==" },
+                 { "fo", "Zm8=" },
+                 { "foo", "Zm9v" },
+                 { "foob", "Zm9vYg==" },
+                 { "fooba", "Zm9vYmE=" },
+                 { "foobar", "Zm9vYmFy" } };
     static const char *const bad[] = { "Z", "Zg", "Zg=", "Zg==Zg==", "Zh==", "Zm9=", "Zg= =", "====", "Z===", "Zm\n=" };
     struct buf b = BUF_INIT(100);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -46,8 +51,9 @@ static void test_base64(void **state)
 static void test_utf8(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80",
-                                       "\xf5\x80\x80\x80", "\xc3", "\xe2\x82", "\xf0\x9f\x92", "\xff" };
+    static const char *const bad[] = { "\x80",         "\xc0\x80",         "\xc1\xbf",         "\xe0\x80\x80",
+                                       "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
+                                       "\xc3",         "\xe2\x82",         "\xf0\x9f\x92",     "\xff" };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         str in = check_copy(str_from_z(bad[i]));
         if (utf8_valid(in))
@@ -115,7 +121,8 @@ static void test_unpack_refuses(void **state)
         (void)unpack_varint(&u);
         assert_int_equal(u.error, ERR_CORRUPT);
     }
-    struct unpack u = unpack_init(STR("\x05" "abcde"));
+    struct unpack u = unpack_init(STR("\x05"
+                                      "abcde"));
     assert_int_equal(unpack_str(&u, 4).n, 0);
     assert_int_equal(u.error, ERR_CORRUPT);
     assert_int_equal(unpack_u8(&u), 0);
@@ -169,12 +176,9 @@ static void test_calendar(void **state)
         int64_t unix_seconds;
         const char *text;
     } rows[] = {
-        { 0, "Thu, 1 Jan 1970 00:00:00 +0000" },
-        { -1, "Wed, 31 Dec 1969 23:59:59 +0000" },
-        { 951782400, "Tue, 29 Feb 2000 00:00:00 +0000" },
-        { 4107542400, "Mon, 1 Mar 2100 00:00:00 +0000" },
-        { 1795435200, "Mon, 23 Nov 2026 12:00:00 +0000" },
-        { -62135596800, "Mon, 1 Jan 0001 00:00:00 +0000" },
+        { 0, "Thu, 1 Jan 1970 00:00:00 +0000" },           { -1, "Wed, 31 Dec 1969 23:59:59 +0000" },
+        { 951782400, "Tue, 29 Feb 2000 00:00:00 +0000" },  { 4107542400, "Mon, 1 Mar 2100 00:00:00 +0000" },
+        { 1795435200, "Mon, 23 Nov 2026 12:00:00 +0000" }, { -62135596800, "Mon, 1 Jan 0001 00:00:00 +0000" },
     };
     struct buf b = BUF_INIT(100);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -219,7 +223,8 @@ static void test_log_lines_cannot_be_forged(void **state)
     char line[4096];
     assert_int_equal(pipe(fds), 0);
     log_set_fd(fds[1]);
-    log_info("test", LOG_STR("a", STR("plain")), LOG_STR("b", STR("x\nlevel=error \"q\"")), LOG_NUM("n", -5), LOG_STR("empty", STR("")));
+    log_info("test", LOG_STR("a", STR("plain")), LOG_STR("b", STR("x\nlevel=error \"q\"")), LOG_NUM("n", -5),
+             LOG_STR("empty", STR("")));
     log_debug("hidden");
     log_set_fd(2);
     ssize_t n = read(fds[0], line, sizeof line);

@@ -125,8 +125,10 @@ static void test_hash_uses_seed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_compare), cmocka_unit_test(test_prefixes), cmocka_unit_test(test_find),           cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_split),   cmocka_unit_test(test_numbers),  cmocka_unit_test(test_hash_uses_seed),
+        cmocka_unit_test(test_compare),        cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_find),           cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_split),          cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_hash_uses_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@ static void passwords(void **state)
     static const struct {
         const struct directory_policy *policy;
         str password;
-        const char *refused;      /* a word of the reason, NULL when accepted */
+        const char *refused; /* a word of the reason, NULL when accepted */
     } table[] = {
         { &usual, STR_INIT("un nouveau secret"), NULL },
         { &usual, STR_INIT("mot de passe"), NULL },

@@ -53,8 +53,8 @@ static bool fits(struct fixture *f, str login, const char *password, enum direct
     size_t n = hash == DIRECTORY_SHA1 ? 20 : 32;
     assert_int_equal(directory_scram_find(f->d, login, hash, &s), 0);
     assert_true(s.iterations >= 4096);
-    int rc = gsasl_scram_secrets_from_password(hash == DIRECTORY_SHA1 ? GSASL_HASH_SHA1 : GSASL_HASH_SHA256, password, s.iterations,
-                                               (const char *)s.salt, sizeof s.salt, salted, client, server, stored);
+    int rc = gsasl_scram_secrets_from_password(hash == DIRECTORY_SHA1 ? GSASL_HASH_SHA1 : GSASL_HASH_SHA256, password,
+                                               s.iterations, (const char *)s.salt, sizeof s.salt, salted, client, server, stored);
     return rc == GSASL_OK && memcmp(server, s.server_key, n) == 0 && memcmp(stored, s.stored_key, n) == 0;
 }
 
@@ -84,8 +84,15 @@ static void keys_follow_the_password(void **state)
     /* RFC 4013 section 2.1: a no-break space is a space. */
     assert_true(fits(f, STR("alice@a.example"), "crayon neuf", DIRECTORY_SHA256));
     /* What SASLprep refuses is a password all the same, for PLAIN. */
-    assert_int_equal(directory_account_password(f->d, STR("alice@a.example"), STR("a\x07" "b"), NULL), 0);
-    assert_false(fits(f, STR("alice@a.example"), "a\x07" "b", DIRECTORY_SHA256));
+    assert_int_equal(directory_account_password(f->d, STR("alice@a.example"),
+                                                STR("a\x07"
+                                                    "b"),
+                                                NULL),
+                     0);
+    assert_false(fits(f, STR("alice@a.example"),
+                      "a\x07"
+                      "b",
+                      DIRECTORY_SHA256));
 }
 
 static void unknown_names_cannot_be_told(void **state)
@@ -166,7 +173,8 @@ static void credentials_are_renewed_at_login(void **state)
     put_row(f, buf_str(&row));
     assert_false(fits(f, STR("alice@a.example"), "pencil", DIRECTORY_SHA256));
     /* A wrong password renews nothing, the right one does, once, and it lasts. */
-    assert_int_equal(directory_authenticate(f->d, STR("alice"), STR("wrong"), STR("192.0.2.7"), &f->a, &account, &delay), ERR_REFUSED);
+    assert_int_equal(directory_authenticate(f->d, STR("alice"), STR("wrong"), STR("192.0.2.7"), &f->a, &account, &delay),
+                     ERR_REFUSED);
     assert_false(fits(f, STR("alice@a.example"), "pencil", DIRECTORY_SHA256));
     assert_int_equal(directory_authenticate(f->d, STR("alice"), STR("pencil"), STR("192.0.2.1"), &f->a, &account, &delay), 0);
     uint64_t version = f->d->version;

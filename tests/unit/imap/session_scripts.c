@@ -43,8 +43,12 @@ static void world_init(struct world *w)
     w->store = mail_store_new(w->engine);
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(mail_account_create(w->store, parts[i]), 0);
-    w->config = (struct imap_config){ .store = w->store, .hostname = STR("mail.example.org"), .append_max = APPEND_MAX, .errors_max = 10,
-                                      .ctx = w, .authenticate = authenticate };
+    w->config = (struct imap_config){ .store = w->store,
+                                      .hostname = STR("mail.example.org"),
+                                      .append_max = APPEND_MAX,
+                                      .errors_max = 10,
+                                      .ctx = w,
+                                      .authenticate = authenticate };
 }
 
 static void world_done(struct world *w)
@@ -91,7 +95,8 @@ static bool read_message(str file, struct buf *out)
 
 static uint64_t flag_bits(str names_of_flags)
 {
-    static const str flag_names[] = { STR_INIT("seen"), STR_INIT("answered"), STR_INIT("flagged"), STR_INIT("deleted"), STR_INIT("draft") };
+    static const str flag_names[] = { STR_INIT("seen"), STR_INIT("answered"), STR_INIT("flagged"), STR_INIT("deleted"),
+                                      STR_INIT("draft") };
     uint64_t bits = 0;
     str name;
     while (str_split(&names_of_flags, ' ', &name)) {
@@ -173,8 +178,13 @@ static bool run_one(void *ctx, const char *path)
         struct world w;
         struct buf report = BUF_INIT(65536);
         world_init(&w);
-        const struct script_setup setup = { .ops = &imap_session_ops, .ctx = &w.config, .read_step = modes[i].read_step,
-                                            .write_step = modes[i].write_step, .user = &w, .option = option, .command = command };
+        const struct script_setup setup = { .ops = &imap_session_ops,
+                                            .ctx = &w.config,
+                                            .read_step = modes[i].read_step,
+                                            .write_step = modes[i].write_step,
+                                            .user = &w,
+                                            .option = option,
+                                            .command = command };
         if (!script_run(path, &setup, &report)) {
             print_error("mode %zu: %.*s", i, STR_ARG(buf_str(&report)));
             tally->failed++;

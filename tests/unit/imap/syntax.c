@@ -8,7 +8,7 @@
 typedef int parser(struct scan *s, struct arena *a, struct buf *out);
 
 struct row {
-    const char *in, *out;            /* out NULL: an error, and the cursor has not moved */
+    const char *in, *out; /* out NULL: an error, and the cursor has not moved */
 };
 
 static void check_rows(const struct row *rows, size_t n, parser *parse)
@@ -76,8 +76,8 @@ static int p_mailbox(struct scan *s, struct arena *a, struct buf *out)
 static void tags_and_strings(void **state)
 {
     (void)state;
-    static const struct row tags[] = { { "a1 x", "<a1> x" }, { "a]", "<a]>" }, { "+", NULL }, { "", NULL }, { "a+b", "<a>+b" },
-                                       { "(", NULL },        { "\"a\"", NULL }, { " a", NULL } };
+    static const struct row tags[] = { { "a1 x", "<a1> x" }, { "a]", "<a]>" }, { "+", NULL },     { "", NULL },
+                                       { "a+b", "<a>+b" },   { "(", NULL },    { "\"a\"", NULL }, { " a", NULL } };
     CHECK(tags, p_tag);
     static const struct row astrings[] = {
         { "abc def", "<abc> def" },
@@ -103,12 +103,15 @@ static void tags_and_strings(void **state)
         { "(a)", NULL },
     };
     CHECK(astrings, p_astring);
-    static const struct row nstrings[] = { { "NIL", "<(nil)>" }, { "nil)", "<(nil)>)" }, { "\"NIL\"", "<NIL>" }, { "NILx", NULL },
-                                           { "atom", NULL } };
+    static const struct row nstrings[] = {
+        { "NIL", "<(nil)>" }, { "nil)", "<(nil)>)" }, { "\"NIL\"", "<NIL>" }, { "NILx", NULL }, { "atom", NULL }
+    };
     CHECK(nstrings, p_nstring);
-    static const struct row mailboxes[] = { { "inBox", "<INBOX>" },         { "\"INBOX\"", "<INBOX>" },   { "inbox/x", "<inbox/x>" },
-                                            { "&AOk-", "<\303\251>" },      { "&AOk", NULL },             { "{5}\r\ninbox", "<INBOX>" },
-                                            { "\"a b\"", "<a b>" },         { "a&b", NULL },              { "\"\"", "<>" } };
+    static const struct row mailboxes[] = {
+        { "inBox", "<INBOX>" }, { "\"INBOX\"", "<INBOX>" },    { "inbox/x", "<inbox/x>" }, { "&AOk-", "<\303\251>" },
+        { "&AOk", NULL },       { "{5}\r\ninbox", "<INBOX>" }, { "\"a b\"", "<a b>" },     { "a&b", NULL },
+        { "\"\"", "<>" }
+    };
     CHECK(mailboxes, p_mailbox);
 }
 
@@ -201,22 +204,27 @@ static void flags_and_dates(void **state)
     };
     CHECK(flags, p_flags);
     static const struct row dates[] = {
-        { "1-Jan-1970", "0" },        { "\"2-Jan-1970\"", "1" },   { "31-Dec-1969", "-1" }, { "29-feb-2024", "19782" }, { "29-Feb-2023", NULL },
-        { "0-Jan-2000", NULL },       { "32-Jan-2000", NULL },     { "1-Foo-2000", NULL },  { "1-Jan-200", NULL },      { "\"1-Jan-2000", NULL },
-        { "01-Jan-1970", "0" },       { "001-Jan-1970", NULL },    { "", NULL },
+        { "1-Jan-1970", "0" },
+        { "\"2-Jan-1970\"", "1" },
+        { "31-Dec-1969", "-1" },
+        { "29-feb-2024", "19782" },
+        { "29-Feb-2023", NULL },
+        { "0-Jan-2000", NULL },
+        { "32-Jan-2000", NULL },
+        { "1-Foo-2000", NULL },
+        { "1-Jan-200", NULL },
+        { "\"1-Jan-2000", NULL },
+        { "01-Jan-1970", "0" },
+        { "001-Jan-1970", NULL },
+        { "", NULL },
     };
     CHECK(dates, p_date);
     static const struct row date_times[] = {
-        { "\" 1-Jan-1970 00:00:00 +0000\"", "0" },
-        { "\"01-Jan-1970 00:00:00 +0000\"", "0" },
-        { "\"01-Jan-1970 01:00:00 +0100\" x", "0 x" },
-        { "\"17-Jul-1996 02:44:25 -0700\"", "837596665000" },
-        { "\"1-Jan-1970 00:00:00 +0000\"", NULL },
-        { "\" 1-Jan-1970 24:00:00 +0000\"", NULL },
-        { "\" 1-Jan-1970 00:60:00 +0000\"", NULL },
-        { "\" 1-Jan-1970 00:00:00 +2500\"", NULL },
-        { "\" 1-Jan-1970 00:00:00 0000\"", NULL },
-        { "\" 1-Jan-1970 00:00:00 +0000", NULL },
+        { "\" 1-Jan-1970 00:00:00 +0000\"", "0" },     { "\"01-Jan-1970 00:00:00 +0000\"", "0" },
+        { "\"01-Jan-1970 01:00:00 +0100\" x", "0 x" }, { "\"17-Jul-1996 02:44:25 -0700\"", "837596665000" },
+        { "\"1-Jan-1970 00:00:00 +0000\"", NULL },     { "\" 1-Jan-1970 24:00:00 +0000\"", NULL },
+        { "\" 1-Jan-1970 00:60:00 +0000\"", NULL },    { "\" 1-Jan-1970 00:00:00 +2500\"", NULL },
+        { "\" 1-Jan-1970 00:00:00 0000\"", NULL },     { "\" 1-Jan-1970 00:00:00 +0000", NULL },
         { " 1-Jan-1970 00:00:00 +0000", NULL },
     };
     CHECK(date_times, p_date_time);
@@ -481,22 +489,30 @@ static void other_arguments(void **state)
 {
     (void)state;
     static const struct row stores[] = {
-        { "FLAGS (\\Seen)", "0 0 1" },      { "+FLAGS.SILENT (\\Deleted)", "1 1 8" },
-        { "-flags \\Seen \\Draft x", "2 0 17 x" }, { "FLAGS ()", "0 0 0" },
-        { "FLAGS", NULL },                  { "FLAGS ", NULL },
+        { "FLAGS (\\Seen)", "0 0 1" },
+        { "+FLAGS.SILENT (\\Deleted)", "1 1 8" },
+        { "-flags \\Seen \\Draft x", "2 0 17 x" },
+        { "FLAGS ()", "0 0 0" },
+        { "FLAGS", NULL },
+        { "FLAGS ", NULL },
         { "(UNCHANGEDSINCE 0) +FLAGS (\\Seen)", "<=0 1 0 1" },
-        { "(UNCHANGEDSINCE) FLAGS ()", NULL }, { "(UNCHANGEDSINCE 1)FLAGS ()", NULL }, { "() FLAGS ()", NULL },
-        { "*FLAGS (\\Seen)", NULL },        { "FLAGS.LOUD (\\Seen)", NULL },
+        { "(UNCHANGEDSINCE) FLAGS ()", NULL },
+        { "(UNCHANGEDSINCE 1)FLAGS ()", NULL },
+        { "() FLAGS ()", NULL },
+        { "*FLAGS (\\Seen)", NULL },
+        { "FLAGS.LOUD (\\Seen)", NULL },
         { "FLAGS (\\Seen) x", "0 0 1 x" },
     };
     CHECK(stores, p_store);
     static const struct row statuses[] = {
-        { "(MESSAGES)", "1" }, { "(size)", "32" }, { "(MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN)", "31" }, { "()", NULL }, { "MESSAGES", NULL }, { "(FOO)", NULL },
+        { "(MESSAGES)", "1" }, { "(size)", "32" },      { "(MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN)", "31" },
+        { "()", NULL },        { "MESSAGES", NULL },    { "(FOO)", NULL },
         { "(MESSAGES", NULL }, { "(MESSAGES )", NULL },
     };
     CHECK(statuses, p_status);
     static const struct row params[] = {
-        { "(CONDSTORE)", "1" }, { "(condstore CONDSTORE)", "1" }, { "()", NULL }, { "(QRESYNC)", NULL }, { "(CONDSTORE", NULL }, { "CONDSTORE", NULL },
+        { "(CONDSTORE)", "1" }, { "(condstore CONDSTORE)", "1" }, { "()", NULL },
+        { "(QRESYNC)", NULL },  { "(CONDSTORE", NULL },           { "CONDSTORE", NULL },
     };
     CHECK(params, p_select_params);
     static const struct row appends[] = {
@@ -511,17 +527,18 @@ static void other_arguments(void **state)
     };
     CHECK(appends, p_append);
     static const struct row messages[] = {
-        { " {5}", "0 -1 {5}" },
-        { " (\\Seen) \" 1-Jan-1970 00:00:01 +0000\" {5}", "1 1000 {5}" },
-        { "{5}", NULL },
-        { " (\\Bad) {5}", NULL },
+        { " {5}", "0 -1 {5}" },   { " (\\Seen) \" 1-Jan-1970 00:00:01 +0000\" {5}", "1 1000 {5}" },
+        { "{5}", NULL },          { " (\\Bad) {5}", NULL },
         { " (\\Seen){5}", NULL },
     };
     CHECK(messages, p_append_message);
     static const struct row uses[] = {
-        { "(USE (\\Sent))", "6" }, { "(use (\\trash))", "7" }, { "(USE ())", "0" },           { "(USE (\\Sent \\Junk))", NULL },
-        { "(USE (\\Odd))", NULL },  { "(USE (Sent))", NULL },     { "(USE \\Sent)", NULL },     { "(USE (\\Sent)", NULL },
-        { "(USES (\\Sent))", NULL }, { "()", NULL },              { "(USE (\\Sent \\))", NULL },
+        { "(USE (\\Sent))", "6" },     { "(use (\\trash))", "7" },
+        { "(USE ())", "0" },           { "(USE (\\Sent \\Junk))", NULL },
+        { "(USE (\\Odd))", NULL },     { "(USE (Sent))", NULL },
+        { "(USE \\Sent)", NULL },      { "(USE (\\Sent)", NULL },
+        { "(USES (\\Sent))", NULL },   { "()", NULL },
+        { "(USE (\\Sent \\))", NULL },
     };
     CHECK(uses, p_create_use);
     static const struct row lists[] = {
@@ -551,8 +568,8 @@ static void other_arguments(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tags_and_strings), cmocka_unit_test(sequence_sets),  cmocka_unit_test(flags_and_dates),
-        cmocka_unit_test(fetch_attributes), cmocka_unit_test(search_keys),    cmocka_unit_test(other_arguments),
+        cmocka_unit_test(tags_and_strings), cmocka_unit_test(sequence_sets), cmocka_unit_test(flags_and_dates),
+        cmocka_unit_test(fetch_attributes), cmocka_unit_test(search_keys),   cmocka_unit_test(other_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

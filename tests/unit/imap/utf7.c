@@ -37,8 +37,23 @@ static void other_forms_are_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "&", "&AOk", "&AOk-&AOk-", "&AEE-" /* "A" can represent itself */, "&AOl-" /* bits left over */, "&AO-", "&A-",
-        "&2D0-" /* half a pair */, "&3gA-", "&2D3YPQ-", "&AO k-", "&AO/p-", "\377", "a\tb", "&AAA-", "&AAo-", "a\177",
+        "&",
+        "&AOk",
+        "&AOk-&AOk-",
+        "&AEE-" /* "A" can represent itself */,
+        "&AOl-" /* bits left over */,
+        "&AO-",
+        "&A-",
+        "&2D0-" /* half a pair */,
+        "&3gA-",
+        "&2D3YPQ-",
+        "&AO k-",
+        "&AO/p-",
+        "\377",
+        "a\tb",
+        "&AAA-",
+        "&AAo-",
+        "a\177",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct arena a = ARENA_INIT(4096);

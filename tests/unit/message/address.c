@@ -39,7 +39,8 @@ static void check(str field, const char *expected)
 
 static void table(void **state)
 {
-    static const struct { const char *in, *expected;
+    static const struct {
+        const char *in, *expected;
     } cases[] = {
         { "", "" },
         { " \r\n\t", "" },
@@ -124,7 +125,7 @@ static void limits(void **state)
     check_limits(STR("a@x, b@x, c@x"), &l, "-|-|a|x;-|-|b|x;", true);
     check_limits(STR("a@x, b@x"), &l, "-|-|a|x;-|-|b|x;", false);
     check_limits(STR("g: a@x;"), &l, "-|-|g|-;-|-|-|-;", true);
-    check_limits(STR("a@x, g: b@x;"), &l, "-|-|a|x;-|-|b|x;", true);   /* no room for the markers */
+    check_limits(STR("a@x, g: b@x;"), &l, "-|-|a|x;-|-|b|x;", true); /* no room for the markers */
     l.addresses_max = 1;
     check_limits(STR("g:;"), &l, "", true);
     l.addresses_max = 0;
@@ -132,7 +133,7 @@ static void limits(void **state)
     l = message_limits_default;
     l.value_max = 4;
     check_limits(STR("abcdefgh@ijklmn"), &l, "-|-|abcd|ijkl;", true);
-    check_limits(STR("\"abc\xc3\xbc\" <a@b>"), &l, "abc|-|a|b;", true);   /* not inside a code point */
+    check_limits(STR("\"abc\xc3\xbc\" <a@b>"), &l, "abc|-|a|b;", true); /* not inside a code point */
 }
 
 static void several_fields_join(void **state)
@@ -158,7 +159,10 @@ static void quota_is_an_error(void **state)
 
 static void writes_what_it_reads(void **state)
 {
-    static const struct { struct message_address addr; const char *spec; } cases[] = {
+    static const struct {
+        struct message_address addr;
+        const char *spec;
+    } cases[] = {
         { { .mailbox = STR_INIT("joe"), .host = STR_INIT("x") }, "joe@x" },
         { { .mailbox = STR_INIT("a.b"), .host = STR_INIT("x") }, "a.b@x" },
         { { .mailbox = STR_INIT("a..b"), .host = STR_INIT("x") }, "\"a..b\"@x" },

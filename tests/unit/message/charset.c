@@ -7,11 +7,20 @@
 
 static void charsets(void **state)
 {
-    static const struct { const char *charset; str in, out; int result; } cases[] = {
+    static const struct {
+        const char *charset;
+        str in, out;
+        int result;
+    } cases[] = {
         { "utf-8", STR_INIT("a\xc3\xbc"), STR_INIT("a\xc3\xbc"), 0 },
         { "UTF8", STR_INIT("a\xc3\xbc"), STR_INIT("a\xc3\xbc"), 0 },
         { "utf-8", STR_INIT("a\xc3"), STR_INIT("a\xef\xbf\xbd"), 0 },
-        { "utf-8", STR_INIT("\xff" "a"), STR_INIT("\xef\xbf\xbd" "a"), 0 },
+        { "utf-8",
+          STR_INIT("\xff"
+                   "a"),
+          STR_INIT("\xef\xbf\xbd"
+                   "a"),
+          0 },
         { "us-ascii", STR_INIT("a\xe4"), STR_INIT("a\xef\xbf\xbd"), 0 },
         { "iso-8859-1", STR_INIT("a\xe4"), STR_INIT("a\xc3\xa4"), 0 },
         { "ISO-8859-1", STR_INIT("\x80"), STR_INIT("\xe2\x82\xac"), 0 },
@@ -24,7 +33,10 @@ static void charsets(void **state)
         { "koi8-r", STR_INIT("\xc1"), STR_INIT("\xd0\xb0"), 0 },
         { "utf-16be", STR_INIT("\0a\0b"), STR_INIT("ab"), 0 },
         { "utf-16be", STR_INIT("\0a\0"), STR_INIT("a\xef\xbf\xbd"), 0 },
-        { "utf-7", STR_INIT("a+AOQ-b"), STR_INIT("a\xc3\xa4" "b"), 0 },
+        { "utf-7", STR_INIT("a+AOQ-b"),
+          STR_INIT("a\xc3\xa4"
+                   "b"),
+          0 },
         { "", STR_INIT("a\xe4"), STR_INIT("a\xef\xbf\xbd"), ERR_UNSUPPORTED },
         { "no-such", STR_INIT("a\xc3\xa4\xe4"), STR_INIT("a\xc3\xa4\xef\xbf\xbd"), ERR_UNSUPPORTED },
         { "utf-16,version=1", STR_INIT("a"), STR_INIT("a"), ERR_UNSUPPORTED },
@@ -70,7 +82,10 @@ static void output_is_bounded(void **state)
 
 static void decoding(void **state)
 {
-    static const struct { str in; const char *out; } cases[] = {
+    static const struct {
+        str in;
+        const char *out;
+    } cases[] = {
         { STR_INIT(""), "" },
         { STR_INIT("plain = text ?="), "plain = text ?=" },
         { STR_INIT("=?utf-8?q?a=20b?="), "a b" },
@@ -119,7 +134,10 @@ static void decoding(void **state)
 
 static void encoding(void **state)
 {
-    static const struct { str in; const char *out; } cases[] = {
+    static const struct {
+        str in;
+        const char *out;
+    } cases[] = {
         { STR_INIT(""), "" },
         { STR_INIT("plain text"), "plain text" },
         { STR_INIT("caf\xc3\xa9"), "=?UTF-8?B?Y2Fmw6k=?=" },

@@ -3,11 +3,15 @@
 
 #include "message/date.h"
 
-enum { NOON = 1795435200 };   /* 2026-11-23 12:00:00 +0000 */
+enum { NOON = 1795435200 }; /* 2026-11-23 12:00:00 +0000 */
 
 static void header_dates(void **state)
 {
-    static const struct { const char *in; int64_t unix_time; int zone; } cases[] = {
+    static const struct {
+        const char *in;
+        int64_t unix_time;
+        int zone;
+    } cases[] = {
         { "Mon, 23 Nov 2026 12:00:00 +0000", NOON, 0 },
         { "Mon, 23 Nov 2026 13:00:00 +0100", NOON, 60 },
         { "Mon, 23 Nov 2026 02:00:00 -1000", NOON, -600 },
@@ -90,11 +94,14 @@ static void no_dates(void **state)
 
 static void internal_dates(void **state)
 {
-    static const struct { const char *in; int64_t unix_time; int zone; const char *out; } cases[] = {
-        { "23-Nov-2026 12:00:00 +0000", NOON, 0, NULL },
-        { "23-nov-2026 13:30:00 +0130", NOON, 90, "23-Nov-2026 13:30:00 +0130" },
-        { " 1-Jan-1970 00:00:00 +0000", 0, 0, NULL },
-        { "01-Jan-1970 00:00:00 +0000", 0, 0, " 1-Jan-1970 00:00:00 +0000" },
+    static const struct {
+        const char *in;
+        int64_t unix_time;
+        int zone;
+        const char *out;
+    } cases[] = {
+        { "23-Nov-2026 12:00:00 +0000", NOON, 0, NULL }, { "23-nov-2026 13:30:00 +0130", NOON, 90, "23-Nov-2026 13:30:00 +0130" },
+        { " 1-Jan-1970 00:00:00 +0000", 0, 0, NULL },    { "01-Jan-1970 00:00:00 +0000", 0, 0, " 1-Jan-1970 00:00:00 +0000" },
         { "31-Dec-1969 19:00:00 -0500", 0, -300, NULL },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -108,7 +115,7 @@ static void internal_dates(void **state)
         message_internaldate_add(&b, t, zone);
         assert_strz(buf_str(&b), cases[i].out ? cases[i].out : cases[i].in);
         buf_done(&b);
-        for (size_t n = 0; n < in.n; n++) {   /* no prefix is a date */
+        for (size_t n = 0; n < in.n; n++) { /* no prefix is a date */
             str part = exact(str_sub(in, 0, n));
             assert_false(message_internaldate_parse(part, &t, &zone));
             free_exact(part);
@@ -116,9 +123,9 @@ static void internal_dates(void **state)
         free_exact(in);
     }
     static const char *const bad[] = {
-        "1-Jan-1970 00:00:00 +0000",   "  1-Jan-1970 00:00:00 +0000", "32-Jan-1970 00:00:00 +0000", "01-Foo-1970 00:00:00 +0000",
-        "01-Jan-1970 24:00:00 +0000",  "01-Jan-1970 00:00:00 0000",   "01-Jan-1970 00:00:00 +0000 ", "01-Jan-1970 00:00:00 +2400",
-        "01-Jan-1970 00:00:00 +0060",  "01-Jan-1970  00:00:00 +0000", "30-Feb-2024 00:00:00 +0000", "01-Janu-1970 00:00:00 +0000",
+        "1-Jan-1970 00:00:00 +0000",  "  1-Jan-1970 00:00:00 +0000", "32-Jan-1970 00:00:00 +0000",  "01-Foo-1970 00:00:00 +0000",
+        "01-Jan-1970 24:00:00 +0000", "01-Jan-1970 00:00:00 0000",   "01-Jan-1970 00:00:00 +0000 ", "01-Jan-1970 00:00:00 +2400",
+        "01-Jan-1970 00:00:00 +0060", "01-Jan-1970  00:00:00 +0000", "30-Feb-2024 00:00:00 +0000",  "01-Janu-1970 00:00:00 +0000",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int64_t t;

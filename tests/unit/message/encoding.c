@@ -4,7 +4,7 @@
 #include "message/encoding.h"
 
 #define B64 MESSAGE_ENCODING_BASE64
-#define QP MESSAGE_ENCODING_QUOTED_PRINTABLE
+#define QP  MESSAGE_ENCODING_QUOTED_PRINTABLE
 
 static bool decode_split(enum message_encoding encoding, str in, size_t split, struct buf *out)
 {
@@ -31,7 +31,11 @@ static bool decode_bytewise(enum message_encoding encoding, str in, struct buf *
 
 static void decoding(void **state)
 {
-    static const struct { enum message_encoding encoding; str in, out; bool defect; } cases[] = {
+    static const struct {
+        enum message_encoding encoding;
+        str in, out;
+        bool defect;
+    } cases[] = {
         { B64, STR_INIT(""), STR_INIT(""), false },
         { B64, STR_INIT("SGVsbG8="), STR_INIT("Hello"), false },
         { B64, STR_INIT("SGVs\r\nbG8=\r\n"), STR_INIT("Hello"), false },
@@ -42,7 +46,10 @@ static void decoding(void **state)
         { B64, STR_INIT("SGVsbA="), STR_INIT("Hell"), false },
         { B64, STR_INIT("SGVsbA"), STR_INIT("Hell"), true },
         { B64, STR_INIT("SGVsb"), STR_INIT("Hel"), true },
-        { B64, STR_INIT("SG!Vs\x80" "bG8="), STR_INIT("Hello"), true },
+        { B64,
+          STR_INIT("SG!Vs\x80"
+                   "bG8="),
+          STR_INIT("Hello"), true },
         { B64, STR_INIT("SGk=SGk="), STR_INIT("HiHi"), true },
         { B64, STR_INIT("SGk=\r\nSGk=\r\n"), STR_INIT("HiHi"), true },
         { B64, STR_INIT("===="), STR_INIT(""), true },
@@ -74,7 +81,7 @@ static void decoding(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (size_t split = 0; split <= cases[i].in.n; split++) {
-            struct buf out = BUF_INIT(cases[i].out.n);   /* exactly enough */
+            struct buf out = BUF_INIT(cases[i].out.n); /* exactly enough */
             bool defect = decode_split(cases[i].encoding, cases[i].in, split, &out);
             assert_str(buf_str(&out), cases[i].out);
             assert_int_equal(defect, cases[i].defect);
@@ -122,7 +129,11 @@ static void full_output_is_an_error(void **state)
 
 static void encoding_quoted_printable(void **state)
 {
-    static const struct { str in; const char *out; bool text; } cases[] = {
+    static const struct {
+        str in;
+        const char *out;
+        bool text;
+    } cases[] = {
         { STR_INIT(""), "", true },
         { STR_INIT("a=b"), "a=3Db", true },
         { STR_INIT("a \r\nb\t"), "a=20\r\nb=09", true },

@@ -9,7 +9,7 @@ static void describe(struct buf *b, str header)
     struct message_header_field f;
     size_t at = 0, covered = 0;
     while (message_header_next(header, &at, &f)) {
-        assert_int_equal(f.offset, covered);   /* the pieces add up */
+        assert_int_equal(f.offset, covered); /* the pieces add up */
         assert_int_equal(at, f.offset + f.size);
         covered = at;
         buf_addf(b, "%zu+%zu %.*s=", f.offset, f.size, STR_ARG(f.name));
@@ -21,7 +21,11 @@ static void describe(struct buf *b, str header)
 
 static void table(void **state)
 {
-    static const struct { str in; const char *fields; size_t size; } cases[] = {
+    static const struct {
+        str in;
+        const char *fields;
+        size_t size;
+    } cases[] = {
         { STR_INIT(""), "", 0 },
         { STR_INIT("\r\n"), "", 2 },
         { STR_INIT("\n"), "", 1 },
@@ -75,7 +79,11 @@ static void find(void **state)
 
 static void unfold(void **state)
 {
-    static const struct { str in; const char *out; size_t max; } cases[] = {
+    static const struct {
+        str in;
+        const char *out;
+        size_t max;
+    } cases[] = {
         { STR_INIT(""), "", 10 },
         { STR_INIT(" a\r\n b \r\n"), "a b", 10 },
         { STR_INIT("a\n\tb"), "a\tb", 10 },

@@ -28,7 +28,8 @@ static void content_type(str field, const struct message_limits *limits, const c
 
 static void content_types(void **state)
 {
-    static const struct { const char *in, *expected;
+    static const struct {
+        const char *in, *expected;
     } cases[] = {
         { "text/plain", "text/plain" },
         { " TEXT / Html ; Charset = UTF-8 ", "text/html;charset=UTF-8" },
@@ -104,7 +105,9 @@ static void limits(void **state)
 
 static void dispositions(void **state)
 {
-    static const struct { const char *in, *expected; } cases[] = {
+    static const struct {
+        const char *in, *expected;
+    } cases[] = {
         { "attachment", "attachment" },
         { "INLINE; FileName=\"a b.txt\"; size=12", "inline;filename=a b.txt;size=12" },
         { "attachment; filename*0*=UTF-8''na%C3%AFve; filename*1=\".txt\"", "attachment;filename=na\xc3\xafve.txt" },

@@ -8,7 +8,7 @@ static void parse_limits(str message, const struct message_limits *limits, struc
     str in = exact(message);
     assert_int_equal(message_parse(in, limits, out), 0);
     struct buf again = BUF_INIT(60000);
-    assert_int_equal(message_parse(in, limits, &again), 0);   /* deterministic */
+    assert_int_equal(message_parse(in, limits, &again), 0); /* deterministic */
     assert_true(str_eq(buf_str(out), buf_str(&again)));
     buf_done(&again);
     free_exact(in);
@@ -108,7 +108,9 @@ static void check_limits(str message, const struct message_limits *limits, const
 
 static void trees(void **state)
 {
-    static const struct { str in; const char *tree;
+    static const struct {
+        str in;
+        const char *tree;
     } cases[] = {
         { STR_INIT(""), "text/plain{0|}" },
         { STR_INIT("\r\n"), "text/plain{0|}" },
@@ -165,49 +167,48 @@ static void trees(void **state)
         check_limits(cases[i].in, &message_limits_default, cases[i].tree, false);
 }
 
-static const char sample[] =
-    "Received: from a by b; Mon, 23 Nov 2026 12:00:00 +0000\r\n"
-    "Date: Mon, 23 Nov 2026\r\n 13:00:00 +0100 (CET)\r\n"
-    "From: Alice <alice@mondomaine.fr>\r\n"
-    "To: Bob <bob@example.org>, friends: carol@example.net, dave@example.net;\r\n"
-    "TO: eve@example.com\r\n"
-    "Subject: =?utf-8?q?caf=C3=A9?=\r\n  again\r\n"
-    "Subject: second\r\n"
-    "Message-ID: <1@mondomaine.fr>\r\n"
-    "In-Reply-To: <0@example.org>\r\n"
-    "References: <a@x> junk <b\r\n @y>\r\n\t<c@z\r\n"
-    "Reply-To: \r\n"
-    "MIME-Version: 1.0\r\n"
-    "Content-Type: multipart/mixed; boundary=\"=_outer\"\r\n"
-    "\r\n"
-    "preamble\r\n"
-    "--=_outer\r\n"
-    "Content-Type: text/plain; charset=utf-8; format=flowed\r\n"
-    "Content-Transfer-Encoding: 8BIT\r\n"
-    "Content-Language: fr, en\r\n"
-    "\r\n"
-    "caf\xc3\xa9\r\n"
-    "--=_outer\r\n"
-    "Content-Type: application/pdf; name*0*=utf-8''r%C3%A9; name*1=sum\xc3\xa9.pdf\r\n"
-    "Content-Transfer-Encoding: Base64\r\n"
-    "Content-Disposition: Attachment; filename=\"x y.pdf\"\r\n"
-    "Content-ID: <pdf@x>\r\n"
-    "Content-Description: a\r\n description\r\n"
-    "Content-MD5: Q2hlY2s=\r\n"
-    "Content-Location: http://x/\r\n"
-    "\r\n"
-    "AAAA\r\n"
-    "--=_outer\r\n"
-    "Content-Type: message/rfc822\r\n"
-    "\r\n"
-    "From: inner@example.org\r\n"
-    "Sender: sender@example.org\r\n"
-    "Content-Type: multipart/alternative; boundary=inner\r\n"
-    "\r\n"
-    "--inner\r\n\r\nplain\0text\r\n--inner\r\nContent-Type: text/html\r\n\r\n<p>\r\n--inner--\r\n"
-    "\r\n"
-    "--=_outer--\r\n"
-    "epilogue\r\n";
+static const char sample[] = "Received: from a by b; Mon, 23 Nov 2026 12:00:00 +0000\r\n"
+                             "Date: Mon, 23 Nov 2026\r\n 13:00:00 +0100 (CET)\r\n"
+                             "From: Alice <alice@mondomaine.fr>\r\n"
+                             "To: Bob <bob@example.org>, friends: carol@example.net, dave@example.net;\r\n"
+                             "TO: eve@example.com\r\n"
+                             "Subject: =?utf-8?q?caf=C3=A9?=\r\n  again\r\n"
+                             "Subject: second\r\n"
+                             "Message-ID: <1@mondomaine.fr>\r\n"
+                             "In-Reply-To: <0@example.org>\r\n"
+                             "References: <a@x> junk <b\r\n @y>\r\n\t<c@z\r\n"
+                             "Reply-To: \r\n"
+                             "MIME-Version: 1.0\r\n"
+                             "Content-Type: multipart/mixed; boundary=\"=_outer\"\r\n"
+                             "\r\n"
+                             "preamble\r\n"
+                             "--=_outer\r\n"
+                             "Content-Type: text/plain; charset=utf-8; format=flowed\r\n"
+                             "Content-Transfer-Encoding: 8BIT\r\n"
+                             "Content-Language: fr, en\r\n"
+                             "\r\n"
+                             "caf\xc3\xa9\r\n"
+                             "--=_outer\r\n"
+                             "Content-Type: application/pdf; name*0*=utf-8''r%C3%A9; name*1=sum\xc3\xa9.pdf\r\n"
+                             "Content-Transfer-Encoding: Base64\r\n"
+                             "Content-Disposition: Attachment; filename=\"x y.pdf\"\r\n"
+                             "Content-ID: <pdf@x>\r\n"
+                             "Content-Description: a\r\n description\r\n"
+                             "Content-MD5: Q2hlY2s=\r\n"
+                             "Content-Location: http://x/\r\n"
+                             "\r\n"
+                             "AAAA\r\n"
+                             "--=_outer\r\n"
+                             "Content-Type: message/rfc822\r\n"
+                             "\r\n"
+                             "From: inner@example.org\r\n"
+                             "Sender: sender@example.org\r\n"
+                             "Content-Type: multipart/alternative; boundary=inner\r\n"
+                             "\r\n"
+                             "--inner\r\n\r\nplain\0text\r\n--inner\r\nContent-Type: text/html\r\n\r\n<p>\r\n--inner--\r\n"
+                             "\r\n"
+                             "--=_outer--\r\n"
+                             "epilogue\r\n";
 #define SAMPLE ((str){ sample, sizeof sample - 1 })
 
 static void assert_address(const struct message_addresses *l, unsigned i, const char *name, const char *mailbox, const char *host)
@@ -244,7 +245,7 @@ static void envelope_of_the_sample(void **state)
     assert_address(&e->from, 0, "Alice", "alice", "mondomaine.fr");
     assert_ptr_equal(e->sender.list, e->from.list);
     assert_ptr_equal(e->reply_to.list, e->from.list);
-    assert_int_equal(e->to.n, 6);   /* both fields */
+    assert_int_equal(e->to.n, 6); /* both fields */
     assert_address(&e->to, 0, "Bob", "bob", "example.org");
     assert_address(&e->to, 1, NULL, "friends", NULL);
     assert_address(&e->to, 2, NULL, "carol", "example.net");
@@ -293,11 +294,15 @@ static void parts_of_the_sample(void **state)
     assert_strz(pdf->md5, "Q2hlY2s=");
     assert_strz(pdf->location, "http://x/");
     assert_false(pdf->has_8bit || pdf->has_nul);
-    static const struct { uint32_t path[4]; size_t n; const char *type, *subtype; } paths[] = {
-        { { 0 }, 0, "multipart", "mixed" }, { { 1 }, 1, "text", "plain" },         { { 2 }, 1, "application", "pdf" },
-        { { 3 }, 1, "message", "rfc822" },  { { 3, 1 }, 2, "text", "plain" },      { { 3, 2 }, 2, "text", "html" },
-        { { 0 }, 1, NULL, NULL },           { { 4 }, 1, NULL, NULL },              { { 1, 1 }, 2, NULL, NULL },
-        { { 3, 3 }, 2, NULL, NULL },        { { 3, 1, 1 }, 3, NULL, NULL },        { { 3, 0 }, 2, NULL, NULL },
+    static const struct {
+        uint32_t path[4];
+        size_t n;
+        const char *type, *subtype;
+    } paths[] = {
+        { { 0 }, 0, "multipart", "mixed" }, { { 1 }, 1, "text", "plain" },    { { 2 }, 1, "application", "pdf" },
+        { { 3 }, 1, "message", "rfc822" },  { { 3, 1 }, 2, "text", "plain" }, { { 3, 2 }, 2, "text", "html" },
+        { { 0 }, 1, NULL, NULL },           { { 4 }, 1, NULL, NULL },         { { 1, 1 }, 2, NULL, NULL },
+        { { 3, 3 }, 2, NULL, NULL },        { { 3, 1, 1 }, 3, NULL, NULL },   { { 3, 0 }, 2, NULL, NULL },
     };
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         const struct part *p = structure_part(o.s, paths[i].path, paths[i].n);
@@ -317,7 +322,12 @@ static void parts_of_the_sample(void **state)
 /* RFC 3501 section 6.4.5 for messages that are one part. */
 static void section_one_is_the_message_itself(void **state)
 {
-    static const struct { str in; uint32_t path[3]; size_t n; const char *subtype; } cases[] = {
+    static const struct {
+        str in;
+        uint32_t path[3];
+        size_t n;
+        const char *subtype;
+    } cases[] = {
         { STR_INIT("\r\nx"), { 1 }, 1, "plain" },
         { STR_INIT("\r\nx"), { 2 }, 1, NULL },
         { STR_INIT("\r\nx"), { 1, 1 }, 2, NULL },
@@ -425,7 +435,7 @@ static void ten_thousand_parts(void **state)
     assert_int_equal(count_parts(buf_str(&m), &message_limits_default, &truncated), 1000);
     assert_true(truncated);
     struct message_limits l = message_limits_default;
-    l.parts_max = 100000;   /* does not fit into 60 000 bytes: fewer parts */
+    l.parts_max = 100000; /* does not fit into 60 000 bytes: fewer parts */
     assert_in_range(count_parts(buf_str(&m), &l, &truncated), 1000, 9999);
     assert_true(truncated);
     l.structure_max = 1024;
@@ -457,7 +467,9 @@ static void deep_nesting(void **state)
 /* 1 MB and more of what could be slow or large. */
 static void ugly_and_long(void **state)
 {
-    static const struct { str start, unit; } cases[] = {
+    static const struct {
+        str start, unit;
+    } cases[] = {
         { STR_INIT("Subject: "), STR_INIT("x") },
         { STR_INIT("To: "), STR_INIT("a@b,") },
         { STR_INIT("To: "), STR_INIT("\"long name that repeats\" <mailbox@host.example>,\r\n ") },
@@ -530,7 +542,7 @@ static void damaged_structures_are_refused_or_sound(void **state)
 {
     struct buf flat = BUF_INIT(60000), bad = BUF_INIT(60000);
     parse_limits(SAMPLE, &message_limits_default, &flat);
-    for (size_t n = 0; n < flat.n; n++) {   /* no prefix is a structure */
+    for (size_t n = 0; n < flat.n; n++) { /* no prefix is a structure */
         struct arena a = ARENA_INIT(1 << 20);
         str in = exact(str_sub(buf_str(&flat), 0, n));
         assert_int_equal(structure_open(in, SAMPLE.n, &a, &(const struct structure *){ 0 }), ERR_CORRUPT);
@@ -553,7 +565,7 @@ static void damaged_structures_are_refused_or_sound(void **state)
         }
         open_hostile(str_sub(buf_str(&bad), 0, x >> 40 & 1 ? bad.n : x % bad.n), SAMPLE.n);
     }
-    buf_add_byte(&flat, 0);   /* nothing may follow */
+    buf_add_byte(&flat, 0); /* nothing may follow */
     struct arena a = ARENA_INIT(1 << 20);
     assert_int_equal(structure_open(buf_str(&flat), SAMPLE.n, &a, &(const struct structure *){ 0 }), ERR_CORRUPT);
     arena_done(&a);

@@ -126,8 +126,8 @@ static void the_openssl_tool_agrees(void **state)
         int expected;
     } cases[] = { { "mailhost.mondomaine.fr", 0 }, { "other.example", 2 } };
     for (size_t i = 0; i < 2; i++) {
-        const char *argv[] = { "openssl", "verify",           "-x509_strict",  "-purpose", "sslserver", "-CAfile", ca,
-                               "-verify_hostname", cases[i].host, cert, NULL };
+        const char *argv[] = { "openssl", "verify",           "-x509_strict", "-purpose", "sslserver", "-CAfile",
+                               ca,        "-verify_hostname", cases[i].host,  cert,       NULL };
         posix_spawn_file_actions_t quiet;
         posix_spawn_file_actions_init(&quiet);
         posix_spawn_file_actions_addopen(&quiet, 1, "/dev/null", 1, 0);
@@ -149,9 +149,18 @@ static void refusals(void **state)
 {
     static const str too_many[PKI_NAMES_MAX + 1] = { 0 };
     static const str bad[][1] = {
-        { STR_INIT("") },           { STR_INIT("a..b") },      { STR_INIT("-a.fr") },   { STR_INIT("a-.fr") },
-        { STR_INIT("a b.fr") },     { STR_INIT("a\0b.fr") },   { STR_INIT("*") },       { STR_INIT("a.*.fr") },
-        { STR_INIT("w*.fr") },      { STR_INIT("a.fr.") },     { STR_INIT("::1::") },   { STR_INIT("a,DNS:b.fr") },
+        { STR_INIT("") },
+        { STR_INIT("a..b") },
+        { STR_INIT("-a.fr") },
+        { STR_INIT("a-.fr") },
+        { STR_INIT("a b.fr") },
+        { STR_INIT("a\0b.fr") },
+        { STR_INIT("*") },
+        { STR_INIT("a.*.fr") },
+        { STR_INIT("w*.fr") },
+        { STR_INIT("a.fr.") },
+        { STR_INIT("::1::") },
+        { STR_INIT("a,DNS:b.fr") },
         { STR_INIT("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.fr") },
     };
     struct fixture f, other;
@@ -273,8 +282,11 @@ static void long_names_fit(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(issued_certificates_verify), cmocka_unit_test(the_openssl_tool_agrees), cmocka_unit_test(refusals),
-        cmocka_unit_test(descriptions),               cmocka_unit_test(long_names_fit),
+        cmocka_unit_test(issued_certificates_verify),
+        cmocka_unit_test(the_openssl_tool_agrees),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(descriptions),
+        cmocka_unit_test(long_names_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,7 +61,7 @@ static void rsa_does_the_raw_operation(void **state)
     char sig[384];
     assert_int_equal(pki_key_generate(PKI_RSA_3072, &k, NULL), 0);
     EVP_PKEY *pkey = public_of(k);
-    memset(block, 0xff, sizeof block);   /* PKCS#1 type 1 padding around a text */
+    memset(block, 0xff, sizeof block); /* PKCS#1 type 1 padding around a text */
     block[0] = 0, block[1] = 1, block[300] = 0;
     assert_int_equal(pki_key_sign(k, (str){ (char *)block, sizeof block }, sig, sizeof sig), sizeof block);
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(pkey, NULL);
@@ -73,7 +73,7 @@ static void rsa_does_the_raw_operation(void **state)
     EVP_PKEY_CTX_free(ctx);
     assert_int_equal(pki_key_sign(k, (str){ (char *)block, 32 }, sig, sizeof sig), ERR_SYNTAX);
     assert_int_equal(pki_key_sign(k, (str){ (char *)block, sizeof block }, sig, 383), ERR_LIMIT);
-    memset(block, 0xff, sizeof block);   /* above the modulus */
+    memset(block, 0xff, sizeof block); /* above the modulus */
     assert_int_equal(pki_key_sign(k, (str){ (char *)block, sizeof block }, sig, sizeof sig), ERR_INTERNAL);
     EVP_PKEY_free(pkey);
     pki_key_free(k);
@@ -166,7 +166,7 @@ static void files(void **state)
     assert_int_equal(pki_file_read(path, &b, &e), 0);
     assert_true(str_eq(buf_str(&b), STR("other")));
     assert_int_equal(pki_file_read(path, &tight, &e), ERR_LIMIT);
-    assert_int_equal(pki_key_load(path, &back, &e), ERR_REFUSED);   /* open to others */
+    assert_int_equal(pki_key_load(path, &back, &e), ERR_REFUSED); /* open to others */
     assert_int_equal(chmod(path, 0600), 0);
     assert_int_equal(pki_key_load(path, &back, &e), ERR_SYNTAX);
     buf_done(&b);

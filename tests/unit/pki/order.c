@@ -25,7 +25,9 @@ struct fixture {
 
 static void fixture_init(struct fixture *f, enum pki_kind kind)
 {
-    *f = (struct fixture){ .now = clock_real_ms() / 1000, .ca = BUF_INIT(PKI_PEM_MAX), .request = BUF_INIT(PKI_PEM_MAX),
+    *f = (struct fixture){ .now = clock_real_ms() / 1000,
+                           .ca = BUF_INIT(PKI_PEM_MAX),
+                           .request = BUF_INIT(PKI_PEM_MAX),
                            .cert = BUF_INIT(PKI_PEM_MAX) };
     assert_int_equal(pki_key_generate(PKI_EC_P384, &f->ca_key, NULL), 0);
     assert_int_equal(pki_key_generate(kind, &f->key, NULL), 0);
@@ -90,7 +92,8 @@ static void user_certificates_verify(void **state)
         str cert = buf_str(&f.cert), ca = buf_str(&f.ca);
         assert_int_equal(verify(cert, ca, "Alice.L@mondomaine.fr", X509_PURPOSE_SMIME_SIGN), X509_V_OK);
         assert_int_equal(verify(cert, ca, "alice@mondomaine.fr", X509_PURPOSE_SMIME_SIGN), X509_V_ERR_EMAIL_MISMATCH);
-        assert_int_equal(verify(cert, ca, NULL, X509_PURPOSE_SMIME_ENCRYPT), kinds[i] == PKI_RSA_3072 ? X509_V_OK : X509_V_ERR_INVALID_PURPOSE);
+        assert_int_equal(verify(cert, ca, NULL, X509_PURPOSE_SMIME_ENCRYPT),
+                         kinds[i] == PKI_RSA_3072 ? X509_V_OK : X509_V_ERR_INVALID_PURPOSE);
         assert_int_equal(verify(cert, ca, NULL, X509_PURPOSE_SSL_CLIENT), X509_V_OK);
         assert_int_equal(verify(cert, ca, NULL, X509_PURPOSE_SSL_SERVER), X509_V_ERR_INVALID_PURPOSE);
         assert_int_equal(issue(&f, PKI_USE_SERVER, "mail.mondomaine.fr", 365 * DAY, &e), 0);
@@ -164,7 +167,8 @@ static void proofs_are_checked(void **state)
     BIO_free(bio);
     X509_REQ_free(request);
     EVP_PKEY_free(other);
-    static const str bad[] = { STR_INIT(""), STR_INIT("x"), STR_INIT("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"),
+    static const str bad[] = { STR_INIT(""), STR_INIT("x"),
+                               STR_INIT("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"),
                                STR_INIT("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n") };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         buf_reset(&f.request);
@@ -243,7 +247,9 @@ static void p12_files(void **state)
         buf_init_secret(&out, 65536);
         fixture_init(&f, PKI_EC_P256);
         assert_int_equal(issue(&f, PKI_USE_USER, "alice@mondomaine.fr", DAY, &e), 0);
-        assert_int_equal(pki_p12_create(f.key, buf_str(&f.cert), buf_str(&f.ca), STR("alice@mondomaine.fr"), str_from_z(password), legacy, &out, &e), 0);
+        assert_int_equal(pki_p12_create(f.key, buf_str(&f.cert), buf_str(&f.ca), STR("alice@mondomaine.fr"), str_from_z(password),
+                                        legacy, &out, &e),
+                         0);
         const unsigned char *p = (const unsigned char *)out.p;
         PKCS12 *p12 = d2i_PKCS12(NULL, &p, (long)out.n);
         assert_non_null(p12);
@@ -263,9 +269,12 @@ static void p12_files(void **state)
         assert_int_equal(write(fd, out.p, out.n), (ssize_t)out.n);
         (void)close(fd);
         (void)snprintf(pass, sizeof pass, "pass:%s", password);
-        assert_int_equal(run((const char *const[]){ "openssl", "pkcs12", "-in", path, "-info", "-nokeys", "-passin", pass, NULL }, text, sizeof text), 0);
+        assert_int_equal(run((const char *const[]){ "openssl", "pkcs12", "-in", path, "-info", "-nokeys", "-passin", pass, NULL },
+                             text, sizeof text),
+                         0);
         assert_non_null(strstr(text, legacy ? "MAC: sha1, Iteration 10000" : "MAC: sha256, Iteration 10000"));
-        assert_non_null(strstr(text, legacy ? "pbeWithSHA1And3-KeyTripleDES-CBC" : "PBES2, PBKDF2, AES-256-CBC, Iteration 10000, PRF hmacWithSHA256"));
+        assert_non_null(strstr(text, legacy ? "pbeWithSHA1And3-KeyTripleDES-CBC"
+                                            : "PBES2, PBKDF2, AES-256-CBC, Iteration 10000, PRF hmacWithSHA256"));
         assert_non_null(strstr(text, "friendlyName: alice@mondomaine.fr"));
         (void)unlink(path);
         buf_done(&out);
@@ -297,8 +306,12 @@ static void bad_p12_orders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(user_certificates_verify), cmocka_unit_test(names_and_times_are_checked), cmocka_unit_test(proofs_are_checked),
-        cmocka_unit_test(renewal),                  cmocka_unit_test(p12_files),                   cmocka_unit_test(bad_p12_orders),
+        cmocka_unit_test(user_certificates_verify),
+        cmocka_unit_test(names_and_times_are_checked),
+        cmocka_unit_test(proofs_are_checked),
+        cmocka_unit_test(renewal),
+        cmocka_unit_test(p12_files),
+        cmocka_unit_test(bad_p12_orders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,8 @@
 
 static json_t *issue(struct admin *a, const char *use, const char *name, str request)
 {
-    json_t *order = json_pack("{s:s,s:[s],s:i,s:s%}", "use", use, "names", name, "seconds", 86400, "request", request.p, request.n);
+    json_t *order =
+        json_pack("{s:s,s:[s],s:i,s:s%}", "use", use, "names", name, "seconds", 86400, "request", request.p, request.n);
     json_t *reply = certificates_issue(a, order);
     json_decref(order);
     return reply;

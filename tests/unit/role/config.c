@@ -37,7 +37,8 @@ static void test_mistakes_name_line_and_reason(void **state)
     } rows[] = {
         { "hostname = \"a.b\"\nfoo = 1\n", "x.conf:2: no such option 'foo'" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"http\"\n}\n", "x.conf:3: protocol must be one of" },
-        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"smtp\"\n  port = 70000\n}\n", "x.conf:4: port must be between 1 and 65535" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"smtp\"\n  port = 70000\n}\n",
+          "x.conf:4: port must be between 1 and 65535" },
         { "hostname = \"a.b\"\nlistener l {\n  tls = \"maybe\"\n}\n", "x.conf:3: tls must be one of" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  addresses = {\"localhost\"}\n}\n",
           "x.conf:5: 'localhost' is not an IPv4 or IPv6 address" },
@@ -49,7 +50,8 @@ static void test_mistakes_name_line_and_reason(void **state)
         { "hostname = \"a.b\"\n", "1 to 64 listener sections are needed" },
         { "hostname = \"a.b\"\nlistener l {\n  port = 1\n}\n", "listener l has no protocol" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n}\n", "listener l has no port" },
-        { "hostname = \"a.b\"\nmx-processes = 0\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n", "x.conf:2: mx-processes must be between 1 and 64" },
+        { "hostname = \"a.b\"\nmx-processes = 0\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n",
+          "x.conf:2: mx-processes must be between 1 and 64" },
         { "hostname = \"a.b\"\nmx-processes = -3\n", "x.conf:2: mx-processes must be between 1 and 64" },
         { "hostname = \"a.b\"\n\nconnections-max = 4294967296\n", "x.conf:3: connections-max must be between" },
         { "hostname = \"a.b\"\nrecipients-max = 99\n", "x.conf:2: recipients-max must be between 100 and 1000 (RFC 5321" },
@@ -57,20 +59,26 @@ static void test_mistakes_name_line_and_reason(void **state)
         { "hostname = \"-a.b\"\n", "x.conf:1: hostname must be a domain name" },
         { "hostname = \"a-.b\"\n", "x.conf:1: hostname must be a domain name" },
         { "hostname = \"a.b.\"\n", "x.conf:1: hostname must be a domain name" },
-        { "hostname = \"a.b\"\nlistener control.sock {\n  protocol = \"imap\"\n  port = 1\n}\n", "x.conf:5: a listener's name has" },
-        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n", "there is no section: certificate default" },
+        { "hostname = \"a.b\"\nlistener control.sock {\n  protocol = \"imap\"\n  port = 1\n}\n",
+          "x.conf:5: a listener's name has" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n",
+          "there is no section: certificate default" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\ncertificate x.y {\n  chain = \"c\"\n}\n",
           "there is no section: certificate default" },
         { "hostname = \"a.b\"\nlistener l {\n  min-tls = \"1.1\"\n}\n", "x.conf:3: min-tls must be" },
         { "hostname = \"a.b\"\nlistener l {\n  client-cert = \"maybe\"\n}\n", "x.conf:3: client-cert must be one of" },
-        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  tls = \"off\"\n  client-cert = \"request\"\n}\n",
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  tls = \"off\"\n  client-cert = "
+          "\"request\"\n}\n",
           "listener l cannot ask for certificates without TLS" },
-        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\ncertificate default {\n}\n", "certificate default has no chain" },
-        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"lmtp\"\n  port = 24\n  addresses = {\"0.0.0.0\"}\n}\n", "lmtp has no login" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\ncertificate default {\n}\n",
+          "certificate default has no chain" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"lmtp\"\n  port = 24\n  addresses = {\"0.0.0.0\"}\n}\n",
+          "lmtp has no login" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"lmtp\"\n  port = 25\n}\n", "port 25 is for smtp" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  socket = \"x\"\n}\n", "a socket is for protocol \"lmtp\"" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"lmtp\"\n  socket = \"x\"\n}\n", "a socket is for protocol \"lmtp\"" },
-        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"lmtp\"\n  tls = \"off\"\n  socket = \"control.sock\"\n}\n", "not the control" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"lmtp\"\n  tls = \"off\"\n  socket = \"control.sock\"\n}\n",
+          "not the control" },
         { "hostname = \"a.b\"\nlog-level = \"loud\"\n", "x.conf:2: log-level must be one of" },
         { "hostname = \"a.b\"\nversion = 2\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n", "version 2 is not known" },
         { "hostname = \"a.b\"\nlistener l {\n", "x.conf:" },
@@ -91,14 +99,15 @@ static void test_mistakes_name_line_and_reason(void **state)
 
 static void test_tls_of_listeners_and_certificates(void **state)
 {
-    static const char text[] = "hostname = \"a.b\"\n"
-                               "listener one {\n  protocol = \"imap\"\n  port = 1\n}\n"
-                               "listener two {\n  protocol = \"imap\"\n  port = 2\n  min-tls = \"1.3\"\n  client-cert = \"request\"\n}\n"
-                               "listener three {\n  protocol = \"imap\"\n  port = 3\n  client-cert = \"required\"\n}\n"
-                               "certificate default {\n  chain = {\"ec\", \"rsa\"}\n}\n"
-                               "certificate x.y {\n  chain = \"c\"\n}\n"
-                               "certificate more {\n  name = \"x.y\"\n  chain = \"d\"\n}\n"
-                               "certificate again {\n  name = \"default\"\n  chain = \"e\"\n}\n";
+    static const char text[] =
+        "hostname = \"a.b\"\n"
+        "listener one {\n  protocol = \"imap\"\n  port = 1\n}\n"
+        "listener two {\n  protocol = \"imap\"\n  port = 2\n  min-tls = \"1.3\"\n  client-cert = \"request\"\n}\n"
+        "listener three {\n  protocol = \"imap\"\n  port = 3\n  client-cert = \"required\"\n}\n"
+        "certificate default {\n  chain = {\"ec\", \"rsa\"}\n}\n"
+        "certificate x.y {\n  chain = \"c\"\n}\n"
+        "certificate more {\n  name = \"x.y\"\n  chain = \"d\"\n}\n"
+        "certificate again {\n  name = \"default\"\n  chain = \"e\"\n}\n";
     static const struct {
         const char *name, *chain;
     } expected[] = { { "", "ec" }, { "", "rsa" }, { "x.y", "c" }, { "x.y", "d" }, { "", "e" } };

@@ -24,7 +24,7 @@ static void test_requests(void **state)
 {
     (void)state;
     static const struct {
-        const char *request, *error;     /* NULL: ok */
+        const char *request, *error; /* NULL: ok */
     } rows[] = {
         { "{\"command\": \"domain.add\", \"domain\": \"mondomaine.fr\"}", NULL },
         { "{\"command\": \"domain.add\", \"domain\": \"mondomaine.fr\"}", "exists" },

@@ -10,7 +10,7 @@
 
 static struct role_run run;
 static char dir[] = "/tmp/valise-keeper-XXXXXX";
-static char ids[3][65];            /* of first.key, second.key, ca.key */
+static char ids[3][65]; /* of first.key, second.key, ca.key */
 static const char *const files[] = { "keys/first.key", "keys/second.key", "keys/ca.key" };
 
 static int set_up(void **state)
@@ -71,7 +71,7 @@ static void test_only_the_configured_key_signs(void **state)
     struct error e = ERROR_NONE;
     assert_int_equal(sign("mx", ids[0], 32), ERR_NOTFOUND);
     assert_int_equal(prepare(ids[0], &e), 0);
-    assert_int_equal(sign("mx", ids[0], 32), ERR_NOTFOUND);      /* not committed yet */
+    assert_int_equal(sign("mx", ids[0], 32), ERR_NOTFOUND); /* not committed yet */
     role_keeper.commit(&run);
     assert_int_equal(sign("mx", ids[0], 32), 0);
     assert_int_equal(sign("core", ids[0], 48), 0);

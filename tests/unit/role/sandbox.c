@@ -36,16 +36,46 @@ static int try_open(const char *path, int flags)
     return fd < 0 ? errno : 0;
 }
 
-static int read_key(void) { return try_open("keys/server.key", O_RDONLY); }
-static int change_key(void) { return try_open("keys/server.key", O_RDWR); }
-static int new_key(void) { return try_open("keys/other.key", O_RDWR | O_CREAT); }
-static int read_config(void) { return try_open("valise.conf", O_RDONLY); }
-static int read_store(void) { return try_open("store/CURRENT", O_RDONLY); }
-static int new_in_store(void) { return try_open("store/new", O_RDWR | O_CREAT); }
-static int new_spool(void) { return try_open("spool", O_RDWR | O_TMPFILE); }
-static int read_passwd(void) { return try_open("/etc/passwd", O_RDONLY); }
-static int read_shadow(void) { return try_open("/etc/shadow", O_RDONLY); }
-static int write_tmp(void) { return try_open("/tmp/valise-sandbox-escape", O_RDWR | O_CREAT); }
+static int read_key(void)
+{
+    return try_open("keys/server.key", O_RDONLY);
+}
+static int change_key(void)
+{
+    return try_open("keys/server.key", O_RDWR);
+}
+static int new_key(void)
+{
+    return try_open("keys/other.key", O_RDWR | O_CREAT);
+}
+static int read_config(void)
+{
+    return try_open("valise.conf", O_RDONLY);
+}
+static int read_store(void)
+{
+    return try_open("store/CURRENT", O_RDONLY);
+}
+static int new_in_store(void)
+{
+    return try_open("store/new", O_RDWR | O_CREAT);
+}
+static int new_spool(void)
+{
+    return try_open("spool", O_RDWR | O_TMPFILE);
+}
+static int read_passwd(void)
+{
+    return try_open("/etc/passwd", O_RDONLY);
+}
+static int read_shadow(void)
+{
+    return try_open("/etc/shadow", O_RDONLY);
+}
+static int write_tmp(void)
+{
+    return try_open("/tmp/valise-sandbox-escape", O_RDWR | O_CREAT);
+}
 
 static int call_out(void)
 {
@@ -70,8 +100,14 @@ static int run_program(void)
     return errno;
 }
 
-static int trace_parent(void) { return ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) != 0 ? errno : 0; }
-static int mount_something(void) { return mount("none", "/mnt", "tmpfs", 0, NULL) != 0 ? errno : 0; }
+static int trace_parent(void)
+{
+    return ptrace(PTRACE_ATTACH, getppid(), NULL, NULL) != 0 ? errno : 0;
+}
+static int mount_something(void)
+{
+    return mount("none", "/mnt", "tmpfs", 0, NULL) != 0 ? errno : 0;
+}
 
 static int fork_child(void)
 {
@@ -81,7 +117,10 @@ static int fork_child(void)
     return pid < 0 ? errno : 0;
 }
 
-static void *do_nothing(void *arg) { return arg; }
+static void *do_nothing(void *arg)
+{
+    return arg;
+}
 
 static int start_thread(void)
 {
@@ -109,7 +148,7 @@ static const struct {
     const char *what;
     int (*attempt)(void);
     bool allowed;
-    bool plain_only;         /* sanitizers need the call themselves, so only the plain build (which the e2e stage tests too) refuses it */
+    bool plain_only; /* sanitizers need the call themselves, so only the plain build (which the e2e stage tests too) refuses it */
 } rows[] = {
     { &role_keeper_profile, "read a private key", read_key, true },
     { &role_keeper_profile, "change a private key", change_key, false },
@@ -191,7 +230,8 @@ static void test_every_role_can_do_what_it_must_and_nothing_else(void **state)
         if (got == NO_SANDBOX)
             fail_msg("%s: the sandbox could not be entered (does this kernel have Landlock and seccomp?)", rows[i].profile->name);
         if (got != (rows[i].allowed ? WORKED : REFUSED))
-            fail_msg("%s: \"%s\" gave %d, expected %s", rows[i].profile->name, rows[i].what, got, rows[i].allowed ? "to work" : "refusal");
+            fail_msg("%s: \"%s\" gave %d, expected %s", rows[i].profile->name, rows[i].what, got,
+                     rows[i].allowed ? "to work" : "refusal");
     }
 }
 
@@ -233,7 +273,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    static const char *const names[] = { "keys/server.key", "store/CURRENT", "store/new", "valise.conf", "keys", "store", "spool", "" };
+    static const char *const names[] = { "keys/server.key", "store/CURRENT", "store/new", "valise.conf", "keys",
+                                         "store",           "spool",         "" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[128];
         (void)snprintf(path, sizeof path, "%s/%s", top, names[i]);

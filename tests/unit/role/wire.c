@@ -5,15 +5,25 @@
 
 static const str recipients[] = { STR_INIT("bob@mondomaine.fr"), STR_INIT("marie@mondomaine.fr") };
 
-static const struct smtp_dsn wishes[] = { { .notify = SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY, .orcpt = STR_INIT("rfc822;bob@x") },
-                                          { .notify = 0 } };
+static const struct smtp_dsn wishes[] = {
+    { .notify = SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY, .orcpt = STR_INIT("rfc822;bob@x") }, { .notify = 0 }
+};
 
 static struct smtp_delivery sample(void)
 {
-    return (struct smtp_delivery){ .session = STR("0abc"), .id = STR("0def"), .reverse_path = STR("alice@mondomaine.fr"),
-                                   .recipients = recipients, .recipient_n = 2, .dsn = wishes, .ret = SMTP_RET_HDRS, .envid = STR("QQ1"),
-                                   .smtputf8 = true, .body_binary = true, .message = STR("Subject: x\r\n\r\nbody\r\n"),
-                                   .fd = -1, .structure = STR("structure") };
+    return (struct smtp_delivery){ .session = STR("0abc"),
+                                   .id = STR("0def"),
+                                   .reverse_path = STR("alice@mondomaine.fr"),
+                                   .recipients = recipients,
+                                   .recipient_n = 2,
+                                   .dsn = wishes,
+                                   .ret = SMTP_RET_HDRS,
+                                   .envid = STR("QQ1"),
+                                   .smtputf8 = true,
+                                   .body_binary = true,
+                                   .message = STR("Subject: x\r\n\r\nbody\r\n"),
+                                   .fd = -1,
+                                   .structure = STR("structure") };
 }
 
 static void test_delivery_round_trip(void **state)
@@ -139,7 +149,11 @@ static void test_setup_counts_and_roles_round_trip(void **state)
     struct buf b = BUF_INIT(4096);
     struct arena a = ARENA_INIT(65536);
     const struct wire_identity ids[] = { { STR(""), STR("PEM"), STR("00ff") }, { STR("mail.x"), STR("PEM2"), STR("11") } };
-    const struct wire_setup setup = { .config_text = STR("hostname"), .port_offset = 10000, .instance = 3, .identities = ids, .identity_n = 2,
+    const struct wire_setup setup = { .config_text = STR("hostname"),
+                                      .port_offset = 10000,
+                                      .instance = 3,
+                                      .identities = ids,
+                                      .identity_n = 2,
                                       .ca_pem = STR("CA") };
     struct wire_setup got;
     wire_pack_setup(&b, &setup);
@@ -179,7 +193,11 @@ static void test_orders_round_trip_and_are_bounded(void **state)
         uint64_t seconds;
         size_t name_n;
         int expected;
-    } rows[] = { { 0, 60, 2, 0 }, { 1, 1 << 30, 100, 0 }, { 2, 60, 2, ERR_CORRUPT }, { 0, (1 << 30) + 1, 2, ERR_CORRUPT }, { 0, 60, 101, ERR_CORRUPT } };
+    } rows[] = { { 0, 60, 2, 0 },
+                 { 1, 1 << 30, 100, 0 },
+                 { 2, 60, 2, ERR_CORRUPT },
+                 { 0, (1 << 30) + 1, 2, ERR_CORRUPT },
+                 { 0, 60, 101, ERR_CORRUPT } };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct wire_order got;
         buf_reset(&b);

@@ -35,7 +35,7 @@ static int open_fds(void)
 /* --- a small server: one thread, one poll loop --- */
 
 struct small_server {
-    int fds[CHANNEL_LANES_MAX + 1];   /* the root first */
+    int fds[CHANNEL_LANES_MAX + 1]; /* the root first */
     nfds_t fd_n;
     _Atomic int lanes_opened;
     const struct channel_service *service;
@@ -149,7 +149,7 @@ static void *small_server_run(void *p)
             if (!polls[i].revents || small_server_turn(s, s->fds[i], i == 0))
                 continue;
             close(s->fds[i]);
-            if (i == 0) {   /* the asking side is gone, and with it all lanes */
+            if (i == 0) { /* the asking side is gone, and with it all lanes */
                 for (nfds_t k = 1; k < s->fd_n; k++)
                     close(s->fds[k]);
                 s->fd_n = 0;
@@ -201,11 +201,11 @@ static void decode_refuses(void **state)
 {
     static const str bad[] = {
         STR_INIT(""),
-        STR_INIT("\1\0\0\0\0\0\0"),                  /* header cut */
-        STR_INIT("\1\0\0\0\1\0\0\0"),                /* payload missing */
-        STR_INIT("\1\0\0\0\0\0\0\0x"),               /* payload too long */
-        STR_INIT("\1\0\0\0\2\0\0\0x"),               /* payload too short */
-        STR_INIT("\1\0\0\0\377\377\377\377"),        /* absurd length */
+        STR_INIT("\1\0\0\0\0\0\0"),           /* header cut */
+        STR_INIT("\1\0\0\0\1\0\0\0"),         /* payload missing */
+        STR_INIT("\1\0\0\0\0\0\0\0x"),        /* payload too long */
+        STR_INIT("\1\0\0\0\2\0\0\0x"),        /* payload too short */
+        STR_INIT("\1\0\0\0\377\377\377\377"), /* absurd length */
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct frame f = { .type = 77 };
@@ -269,7 +269,7 @@ static void receive_refuses(void **state)
         for (size_t k = 0; k < f.fd_n; k++)
             assert_int_equal(fcntl(f.fds[k], F_GETFD), FD_CLOEXEC);
         frame_close_fds(&f);
-        if (cases[i].bytes.n == 0)   /* not told apart from the end, so still in the socket */
+        if (cases[i].bytes.n == 0) /* not told apart from the end, so still in the socket */
             assert_int_equal(recv(pair[1], &f, 1, MSG_DONTWAIT), 0);
         assert_int_equal(open_fds(), before + 2);
     }
@@ -463,7 +463,7 @@ static void sixteen_threads_call(void **state)
     }
     for (unsigned i = 0; i < 16; i++)
         pthread_join(callers[i].thread, NULL);
-    assert_true(open_fds() <= before + 2 + 2 * 8);   /* at most 8 lanes are kept */
+    assert_true(open_fds() <= before + 2 + 2 * 8); /* at most 8 lanes are kept */
     channel_free(c);
     pthread_join(s.thread, NULL);
     assert_int_equal(open_fds(), before);

@@ -35,12 +35,12 @@ struct echo {
 /* What a test shares with its sessions. */
 struct echo_world {
     pthread_barrier_t *barrier;
-    pthread_mutex_t lock;             /* guards woken */
-    struct echo *woken[64];           /* sessions that said WAKE */
+    pthread_mutex_t lock;   /* guards woken */
+    struct echo *woken[64]; /* sessions that said WAKE */
     size_t woken_n;
-    atomic_uint counter;              /* what WAKE reports */
-    atomic_int open;                  /* sessions */
-    atomic_ullong pulled;             /* bytes of all sources */
+    atomic_uint counter;  /* what WAKE reports */
+    atomic_int open;      /* sessions */
+    atomic_ullong pulled; /* bytes of all sources */
     atomic_int sources;
 };
 
@@ -117,8 +117,8 @@ static void echo_client(struct conn *c)
 {
     const struct tls_info *t = conn_tls(c);
     struct stream *s = conn_stream(c);
-    stream_printf(s, "certificate=%d verified=%d subject=%.*s serial=%.*s fingerprint=%.*s addresses=", t->client_certificate, t->client_verified,
-                  STR_ARG(t->client_subject), STR_ARG(t->client_serial), STR_ARG(t->client_fingerprint));
+    stream_printf(s, "certificate=%d verified=%d subject=%.*s serial=%.*s fingerprint=%.*s addresses=", t->client_certificate,
+                  t->client_verified, STR_ARG(t->client_subject), STR_ARG(t->client_serial), STR_ARG(t->client_fingerprint));
     for (size_t i = 0; i < t->client_address_n; i++)
         stream_printf(s, "%s%.*s", i ? "," : "", STR_ARG(t->client_addresses[i]));
     stream_printf(s, " resumed=%d\r\n", t->resumed);
@@ -281,7 +281,10 @@ static inline void loopback_init(struct loopback *l, const struct server_setting
     l->server = server_new(settings);
     int fd = loopback_listen(&l->port);
     assert_int_equal(server_listen(l->server, fd,
-                                   &(struct listener_settings){ .name = "test", .ops = &echo_ops, .ctx = &l->world, .tls = tls,
+                                   &(struct listener_settings){ .name = "test",
+                                                                .ops = &echo_ops,
+                                                                .ctx = &l->world,
+                                                                .tls = tls,
                                                                 .implicit_tls = implicit,
                                                                 .handshake_ms = loopback_handshake_ms,
                                                                 .client_cert = loopback_client_cert,
@@ -374,13 +377,13 @@ static inline void client_read_big(int fd, uint64_t n)
 }
 
 /* Waits for what other threads bring about; the caller's limit is the test's timeout. */
-#define eventually(cond) \
-    do { \
-        for (int tries_ = 0; !(cond); tries_++) { \
-            if (tries_ > 60000) \
-                fail_msg("never: %s", #cond); \
-            (void)poll(NULL, 0, 1); \
-        } \
+#define eventually(cond)                                                                                                         \
+    do {                                                                                                                         \
+        for (int tries_ = 0; !(cond); tries_++) {                                                                                \
+            if (tries_ > 60000)                                                                                                  \
+                fail_msg("never: %s", #cond);                                                                                    \
+            (void)poll(NULL, 0, 1);                                                                                              \
+        }                                                                                                                        \
     } while (0)
 
 #endif

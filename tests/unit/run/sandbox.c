@@ -48,22 +48,70 @@ static int close_of(int fd)
     return 0;
 }
 
-static int do_open_passwd(void) { return close_of(open("/etc/passwd", O_RDONLY | O_CLOEXEC)); }
-static int do_open_inside(void) { return close_of(open(inside_file, O_RDONLY | O_CLOEXEC)); }
-static int do_open_outside(void) { return close_of(open(outside_file, O_RDONLY | O_CLOEXEC)); }
-static int do_write_inside(void) { return close_of(open(inside_file, O_WRONLY | O_TRUNC | O_CLOEXEC)); }
-static int do_write_outside(void) { return close_of(open(outside_file, O_WRONLY | O_CLOEXEC)); }
-static int do_truncate_outside(void) { return fail_of(truncate(outside_file, 0)); }
-static int do_unlink_outside(void) { return fail_of(unlink(outside_file)); }
-static int do_socket(void) { return close_of(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)); }
-static int do_socket_raw(void) { return close_of(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP)); }
-static int do_socket_netlink(void) { return close_of(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, 0)); }
-static int do_socket_unix(void) { return close_of(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)); }
-static int do_kill_parent(void) { return fail_of(kill(getppid(), 0)); }
-static int do_core(void) { return SANDBOX_SANITIZED ? EPERM : fail_of(setrlimit(RLIMIT_CORE, &(struct rlimit){ 1, 1 })); }
-static int do_dumpable(void) { return SANDBOX_SANITIZED ? EPERM : prctl(PR_GET_DUMPABLE) == 0 ? EPERM : 0; }
-static int do_set_dumpable(void) { return SANDBOX_SANITIZED ? EPERM : fail_of(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)); }
-static int do_setuid(void) { return fail_of(syscall(SYS_setuid, 65534)); }
+static int do_open_passwd(void)
+{
+    return close_of(open("/etc/passwd", O_RDONLY | O_CLOEXEC));
+}
+static int do_open_inside(void)
+{
+    return close_of(open(inside_file, O_RDONLY | O_CLOEXEC));
+}
+static int do_open_outside(void)
+{
+    return close_of(open(outside_file, O_RDONLY | O_CLOEXEC));
+}
+static int do_write_inside(void)
+{
+    return close_of(open(inside_file, O_WRONLY | O_TRUNC | O_CLOEXEC));
+}
+static int do_write_outside(void)
+{
+    return close_of(open(outside_file, O_WRONLY | O_CLOEXEC));
+}
+static int do_truncate_outside(void)
+{
+    return fail_of(truncate(outside_file, 0));
+}
+static int do_unlink_outside(void)
+{
+    return fail_of(unlink(outside_file));
+}
+static int do_socket(void)
+{
+    return close_of(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
+static int do_socket_raw(void)
+{
+    return close_of(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP));
+}
+static int do_socket_netlink(void)
+{
+    return close_of(socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+}
+static int do_socket_unix(void)
+{
+    return close_of(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+}
+static int do_kill_parent(void)
+{
+    return fail_of(kill(getppid(), 0));
+}
+static int do_core(void)
+{
+    return SANDBOX_SANITIZED ? EPERM : fail_of(setrlimit(RLIMIT_CORE, &(struct rlimit){ 1, 1 }));
+}
+static int do_dumpable(void)
+{
+    return SANDBOX_SANITIZED ? EPERM : prctl(PR_GET_DUMPABLE) == 0 ? EPERM : 0;
+}
+static int do_set_dumpable(void)
+{
+    return SANDBOX_SANITIZED ? EPERM : fail_of(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+}
+static int do_setuid(void)
+{
+    return fail_of(syscall(SYS_setuid, 65534));
+}
 static int do_fork(void)
 {
     pid_t pid = SANDBOX_SANITIZED ? (errno = EPERM, -1) : fork();
@@ -71,12 +119,15 @@ static int do_fork(void)
         _exit(0);
     return fail_of(pid);
 }
-static int do_clone3(void) { return fail_of(syscall(SYS_clone3, NULL, 0)) == ENOSYS ? 0 : EINVAL; }
+static int do_clone3(void)
+{
+    return fail_of(syscall(SYS_clone3, NULL, 0)) == ENOSYS ? 0 : EINVAL;
+}
 
 static int do_exec_memory(void)
 {
-    void *p = SANDBOX_SANITIZED ? (errno = EPERM, MAP_FAILED) :
-                                  mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *p = SANDBOX_SANITIZED ? (errno = EPERM, MAP_FAILED)
+                                : mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return p == MAP_FAILED ? errno : 0;
 }
 
@@ -88,16 +139,16 @@ static int do_make_inside(void)
         return errno;
     snprintf(renamed, sizeof renamed, "%s.2", inside_new);
     int r = pwrite(fd, "x", 1, 3) == 1 && fsync(fd) == 0 && fdatasync(fd) == 0 && ftruncate(fd, 1) == 0 &&
-                    posix_fallocate(fd, 0, 100) == 0 && rename(inside_new, renamed) == 0 && unlink(renamed) == 0 ?
-                0 :
-                errno;
+                    posix_fallocate(fd, 0, 100) == 0 && rename(inside_new, renamed) == 0 && unlink(renamed) == 0
+                ? 0
+                : errno;
     close(fd);
     return r;
 }
 
 static int do_execve(void)
 {
-    char *argv[] = { (char *)(uintptr_t)"true", NULL };
+    char *argv[] = { (char *)(uintptr_t) "true", NULL };
     return fail_of(execve("/bin/true", argv, argv + 1));
 }
 static int do_fork_call(void)
@@ -107,10 +158,22 @@ static int do_fork_call(void)
         _exit(0);
     return fail_of(pid);
 }
-static int do_ptrace(void) { return fail_of(ptrace(PTRACE_TRACEME, 0, NULL, NULL)); }
-static int do_mount(void) { return fail_of(mount("none", "/mnt", "tmpfs", 0, NULL)); }
-static int do_unshare(void) { return fail_of(syscall(SYS_unshare, 0)); }
-static int do_bpf(void) { return fail_of(syscall(SYS_bpf, 0, NULL, 0)); }
+static int do_ptrace(void)
+{
+    return fail_of(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
+}
+static int do_mount(void)
+{
+    return fail_of(mount("none", "/mnt", "tmpfs", 0, NULL));
+}
+static int do_unshare(void)
+{
+    return fail_of(syscall(SYS_unshare, 0));
+}
+static int do_bpf(void)
+{
+    return fail_of(syscall(SYS_bpf, 0, NULL, 0));
+}
 
 static void *thread_run(void *p)
 {
@@ -140,7 +203,7 @@ static int do_everyday(void)
     if (fd < 0 || channel_map(fd, false, 100, &got) < 0 || !str_eq(got, STR("sealed")))
         return EINVAL;
     channel_unmap(got);
-    char *p = malloc(1 << 22);   /* large enough for mmap */
+    char *p = malloc(1 << 22); /* large enough for mmap */
     if (!p)
         return ENOMEM;
     memset(p, 1, 1 << 22);
@@ -179,7 +242,7 @@ static int do_accept(void)
 
 static int do_spawn(void)
 {
-    char *argv[] = { (char *)(uintptr_t)"true", NULL };
+    char *argv[] = { (char *)(uintptr_t) "true", NULL };
     pid_t pid;
     int status = -1;
     int r = posix_spawn(&pid, "/bin/true", NULL, NULL, argv, argv + 1);
@@ -192,9 +255,13 @@ static struct sandbox_path paths[] = { { inside, SANDBOX_READ | SANDBOX_WRITE | 
                                        { "/nowhere", SANDBOX_READ },
                                        { 0 } };
 static struct sandbox_path readable[] = { { inside, SANDBOX_READ }, { 0 } };
-static struct sandbox_path system_paths[] = { { "/usr", SANDBOX_READ },  { "/lib", SANDBOX_READ },
-                                              { "/lib64", SANDBOX_READ }, { "/bin", SANDBOX_READ },
-                                              { "/proc", SANDBOX_READ }, { "/etc/ld.so.cache", SANDBOX_READ }, { 0 } };
+static struct sandbox_path system_paths[] = { { "/usr", SANDBOX_READ },
+                                              { "/lib", SANDBOX_READ },
+                                              { "/lib64", SANDBOX_READ },
+                                              { "/bin", SANDBOX_READ },
+                                              { "/proc", SANDBOX_READ },
+                                              { "/etc/ld.so.cache", SANDBOX_READ },
+                                              { 0 } };
 
 static const struct sandbox_profile keeper = { .name = "keeper", .paths = readable, .unix_sockets = true, .threads = true };
 static const struct sandbox_profile mx = { .name = "mx", .network_accept = true, .unix_sockets = true, .threads = true };
@@ -213,32 +280,79 @@ static const struct {
     enum outcome expected;
     const char *what;
 } attempts[] = {
-#define TRY(profile, what, expected) { &profile, do_##what, expected, #profile " " #what }
-    TRY(bare, everyday, ALLOWED),       TRY(bare, open_passwd, REFUSED),     TRY(bare, open_inside, REFUSED),
-    TRY(bare, socket, REFUSED),         TRY(bare, channel, REFUSED),         TRY(bare, execve, KILLED),
-    TRY(bare, core, REFUSED),           TRY(bare, dumpable, REFUSED),
-    TRY(bare, set_dumpable, REFUSED),   TRY(bare, clone3, ALLOWED),          TRY(bare, fork, REFUSED),
-    TRY(bare, fork_call, KILLED),       TRY(bare, exec_memory, REFUSED),     TRY(bare, setuid, REFUSED),
+#define TRY(profile, what, expected)                                                                                             \
+    {                                                                                                                            \
+        &profile, do_##what, expected, #profile " " #what                                                                        \
+    }
+    TRY(bare, everyday, ALLOWED),
+    TRY(bare, open_passwd, REFUSED),
+    TRY(bare, open_inside, REFUSED),
+    TRY(bare, socket, REFUSED),
+    TRY(bare, channel, REFUSED),
+    TRY(bare, execve, KILLED),
+    TRY(bare, core, REFUSED),
+    TRY(bare, dumpable, REFUSED),
+    TRY(bare, set_dumpable, REFUSED),
+    TRY(bare, clone3, ALLOWED),
+    TRY(bare, fork, REFUSED),
+    TRY(bare, fork_call, KILLED),
+    TRY(bare, exec_memory, REFUSED),
+    TRY(bare, setuid, REFUSED),
     TRY(bare, thread, SANDBOX_SANITIZED ? ALLOWED : REFUSED),
-    TRY(keeper, everyday, ALLOWED),     TRY(keeper, thread, ALLOWED),        TRY(keeper, channel, ALLOWED),
-    TRY(keeper, open_inside, ALLOWED),  TRY(keeper, write_inside, REFUSED),  TRY(keeper, make_inside, REFUSED),
-    TRY(keeper, open_outside, REFUSED), TRY(keeper, open_passwd, REFUSED),   TRY(keeper, socket, REFUSED),
-    TRY(keeper, accept, REFUSED),       TRY(keeper, kill_parent, REFUSED),
-    TRY(mx, everyday, ALLOWED),         TRY(mx, thread, ALLOWED),            TRY(mx, channel, ALLOWED),
-    TRY(mx, accept, ALLOWED),           TRY(mx, connect, REFUSED),           TRY(mx, socket, REFUSED),
-    TRY(mx, open_passwd, REFUSED),      TRY(mx, open_inside, REFUSED),       TRY(mx, truncate_outside, REFUSED),
-    TRY(mx, execve, KILLED),            TRY(mx, mount, KILLED),              TRY(mx, unshare, KILLED),
-    TRY(mx, bpf, KILLED),               TRY(mx, ptrace, KILLED_UNLESS_SANITIZED), TRY(mx, fork_call, KILLED),
-    TRY(core, everyday, ALLOWED),       TRY(core, thread, ALLOWED),          TRY(core, channel, ALLOWED),
-    TRY(core, open_inside, ALLOWED),    TRY(core, write_inside, ALLOWED),    TRY(core, make_inside, ALLOWED),
-    TRY(core, open_outside, REFUSED),   TRY(core, write_outside, REFUSED),   TRY(core, truncate_outside, REFUSED),
-    TRY(core, unlink_outside, REFUSED), TRY(core, open_passwd, REFUSED),     TRY(core, connect, REFUSED),
-    TRY(core, accept, ALLOWED),         TRY(core, execve, KILLED),           TRY(core, kill_parent, REFUSED),
-    TRY(relay, everyday, ALLOWED),      TRY(relay, connect, ALLOWED),        TRY(relay, socket_raw, REFUSED),
-    TRY(relay, socket_netlink, REFUSED), TRY(relay, socket_unix, REFUSED),   TRY(relay, accept, REFUSED),
-    TRY(relay, open_passwd, REFUSED),   TRY(relay, execve, KILLED),
-    TRY(supervisor, spawn, ALLOWED),    TRY(supervisor, everyday, ALLOWED),  TRY(supervisor, open_outside, REFUSED),
-    TRY(supervisor, mount, KILLED),     TRY(supervisor, unshare, KILLED),
+    TRY(keeper, everyday, ALLOWED),
+    TRY(keeper, thread, ALLOWED),
+    TRY(keeper, channel, ALLOWED),
+    TRY(keeper, open_inside, ALLOWED),
+    TRY(keeper, write_inside, REFUSED),
+    TRY(keeper, make_inside, REFUSED),
+    TRY(keeper, open_outside, REFUSED),
+    TRY(keeper, open_passwd, REFUSED),
+    TRY(keeper, socket, REFUSED),
+    TRY(keeper, accept, REFUSED),
+    TRY(keeper, kill_parent, REFUSED),
+    TRY(mx, everyday, ALLOWED),
+    TRY(mx, thread, ALLOWED),
+    TRY(mx, channel, ALLOWED),
+    TRY(mx, accept, ALLOWED),
+    TRY(mx, connect, REFUSED),
+    TRY(mx, socket, REFUSED),
+    TRY(mx, open_passwd, REFUSED),
+    TRY(mx, open_inside, REFUSED),
+    TRY(mx, truncate_outside, REFUSED),
+    TRY(mx, execve, KILLED),
+    TRY(mx, mount, KILLED),
+    TRY(mx, unshare, KILLED),
+    TRY(mx, bpf, KILLED),
+    TRY(mx, ptrace, KILLED_UNLESS_SANITIZED),
+    TRY(mx, fork_call, KILLED),
+    TRY(core, everyday, ALLOWED),
+    TRY(core, thread, ALLOWED),
+    TRY(core, channel, ALLOWED),
+    TRY(core, open_inside, ALLOWED),
+    TRY(core, write_inside, ALLOWED),
+    TRY(core, make_inside, ALLOWED),
+    TRY(core, open_outside, REFUSED),
+    TRY(core, write_outside, REFUSED),
+    TRY(core, truncate_outside, REFUSED),
+    TRY(core, unlink_outside, REFUSED),
+    TRY(core, open_passwd, REFUSED),
+    TRY(core, connect, REFUSED),
+    TRY(core, accept, ALLOWED),
+    TRY(core, execve, KILLED),
+    TRY(core, kill_parent, REFUSED),
+    TRY(relay, everyday, ALLOWED),
+    TRY(relay, connect, ALLOWED),
+    TRY(relay, socket_raw, REFUSED),
+    TRY(relay, socket_netlink, REFUSED),
+    TRY(relay, socket_unix, REFUSED),
+    TRY(relay, accept, REFUSED),
+    TRY(relay, open_passwd, REFUSED),
+    TRY(relay, execve, KILLED),
+    TRY(supervisor, spawn, ALLOWED),
+    TRY(supervisor, everyday, ALLOWED),
+    TRY(supervisor, open_outside, REFUSED),
+    TRY(supervisor, mount, KILLED),
+    TRY(supervisor, unshare, KILLED),
 #undef TRY
 };
 

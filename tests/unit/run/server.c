@@ -63,9 +63,8 @@ static void addresses(void **state)
         bind(fd, (struct sockaddr *)&six, sizeof six) == 0 && listen(fd, 10) == 0) {
         assert_int_equal(getsockname(fd, (struct sockaddr *)&six, &n), 0);
         ports[1] = ntohs(six.sin6_port);
-        assert_int_equal(server_listen(l.server, fd,
-                                       &(struct listener_settings){ .name = "six", .ops = &echo_ops, .ctx = &l.world }),
-                         0);
+        assert_int_equal(
+            server_listen(l.server, fd, &(struct listener_settings){ .name = "six", .ops = &echo_ops, .ctx = &l.world }), 0);
     } else if (fd >= 0) {
         (void)close(fd);
     }
@@ -350,8 +349,8 @@ struct chaos {
 /* One connection that does something and goes without caring what comes back. */
 static void chaos_turn(const struct chaos *k, unsigned *seed)
 {
-    static const char *const openings[] = { "", "half", "x\r\n", "BIG 5000000\r\n", "MANY 100000\r\nx\r\n", "QUIT\r\n",
-                                            "DEADLINE 1\r\n", "WAKE\r\n", "a\nb\r\n", "TLS\r\nx\r\n" };
+    static const char *const openings[] = { "",         "half",           "x\r\n",    "BIG 5000000\r\n", "MANY 100000\r\nx\r\n",
+                                            "QUIT\r\n", "DEADLINE 1\r\n", "WAKE\r\n", "a\nb\r\n",        "TLS\r\nx\r\n" };
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(k->port) };
     struct linger hard = { 1, 0 };
     struct timeval limit = { .tv_usec = 2000 }; /* often there is nothing to come */

@@ -178,8 +178,8 @@ static void incomplete_input_is_no_reason_to_run(void **state)
 
 struct pattern_source {
     struct source source;
-    uint64_t at, end;       /* fails when asked beyond END */
-    size_t step;            /* 0: all that is asked for */
+    uint64_t at, end; /* fails when asked beyond END */
+    size_t step;      /* 0: all that is asked for */
     int *closed;
 };
 
@@ -269,12 +269,8 @@ static int64_t counting_write(struct layer *l, const char *p, size_t n)
     counted_writes++;
     return (int64_t)n;
 }
-static void counting_close(struct layer *l)
-{
-}
-static void counting_idle(struct layer *l)
-{
-}
+static void counting_close(struct layer *l) {}
+static void counting_idle(struct layer *l) {}
 
 static void one_write_per_flush(void **state)
 {

@@ -70,10 +70,10 @@ static void minimum_rates(void **state)
         uint32_t rate;
         int64_t grace_ms, expect_ms; /* after the start */
     } cases[] = {
-        { 0, 256, 60000, 60000 },                /* nothing moved: the grace */
-        { 15360, 256, 60000, 60000 },            /* 60 s are paid for exactly */
-        { 15616, 256, 60000, 61000 },            /* one second more */
-        { 15360 + 128, 256, 60000, 60500 },      /* half a second more */
+        { 0, 256, 60000, 60000 },           /* nothing moved: the grace */
+        { 15360, 256, 60000, 60000 },       /* 60 s are paid for exactly */
+        { 15616, 256, 60000, 61000 },       /* one second more */
+        { 15360 + 128, 256, 60000, 60500 }, /* half a second more */
         { 1000000, 1000, 30000, 1000000 },
         { 1, 4000000000u, 30000, 30000 },
         { UINT64_C(1) << 50, 1, 30000, (INT64_C(1) << 50) * 1000 },

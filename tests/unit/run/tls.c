@@ -138,7 +138,7 @@ static void alpn(void **state)
 {
     static const struct {
         const char *ours;
-        const char *offer; /* NULL: no extension */
+        const char *offer;  /* NULL: no extension */
         const char *agreed; /* NULL: refused */
     } cases[] = {
         { "", NULL, "" },
@@ -179,8 +179,11 @@ static void server_names(void **state)
     static const struct {
         const char *asked;
         size_t key;
-    } cases[] = { { NULL, KEY_P256 }, { "mail.example.org", KEY_P256 }, { "other.example.net", KEY_OTHER },
-                  { "OTHER.Example.NET", KEY_OTHER }, { "unknown.example", KEY_P256 } };
+    } cases[] = { { NULL, KEY_P256 },
+                  { "mail.example.org", KEY_P256 },
+                  { "other.example.net", KEY_OTHER },
+                  { "OTHER.Example.NET", KEY_OTHER },
+                  { "unknown.example", KEY_P256 } };
     struct loopback l;
     struct tls_holder *h = holder_of(KEY_P256, "");
     loopback_start(&l, &small, h, true);

@@ -24,7 +24,9 @@ static void expect_exporter(struct client *c)
 {
     unsigned char mine[32];
     char want[200], line[512];
-    assert_int_equal(SSL_export_keying_material(c->ssl, mine, sizeof mine, "EXPORTER-Channel-Binding", 24, (const unsigned char *)"", 0, 1), 1);
+    assert_int_equal(
+        SSL_export_keying_material(c->ssl, mine, sizeof mine, "EXPORTER-Channel-Binding", 24, (const unsigned char *)"", 0, 1),
+        1);
     if (!str_eq(answer(c, STR("EXPORTER\r\n"), line), hex(mine, sizeof mine, want)))
         fail_msg("%.100s instead of %.100s", line, want);
 }
@@ -106,8 +108,10 @@ static void exporter_of_1_2_wants_the_extended_master_secret(void **state)
 
 static struct tls_holder *holder_of_two(void)
 {
-    struct tls_identity id[2] = { { .chain_pem = { keys[KEY_RSA].pem, keys[KEY_RSA].pem_n }, .key_id = str_from_z(keys[KEY_RSA].id) },
-                                  { .chain_pem = { keys[KEY_P256].pem, keys[KEY_P256].pem_n }, .key_id = str_from_z(keys[KEY_P256].id) } };
+    struct tls_identity id[2] = {
+        { .chain_pem = { keys[KEY_RSA].pem, keys[KEY_RSA].pem_n }, .key_id = str_from_z(keys[KEY_RSA].id) },
+        { .chain_pem = { keys[KEY_P256].pem, keys[KEY_P256].pem_n }, .key_id = str_from_z(keys[KEY_P256].id) }
+    };
     struct error e = ERROR_NONE;
     struct tls_context *t = tls_context_new(id, 2, (struct tls_signer){ sign, NULL }, STR(""), &e);
     assert_non_null(t);
@@ -152,10 +156,8 @@ static void a_ticket_remembers_the_certificate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_kinds_in_both_versions),
-        cmocka_unit_test(the_name_decides_the_certificate),
-        cmocka_unit_test(without_tls_there_is_none),
-        cmocka_unit_test(exporter_of_1_2_wants_the_extended_master_secret),
+        cmocka_unit_test(both_kinds_in_both_versions),        cmocka_unit_test(the_name_decides_the_certificate),
+        cmocka_unit_test(without_tls_there_is_none),          cmocka_unit_test(exporter_of_1_2_wants_the_extended_master_secret),
         cmocka_unit_test(a_ticket_remembers_the_certificate),
     };
     return cmocka_run_group_tests(tests, make_keys, free_keys);

@@ -14,11 +14,13 @@ static struct {
     EVP_PKEY *pkey;
     X509 *cert;
 } clients[CLIENTS] = {
-    [GOOD] = { "email:alice@mondomaine.fr,DNS:ignored.example,email:a.l@mondomaine.fr", "emailProtection,clientAuth", 3600, true, NULL, NULL },
+    [GOOD] = { "email:alice@mondomaine.fr,DNS:ignored.example,email:a.l@mondomaine.fr", "emailProtection,clientAuth", 3600, true,
+               NULL, NULL },
     [WRONG_USE] = { "email:alice@mondomaine.fr", "serverAuth", 3600, true, NULL, NULL },
     [EXPIRED] = { "email:alice@mondomaine.fr", "clientAuth", -60, true, NULL, NULL },
     [STRANGER] = { "email:alice@mondomaine.fr", "clientAuth", 3600, false, NULL, NULL },
-    [ODD_NAMES] = { "email:no-at-sign,email:with blank@mondomaine.fr,email:bob@mondomaine.fr", "clientAuth", 3600, true, NULL, NULL },
+    [ODD_NAMES] = { "email:no-at-sign,email:with blank@mondomaine.fr,email:bob@mondomaine.fr", "clientAuth", 3600, true, NULL,
+                    NULL },
 };
 
 static void add_extension(X509 *x, int nid, const char *value)
@@ -114,7 +116,8 @@ static void requested(void **state)
         const char *want, *also;
     } cases[] = {
         { CLIENTS, "certificate=0 verified=0 subject= serial= fingerprint= addresses= ", "resumed=0" },
-        { GOOD, "certificate=1 verified=1 subject=CN=client serial=0abc fingerprint=", "addresses=alice@mondomaine.fr,a.l@mondomaine.fr " },
+        { GOOD, "certificate=1 verified=1 subject=CN=client serial=0abc fingerprint=",
+          "addresses=alice@mondomaine.fr,a.l@mondomaine.fr " },
         { WRONG_USE, "certificate=1 verified=0 ", " addresses= " },
         { EXPIRED, "certificate=1 verified=0 ", " addresses= " },
         { STRANGER, "certificate=1 verified=0 ", " addresses= " },
@@ -278,7 +281,8 @@ static void bad_cas(void **state)
     struct error e = ERROR_NONE;
     struct tls_context *t = context_of(KEY_P256, "");
     assert_int_equal(tls_context_set_client_ca(t, STR(""), &e), ERR_SYNTAX);
-    assert_int_equal(tls_context_set_client_ca(t, STR("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), &e), ERR_SYNTAX);
+    assert_int_equal(tls_context_set_client_ca(t, STR("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), &e),
+                     ERR_SYNTAX);
     tls_context_unref(t);
 }
 
@@ -286,8 +290,8 @@ int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requested),    cmocka_unit_test(required),        cmocka_unit_test(off_asks_for_nothing),
-        cmocka_unit_test(without_a_ca), cmocka_unit_test(tickets_keep_it), cmocka_unit_test(a_ticket_is_no_way_around),
+        cmocka_unit_test(requested),       cmocka_unit_test(required),        cmocka_unit_test(off_asks_for_nothing),
+        cmocka_unit_test(without_a_ca),    cmocka_unit_test(tickets_keep_it), cmocka_unit_test(a_ticket_is_no_way_around),
         cmocka_unit_test(a_least_version), cmocka_unit_test(bad_cas),
     };
     return cmocka_run_group_tests(tests, make_all, free_all);

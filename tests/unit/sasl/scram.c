@@ -24,15 +24,16 @@ static int lookup(void *ctx, str login, enum sasl_hash hash, struct sasl_scram *
     memcpy(ret->salt, salt, SASL_SALT_SIZE);
     if (!str_eq(login, STR("alice")))
         return 0;
-    return gsasl_scram_secrets_from_password(hash == SASL_HASH_SHA1 ? GSASL_HASH_SHA1 : GSASL_HASH_SHA256, "pencil", ITERATIONS, salt,
-                                             SASL_SALT_SIZE, salted, client_key, (char *)ret->server_key, (char *)ret->stored_key);
+    return gsasl_scram_secrets_from_password(hash == SASL_HASH_SHA1 ? GSASL_HASH_SHA1 : GSASL_HASH_SHA256, "pencil", ITERATIONS,
+                                             salt, SASL_SALT_SIZE, salted, client_key, (char *)ret->server_key,
+                                             (char *)ret->stored_key);
 }
 
 struct login {
     const char *mechanism, *name, *authzid, *password;
     const uint8_t *client_channel, *server_channel;
-    int expected;                 /* of the exchange */
-    enum sasl_proof proof;        /* when it is 0 */
+    int expected;          /* of the exchange */
+    enum sasl_proof proof; /* when it is 0 */
 };
 
 static void set_channel(Gsasl_session *client, const uint8_t *p)
@@ -64,7 +65,8 @@ static int exchange(Gsasl *g, const struct login *l, struct sasl_server *s, bool
     while (rc == ERR_AGAIN) {
         client_rc = gsasl_step(client, challenge.p, challenge.n, &out, &n);
         if (client_rc != GSASL_NEEDS_MORE && client_rc != GSASL_OK)
-            fail_msg("the client %s as %s with %s after '%.*s': %s", l->mechanism, l->name, l->password, (int)challenge.n, challenge.p, gsasl_strerror(client_rc));
+            fail_msg("the client %s as %s with %s after '%.*s': %s", l->mechanism, l->name, l->password, (int)challenge.n,
+                     challenge.p, gsasl_strerror(client_rc));
         str response = { out, n };
         rc = first ? sasl_server_start(s, &response, &challenge, NULL) : sasl_server_step(s, response, &challenge, NULL);
         first = false;

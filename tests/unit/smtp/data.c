@@ -275,9 +275,14 @@ static void test_chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_cut),    cmocka_unit_test(test_byte_by_byte),         cmocka_unit_test(test_only_the_one_end),
-        cmocka_unit_test(test_size_limit),   cmocka_unit_test(test_far_too_large_is_cut), cmocka_unit_test(test_long_line),
-        cmocka_unit_test(test_large_header), cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_every_cut),
+        cmocka_unit_test(test_byte_by_byte),
+        cmocka_unit_test(test_only_the_one_end),
+        cmocka_unit_test(test_size_limit),
+        cmocka_unit_test(test_far_too_large_is_cut),
+        cmocka_unit_test(test_long_line),
+        cmocka_unit_test(test_large_header),
+        cmocka_unit_test(test_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,7 +93,7 @@ static void put_lines(struct smtp_header *h, const char *in)
     str rest = str_from_z(in), line;
     while (str_split(&rest, '\n', &line) && rest.p) {
         str text = str_sub(line, 0, line.n - 1);
-        smtp_header_put(h, str_sub(text, 0, text.n / 2));       /* a line may come in pieces, its end never does */
+        smtp_header_put(h, str_sub(text, 0, text.n / 2)); /* a line may come in pieces, its end never does */
         smtp_header_put(h, str_from(text, text.n / 2));
         smtp_header_put(h, STR("\r\n"));
     }

@@ -42,8 +42,8 @@ static void test_lines(void **state)
 
 static void test_refuses_control_bytes(void **state)
 {
-    static const str bad[] = { STR_INIT("a\rb"), STR_INIT("a\n250 b"), STR_INIT("a\0b"), STR_INIT("\r\n"), STR_INIT("\x1b[0m"),
-                               STR_INIT("a\tb"), STR_INIT("\x7f") };
+    static const str bad[] = { STR_INIT("a\rb"),    STR_INIT("a\n250 b"), STR_INIT("a\0b"), STR_INIT("\r\n"),
+                               STR_INIT("\x1b[0m"), STR_INIT("a\tb"),     STR_INIT("\x7f") };
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct buf out = BUF_INIT(8192);
         str lines[] = { STR("fine"), bad[i] };

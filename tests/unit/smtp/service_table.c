@@ -67,7 +67,8 @@ static int table_accept_each(void *ctx, const struct smtp_delivery *d, int *resu
     return table_accept(ctx, d, e);
 }
 
-static int table_authenticate(void *ctx, const struct sasl_attempt *t, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms)
+static int table_authenticate(void *ctx, const struct sasl_attempt *t, struct arena *a, struct smtp_login *ret,
+                              int64_t *ret_delay_ms)
 {
     (void)ctx;
     str login = t->login;

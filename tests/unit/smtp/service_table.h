@@ -12,14 +12,14 @@
 struct service_table {
     struct smtp_service service;
     struct smtp_config config;
-    unsigned accepted;                 /* deliveries taken */
-    str accept_each_error_to;          /* LMTP: the recipient that fails for want of space */
-    int accept_error;                  /* what accept answers; 0: takes it */
-    int spool_error;                   /* what spool answers; 0: opens a file */
-    struct buf message, recipients, reverse_path;    /* of the last delivery; recipients each with a comma behind */
+    unsigned accepted;                            /* deliveries taken */
+    str accept_each_error_to;                     /* LMTP: the recipient that fails for want of space */
+    int accept_error;                             /* what accept answers; 0: takes it */
+    int spool_error;                              /* what spool answers; 0: opens a file */
+    struct buf message, recipients, reverse_path; /* of the last delivery; recipients each with a comma behind */
     struct buf structure;
-    struct buf dsn;                    /* "RET ENVID", then for each recipient ",NOTIFY:ORCPT" */
-    int fd_kind;                       /* of the last delivery: 0 heap, 1 memfd, 2 file */
+    struct buf dsn; /* "RET ENVID", then for each recipient ",NOTIFY:ORCPT" */
+    int fd_kind;    /* of the last delivery: 0 heap, 1 memfd, 2 file */
     bool smtputf8, body_8bit, body_binary;
 };
 

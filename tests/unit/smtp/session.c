@@ -211,7 +211,7 @@ static void test_output_is_bounded(void **state)
     size_t answers = 0;
     while (str_split(&said, '\n', &(str){ 0 }))
         answers++;
-    assert_int_equal(answers, 1 + 20000 + 1);      /* the greeting, each answer, and what follows the last line end */
+    assert_int_equal(answers, 1 + 20000 + 1); /* the greeting, each answer, and what follows the last line end */
     buf_done(&flood);
     conn_memory_free(c);
     service_table_done(&t);

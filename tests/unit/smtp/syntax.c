@@ -201,7 +201,8 @@ static void test_rcpt(void **state)
         { "TO:", false, SMTP_FAULT_ARGUMENT, "" },
         { "FROM:<a@x>", false, SMTP_FAULT_ARGUMENT, "" },
         { "TO:<a@x> NOTIFY=NEVER", false, 0, "a@x", SMTP_NOTIFY_NEVER, "" },
-        { "TO:<a@x> notify=success,Delay,FAILURE", false, 0, "a@x", SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY | SMTP_NOTIFY_FAILURE, "" },
+        { "TO:<a@x> notify=success,Delay,FAILURE", false, 0, "a@x", SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY | SMTP_NOTIFY_FAILURE,
+          "" },
         { "TO:<a@x> NOTIFY=FAILURE,FAILURE", false, 0, "a@x", SMTP_NOTIFY_FAILURE, "" },
         { "TO:<a@x> ORCPT=rfc822;b+2Bc@x NOTIFY=DELAY", false, 0, "a@x", SMTP_NOTIFY_DELAY, "rfc822;b+2Bc@x" },
         { "TO:<a@x> ORCPT=utf-8;" E_ACUTE "@x", true, 0, "a@x", 0, "utf-8;" E_ACUTE "@x" },
@@ -359,8 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_addresses),  cmocka_unit_test(test_mail), cmocka_unit_test(test_auth_parameter_only_where_offered),
         cmocka_unit_test(test_rcpt),       cmocka_unit_test(test_helo), cmocka_unit_test(test_line_split),
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_bdat),
-        cmocka_unit_test(test_long_dsn_parameters),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_bdat), cmocka_unit_test(test_long_dsn_parameters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

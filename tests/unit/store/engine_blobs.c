@@ -26,9 +26,20 @@ static void blob_ranges(void **state)
 {
     struct fixture *f = *state;
     const size_t n = (2 << 20) + 1000, chunk = 1 << 20;
-    const struct { size_t from, n, got; } table[] = {
-        { 0, 1, 1 }, { 0, n, n }, { n - 1, 1, 1 }, { n - 1, 2, 1 }, { n, 1, 0 }, { n + 1, 1, 0 }, { chunk - 1, 2, 2 }, { chunk, chunk, chunk },
-        { chunk - 1, chunk + 2, chunk + 2 }, { 5, 0, 0 }, { 2 * chunk, 5000, 1000 },
+    const struct {
+        size_t from, n, got;
+    } table[] = {
+        { 0, 1, 1 },
+        { 0, n, n },
+        { n - 1, 1, 1 },
+        { n - 1, 2, 1 },
+        { n, 1, 0 },
+        { n + 1, 1, 0 },
+        { chunk - 1, 2, 2 },
+        { chunk, chunk, chunk },
+        { chunk - 1, chunk + 2, chunk + 2 },
+        { 5, 0, 0 },
+        { 2 * chunk, 5000, 1000 },
     };
     char *bytes = noise(n), *back = malloc(n);
     engine_blob blob;
@@ -102,7 +113,7 @@ static void orphans_are_collected_and_linked_blobs_stay(void **state)
     assert_true(blob_there(f, linked));
     size_t got;
     assert_int_equal(engine_blob_read(f->g, &linked, 2000000, bytes, 1000, &got), 0);
-    assert_int_equal(link_in(f, P, orphan, true), ERR_CONFLICT);     /* condemned, however late one comes */
+    assert_int_equal(link_in(f, P, orphan, true), ERR_CONFLICT); /* condemned, however late one comes */
     free(bytes);
 }
 
@@ -166,7 +177,7 @@ static void unlinked_is_collected(void **state)
     assert_true(blob_there(f, blob));
     collect_all(f);
     assert_false(blob_there(f, blob));
-    assert_int_equal(version_of(f, P), version + 1);     /* collecting does not disturb the owner */
+    assert_int_equal(version_of(f, P), version + 1); /* collecting does not disturb the owner */
     assert_int_equal(link_in(f, P, blob, true), ERR_CONFLICT);
 }
 
@@ -249,7 +260,7 @@ static void shared_blob_lives_as_long_as_any_holder(void **state)
     collect_all(f);
     assert_true(blob_there(f, blob));
     assert_false(blob_there(f, released));
-    assert_int_equal(link_in(f, P, blob, true), ERR_CONFLICT);     /* its hold is gone */
+    assert_int_equal(link_in(f, P, blob, true), ERR_CONFLICT); /* its hold is gone */
     assert_int_equal(link_in(f, Q, blob, false), 0);
     collect_all(f);
     assert_false(blob_there(f, blob));
@@ -281,15 +292,16 @@ static void collection_keeps_its_budget(void **state)
     assert_int_equal(sum, 10);
 }
 
-#define CASES(kind) \
-    T(kind, blob_sizes), T(kind, blob_ranges), T(kind, blob_in_pieces), T(kind, blob_that_never_was), \
-        T(kind, blob_of_another_partition_cannot_be_linked), T(kind, orphans_are_collected_and_linked_blobs_stay), \
-        T(kind, unlinked_is_collected), T(kind, relinked_stays), T(kind, shared_blob_lives_as_long_as_any_holder), \
-        T(kind, holding_a_private_blob_is_refused), T(kind, collection_keeps_its_budget), T(kind, blob_within_a_transaction), \
+#define CASES(kind)                                                                                                              \
+    T(kind, blob_sizes), T(kind, blob_ranges), T(kind, blob_in_pieces), T(kind, blob_that_never_was),                            \
+        T(kind, blob_of_another_partition_cannot_be_linked), T(kind, orphans_are_collected_and_linked_blobs_stay),               \
+        T(kind, unlinked_is_collected), T(kind, relinked_stays), T(kind, shared_blob_lives_as_long_as_any_holder),               \
+        T(kind, holding_a_private_blob_is_refused), T(kind, collection_keeps_its_budget), T(kind, blob_within_a_transaction),    \
         T(kind, blob_of_a_failed_transaction_never_was)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { CASES("memory"), CASES("rocksdb"), CASES("faulty"), cmocka_unit_test(unlinked_stays_for_the_grace_time) };
+    const struct CMUnitTest tests[] = { CASES("memory"), CASES("rocksdb"), CASES("faulty"),
+                                        cmocka_unit_test(unlinked_stays_for_the_grace_time) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ static void version_counts_commits(void **state)
     assert_int_equal(version_of(f, P), 2);
     assert_int_equal(version_of(f, Q), 0);
     t = engine_begin(f->g, P, 2);
-    assert_int_equal(engine_commit(t, &version), 0);     /* an empty one counts too */
+    assert_int_equal(engine_commit(t, &version), 0); /* an empty one counts too */
     assert_int_equal(version, 3);
 }
 
@@ -48,10 +48,18 @@ static void stale_version_conflicts_and_leaves_no_trace(void **state)
 static void expectations(void **state)
 {
     struct fixture *f = *state;
-    static const struct { str key, value; int rc; } table[] = {
-        { STR_INIT("a"), STR_INIT("1"), 0 },       { STR_INIT("a"), STR_INIT("2"), ERR_CONFLICT }, { STR_INIT("a"), { NULL, 0 }, ERR_CONFLICT },
-        { STR_INIT("b"), { NULL, 0 }, 0 },         { STR_INIT("b"), STR_INIT("1"), ERR_CONFLICT }, { STR_INIT("a"), STR_INIT(""), ERR_CONFLICT },
-        { STR_INIT("e"), STR_INIT(""), 0 },        { STR_INIT("e"), { NULL, 0 }, ERR_CONFLICT },
+    static const struct {
+        str key, value;
+        int rc;
+    } table[] = {
+        { STR_INIT("a"), STR_INIT("1"), 0 },
+        { STR_INIT("a"), STR_INIT("2"), ERR_CONFLICT },
+        { STR_INIT("a"), { NULL, 0 }, ERR_CONFLICT },
+        { STR_INIT("b"), { NULL, 0 }, 0 },
+        { STR_INIT("b"), STR_INIT("1"), ERR_CONFLICT },
+        { STR_INIT("a"), STR_INIT(""), ERR_CONFLICT },
+        { STR_INIT("e"), STR_INIT(""), 0 },
+        { STR_INIT("e"), { NULL, 0 }, ERR_CONFLICT },
     };
     put(f, P, STR("a"), STR("1"));
     put(f, P, STR("e"), STR(""));
@@ -98,8 +106,8 @@ static void operations_apply_in_order(void **state)
 static void keys_and_values_are_binary(void **state)
 {
     struct fixture *f = *state;
-    static const str keys[] = { STR_INIT("\0"), STR_INIT("\0\0"), STR_INIT("\0\1"), STR_INIT("\1"), STR_INIT("a\0b"), STR_INIT("a\0c"),
-                                STR_INIT("\x7f"), STR_INIT("\x80"), STR_INIT("\xff"), STR_INIT("\xff\xff") };
+    static const str keys[] = { STR_INIT("\0"),   STR_INIT("\0\0"), STR_INIT("\0\1"), STR_INIT("\1"),   STR_INIT("a\0b"),
+                                STR_INIT("a\0c"), STR_INIT("\x7f"), STR_INIT("\x80"), STR_INIT("\xff"), STR_INIT("\xff\xff") };
     const size_t n = sizeof keys / sizeof *keys;
     for (size_t i = n; i-- > 0;)
         put(f, P, keys[i], keys[i]);
@@ -114,7 +122,10 @@ static void keys_and_values_are_binary(void **state)
 static void limits_hold(void **state)
 {
     struct fixture *f = *state;
-    static const struct { size_t key, value; int rc; } table[] = {
+    static const struct {
+        size_t key, value;
+        int rc;
+    } table[] = {
         { 0, 1, ERR_LIMIT }, { 1, 0, 0 }, { 512, 1, 0 }, { 513, 1, ERR_LIMIT }, { 1, 65536, 0 }, { 1, 65537, ERR_LIMIT },
     };
     char *bytes = noise(65537);
@@ -141,7 +152,7 @@ static void limits_hold(void **state)
             engine_put(t, (str){ (const char *)&i, sizeof i }, STR("x"));
         assert_int_equal(engine_commit(t, NULL), n == 1000 ? 0 : ERR_LIMIT);
     }
-    for (unsigned n = 15; n <= 16; n++) {     /* 16 rows of 64 KiB and their keys are more than 1 MiB */
+    for (unsigned n = 15; n <= 16; n++) { /* 16 rows of 64 KiB and their keys are more than 1 MiB */
         t = engine_begin(f->g, P, ENGINE_ANY_VERSION);
         for (unsigned i = 0; i < n; i++)
             engine_put(t, (str){ (const char *)&i, sizeof i }, (str){ bytes, 65536 });
@@ -179,11 +190,18 @@ static void get_beyond_the_arena(void **state)
 static void scan_bounds(void **state)
 {
     struct fixture *f = *state;
-    static const struct { str from, to; const char *rows; } table[] = {
-        { STR_INIT(""), STR_INIT(""), "a=a aa=aa b=b c=c " }, { STR_INIT("a"), STR_INIT("b"), "a=a aa=aa " },
-        { STR_INIT("aa"), STR_INIT(""), "aa=aa b=b c=c " },   { STR_INIT("ab"), STR_INIT("c"), "b=b " },
-        { STR_INIT("d"), STR_INIT(""), "" },                  { STR_INIT("c"), STR_INIT("a"), "" },
-        { STR_INIT("b"), STR_INIT("b"), "" },                 { STR_INIT("b"), STR_INIT("b\0"), "b=b " },
+    static const struct {
+        str from, to;
+        const char *rows;
+    } table[] = {
+        { STR_INIT(""), STR_INIT(""), "a=a aa=aa b=b c=c " },
+        { STR_INIT("a"), STR_INIT("b"), "a=a aa=aa " },
+        { STR_INIT("aa"), STR_INIT(""), "aa=aa b=b c=c " },
+        { STR_INIT("ab"), STR_INIT("c"), "b=b " },
+        { STR_INIT("d"), STR_INIT(""), "" },
+        { STR_INIT("c"), STR_INIT("a"), "" },
+        { STR_INIT("b"), STR_INIT("b"), "" },
+        { STR_INIT("b"), STR_INIT("b\0"), "b=b " },
     };
     static const str keys[] = { STR_INIT("c"), STR_INIT("a"), STR_INIT("aa"), STR_INIT("b") };
     for (size_t i = 0; i < 4; i++) {
@@ -229,7 +247,10 @@ static void scan_of_many_rows(void **state)
     assert_int_equal(count_of(f, P), 5000);
 }
 
-struct during { struct fixture *f; unsigned n; };
+struct during {
+    struct fixture *f;
+    unsigned n;
+};
 
 static int during_fn(void *ctx, str key, str value)
 {
@@ -260,7 +281,9 @@ static void scan_is_of_one_version(void **state)
 static void range_delete(void **state)
 {
     struct fixture *f = *state;
-    static const struct { unsigned from, to; } table[] = { { 10, 20 }, { 0, 5 }, { 15, 400 }, { 400, 400 }, { 990, 5000 } };
+    static const struct {
+        unsigned from, to;
+    } table[] = { { 10, 20 }, { 0, 5 }, { 15, 400 }, { 400, 400 }, { 990, 5000 } };
     bool there[1000];
     memset(there, 1, sizeof there);
     fill(f, 1000);
@@ -280,7 +303,7 @@ static void range_delete(void **state)
         }
         assert_int_equal(count_of(f, P), left);
     }
-    put(f, P, STR("k0000100"), STR("again"));     /* into a deleted range */
+    put(f, P, STR("k0000100"), STR("again")); /* into a deleted range */
     assert_str(get(f, P, STR("k0000100")), "again");
     assert_str(get(f, Q, STR("k0000010")), "other");
 }
@@ -320,7 +343,11 @@ static void unsynced_is_visible_and_ordered(void **state)
 
 enum { THREADS = 8, ROUNDS = 60 };
 
-struct worker { struct fixture *f; unsigned id; unsigned conflicts; };
+struct worker {
+    struct fixture *f;
+    unsigned id;
+    unsigned conflicts;
+};
 
 /* Adds 1 to a counter by read, commit at that version, again on conflict; and checks that two rows written together are read together. */
 static void *counting(void *ctx)
@@ -442,14 +469,14 @@ static void checkpoint_is_a_copy_of_its_time(void **state)
     assert_string_equal(rows_of(f, P, STR(""), STR("")), "a=1 b=2 c=3 ");
 }
 
-#define CASES(kind) \
-    T(kind, put_then_get), T(kind, version_counts_commits), T(kind, stale_version_conflicts_and_leaves_no_trace), \
-        T(kind, expectations), T(kind, expectation_sees_the_state_before), T(kind, operations_apply_in_order), \
-        T(kind, keys_and_values_are_binary), T(kind, limits_hold), T(kind, get_of_several_keys), \
-        T(kind, get_beyond_the_arena), T(kind, scan_bounds), T(kind, scan_stops_with_the_callers_code), \
-        T(kind, scan_of_many_rows), T(kind, scan_is_of_one_version), T(kind, range_delete), \
-        T(kind, abort_leaves_nothing), T(kind, unsynced_is_visible_and_ordered), T(kind, no_update_is_lost), \
-        T(kind, watches), T(kind, state_counts), T(kind, checkpoint_is_a_copy_of_its_time)
+#define CASES(kind)                                                                                                              \
+    T(kind, put_then_get), T(kind, version_counts_commits), T(kind, stale_version_conflicts_and_leaves_no_trace),                \
+        T(kind, expectations), T(kind, expectation_sees_the_state_before), T(kind, operations_apply_in_order),                   \
+        T(kind, keys_and_values_are_binary), T(kind, limits_hold), T(kind, get_of_several_keys), T(kind, get_beyond_the_arena),  \
+        T(kind, scan_bounds), T(kind, scan_stops_with_the_callers_code), T(kind, scan_of_many_rows),                             \
+        T(kind, scan_is_of_one_version), T(kind, range_delete), T(kind, abort_leaves_nothing),                                   \
+        T(kind, unsynced_is_visible_and_ordered), T(kind, no_update_is_lost), T(kind, watches), T(kind, state_counts),           \
+        T(kind, checkpoint_is_a_copy_of_its_time)
 
 int main(void)
 {

@@ -65,7 +65,7 @@ static void crash_loses_what_was_not_synced(void **state)
     assert_int_equal(engine_blob_put(g, P, STR("x"), &lost), 0);
     assert_true(has(g, P, "c"));
     engine_faulty_crash(g, 0);
-    assert_true(has(g, P, "a"));     /* one log: the sync for Q covers what was before it */
+    assert_true(has(g, P, "a")); /* one log: the sync for Q covers what was before it */
     assert_true(has(g, Q, "b"));
     assert_false(has(g, P, "c"));
     assert_int_equal(version_of(g, P), 1);
@@ -104,7 +104,10 @@ static void synced_read_makes_durable(void **state)
 static void nth_commit_fails(void **state)
 {
     struct engine *g = *state;
-    static const struct { struct engine_fault fault; bool there; } table[] = {
+    static const struct {
+        struct engine_fault fault;
+        bool there;
+    } table[] = {
         { { .error = ERR_FULL }, false },
         { { .error = ERR_UNAVAILABLE }, false },
         { { .error = ERR_UNKNOWN }, false },
@@ -228,9 +231,16 @@ static void wraps_another_engine(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(crash_loses_what_was_not_synced), T(crash_may_keep_a_prefix), T(synced_read_makes_durable), T(nth_commit_fails),
-        T(failed_sync_leaves_the_commit_in_doubt), T(other_operations_fail_too), T(every_flipped_bit_is_noticed),
-        T(random_faults_repeat_for_a_seed), T(full_refuses_writes_but_lets_mail_go), T(wraps_another_engine),
+        T(crash_loses_what_was_not_synced),
+        T(crash_may_keep_a_prefix),
+        T(synced_read_makes_durable),
+        T(nth_commit_fails),
+        T(failed_sync_leaves_the_commit_in_doubt),
+        T(other_operations_fail_too),
+        T(every_flipped_bit_is_noticed),
+        T(random_faults_repeat_for_a_seed),
+        T(full_refuses_writes_but_lets_mail_go),
+        T(wraps_another_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,7 +102,12 @@ static inline str get(struct fixture *f, engine_part part, str key)
 #define assert_str(s, lit) assert_true(str_eq((s), STR(lit)))
 static const str absent = { NULL, 0 };
 
-struct rows { size_t n; char last[ENGINE_KEY_MAX]; size_t last_n; struct buf keys; };
+struct rows {
+    size_t n;
+    char last[ENGINE_KEY_MAX];
+    size_t last_n;
+    struct buf keys;
+};
 
 static inline int rows_fn(void *ctx, str key, str value)
 {
@@ -173,6 +178,9 @@ static inline char *noise(size_t n)
 }
 
 /* A case on one kind of engine. */
-#define T(kind, f) { kind ": " #f, f, setup, teardown, (void *)(uintptr_t)kind }
+#define T(kind, f)                                                                                                               \
+    {                                                                                                                            \
+        kind ": " #f, f, setup, teardown, (void *)(uintptr_t)kind                                                                \
+    }
 
 #endif

@@ -1,7 +1,8 @@
 /* What only an engine on a disk can do wrong: reopening, being killed, syncs that fail or are not shared, full disks, damaged files.
  *
  * fdatasync is ours here, so that the tests see each sync, can hold it and can let it fail. What needs a process of its own (to be killed, to have
- * a file system of its own) is this program again with arguments. */
+ * a file system of its own) is this program again with arguments. Longer than 800 lines: the interposed fdatasync and the program's own
+ * sub-commands serve all of the tests. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,14 +34,17 @@
 
 extern char **environ;
 
-static atomic_int sync_error;         /* what fdatasync fails with; 0: it works */
+static atomic_int sync_error; /* what fdatasync fails with; 0: it works */
 static atomic_uint sync_count;
-static atomic_uint sync_hold;         /* 1: the next one waits until this is 0 */
+static atomic_uint sync_hold; /* 1: the next one waits until this is 0 */
 static atomic_uint sync_held;
 
 /* How much of each file the disk holds for certain; shared with the process that pulls the plug. */
 enum { SYNCED_MAX = 512 };
-struct synced { ino_t file; off_t size; };
+struct synced {
+    ino_t file;
+    off_t size;
+};
 static struct synced *synced;
 
 static void note_synced(const struct stat *st)
@@ -197,7 +201,7 @@ static void reopen_keeps_all(void **state)
 static void versions_survive_a_crowd_of_partitions(void **state)
 {
     struct fixture *f = *state;
-    enum { N = 40000 };     /* more than the engine keeps in memory */
+    enum { N = 40000 }; /* more than the engine keeps in memory */
     for (uint32_t i = 0; i < N; i++) {
         engine_part part = { { 0 } };
         memcpy(part.b, &i, sizeof i);
@@ -270,9 +274,13 @@ static pid_t spawn_self(const char *mode, const char *dir, int *ret_fd)
 
 enum { KILL_THREADS = 4 };
 
-enum { SMALL = 5000, LARGE = 200000 };      /* with large ones the logs change often */
+enum { SMALL = 5000, LARGE = 200000 }; /* with large ones the logs change often */
 
-struct committer { struct engine *g; unsigned id; size_t bytes; };
+struct committer {
+    struct engine *g;
+    unsigned id;
+    size_t bytes;
+};
 
 /* Commits n = 1, 2, 3 ... with a blob and tells each one that is durable. */
 static void *committing(void *ctx)
@@ -454,7 +462,7 @@ static void torn_log_gives_a_prefix(void **state)
         assert_int_equal(waitpid(pid, NULL, 0), pid);
         tear_log(f->dir, 1 + random_below(20000));
         open_again(f);
-        check_committed(f, none, reached, SMALL);     /* whole commits, their blobs with them */
+        check_committed(f, none, reached, SMALL); /* whole commits, their blobs with them */
     }
 }
 
@@ -492,13 +500,18 @@ static void each_commit_alone_syncs_once(void **state)
     assert_int_equal(engine_get(f->g, P, &key, 1, ENGINE_UNSYNCED, &f->a, &value, NULL), 0);
     assert_int_equal(engine_wait_synced(f->g, Q), 0);
     assert_int_equal(atomic_load(&sync_count), before);
-    assert_int_equal(engine_get(f->g, P, &key, 1, ENGINE_SYNCED, &f->a, &value, NULL), 0);     /* E4 */
+    assert_int_equal(engine_get(f->g, P, &key, 1, ENGINE_SYNCED, &f->a, &value, NULL), 0); /* E4 */
     assert_int_equal(atomic_load(&sync_count), before + 1);
     assert_int_equal(engine_wait_synced(f->g, P), 0);
     assert_int_equal(atomic_load(&sync_count), before + 1);
 }
 
-struct single { struct engine *g; unsigned id; int rc; atomic_bool done; };
+struct single {
+    struct engine *g;
+    unsigned id;
+    int rc;
+    atomic_bool done;
+};
 
 static void *commit_one(void *ctx)
 {
@@ -608,21 +621,21 @@ static void write_beyond_a_limit_is_full_and_passes(void **state)
     } while (!rc && n < 100);
     assert_int_equal(rc, ERR_FULL);
     assert_true(n > 1);
-    assert_true(get(f, P, (str){ (const char *)&(unsigned){ 1 }, sizeof n }, NULL).p != NULL);     /* reading goes on */
+    assert_true(get(f, P, (str){ (const char *)&(unsigned){ 1 }, sizeof n }, NULL).p != NULL); /* reading goes on */
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
     put_when_back(f, STR("after"));
     for (unsigned i = 1; i <= n; i++)
-        assert_int_equal(get(f, P, (str){ (const char *)&i, sizeof i }, NULL).p != NULL, i < n);     /* E7: no trace */
+        assert_int_equal(get(f, P, (str){ (const char *)&i, sizeof i }, NULL).p != NULL, i < n); /* E7: no trace */
     open_again(f);
     assert_non_null(get(f, P, STR("after"), NULL).p);
 }
 
-#define check(cond) \
-    do { \
-        if (!(cond)) { \
-            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-            return 1; \
-        } \
+#define check(cond)                                                                                                              \
+    do {                                                                                                                         \
+        if (!(cond)) {                                                                                                           \
+            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond);                                                     \
+            return 1;                                                                                                            \
+        }                                                                                                                        \
     } while (0)
 
 enum { MAILS_MAX = 2000, MAIL_BYTES = 100000 };
@@ -754,7 +767,7 @@ static void damaged_blob_is_noticed(void **state)
     size_t got, files = 0;
     random_bytes(bytes, sizeof bytes);
     assert_int_equal(engine_blob_put(f->g, P, (str){ bytes, sizeof bytes }, &blob), 0);
-    open_again(f);     /* recovery moves it from the log to a blob file */
+    open_again(f); /* recovery moves it from the log to a blob file */
     engine_close(f->g);
     f->g = NULL;
     DIR *dir = opendir(f->dir);
@@ -773,7 +786,7 @@ static void damaged_blob_is_noticed(void **state)
     assert_int_equal(files, 1);
     open_again(f);
     assert_int_equal(engine_blob_read(f->g, &blob, 0, bytes, 10, &got), ERR_CORRUPT);
-    assert_int_equal(try_put(f->g, P, STR("a"), STR("1")), 0);     /* the rest goes on */
+    assert_int_equal(try_put(f->g, P, STR("a"), STR("1")), 0); /* the rest goes on */
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -787,11 +800,22 @@ int main(int argc, char **argv)
     if (argc == 3)
         return child_full(argv[2], !strcmp(argv[1], "wall"));
     const struct CMUnitTest tests[] = {
-        T(reopen_keeps_all), T(versions_survive_a_crowd_of_partitions), T(a_crowd_does_not_hide_what_is_pending),
-        T(second_opener_is_refused), T(path_that_cannot_be),
-        T(killed_keeps_what_was_told), T(power_loss_keeps_what_was_told), T(torn_log_gives_a_prefix), T(other_process_is_refused), T(each_commit_alone_syncs_once),
-        T(commits_share_a_sync), T(failed_sync_is_unknown_and_the_engine_comes_back), T(reserve_is_kept_back),
-        T(write_beyond_a_limit_is_full_and_passes), T(small_file_system_fills_and_empties), T(small_file_system_without_reserve),
+        T(reopen_keeps_all),
+        T(versions_survive_a_crowd_of_partitions),
+        T(a_crowd_does_not_hide_what_is_pending),
+        T(second_opener_is_refused),
+        T(path_that_cannot_be),
+        T(killed_keeps_what_was_told),
+        T(power_loss_keeps_what_was_told),
+        T(torn_log_gives_a_prefix),
+        T(other_process_is_refused),
+        T(each_commit_alone_syncs_once),
+        T(commits_share_a_sync),
+        T(failed_sync_is_unknown_and_the_engine_comes_back),
+        T(reserve_is_kept_back),
+        T(write_beyond_a_limit_is_full_and_passes),
+        T(small_file_system_fills_and_empties),
+        T(small_file_system_without_reserve),
         T(damaged_blob_is_noticed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

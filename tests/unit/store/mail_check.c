@@ -3,9 +3,7 @@
 #include "store/codec.h"
 #include "store/keys.h"
 
-static void mend_nothing(struct engine_txn *t, struct engine *g, engine_part id)
-{
-}
+static void mend_nothing(struct engine_txn *t, struct engine *g, engine_part id) {}
 
 static str row_get(struct engine *g, engine_part id, struct key k, struct arena *a)
 {
@@ -21,17 +19,17 @@ static void put(struct engine_txn *t, struct key k, str value)
 }
 
 /* Changes a decoded record of type TYPE at key K by STATEMENT, in which it is called x. */
-#define DAMAGE(type, kind, k, ...) \
-    do { \
-        struct arena damage_a = ARENA_INIT(1 << 20); \
-        struct buf damage_b = BUF_INIT(ENGINE_VALUE_MAX); \
-        struct type x; \
-        assert_int_equal(kind##_decode(row_get(g, id, (k), &damage_a), &x), 0); \
-        __VA_ARGS__; \
-        kind##_encode(&damage_b, &x); \
-        put(t, (k), buf_str(&damage_b)); \
-        buf_done(&damage_b); \
-        arena_done(&damage_a); \
+#define DAMAGE(type, kind, k, ...)                                                                                               \
+    do {                                                                                                                         \
+        struct arena damage_a = ARENA_INIT(1 << 20);                                                                             \
+        struct buf damage_b = BUF_INIT(ENGINE_VALUE_MAX);                                                                        \
+        struct type x;                                                                                                           \
+        assert_int_equal(kind##_decode(row_get(g, id, (k), &damage_a), &x), 0);                                                  \
+        __VA_ARGS__;                                                                                                             \
+        kind##_encode(&damage_b, &x);                                                                                            \
+        put(t, (k), buf_str(&damage_b));                                                                                         \
+        buf_done(&damage_b);                                                                                                     \
+        arena_done(&damage_a);                                                                                                   \
     } while (0)
 
 static void entry_change(struct engine_txn *t, struct engine *g, engine_part id, uint32_t uid,
@@ -49,17 +47,47 @@ static void entry_change(struct engine_txn *t, struct engine *g, engine_part id,
     arena_done(&a);
 }
 
-static void change_modseq(struct mail_entry *e) { e->modseq = 1000; }
-static void change_log(struct mail_entry *e) { e->modseq++; }
-static void change_email(struct mail_entry *e) { e->email = 77; }
-static void change_size(struct mail_entry *e) { e->size++; }
-static void change_keyword(struct mail_entry *e) { e->flags |= 1 << 9; }
+static void change_modseq(struct mail_entry *e)
+{
+    e->modseq = 1000;
+}
+static void change_log(struct mail_entry *e)
+{
+    e->modseq++;
+}
+static void change_email(struct mail_entry *e)
+{
+    e->email = 77;
+}
+static void change_size(struct mail_entry *e)
+{
+    e->size++;
+}
+static void change_keyword(struct mail_entry *e)
+{
+    e->flags |= 1 << 9;
+}
 
-static void entry_modseq(struct engine_txn *t, struct engine *g, engine_part id) { entry_change(t, g, id, 1, change_modseq); }
-static void entry_not_logged(struct engine_txn *t, struct engine *g, engine_part id) { entry_change(t, g, id, 1, change_log); }
-static void entry_email(struct engine_txn *t, struct engine *g, engine_part id) { entry_change(t, g, id, 1, change_email); }
-static void entry_size(struct engine_txn *t, struct engine *g, engine_part id) { entry_change(t, g, id, 1, change_size); }
-static void entry_keyword(struct engine_txn *t, struct engine *g, engine_part id) { entry_change(t, g, id, 1, change_keyword); }
+static void entry_modseq(struct engine_txn *t, struct engine *g, engine_part id)
+{
+    entry_change(t, g, id, 1, change_modseq);
+}
+static void entry_not_logged(struct engine_txn *t, struct engine *g, engine_part id)
+{
+    entry_change(t, g, id, 1, change_log);
+}
+static void entry_email(struct engine_txn *t, struct engine *g, engine_part id)
+{
+    entry_change(t, g, id, 1, change_email);
+}
+static void entry_size(struct engine_txn *t, struct engine *g, engine_part id)
+{
+    entry_change(t, g, id, 1, change_size);
+}
+static void entry_keyword(struct engine_txn *t, struct engine *g, engine_part id)
+{
+    entry_change(t, g, id, 1, change_keyword);
+}
 
 static void entry_lost(struct engine_txn *t, struct engine *g, engine_part id)
 {
@@ -176,7 +204,7 @@ static void thread_count(struct engine_txn *t, struct engine *g, engine_part id)
 
 static const struct damage {
     void (*plant)(struct engine_txn *t, struct engine *g, engine_part id);
-    const char *want;                 /* what one of the reports begins with; NULL: no report */
+    const char *want; /* what one of the reports begins with; NULL: no report */
 } damages[] = {
     { mend_nothing, NULL },      { uidnext_low, "M1" },      { uidvalidity_never, "M1" }, { entry_modseq, "M2" },
     { mailbox_modseq, "M2" },    { entry_email, "M3" },      { email_lost, "M3" },        { refs_wrong, "M3" },
@@ -188,7 +216,11 @@ static const struct damage {
     { thread_count, "M10" },
 };
 
-struct reports { const char *want; bool found; char all[4096]; };
+struct reports {
+    const char *want;
+    bool found;
+    char all[4096];
+};
 
 static void note(void *ctx, const char *text)
 {

@@ -241,14 +241,18 @@ static void a_wrong_structure_is_refused(void **state)
     fixture_close(&f);
 }
 
-struct seen { struct mail_account *a; const uint64_t *emails; size_t list[64], n; };
+struct seen {
+    struct mail_account *a;
+    const uint64_t *emails;
+    size_t list[64], n;
+};
 static int see(void *ctx, size_t i, const struct mail_email *email)
 {
     struct seen *s = ctx;
     char c;
     size_t n;
     assert_int_equal(email->id, s->emails[i]);
-    assert_int_equal(mail_email_read(s->a, email, 0, &c, 1, &n), 0);     /* FN may use the store */
+    assert_int_equal(mail_email_read(s->a, email, 0, &c, 1, &n), 0); /* FN may use the store */
     s->list[s->n++] = i;
     return s->n == 40 ? 77 : 0;
 }
@@ -265,11 +269,11 @@ static void each_email_in_order(void **state)
     uint64_t emails[60];
     size_t n = 0;
     for (uint64_t i = 5; i <= 20; i++)
-        emails[n++] = i;                                   /* a run with a hole at 11 */
+        emails[n++] = i; /* a run with a hole at 11 */
     emails[n++] = 20;
     emails[n++] = 3;
     emails[n++] = 44;
-    emails[n++] = 1000;                                    /* not there */
+    emails[n++] = 1000; /* not there */
     for (uint64_t i = 30; i <= 33; i++)
         emails[n++] = i;
     struct seen s = { .a = f.a, .emails = emails };
@@ -288,14 +292,10 @@ static void each_email_in_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(deposits_of_any_size),
-        cmocka_unit_test(an_empty_message),
-        cmocka_unit_test(many_in_one_append),
-        cmocka_unit_test(threads_follow_references),
-        cmocka_unit_test(deliveries_with_own_blobs),
-        cmocka_unit_test(deliveries_with_a_shared_blob),
-        cmocka_unit_test(a_wrong_structure_is_refused),
-        cmocka_unit_test(each_email_in_order),
+        cmocka_unit_test(deposits_of_any_size),         cmocka_unit_test(an_empty_message),
+        cmocka_unit_test(many_in_one_append),           cmocka_unit_test(threads_follow_references),
+        cmocka_unit_test(deliveries_with_own_blobs),    cmocka_unit_test(deliveries_with_a_shared_blob),
+        cmocka_unit_test(a_wrong_structure_is_refused), cmocka_unit_test(each_email_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

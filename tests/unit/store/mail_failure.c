@@ -7,9 +7,9 @@ enum { KEPT_MAX = 64 };
 
 struct run {
     struct fixture f;
-    uint32_t kept[KEPT_MAX];          /* uids in Archive whose append was acknowledged */
+    uint32_t kept[KEPT_MAX]; /* uids in Archive whose append was acknowledged */
     size_t kept_n;
-    int errors;                       /* operations that answered an error */
+    int errors; /* operations that answered an error */
 };
 
 static void keep(struct run *run)
@@ -40,9 +40,7 @@ static void deliver(struct run *run, size_t size)
     buf_done(&structure);
 }
 
-static void note(void *ctx, enum mail_change change, uint32_t seq)
-{
-}
+static void note(void *ctx, enum mail_change change, uint32_t seq) {}
 
 /* A day in the life of a mailbox; whatever fails is left. */
 static void script(struct run *run)
@@ -107,7 +105,7 @@ static void verify(struct run *run, const char *what, uint64_t nth)
             fail_msg("%s %llu: uid %u was acknowledged and is lost", what, (unsigned long long)nth, run->kept[i]);
     }
     mail_view_close(v);
-    keep(run);                        /* it works again */
+    keep(run); /* it works again */
 }
 
 static void run_close(struct run *run, const char *what, uint64_t nth)
@@ -121,9 +119,15 @@ static void run_close(struct run *run, const char *what, uint64_t nth)
     fixture_close(&run->f);
 }
 
-static const struct { const char *name; enum engine_faulty_op op; } ops[] = {
-    { "get", ENGINE_FAULTY_GET },   { "scan", ENGINE_FAULTY_SCAN },           { "commit", ENGINE_FAULTY_COMMIT },
-    { "sync", ENGINE_FAULTY_SYNC }, { "blob write", ENGINE_FAULTY_BLOB_WRITE },
+static const struct {
+    const char *name;
+    enum engine_faulty_op op;
+} ops[] = {
+    { "get", ENGINE_FAULTY_GET },
+    { "scan", ENGINE_FAULTY_SCAN },
+    { "commit", ENGINE_FAULTY_COMMIT },
+    { "sync", ENGINE_FAULTY_SYNC },
+    { "blob write", ENGINE_FAULTY_BLOB_WRITE },
 };
 enum { OPS_N = sizeof ops / sizeof *ops };
 
@@ -149,7 +153,7 @@ static void each_operation_fails_once(void **state)
     for (size_t i = 0; i < OPS_N; i++) {
         for (size_t j = 0; j < sizeof faults / sizeof *faults; j++) {
             if (faults[j].error == ERR_CONFLICT && ops[i].op != ENGINE_FAULTY_COMMIT)
-                continue;             /* others do not say so */
+                continue; /* others do not say so */
             for (uint64_t nth = 1; nth <= counts[i]; nth++) {
                 run_open(&run);
                 engine_faulty_at(run.f.g, ops[i].op, nth, faults[j]);
@@ -159,7 +163,7 @@ static void each_operation_fails_once(void **state)
             }
         }
     }
-    assert_true(felt > 200);              /* most faults show as an error of some operation */
+    assert_true(felt > 200); /* most faults show as an error of some operation */
 }
 
 /* The power fails at each commit: after that the old or the new state is there, whole. */
@@ -206,7 +210,8 @@ static void a_large_copy_is_all_or_nothing(void **state)
                     fixture_append(f, "INBOX", "m", 0);
                 struct mail_view *v = fixture_view(f, "INBOX");
                 while (mail_view_count(v) < 700) {
-                    assert_int_equal(mail_view_copy(v, seqs, mail_view_count(v), STR("INBOX"), false, pairs, &n, &uidvalidity), 0);
+                    assert_int_equal(mail_view_copy(v, seqs, mail_view_count(v), STR("INBOX"), false, pairs, &n, &uidvalidity),
+                                     0);
                     assert_int_equal(mail_view_sync(v, true, note, NULL), 0);
                 }
                 uint32_t count = mail_view_count(v);
@@ -220,7 +225,7 @@ static void a_large_copy_is_all_or_nothing(void **state)
                 uint32_t copied = count_in(f, "Archive");
                 assert_true(copied == count || (r && copied == 0));
                 if (cut == 2)
-                    keep(&run);       /* takes back what is left */
+                    keep(&run); /* takes back what is left */
                 run_close(&run, "large copy", nth);
             }
         }
@@ -237,7 +242,7 @@ static void a_full_disk(void **state)
     uint32_t uid;
     assert_int_equal(fixture_try_append(run.f.s, run.f.a, "INBOX", "m", 0, &uid), ERR_FULL);
     assert_int_equal(mailbox_create(run.f.a, STR("full"), MAIL_USE_NONE, NULL), ERR_FULL);
-    struct mail_view *v = fixture_view(&run.f, "INBOX");     /* reading works */
+    struct mail_view *v = fixture_view(&run.f, "INBOX"); /* reading works */
     mail_view_close(v);
     engine_faulty_full(run.f.g, false);
     run.errors = 0;
@@ -268,10 +273,8 @@ static void keywords_of_a_lost_commit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_operation_fails_once),
-        cmocka_unit_test(the_power_fails),
-        cmocka_unit_test(a_large_copy_is_all_or_nothing),
-        cmocka_unit_test(a_full_disk),
+        cmocka_unit_test(each_operation_fails_once),      cmocka_unit_test(the_power_fails),
+        cmocka_unit_test(a_large_copy_is_all_or_nothing), cmocka_unit_test(a_full_disk),
         cmocka_unit_test(keywords_of_a_lost_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

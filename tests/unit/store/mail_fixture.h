@@ -108,13 +108,13 @@ static inline void fixture_note(void *ctx, enum mail_change change, uint32_t seq
 }
 
 /* Syncs V and compares its changes with WANT: "expunge 1, exists 3". */
-#define fixture_sync(v, allow, want) \
-    do { \
-        struct buf fixture_b = BUF_INIT(1 << 20); \
-        assert_int_equal(mail_view_sync((v), (allow), fixture_note, &fixture_b), 0); \
-        buf_add_byte(&fixture_b, '\0'); \
-        assert_string_equal(fixture_b.p, (want)); \
-        buf_done(&fixture_b); \
+#define fixture_sync(v, allow, want)                                                                                             \
+    do {                                                                                                                         \
+        struct buf fixture_b = BUF_INIT(1 << 20);                                                                                \
+        assert_int_equal(mail_view_sync((v), (allow), fixture_note, &fixture_b), 0);                                             \
+        buf_add_byte(&fixture_b, '\0');                                                                                          \
+        assert_string_equal(fixture_b.p, (want));                                                                                \
+        buf_done(&fixture_b);                                                                                                    \
     } while (0)
 
 static inline int fixture_store(struct mail_view *v, uint32_t seq, enum mail_store_mode mode, uint64_t flags, bool silent)

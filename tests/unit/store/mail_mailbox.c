@@ -16,12 +16,12 @@ static void list(struct fixture *f, struct buf *b)
     arena_done(&arena);
 }
 
-#define assert_list(f, want) \
-    do { \
-        struct buf list_b = BUF_INIT(1 << 16); \
-        list((f), &list_b); \
-        assert_string_equal(list_b.p, (want)); \
-        buf_done(&list_b); \
+#define assert_list(f, want)                                                                                                     \
+    do {                                                                                                                         \
+        struct buf list_b = BUF_INIT(1 << 16);                                                                                   \
+        list((f), &list_b);                                                                                                      \
+        assert_string_equal(list_b.p, (want));                                                                                   \
+        buf_done(&list_b);                                                                                                       \
     } while (0)
 
 static int create(struct fixture *f, const char *name)
@@ -31,7 +31,9 @@ static int create(struct fixture *f, const char *name)
 
 static void names(void **state)
 {
-    static const struct { const char *name; int want;
+    static const struct {
+        const char *name;
+        int want;
     } table[] = {
         { "Work", 0 },
         { "Work", ERR_EXISTS },

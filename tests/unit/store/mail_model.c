@@ -5,10 +5,27 @@ enum { BOXES = 3, VIEWS = 4, MESSAGES = 400, STEPS = 500 };
 
 static const char *const box_names[BOXES] = { "INBOX", "Trash", "Archive" };
 
-struct model_box { struct { uint32_t uid; uint64_t flags; } list[MESSAGES * 4]; size_t n; uint32_t uidnext; };
+struct model_box {
+    struct {
+        uint32_t uid;
+        uint64_t flags;
+    } list[MESSAGES * 4];
+    size_t n;
+    uint32_t uidnext;
+};
 /* What a client would believe. */
-struct follower { struct mail_view *v; size_t box; uint64_t flags[MESSAGES * 4]; uint32_t n; };
-struct world { struct fixture f; struct model_box boxes[BOXES]; struct follower views[VIEWS]; uint64_t seed; };
+struct follower {
+    struct mail_view *v;
+    size_t box;
+    uint64_t flags[MESSAGES * 4];
+    uint32_t n;
+};
+struct world {
+    struct fixture f;
+    struct model_box boxes[BOXES];
+    struct follower views[VIEWS];
+    uint64_t seed;
+};
 
 static uint32_t pick(struct world *w, uint32_t bound)
 {
@@ -27,7 +44,7 @@ static void follow(void *ctx, enum mail_change change, uint32_t seq)
         break;
     case MAIL_CHANGE_FLAGS:
         assert_in_range(seq, 1, mail_view_count(o->v));
-        o->flags[seq - 1] = UINT64_MAX;                    /* to be asked for */
+        o->flags[seq - 1] = UINT64_MAX; /* to be asked for */
         break;
     case MAIL_CHANGE_EXISTS:
         for (uint32_t i = o->n; i < seq; i++)
@@ -113,7 +130,7 @@ static void step_store(struct world *w, struct follower *o, const uint32_t *seqs
         }
         uint64_t *flags = &box->list[at].flags, old = o->flags[seqs[i] - 1];
         *flags = mode == MAIL_FLAGS_SET ? set.system : mode == MAIL_FLAGS_ADD ? *flags | set.system : *flags & ~set.system;
-        if (silent && old != UINT64_MAX)               /* the client works it out itself */
+        if (silent && old != UINT64_MAX) /* the client works it out itself */
             o->flags[seqs[i] - 1] = mode == MAIL_FLAGS_SET   ? set.system
                                     : mode == MAIL_FLAGS_ADD ? old | set.system
                                                              : old & ~set.system;

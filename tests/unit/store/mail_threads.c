@@ -15,10 +15,10 @@ struct worker {
     unsigned number;
     uint64_t seed;
     struct mail_view *v;
-    uint32_t n;                       /* as told */
+    uint32_t n; /* as told */
     _Atomic unsigned wakes;
     unsigned appended;
-    const char *broken;               /* cmocka may not fail in other threads */
+    const char *broken; /* cmocka may not fail in other threads */
 };
 
 static uint32_t pick(struct worker *w, uint32_t bound)
@@ -48,10 +48,10 @@ static void wake(void *ctx)
     ((struct worker *)ctx)->wakes++;
 }
 
-#define must(w, r) \
-    do { \
-        if ((r) != 0) \
-            (w)->broken = #r; \
+#define must(w, r)                                                                                                               \
+    do {                                                                                                                         \
+        if ((r) != 0)                                                                                                            \
+            (w)->broken = #r;                                                                                                    \
     } while (0)
 
 static void deliver(struct worker *w)
@@ -177,7 +177,7 @@ static void views_agree_without_memory(void **state)
     run(memory(), 1);
 }
 
-#ifndef __SANITIZE_THREAD__   /* RocksDB is not built for it: all its locking would be reported */
+#ifndef __SANITIZE_THREAD__ /* RocksDB is not built for it: all its locking would be reported */
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     return remove(path);

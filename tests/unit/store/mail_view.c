@@ -241,7 +241,7 @@ static void large_copy_and_move(void **state)
     for (uint32_t i = 0; i < N * 2; i++)
         seqs[i] = i + 1;
     struct mail_view *v = fixture_view(&f, "INBOX");
-    while (mail_view_count(v) < N) {          /* doubles */
+    while (mail_view_count(v) < N) { /* doubles */
         uint32_t count = mail_view_count(v);
         assert_int_equal(mail_view_copy(v, seqs, count, STR("INBOX"), false, pairs, &n, &uidvalidity), 0);
         assert_int_equal(n, count);
@@ -269,7 +269,9 @@ static void large_copy_and_move(void **state)
     fixture_close(&f);
 }
 
-struct wakes { _Atomic int n; };
+struct wakes {
+    _Atomic int n;
+};
 static void wake(void *ctx)
 {
     ((struct wakes *)ctx)->n++;
@@ -324,13 +326,13 @@ static void note_range(void *ctx, uint32_t from, uint32_t to)
     buf_addf(b, "%s%u:%u", b->n ? "," : "", from, to);
 }
 
-#define assert_vanished(v, since, want) \
-    do { \
-        struct buf vanished_b = BUF_INIT(4096); \
-        assert_int_equal(mail_view_vanished((v), (since), note_range, &vanished_b), 0); \
-        buf_add_byte(&vanished_b, '\0'); \
-        assert_string_equal(vanished_b.p, (want)); \
-        buf_done(&vanished_b); \
+#define assert_vanished(v, since, want)                                                                                          \
+    do {                                                                                                                         \
+        struct buf vanished_b = BUF_INIT(4096);                                                                                  \
+        assert_int_equal(mail_view_vanished((v), (since), note_range, &vanished_b), 0);                                          \
+        buf_add_byte(&vanished_b, '\0');                                                                                         \
+        assert_string_equal(vanished_b.p, (want));                                                                               \
+        buf_done(&vanished_b);                                                                                                   \
     } while (0)
 
 static void vanished_messages_are_known(void **state)
@@ -343,7 +345,7 @@ static void vanished_messages_are_known(void **state)
     uint64_t start = mail_view_info(v).modseq;
     uint32_t seqs[] = { 5, 9 };
     assert_int_equal(mail_view_expunge(v, seqs, 2), 0);
-    assert_vanished(v, start, "");                /* not told yet */
+    assert_vanished(v, start, ""); /* not told yet */
     fixture_sync(v, true, "expunge 5, expunge 8");
     uint64_t middle = mail_view_info(v).modseq;
     assert_vanished(v, start, "5:5,9:9");
@@ -361,18 +363,12 @@ static void vanished_messages_are_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(append_shows_in_open_views),
-        cmocka_unit_test(store_tells_others_and_self_unless_silent),
-        cmocka_unit_test(unchanged_since_guards_store),
-        cmocka_unit_test(expunge_waits_until_allowed),
-        cmocka_unit_test(store_counts_missing),
-        cmocka_unit_test(keywords_are_shared_and_keep_their_spelling),
-        cmocka_unit_test(keywords_are_bounded),
-        cmocka_unit_test(copy_and_move),
-        cmocka_unit_test(large_copy_and_move),
-        cmocka_unit_test(views_are_woken),
-        cmocka_unit_test(vanished_messages_are_known),
-        cmocka_unit_test(views_survive_a_small_cache),
+        cmocka_unit_test(append_shows_in_open_views),   cmocka_unit_test(store_tells_others_and_self_unless_silent),
+        cmocka_unit_test(unchanged_since_guards_store), cmocka_unit_test(expunge_waits_until_allowed),
+        cmocka_unit_test(store_counts_missing),         cmocka_unit_test(keywords_are_shared_and_keep_their_spelling),
+        cmocka_unit_test(keywords_are_bounded),         cmocka_unit_test(copy_and_move),
+        cmocka_unit_test(large_copy_and_move),          cmocka_unit_test(views_are_woken),
+        cmocka_unit_test(vanished_messages_are_known),  cmocka_unit_test(views_survive_a_small_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
