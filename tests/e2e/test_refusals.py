@@ -13,7 +13,7 @@ def greeted(server, port="smtp"):
     return d
 
 
-@pytest.mark.parametrize("recipient", ["someone@example.net", "someone%example.net@example.com", "<@example.com:a@example.net>",
+@pytest.mark.parametrize("recipient", ["someone@example.net", "someone%example.net@example.com", "<@example.com:a@example.net>", f"a%example.net@{DOMAIN}",
                                        f"\"someone@example.net\"@other.{DOMAIN}"])
 def test_relaying(server, recipient):
     with greeted(server) as d:
@@ -23,11 +23,10 @@ def test_relaying(server, recipient):
         assert d.smtp("DATA")[0] in (503, 554)
 
 
-@pytest.mark.parametrize("recipient", [f"personne@{DOMAIN}", f"a%example.net@{DOMAIN}"])
-def test_unknown_user(server, recipient):
+def test_unknown_user(server):
     with greeted(server) as d:
         assert d.smtp(f"MAIL FROM:<{STRANGER}>")[0] == 250
-        code, lines = d.smtp(f"RCPT TO:<{recipient}>")
+        code, lines = d.smtp(f"RCPT TO:<personne@{DOMAIN}>")
         assert code == 550 and lines[-1].startswith("550 5.1.1"), lines
 
 
