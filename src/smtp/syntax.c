@@ -62,7 +62,7 @@ bool smtp_scan_literal(struct scan *s, str *ret)
     str number = is_v6 ? str_from(content, 5) : content;
     struct scan inside = scan_init(content);
     if (is_v6 || ascii_is_digit(content.p[0])) {
-        if (number.n >= sizeof(z))
+        if (number.n == 0 || number.n >= sizeof(z))
             return false;
         memcpy(z, number.p, number.n);
         z[number.n] = '\0';

@@ -68,6 +68,7 @@ static void test_addresses(void **state)
         { "a@[192.0.2]", SMTP_FAULT_ADDRESS },
         { "a@[192.0.2.256]", SMTP_FAULT_ADDRESS },
         { "a@[IPv6:1::2::3]", SMTP_FAULT_ADDRESS },
+        { "a@[IPv6:]", SMTP_FAULT_ADDRESS },
         { "a@[tag]", SMTP_FAULT_ADDRESS },
         { "a@[tag:]", SMTP_FAULT_ADDRESS },
         { "a@[192.0.2.1", SMTP_FAULT_ADDRESS },
