@@ -103,6 +103,7 @@ int cmd_app_password_remove(struct cli *c);
 int cmd_app_password_list(struct cli *c);
 int cmd_user_add(struct cli *c);
 int cmd_user_passwd(struct cli *c);
+int cmd_user_role(struct cli *c);
 int cmd_user_remove(struct cli *c);
 int cmd_user_enable(struct cli *c);
 int cmd_user_disable(struct cli *c);

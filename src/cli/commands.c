@@ -43,6 +43,12 @@ static const struct cli_option password_options[] = {
     { "generate", NULL, "make a new password and print it" },
     { NULL, NULL, NULL },
 };
+static const struct cli_option user_add_options[] = {
+    { "password-stdin", NULL, "read the password from the first line of standard input" },
+    { "generate", NULL, "make a new password and print it" },
+    { "role", "ROLE", "user (the default), admin or program" },
+    { NULL, NULL, NULL },
+};
 static const struct cli_option list_options[] = {
     { "domain", "DOMAIN", "only this domain" },
     { NULL, NULL, NULL },
@@ -93,8 +99,15 @@ const struct cli_command cli_commands[] = {
     { "domain add", "DOMAIN", "take mail for a domain", NULL, NULL, cmd_domain_add },
     { "domain remove", "DOMAIN", "stop taking mail for a domain that has no addresses left", NULL, NULL, cmd_domain_remove },
     { "domain list", NULL, "list the domains", NULL, NULL, cmd_domain_list },
-    { "user add", "ADDRESS", "add a user with mailboxes", NULL, password_options, cmd_user_add },
+    { "user add", "ADDRESS", "add a user with mailboxes",
+      "A user of the role program sends mail and reads none; it has no password of its own, see user app-password add.",
+      user_add_options, cmd_user_add },
     { "user passwd", "ADDRESS", "change a user's password", NULL, password_options, cmd_user_passwd },
+    { "user role", "ADDRESS ROLE",
+      "make a user an administrator (admin), a program that sends mail (program), or a user again (user)",
+      "Mail for a postmaster whom nobody named goes to the first administrator. A program logs in with application passwords "
+      "only.",
+      NULL, cmd_user_role },
     { "user remove", "ADDRESS", "delete a user and all of the user's mail", NULL, NULL, cmd_user_remove },
     { "user enable", "ADDRESS", "let a user log in and get mail again", NULL, NULL, cmd_user_enable },
     { "user disable", "ADDRESS", "refuse a user's logins and mail, keep the mailboxes", NULL, NULL, cmd_user_disable },

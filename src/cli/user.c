@@ -1,4 +1,4 @@
-/* user: valise user add|passwd|remove|enable|disable|list. */
+/* user: valise user add|passwd|role|remove|enable|disable|list. */
 #include "base/buf.h"
 #include "cli/cli.h"
 
@@ -17,7 +17,7 @@ static void report(const struct cli *c, json_t *reply, const char *done, str pas
         (void)printf("password: %.*s\n", STR_ARG(password));
 }
 
-static int with_password(struct cli *c, const char *command, const char *done)
+static int with_password(struct cli *c, const char *command, const char *role, const char *done)
 {
     struct buf password;
     json_t *reply = NULL;
@@ -26,7 +26,9 @@ static int with_password(struct cli *c, const char *command, const char *done)
     if (status == 0 && !secret)
         status = cli_fail(c, ERR_SYNTAX, "the password is not valid UTF-8");
     if (status == 0)
-        status = cli_call(c, json_pack("{s:s,s:s,s:o}", "command", command, "address", c->words[0], "password", secret), &reply);
+        status = cli_call(
+            c, json_pack("{s:s,s:s,s:s,s:o}", "command", command, "address", c->words[0], "role", role, "password", secret),
+            &reply);
     if (status == 0)
         report(c, reply, done, buf_str(&password));
     json_decref(reply);
@@ -40,14 +42,34 @@ static int simple(struct cli *c, const char *command, const char *what)
                             what);
 }
 
+/* A program has no password of its own, so none is asked for. */
+static int add_program(struct cli *c)
+{
+    if (cli_value(c, "generate") || cli_value(c, "password-stdin"))
+        return cli_usage(c, "a program has no password of its own: add it, then `valise user app-password add %s NAME'",
+                         c->words[0]);
+    return cli_call_and_say(c, json_pack("{s:s,s:s,s:s}", "command", "user.add", "address", c->words[0], "role", "program"),
+                            "%s is added; `valise user app-password add %s NAME' makes what it logs in with\n", c->words[0],
+                            c->words[0]);
+}
+
 int cmd_user_add(struct cli *c)
 {
-    return with_password(c, "user.add", "is added");
+    const char *role = cli_value(c, "role");
+    if (role && str_eq(str_from_z(role), STR("program")))
+        return add_program(c);
+    return with_password(c, "user.add", role ? role : "user", "is added");
+}
+
+int cmd_user_role(struct cli *c)
+{
+    return cli_call_and_say(c, json_pack("{s:s,s:s,s:s}", "command", "user.role", "address", c->words[0], "role", c->words[1]),
+                            "%s has the role %s\n", c->words[0], c->words[1]);
 }
 
 int cmd_user_passwd(struct cli *c)
 {
-    return with_password(c, "user.passwd", "has a new password");
+    return with_password(c, "user.passwd", "", "has a new password");
 }
 
 int cmd_user_remove(struct cli *c)
@@ -76,11 +98,11 @@ int cmd_user_list(struct cli *c)
     if (c->json)
         cli_print_json(reply);
     else
-        json_array_foreach(json_object_get(reply, "users"), i, user)(void)
-            printf("%-40s %10lld messages %14lld bytes%s\n", json_string_value(json_object_get(user, "address")),
-                   (long long)json_integer_value(json_object_get(user, "messages")),
-                   (long long)json_integer_value(json_object_get(user, "bytes")),
-                   json_is_true(json_object_get(user, "enabled")) ? "" : "  disabled");
+        json_array_foreach(json_object_get(reply, "users"), i, user)(void) printf(
+            "%-40s %-8s %10lld messages %14lld bytes%s\n", json_string_value(json_object_get(user, "address")),
+            json_string_value(json_object_get(user, "role")), (long long)json_integer_value(json_object_get(user, "messages")),
+            (long long)json_integer_value(json_object_get(user, "bytes")),
+            json_is_true(json_object_get(user, "enabled")) ? "" : "  disabled");
     json_decref(reply);
     return 0;
 }

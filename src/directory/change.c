@@ -20,7 +20,8 @@ struct change {
     str app, secret; /* name of an application password; empty secret: to be removed */
     str password;    /* to be checked against POLICY, unless that is NULL or it is empty */
     const struct directory_policy *policy;
-    bool flag;
+    bool enabled;
+    enum directory_role role;
     const str *targets;
     size_t target_n;
     engine_part id; /* of the account added or removed */
@@ -97,7 +98,7 @@ static int check_domain_add(const struct table *t, struct change *c, struct buf 
 {
     if (table_domain(t, c->name))
         return error_set(e, ERR_EXISTS, "the domain %.*s is there already", STR_ARG(c->name));
-    row_encode_domain(value, t->seq_max + 1);
+    row_encode_domain(value, &(struct domain){ .seq = t->seq_max + 1 });
     return 0;
 }
 
@@ -162,16 +163,28 @@ static int check_policy(const struct change *c, struct error *e)
     return c->policy && c->password.n ? policy_check(c->policy, c->name, c->password, e) : 0;
 }
 
+/* Whether an account of ROLE may have the password that C sets. */
+static int check_new_password(const struct change *c, enum directory_role role, struct error *e)
+{
+    if (c->password.n && role == DIRECTORY_PROGRAM)
+        return error_set(e, ERR_REFUSED,
+                         "%.*s is a program's account: it has no password of its own, `valise user app-password add' makes one",
+                         STR_ARG(c->name));
+    return check_policy(c, e);
+}
+
 static int check_account_add(const struct table *t, struct change *c, struct buf *value, struct error *e)
 {
     int r = check_new_address(t, c, e);
     if (r == 0)
-        r = check_policy(c, e);
+        r = check_new_password(c, c->role, e);
     if (r == 0)
-        row_encode_account(
-            value,
-            &(struct entry){
-                .id = c->id, .enabled = true, .seq = t->seq_max + 1, .hash = c->hash, .scram = { c->scram[0], c->scram[1] } });
+        row_encode_account(value, &(struct entry){ .id = c->id,
+                                                   .enabled = true,
+                                                   .role = c->role,
+                                                   .seq = t->seq_max + 1,
+                                                   .hash = c->hash,
+                                                   .scram = { c->scram[0], c->scram[1] } });
     return r;
 }
 
@@ -180,7 +193,7 @@ static int check_account_password(const struct table *t, struct change *c, struc
     struct entry n;
     int r = check_account(t, c, &n, e);
     if (r == 0)
-        r = check_policy(c, e);
+        r = check_new_password(c, n.role, e);
     if (r < 0)
         return r;
     n.hash = c->hash;
@@ -218,18 +231,18 @@ static int check_account_enable(const struct table *t, struct change *c, struct 
     int r = check_account(t, c, &n, e);
     if (r < 0)
         return r;
-    n.enabled = c->flag;
+    n.enabled = c->enabled;
     row_encode_account(value, &n);
     return 0;
 }
 
-static int check_account_administrator(const struct table *t, struct change *c, struct buf *value, struct error *e)
+static int check_account_role(const struct table *t, struct change *c, struct buf *value, struct error *e)
 {
     struct entry n;
     int r = check_account(t, c, &n, e);
     if (r < 0)
         return r;
-    n.administrator = c->flag;
+    n.role = c->role;
     row_encode_account(value, &n);
     return 0;
 }
@@ -283,7 +296,13 @@ int change_app_password(struct directory *d, str address, str name, str secret, 
 
 int directory_account_add(struct directory *d, str address, str password, engine_part *ret_id, struct error *e)
 {
-    struct change c = { .check = check_account_add, .policy = &d->policy };
+    return directory_account_add_as(d, address, DIRECTORY_USER, password, ret_id, e);
+}
+
+int directory_account_add_as(struct directory *d, str address, enum directory_role role, str password, engine_part *ret_id,
+                             struct error *e)
+{
+    struct change c = { .check = check_account_add, .policy = &d->policy, .role = role };
     random_bytes(c.id.b, sizeof c.id.b);
     int r = account_change(d, address, password, &c, e);
     if (r == 0)
@@ -305,13 +324,12 @@ void directory_set_policy(struct directory *d, const struct directory_policy *p)
 
 int directory_account_enable(struct directory *d, str address, bool enabled, struct error *e)
 {
-    return account_change(d, address, STR(""), &(struct change){ .check = check_account_enable, .flag = enabled }, e);
+    return account_change(d, address, STR(""), &(struct change){ .check = check_account_enable, .enabled = enabled }, e);
 }
 
-int directory_account_administrator(struct directory *d, str address, bool administrator, struct error *e)
+int directory_account_role(struct directory *d, str address, enum directory_role role, struct error *e)
 {
-    return account_change(d, address, STR(""), &(struct change){ .check = check_account_administrator, .flag = administrator },
-                          e);
+    return account_change(d, address, STR(""), &(struct change){ .check = check_account_role, .role = role }, e);
 }
 
 int directory_account_remove(struct directory *d, str address, engine_part *ret_id, struct error *e)

@@ -110,6 +110,25 @@ void directory_free(struct directory *d)
     free(d);
 }
 
+/* --- roles --- */
+
+static const char *const role_names[DIRECTORY_ROLE_N] = {
+    [DIRECTORY_USER] = "user", [DIRECTORY_ADMIN] = "admin", [DIRECTORY_PROGRAM] = "program"
+};
+
+const char *directory_role_name(enum directory_role role)
+{
+    return role_names[role];
+}
+
+enum directory_role directory_role_from_name(str name)
+{
+    enum directory_role role = 0;
+    while (role < DIRECTORY_ROLE_N && !str_eq(name, str_from_z(role_names[role])))
+        role++;
+    return role;
+}
+
 /* --- lookups --- */
 
 bool directory_has_domain(struct directory *d, str domain)
@@ -128,7 +147,7 @@ bool directory_has_domain(struct directory *d, str domain)
 
 static int account_copy(const struct entry *n, struct arena *a, struct directory_account *ret)
 {
-    struct directory_account copy = { .id = n->id, .enabled = n->enabled, .administrator = n->administrator };
+    struct directory_account copy = { .id = n->id, .enabled = n->enabled, .role = n->role };
     int r = arena_dup(a, n->address, &copy.address);
     if (r == 0)
         *ret = copy;
@@ -312,7 +331,7 @@ int directory_accounts(struct directory *d, str domain, int (*fn)(void *ctx, con
     int r = list_make(d, DIRECTORY_ACCOUNT, domain, &l);
     for (size_t i = 0; r == 0 && i < l.n; i++) {
         const struct entry *n = &l.items[i];
-        r = fn(ctx, &(struct directory_account){ n->id, n->address, n->enabled, n->administrator });
+        r = fn(ctx, &(struct directory_account){ n->id, n->address, n->enabled, n->role });
     }
     arena_done(&l.a);
     return r;

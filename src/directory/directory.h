@@ -16,11 +16,19 @@ int directory_open(struct engine *g, struct directory **ret, struct error *e) MU
 void directory_free(struct directory *d);
 
 enum directory_kind { DIRECTORY_NONE, DIRECTORY_ACCOUNT, DIRECTORY_ALIAS };
+/* What an account is for. A program sends mail and logs in with application passwords only: it has no password of its own to lose, and
+ * reads no mailboxes. */
+enum directory_role { DIRECTORY_USER, DIRECTORY_ADMIN, DIRECTORY_PROGRAM, DIRECTORY_ROLE_N };
+/* "user", "admin", "program". */
+const char *directory_role_name(enum directory_role role);
+/* The role called NAME, or DIRECTORY_ROLE_N. */
+enum directory_role directory_role_from_name(str name);
+
 struct directory_account {
     engine_part id;
     str address;  /* canonical */
     bool enabled; /* false: cannot log in; mail still arrives unless the caller decides otherwise */
-    bool administrator;
+    enum directory_role role;
 };
 
 /* --- lookups: results in ARENA --- */
@@ -61,14 +69,17 @@ struct directory_scram {
 int directory_scram_find(struct directory *d, str login, enum directory_hash hash, struct directory_scram *ret) MUST_USE;
 
 enum directory_proof { DIRECTORY_PASSWORD, DIRECTORY_PROVED, DIRECTORY_REFUTED };
+enum directory_service { DIRECTORY_SUBMISSION, DIRECTORY_MAILBOXES };
 struct directory_attempt {
     str login;
-    enum directory_proof proof; /* PASSWORD: to be checked here; else what came of a mechanism that proves the password */
+    enum directory_service service; /* what for */
+    enum directory_proof proof;     /* PASSWORD: to be checked here; else what came of a mechanism that proves the password */
     str password;
     str peer;
 };
 /* As directory_authenticate, for any mechanism: a proof that failed counts as a wrong password does. A success with a password makes
- * what is missing or outdated of the account's credentials; that it could not be stored is no failure. */
+ * what is missing or outdated of the account's credentials; that it could not be stored is no failure. ERR_UNSUPPORTED: it is all
+ * right, but the account's role has no business with this service. */
 int directory_login(struct directory *d, const struct directory_attempt *attempt, struct arena *arena,
                     struct directory_account *ret, int64_t *ret_delay_ms) MUST_USE;
 
@@ -85,14 +96,18 @@ void directory_set_policy(struct directory *d, const struct directory_policy *p)
 int directory_domain_add(struct directory *d, str domain, struct error *e) MUST_USE; /* ERR_EXISTS, ERR_SYNTAX */
 /* ERR_REFUSED while it has accounts or aliases. */
 int directory_domain_remove(struct directory *d, str domain, struct error *e) MUST_USE;
-/* Adds an account with PASSWORD (empty: cannot log in; at most 1024 bytes). *RET_ID is new; the caller makes its mailboxes.
+/* Adds a user with PASSWORD (empty: cannot log in; at most 1024 bytes). *RET_ID is new; the caller makes its mailboxes.
  * ERR_SYNTAX, ERR_REFUSED (domain is not ours, or the policy says no), ERR_EXISTS (also as an alias), ERR_LIMIT; and for all changes ERR_UNAVAILABLE,
  * ERR_FULL, ERR_IO, ERR_UNKNOWN. */
 int directory_account_add(struct directory *d, str address, str password, engine_part *ret_id, struct error *e) MUST_USE;
+/* The same with another ROLE; a program gets no password (ERR_REFUSED). */
+int directory_account_add_as(struct directory *d, str address, enum directory_role role, str password, engine_part *ret_id,
+                             struct error *e) MUST_USE;
+/* ERR_REFUSED for a program. */
 int directory_account_password(struct directory *d, str address, str password, struct error *e) MUST_USE;
 int directory_account_enable(struct directory *d, str address, bool enabled, struct error *e) MUST_USE;
-/* Administrators stand in for a postmaster nobody named. */
-int directory_account_administrator(struct directory *d, str address, bool administrator, struct error *e) MUST_USE;
+/* Administrators stand in for a postmaster nobody named. A password stays, but counts for nothing while the account is a program's. */
+int directory_account_role(struct directory *d, str address, enum directory_role role, struct error *e) MUST_USE;
 /* Makes an application password NAME (1 to 64 bytes, unique for the account, at most 32): logs in where the password does, but for
  * SCRAM, and stays when that changes. RET_SECRET is known to nobody afterwards; wipe it. ERR_EXISTS, ERR_NOTFOUND, ERR_LIMIT,
  * ERR_SYNTAX. */

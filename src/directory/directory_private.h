@@ -32,8 +32,9 @@ struct domain {
 
 struct entry {
     enum directory_kind kind;
-    engine_part id;              /* accounts */
-    bool enabled, administrator; /* accounts */
+    engine_part id;           /* accounts */
+    bool enabled;             /* accounts */
+    enum directory_role role; /* accounts */
     uint64_t seq;
     str address;
     str hash;                    /* accounts: encoded Argon2id, empty when there is no password */
@@ -65,11 +66,17 @@ struct entry *table_lookup(const struct table *t, str address);
 /* The accounts that mail for FROM goes to, at most DIRECTORY_TARGETS_MAX; how many. */
 size_t table_follow(const struct table *t, struct entry *from, struct entry *ret[DIRECTORY_TARGETS_MAX]);
 
-/* Rows. A key is a kind and a name: "d" domain, "a" account, "l" alias. */
+/* --- row.c --- */
+
+/* A key is a kind and a name: "d" domain, "a" account, "l" alias. */
 void row_key(struct buf *b, char kind, str name);
-void row_encode_domain(struct buf *b, uint64_t seq);
+void row_encode_domain(struct buf *b, const struct domain *d);
 void row_encode_account(struct buf *b, const struct entry *n);
 void row_encode_alias(struct buf *b, const str *targets, size_t n);
+/* What VALUE says, in any version so far, into *RET, whose text points into VALUE. ERR_CORRUPT. */
+int row_decode_domain(str value, struct domain *ret) MUST_USE;
+int row_decode_account(str value, struct entry *ret) MUST_USE;
+int row_decode_alias(str value, struct entry *ret, str targets[DIRECTORY_TARGETS_MAX]) MUST_USE;
 
 /* --- password.c: Argon2id and what was verified lately --- */
 

@@ -2,7 +2,8 @@
  *
  *  P1  A wrong name, a wrong password, no password and a disabled account take the same work and give the same answer.
  *  P2  A remembered success is bound to the account's present hash; disabled accounts are not looked up there at all.
- *  P3  A failure delays its own peer, never another peer's login to the same account. */
+ *  P3  A failure delays its own peer, never another peer's login to the same account.
+ *  P4  A program's account has no password of its own: what is in its row counts for nothing. */
 #include "directory/directory_private.h"
 
 #include "base/clock.h"
@@ -31,20 +32,26 @@ static int login_canonical(struct directory *d, str login, struct arena *a, str 
     return directory_canonical(full, a, ret, NULL);
 }
 
+/* P4. */
+static bool has_password(const struct entry *n)
+{
+    return n->hash.n && n->role != DIRECTORY_PROGRAM;
+}
+
 /* Looks the account up; one that is not there, disabled or without password leaves RET unable to log in. 0 or ERR_LIMIT. */
 static int candidate_find(struct directory *d, str address, struct arena *a, struct candidate *ret)
 {
     int r = 0;
     pthread_rwlock_rdlock(&d->lock);
     const struct entry *n = table_entry(&d->table, address);
-    if (n && n->kind == DIRECTORY_ACCOUNT && n->enabled && (n->hash.n || n->apps.n)) {
-        ret->account = (struct directory_account){ .id = n->id, .enabled = true, .administrator = n->administrator };
+    if (n && n->kind == DIRECTORY_ACCOUNT && n->enabled) {
+        ret->account = (struct directory_account){ .id = n->id, .enabled = true, .role = n->role };
         r = arena_dup(a, n->address, &ret->account.address);
-        if (r == 0)
+        if (r == 0 && has_password(n))
             r = arena_dup(a, n->hash, &ret->hash);
         if (r == 0)
             r = arena_dup(a, n->apps, &ret->apps);
-        ret->can_log_in = r == 0;
+        ret->can_log_in = r == 0 && (ret->hash.n || ret->apps.n);
         ret->is_outdated = !n->scram[DIRECTORY_SHA1].n || !n->scram[DIRECTORY_SHA256].n || password_is_outdated(n->hash);
     }
     pthread_rwlock_unlock(&d->lock);
@@ -61,7 +68,8 @@ int directory_scram_find(struct directory *d, str login, enum directory_hash has
         scram_decoy(d->decoy_secret, address.n ? address : login, hash, ret);
         pthread_rwlock_rdlock(&d->lock);
         const struct entry *n = address.n ? table_entry(&d->table, address) : NULL;
-        r = n && n->kind == DIRECTORY_ACCOUNT && n->scram[hash].n ? scram_decode(n->scram[hash], hash, ret) : 0;
+        r = n && n->kind == DIRECTORY_ACCOUNT && has_password(n) && n->scram[hash].n ? scram_decode(n->scram[hash], hash, ret)
+                                                                                     : 0;
         pthread_rwlock_unlock(&d->lock);
     }
     arena_done(&a);
@@ -134,6 +142,8 @@ int directory_login(struct directory *d, const struct directory_attempt *t, stru
     else if (t->proof == DIRECTORY_PASSWORD && c.is_outdated && !remembered &&
              change_upgrade(d, c.account.address, c.hash, t->password, &e) < 0)
         log_warning("directory-upgrade", LOG_STR("user", c.account.address), LOG_Z("error", e.text));
+    if (c.account.role == DIRECTORY_PROGRAM && t->service != DIRECTORY_SUBMISSION)
+        return ERR_UNSUPPORTED;
     *ret = c.account;
     return 0;
 }

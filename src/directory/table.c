@@ -7,51 +7,7 @@
  *  T4  first_domain and postmaster are the best of what is there, NULL only when there is none. */
 #include "directory/directory_private.h"
 
-#include "base/pack.h"
-
-enum {
-    ROW_VERSION = 1,
-    ACCOUNT_ROW_VERSION = 3,
-    SCRAM_SINCE = 2,
-    APPS_SINCE = 3,
-    FLAG_ENABLED = 1,
-    FLAG_ADMINISTRATOR = 2,
-    NAME_MAX_ = 255
-};
-
-/* --- rows --- */
-
-void row_key(struct buf *b, char kind, str name)
-{
-    buf_add_byte(b, kind);
-    buf_add(b, name);
-}
-
-void row_encode_domain(struct buf *b, uint64_t seq)
-{
-    pack_u8(b, ROW_VERSION);
-    pack_varint(b, seq);
-}
-
-void row_encode_account(struct buf *b, const struct entry *n)
-{
-    pack_u8(b, ACCOUNT_ROW_VERSION);
-    buf_add(b, (str){ (const char *)n->id.b, sizeof n->id.b });
-    pack_varint(b, n->seq);
-    pack_u8(b, (uint8_t)((n->enabled ? FLAG_ENABLED : 0) | (n->administrator ? FLAG_ADMINISTRATOR : 0)));
-    pack_str(b, n->hash);
-    for (int i = 0; i < DIRECTORY_HASH_N; i++)
-        pack_str(b, n->scram[i]);
-    pack_str(b, n->apps);
-}
-
-void row_encode_alias(struct buf *b, const str *targets, size_t n)
-{
-    pack_u8(b, ROW_VERSION);
-    pack_varint(b, n);
-    for (size_t i = 0; i < n; i++)
-        pack_str(b, targets[i]);
-}
+enum { NAME_BYTES_MAX = 255 };
 
 /* The domain of a canonical address: the local part may hold a quoted "@". */
 static str domain_of(str address)
@@ -93,45 +49,6 @@ static struct entry *entry_copy(const struct entry *n)
     return copy;
 }
 
-/* Version 1 ended with the hash. */
-static int account_decode(str value, struct entry *n)
-{
-    struct unpack u = unpack_init(value);
-    uint8_t version = unpack_u8(&u);
-    if (version < ROW_VERSION || version > ACCOUNT_ROW_VERSION)
-        return ERR_CORRUPT;
-    str id = unpack_bytes(&u, sizeof n->id.b);
-    n->seq = unpack_varint(&u);
-    uint8_t flags = unpack_u8(&u);
-    n->hash = unpack_str(&u, DIRECTORY_HASH_MAX);
-    for (unsigned i = 0; version >= SCRAM_SINCE && i < DIRECTORY_HASH_N; i++) {
-        struct directory_scram keys;
-        n->scram[i] = unpack_str(&u, DIRECTORY_SCRAM_MAX);
-        if (n->scram[i].n && scram_decode(n->scram[i], (enum directory_hash)i, &keys) < 0)
-            return ERR_CORRUPT;
-    }
-    if (version >= APPS_SINCE)
-        n->apps = unpack_str(&u, DIRECTORY_APPS_MAX);
-    if (unpack_end(&u) < 0 || app_passwords_check(n->apps) < 0)
-        return ERR_CORRUPT;
-    memcpy(n->id.b, id.p, sizeof n->id.b);
-    n->enabled = flags & FLAG_ENABLED;
-    n->administrator = flags & FLAG_ADMINISTRATOR;
-    return 0;
-}
-
-static int alias_decode(str value, struct entry *n, str targets[DIRECTORY_TARGETS_MAX])
-{
-    struct unpack u = unpack_init(value);
-    if (unpack_u8(&u) != ROW_VERSION)
-        return ERR_CORRUPT;
-    n->target_n = (size_t)unpack_varint_max(&u, DIRECTORY_TARGETS_MAX);
-    n->targets = targets;
-    for (size_t i = 0; i < n->target_n; i++)
-        targets[i] = unpack_str(&u, NAME_MAX_);
-    return unpack_end(&u);
-}
-
 /* --- the maps --- */
 
 void table_init(struct table *t)
@@ -171,13 +88,14 @@ static str id_key(const engine_part *id)
     return (str){ (const char *)id->b, sizeof id->b };
 }
 
-/* Who is asked first when nobody was named postmaster: enabled before disabled, administrators before others, the oldest. */
+/* Who is asked first when nobody was named postmaster: enabled before disabled, administrators before others, the
+ * oldest. */
 static bool is_better_postmaster(const struct entry *a, const struct entry *b)
 {
     if (!b || a->enabled != b->enabled)
         return !b || a->enabled;
-    if (a->administrator != b->administrator)
-        return a->administrator;
+    if ((a->role == DIRECTORY_ADMIN) != (b->role == DIRECTORY_ADMIN))
+        return a->role == DIRECTORY_ADMIN;
     return a->seq < b->seq;
 }
 
@@ -212,13 +130,11 @@ static int apply_domain(struct table *t, str name, str value)
             return ERR_CORRUPT;
         free(map_remove(&t->domains, name));
     } else {
-        struct unpack u = unpack_init(value);
-        uint8_t version = unpack_u8(&u);
-        uint64_t seq = unpack_varint(&u);
-        if (unpack_end(&u) < 0 || version != ROW_VERSION || name.n == 0)
+        struct domain row = { 0 };
+        if (name.n == 0 || row_decode_domain(value, &row) < 0)
             return ERR_CORRUPT;
-        if (seq > t->seq_max)
-            t->seq_max = seq;
+        if (row.seq > t->seq_max)
+            t->seq_max = row.seq;
         struct domain *d = old ? old : malloc(sizeof *d + name.n);
         if (!d)
             panic("out of memory for a domain");
@@ -227,7 +143,7 @@ static int apply_domain(struct table *t, str name, str value)
             memcpy(d + 1, name.p, name.n);
             map_put(&t->domains, d->name, d);
         }
-        d->seq = seq;
+        d->seq = row.seq;
     }
     table_choose_domain(t);
     return 0;
@@ -258,7 +174,7 @@ static int apply_entry(struct table *t, enum directory_kind kind, str address, s
         return ERR_CORRUPT;
     if (value.p) {
         if (!table_domain(t, domain_of(address)) ||
-            (kind == DIRECTORY_ACCOUNT ? account_decode(value, &n) : alias_decode(value, &n, targets)) < 0)
+            (kind == DIRECTORY_ACCOUNT ? row_decode_account(value, &n) : row_decode_alias(value, &n, targets)) < 0)
             return ERR_CORRUPT;
         fresh = entry_copy(&n);
     }
@@ -305,7 +221,7 @@ int table_apply(struct table *t, str key, str value)
 
 struct entry *table_lookup(const struct table *t, str address)
 {
-    char plain[NAME_MAX_];
+    char plain[NAME_BYTES_MAX];
     str domain = domain_of(address);
     str local = str_sub(address, 0, address.n - domain.n - 1);
     struct entry *n = table_entry(t, address);

@@ -24,6 +24,12 @@ static enum imap_next say_other(struct imap_session *s)
     return imap_no(s, "[AUTHORIZATIONFAILED] Nobody may log in for somebody else");
 }
 
+/* Said only to who has proved to be this account. */
+static enum imap_next say_no_mailboxes(struct imap_session *s)
+{
+    return imap_no(s, "[NOPERM] This account is a program's: it sends mail and reads none");
+}
+
 static enum imap_next say_unavailable(struct imap_session *s)
 {
     return imap_no(s, "[UNAVAILABLE] Logins are not possible now, try again");
@@ -107,6 +113,8 @@ enum imap_next imap_login(struct imap_session *s, const struct sasl_credentials 
         s->resume = say_other;
     else if (r == 0)
         s->resume = accept_login;
+    else if (r == ERR_UNSUPPORTED)
+        s->resume = say_no_mailboxes;
     else
         s->resume = r == ERR_REFUSED || r == ERR_NOTFOUND || r == ERR_SYNTAX ? say_failed : say_unavailable;
     if (delay <= 0)

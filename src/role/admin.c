@@ -81,14 +81,35 @@ static void apply_policy(struct admin *a)
     directory_set_policy(a->directory, &policy);
 }
 
+/* The role that REQUEST names, a user's when it names none. */
+static int get_role(const json_t *request, enum directory_role *ret, struct error *e)
+{
+    str name = get_text(request, "role");
+    *ret = name.n ? directory_role_from_name(name) : DIRECTORY_USER;
+    return *ret < DIRECTORY_ROLE_N ? 0 : error_set(e, ERR_SYNTAX, "a role is user, admin or program, not '%.*s'", STR_ARG(name));
+}
+
+static json_t *user_role(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    enum directory_role role;
+    int err = get_role(request, &role, &e);
+    if (err == 0)
+        err = directory_account_role(a->directory, get_text(request, "address"), role, &e);
+    return done(err, &e);
+}
+
 static json_t *user_add(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
     engine_part id;
+    enum directory_role role;
+    if (get_role(request, &role, &e))
+        return done(e.code, &e);
     apply_policy(a);
     str address = get_text(request, "address");
     pthread_mutex_lock(&accounts_lock);
-    int err = directory_account_add(a->directory, address, get_text(request, "password"), &id, &e);
+    int err = directory_account_add_as(a->directory, address, role, get_text(request, "password"), &id, &e);
     bool named = err == 0;
     if (named)
         err = mail_account_create(a->mail, id);
@@ -201,8 +222,9 @@ static int list_user(void *ctx, const struct directory_account *account)
         }
     mail_account_unref(m);
     arena_done(&arena);
-    return json_array_append_new(l->list, json_pack("{s:o,s:b,s:I,s:I}", "address", text_json(account->address), "enabled",
-                                                    (int)account->enabled, "messages", messages, "bytes", bytes));
+    return json_array_append_new(l->list, json_pack("{s:o,s:b,s:s,s:I,s:I}", "address", text_json(account->address), "enabled",
+                                                    (int)account->enabled, "role", directory_role_name(account->role), "messages",
+                                                    messages, "bytes", bytes));
 }
 
 static json_t *user_list(struct admin *a, const json_t *request)
@@ -446,6 +468,7 @@ static const struct {
     { "user.add", user_add, "address" },
     { "user.passwd", user_passwd, "address" },
     { "user.remove", user_remove, "address" },
+    { "user.role", user_role, "role" },
     { "user.enable", user_enable, "address" },
     { "user.disable", user_disable, "address" },
     { "user.list", user_list, NULL },

@@ -4,8 +4,9 @@
  * Request: {"command": "user.add", ...}. Reply: {"ok": true, ...} or {"ok": false, "error": "not-found", "text": "..."}.
  *
  *   status                                     domain.add|remove domain        domain.list
- *   reload                                     user.add address password       user.passwd address password
- *   check [deep]                               user.remove|enable|disable address      user.list [domain]
+ *   reload                                     user.add address password [role] user.passwd address password
+ *   check [deep]                               user.remove|enable|disable address  user.role address role
+ *                                                                              user.list [domain]
  *   alias.add address targets[]                alias.remove address            alias.list [domain] */
 #ifndef VALISE_ROLE_ADMIN_H
 #define VALISE_ROLE_ADMIN_H

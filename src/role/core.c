@@ -135,13 +135,15 @@ static int core_scram(void *ctx, str login, enum sasl_hash hash, struct sasl_scr
     return 0;
 }
 
-static int log_in(struct core *c, const struct sasl_attempt *t, struct arena *a, struct directory_account *ret,
-                  int64_t *ret_delay_ms)
+static int log_in(struct core *c, enum directory_service service, const struct sasl_attempt *t, struct arena *a,
+                  struct directory_account *ret, int64_t *ret_delay_ms)
 {
     static const enum directory_proof proofs[] = {
         [SASL_PROOF_PASSWORD] = DIRECTORY_PASSWORD, [SASL_PROOF_RIGHT] = DIRECTORY_PROVED, [SASL_PROOF_WRONG] = DIRECTORY_REFUTED
     };
-    struct directory_attempt attempt = { .login = t->login, .proof = proofs[t->proof], .password = t->password, .peer = t->peer };
+    struct directory_attempt attempt = {
+        .login = t->login, .service = service, .proof = proofs[t->proof], .password = t->password, .peer = t->peer
+    };
     return directory_login(c->directory, &attempt, a, ret, ret_delay_ms);
 }
 
@@ -150,11 +152,12 @@ static int core_authenticate(void *ctx, const struct sasl_attempt *attempt, stru
 {
     struct core *c = ctx;
     struct directory_account account;
-    int err = log_in(c, attempt, a, &account, ret_delay_ms);
+    int err = log_in(c, DIRECTORY_SUBMISSION, attempt, a, &account, ret_delay_ms);
     if (err)
         return err;
     memcpy(ret->account, account.id.b, sizeof ret->account);
     ret->address = account.address;
+    ret->is_admin = account.role == DIRECTORY_ADMIN;
     return 0;
 }
 
@@ -171,7 +174,7 @@ static int imap_authenticate(void *ctx, const struct sasl_attempt *attempt, stru
 {
     struct core *c = ctx;
     struct directory_account account;
-    int err = log_in(c, attempt, a, &account, ret_delay_ms);
+    int err = log_in(c, DIRECTORY_MAILBOXES, attempt, a, &account, ret_delay_ms);
     if (err)
         return err;
     ret->account = account.id;

@@ -12,6 +12,7 @@ enum smtp_recipient_verdict { SMTP_RECIPIENT_OK, SMTP_RECIPIENT_UNKNOWN, SMTP_RE
 struct smtp_login {
     uint8_t account[16];
     str address;
+    bool is_admin;
 }; /* who is logged in; account is the engine_part */
 
 struct smtp_delivery {

@@ -198,7 +198,7 @@ static void postmaster_is_the_best_there_is(void **state)
     add(f, "old@a.example");
     add(f, "new@a.example");
     assert_string_equal(resolved(f, "postmaster@a.example"), "old@a.example");
-    assert_int_equal(directory_account_administrator(f->d, STR("new@a.example"), true, NULL), 0);
+    assert_int_equal(directory_account_role(f->d, STR("new@a.example"), DIRECTORY_ADMIN, NULL), 0);
     assert_string_equal(resolved(f, "postmaster@a.example"), "new@a.example");
     reopen(f);
     assert_string_equal(resolved(f, "postmaster@a.example"), "new@a.example");
@@ -408,6 +408,13 @@ static void damaged_rows_are_reported(void **state)
         { STR_INIT("da.example"), STR_INIT("\1") },
         { STR_INIT("da.example"), STR_INIT("\2\1") },
         { STR_INIT("aalice@a.example"), STR_INIT("\1") },
+        /* An unknown role, and a field that this program does not know. */
+        { STR_INIT("aalice@a.example"), STR_INIT("\4"
+                                                 "0123456789abcdef"
+                                                 "\1\1\0\0\0\0\3") },
+        { STR_INIT("aalice@a.example"), STR_INIT("\4"
+                                                 "0123456789abcdef"
+                                                 "\1\1\0\0\0\0\0\377\0") },
         { STR_INIT("lalice@a.example"), STR_INIT("\1\377\1") },
         { STR_INIT("lalice@nodomain.example"), STR_INIT("\1\0") },
     };
@@ -418,6 +425,8 @@ static void damaged_rows_are_reported(void **state)
         struct error e = ERROR_NONE;
         assert_int_equal(engine_memory_open(&g), 0);
         struct engine_txn *t = engine_begin(g, part, ENGINE_ANY_VERSION);
+        if (rows[i].key.p[0] == 'a')
+            engine_put(t, STR("da.example"), STR("\1\1"));
         engine_put(t, rows[i].key, rows[i].value);
         assert_int_equal(engine_commit(t, NULL), 0);
         assert_int_equal(directory_open(g, &d, &e), ERR_CORRUPT);
@@ -425,6 +434,53 @@ static void damaged_rows_are_reported(void **state)
         engine_close(g);
     }
     (void)f;
+}
+
+/* Rows as versions 1 to 3 wrote them: the flags said who is an administrator. */
+static void old_rows_keep_their_meaning(void **state)
+{
+    static const struct {
+        char version;
+        char flags;
+        bool enabled;
+        enum directory_role role;
+    } cases[] = {
+        { 1, 1, true, DIRECTORY_USER },   { 1, 3, true, DIRECTORY_ADMIN }, { 2, 3, true, DIRECTORY_ADMIN },
+        { 3, 2, false, DIRECTORY_ADMIN }, { 3, 0, false, DIRECTORY_USER },
+    };
+    static const engine_part part = { "valise-directory" };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct engine *g;
+        struct directory *d = NULL;
+        struct arena a = ARENA_INIT(1 << 16);
+        struct directory_account account;
+        struct buf row = BUF_INIT(256);
+        buf_add_byte(&row, cases[i].version);
+        buf_add(&row, STR("0123456789abcdef\7")); /* id, order */
+        buf_add_byte(&row, cases[i].flags);
+        /* The hash, SCRAM's keys since version 2, application passwords since version 3. */
+        buf_add(&row, str_sub(STR("\0\0\0\0"), 0, cases[i].version == 1 ? 1 : cases[i].version == 2 ? 3 : 4));
+        assert_int_equal(engine_memory_open(&g), 0);
+        struct engine_txn *t = engine_begin(g, part, ENGINE_ANY_VERSION);
+        engine_put(t, STR("da.example"), STR("\1\1"));
+        engine_put(t, STR("aalice@a.example"), buf_str(&row));
+        assert_int_equal(engine_commit(t, NULL), 0);
+        assert_int_equal(directory_open(g, &d, NULL), 0);
+        for (int turn = 0; turn < 2; turn++) { /* the second time in the present form */
+            assert_int_equal(directory_find_account(d, STR("alice@a.example"), &a, &account), 0);
+            assert_memory_equal(account.id.b, "0123456789abcdef", 16);
+            assert_int_equal(account.enabled, cases[i].enabled);
+            assert_int_equal(account.role, cases[i].role);
+            assert_int_equal(directory_account_enable(d, STR("alice@a.example"), cases[i].enabled, NULL), 0);
+            directory_free(d);
+            assert_int_equal(directory_open(g, &d, NULL), 0);
+        }
+        directory_free(d);
+        engine_close(g);
+        buf_done(&row);
+        arena_done(&a);
+    }
 }
 
 struct reader {
@@ -489,6 +545,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_alias_leads_to_at_most_a_hundred, setup, teardown),
         cmocka_unit_test_setup_teardown(two_openers_do_not_lose_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_rows_are_reported, setup, teardown),
+        cmocka_unit_test(old_rows_keep_their_meaning),
         cmocka_unit_test_setup_teardown(lookups_during_changes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

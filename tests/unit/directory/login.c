@@ -156,6 +156,38 @@ static void failures_cost_their_own_peer(void **state)
     assert_int_equal(delay, 30000);
 }
 
+/* P4: no password of its own, by any mechanism; its mailboxes are nobody's to read. */
+static void programs_send_with_application_passwords(void **state)
+{
+    struct fixture *f = *state;
+    char secret[DIRECTORY_APP_SECRET_SIZE];
+    struct directory_scram keys, decoy;
+    struct directory_account account;
+    struct error e = ERROR_NONE;
+    engine_part id;
+    struct directory_attempt t = { .login = STR("alice"), .peer = STR("192.0.2.1"), .password = STR("alice's secret") };
+    assert_int_equal(directory_account_role(f->d, STR("alice@a.example"), DIRECTORY_PROGRAM, NULL), 0);
+    assert_int_equal(directory_login(f->d, &t, &f->a, &account, &delay), ERR_REFUSED);
+    t.proof = DIRECTORY_PROVED;
+    assert_int_equal(directory_login(f->d, &t, &f->a, &account, &delay), ERR_REFUSED);
+    assert_int_equal(directory_scram_find(f->d, STR("alice"), DIRECTORY_SHA256, &keys), 0);
+    assert_int_equal(directory_scram_find(f->d, STR("alice"), DIRECTORY_SHA256, &decoy), 0);
+    assert_memory_not_equal(keys.stored_key, decoy.stored_key, 32); /* nothing fits twice */
+    assert_int_equal(directory_app_password_add(f->d, STR("alice@a.example"), STR("printer"), secret, NULL), 0);
+    t = (struct directory_attempt){ .login = STR("alice"), .peer = STR("192.0.2.1"), .password = str_from_z(secret) };
+    assert_int_equal(directory_login(f->d, &t, &f->a, &account, &delay), 0);
+    assert_int_equal(account.role, DIRECTORY_PROGRAM);
+    t.service = DIRECTORY_MAILBOXES;
+    assert_int_equal(directory_login(f->d, &t, &f->a, &account, &delay), ERR_UNSUPPORTED);
+    /* A user again, everything is as it was. */
+    assert_int_equal(directory_account_role(f->d, STR("alice@a.example"), DIRECTORY_USER, NULL), 0);
+    t.password = STR("alice's secret");
+    assert_int_equal(directory_login(f->d, &t, &f->a, &account, &delay), 0);
+    assert_int_equal(directory_account_add_as(f->d, STR("fax@a.example"), DIRECTORY_PROGRAM, STR("x"), &id, &e), ERR_REFUSED);
+    assert_int_equal(directory_account_add_as(f->d, STR("fax@a.example"), DIRECTORY_PROGRAM, STR(""), &id, &e), 0);
+    assert_int_equal(directory_account_password(f->d, STR("fax@a.example"), STR("x"), &e), ERR_REFUSED);
+}
+
 static void peers_are_networks(void **state)
 {
     static const struct {
@@ -271,6 +303,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(ten_logins_cost_one_hash, setup, teardown),
         cmocka_unit_test_setup_teardown(changes_end_what_is_remembered, setup, teardown),
         cmocka_unit_test_setup_teardown(failures_cost_their_own_peer, setup, teardown),
+        cmocka_unit_test_setup_teardown(programs_send_with_application_passwords, setup, teardown),
         cmocka_unit_test(peers_are_networks),
         cmocka_unit_test(delays_decay_and_stay_bounded),
         cmocka_unit_test(what_is_remembered_is_bounded),

@@ -1,0 +1,111 @@
+/* row: the rows of the directory as bytes.
+ *
+ * A key is a kind and a name, see row_key. A value begins with its version. What came first has its place; what came later is a list
+ * of fields, each a tag and its bytes, left out when it says nothing: so that a row grows without a new version for each thing, and
+ * a field of a program newer than this one is found out (ERR_CORRUPT) instead of being dropped at the next change. */
+#include "directory/directory_private.h"
+
+#include "base/pack.h"
+
+enum {
+    ROW_VERSION = 1,
+    ACCOUNT_VERSION = 4,
+    SCRAM_SINCE = 2,  /* version 1 of accounts ended with the hash */
+    APPS_SINCE = 3,   /* application passwords */
+    FIELDS_SINCE = 4, /* role and fields */
+    FLAG_ENABLED = 1,
+    FLAG_ADMINISTRATOR = 2, /* before there were roles */
+    NAME_BYTES_MAX = 255
+};
+
+void row_key(struct buf *b, char kind, str name)
+{
+    buf_add_byte(b, kind);
+    buf_add(b, name);
+}
+
+/* --- domains --- */
+
+void row_encode_domain(struct buf *b, const struct domain *d)
+{
+    pack_u8(b, ROW_VERSION);
+    pack_varint(b, d->seq);
+}
+
+int row_decode_domain(str value, struct domain *ret)
+{
+    struct unpack u = unpack_init(value);
+    uint8_t version = unpack_u8(&u);
+    ret->seq = unpack_varint(&u);
+    return unpack_end(&u) < 0 || version != ROW_VERSION ? ERR_CORRUPT : 0;
+}
+
+/* --- accounts --- */
+
+void row_encode_account(struct buf *b, const struct entry *n)
+{
+    pack_u8(b, ACCOUNT_VERSION);
+    buf_add(b, (str){ (const char *)n->id.b, sizeof n->id.b });
+    pack_varint(b, n->seq);
+    pack_u8(b, n->enabled ? FLAG_ENABLED : 0);
+    pack_str(b, n->hash);
+    for (int i = 0; i < DIRECTORY_HASH_N; i++)
+        pack_str(b, n->scram[i]);
+    pack_str(b, n->apps);
+    pack_u8(b, (uint8_t)n->role);
+}
+
+/* The fields of accounts: there is none yet, so that any tag is of a newer program. */
+static int account_fields(struct unpack *u)
+{
+    return unpack_end(u);
+}
+
+int row_decode_account(str value, struct entry *n)
+{
+    struct unpack u = unpack_init(value);
+    uint8_t version = unpack_u8(&u);
+    if (version < ROW_VERSION || version > ACCOUNT_VERSION)
+        return ERR_CORRUPT;
+    str id = unpack_bytes(&u, sizeof n->id.b);
+    n->seq = unpack_varint(&u);
+    uint8_t flags = unpack_u8(&u);
+    n->hash = unpack_str(&u, DIRECTORY_HASH_MAX);
+    for (unsigned i = 0; version >= SCRAM_SINCE && i < DIRECTORY_HASH_N; i++) {
+        struct directory_scram keys;
+        n->scram[i] = unpack_str(&u, DIRECTORY_SCRAM_MAX);
+        if (n->scram[i].n && scram_decode(n->scram[i], (enum directory_hash)i, &keys) < 0)
+            return ERR_CORRUPT;
+    }
+    if (version >= APPS_SINCE)
+        n->apps = unpack_str(&u, DIRECTORY_APPS_MAX);
+    unsigned role = version >= FIELDS_SINCE ? unpack_u8(&u) : flags & FLAG_ADMINISTRATOR ? DIRECTORY_ADMIN : DIRECTORY_USER;
+    if (account_fields(&u) < 0 || role >= DIRECTORY_ROLE_N || app_passwords_check(n->apps) < 0)
+        return ERR_CORRUPT;
+    memcpy(n->id.b, id.p, sizeof n->id.b);
+    n->enabled = flags & FLAG_ENABLED;
+    n->role = (enum directory_role)role;
+    return 0;
+}
+
+/* --- aliases --- */
+
+void row_encode_alias(struct buf *b, const str *targets, size_t n)
+{
+    pack_u8(b, ROW_VERSION);
+    pack_varint(b, n);
+    for (size_t i = 0; i < n; i++)
+        pack_str(b, targets[i]);
+}
+
+int row_decode_alias(str value, struct entry *n, str targets[DIRECTORY_TARGETS_MAX])
+{
+    struct unpack u = unpack_init(value);
+    if (unpack_u8(&u) != ROW_VERSION)
+        return ERR_CORRUPT;
+    n->target_n = (size_t)unpack_varint_max(&u, DIRECTORY_TARGETS_MAX);
+    n->targets = targets;
+    for (size_t i = 0; i < n->target_n; i++)
+        targets[i] = unpack_str(&u, NAME_BYTES_MAX);
+    return unpack_end(&u);
+}
