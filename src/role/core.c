@@ -365,13 +365,17 @@ static int open_store(struct core *c, struct error *e)
     return directory_open(c->engine, &c->directory, e);
 }
 
-/* The control socket listens in the valise directory; it came as a listener with a name that none of the configuration can have. */
+/* The control socket listens in the valise directory as long as core runs; it came as a listener with a name that none of the configuration can
+ * have. */
 static int listen_control(struct core *c, struct error *e)
 {
     const struct listener_settings settings = { .name = "control", .ops = &control_session_ops, .ctx = c };
     for (size_t i = 0; i < c->run->listener_n; i++)
-        if (str_eq(str_from_z(c->run->listeners[i].name), STR(WIRE_CONTROL)))
-            return server_listen(c->run->server, c->run->listeners[i].fd, &settings);
+        if (str_eq(str_from_z(c->run->listeners[i].name), STR(WIRE_CONTROL))) {
+            int fd = c->run->listeners[i].fd;
+            c->run->listeners[i] = c->run->listeners[--c->run->listener_n];
+            return server_listen(c->run->server, fd, &settings);
+        }
     return error_set(e, ERR_CORRUPT, "the supervisor gave no control socket");
 }
 

@@ -207,15 +207,18 @@ static void commit(struct role_run *r, struct role_snapshot *s)
     struct role_snapshot *former = r->snapshot;
     r->snapshot = s;
     pthread_mutex_unlock(&r->lock);
-    if (former != s)
-        role_snapshot_unref(former);
+    struct error e = ERROR_NONE;
     if (r->role->commit)
         r->role->commit(r);
     log_set_level(s->config->log_level);
-    if (!r->tls)
-        return;
-    tls_holder_replace(r->tls, s->tls);
-    refresh_ticket_keys(r);
+    if (r->tls) {
+        tls_holder_replace(r->tls, s->tls);
+        refresh_ticket_keys(r);
+    }
+    if (role_listen(r, s, &e))
+        log_error("listener-lost", LOG_Z("text", e.text));
+    if (former != s)
+        role_snapshot_unref(former);
 }
 
 /* --- what the supervisor may ask while the role runs --- */
@@ -238,7 +241,19 @@ static int on_prepare(void *ctx, const struct frame *request, struct arena *a, s
     r->pending = s;
     pthread_mutex_unlock(&r->lock);
     role_snapshot_unref(former);
+    role_listeners_drop(r);
     return 0;
+}
+
+/* After prepare: all listening sockets of this role, those in use too. */
+static int on_listener(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                       size_t *ret_fd_n, struct error *e)
+{
+    int fd = fcntl(request->fds[0], F_DUPFD_CLOEXEC, 0);
+    int err = fd < 0 ? ERR_IO : take_listener(ctx, request->payload, fd);
+    if (err && fd >= 0)
+        (void)close(fd);
+    return err;
 }
 
 static int on_commit(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
@@ -298,13 +313,10 @@ static int on_serve(void *ctx, const struct frame *request, struct arena *a, str
 }
 
 static const struct channel_handler link_handlers[] = {
-    { WIRE_PREPARE, "prepare", 0, 1, 1, on_prepare },
-    { WIRE_COMMIT, "commit", 0, 0, 0, on_commit },
-    { WIRE_STOP, "stop", 4, 0, 0, on_stop },
-    { WIRE_STATUS, "status", 0, 0, 0, on_status },
-    { WIRE_PEER, "peer", 32, 1, 1, on_peer },
-    { WIRE_SERVE, "serve", 32, 1, 1, on_serve },
-    { .handle = NULL },
+    { WIRE_PREPARE, "prepare", 0, 1, 1, on_prepare }, { WIRE_LISTENER, "listener", ROLE_LISTENER_NAME_MAX, 1, 1, on_listener },
+    { WIRE_COMMIT, "commit", 0, 0, 0, on_commit },    { WIRE_STOP, "stop", 4, 0, 0, on_stop },
+    { WIRE_STATUS, "status", 0, 0, 0, on_status },    { WIRE_PEER, "peer", 32, 1, 1, on_peer },
+    { WIRE_SERVE, "serve", 32, 1, 1, on_serve },      { .handle = NULL },
 };
 
 /* --- life of the process --- */
@@ -384,7 +396,6 @@ static int start(struct role_run *r, const struct role_start *start, const struc
     if (err)
         return err;
     commit(r, r->snapshot);
-    err = role_listen(r, e);
     for (size_t i = 0; err == 0 && i < start->serve_n; i++) {
         const struct channel_service *service =
             r->role->service_for ? r->role->service_for(r, str_from_z(start->serve[i].peer)) : NULL;

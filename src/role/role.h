@@ -2,11 +2,11 @@
  * stop.
  *
  * A role is this same program executed as `valise role NAME` with one descriptor, its link to the supervisor. Over the link come,
- * each answered: setup (configuration text, certificate chains), listeners, lanes to and from other roles, start. On start the
+ * each answered: setup (configuration text, certificate chains), listening sockets, lanes to and from other roles, start. On start the
  * role enters its sandbox, then opens what it needs, then serves until it is told to stop or the supervisor dies.
  *
- * A reload has two steps: prepare brings a new setup, of which everything that can fail is done and kept aside; commit puts it in
- * force and cannot fail. The supervisor commits only when every role is prepared, so that roles never disagree. */
+ * A reload has two steps: prepare brings a new setup, of which everything that can fail is done and kept aside, and all listening sockets again;
+ * commit puts it in force and cannot fail. The supervisor commits only when every role is prepared, so that roles never disagree. */
 #ifndef VALISE_ROLE_ROLE_H
 #define VALISE_ROLE_ROLE_H
 
@@ -19,10 +19,10 @@
 #include "run/server.h"
 #include "run/tls.h"
 
-enum { ROLE_LINK_FD = 3, ROLE_LISTENERS_MAX = 256, ROLE_LANES_MAX = 128 };
+enum { ROLE_LINK_FD = 3, ROLE_LISTENERS_MAX = 256, ROLE_LISTENER_NAME_MAX = 63, ROLE_LANES_MAX = 128 };
 
 struct role_listener {
-    char name[64];
+    char name[ROLE_LISTENER_NAME_MAX + 1];
     int fd;
 };
 
@@ -47,11 +47,12 @@ struct role_run {
     pthread_mutex_t lock;                     /* guards snapshot and pending */
     struct role_snapshot *snapshot, *pending; /* in force; prepared and not committed yet (NULL: none) */
     struct server *server;
-    struct tls_holder *tls;                     /* NULL in keeper */
-    struct channel *keeper, *core, *supervisor; /* to ask on; each says "not running" until a lane comes */
-    struct role_listener listeners[ROLE_LISTENERS_MAX];
+    struct tls_holder *tls;                             /* NULL in keeper */
+    struct channel *keeper, *core, *supervisor;         /* to ask on; each says "not running" until a lane comes */
+    struct role_listener listeners[ROLE_LISTENERS_MAX]; /* came since the last commit, to be served by the next */
     size_t listener_n;
-    void *state; /* the role's own */
+    unsigned generation; /* of listeners: commits so far */
+    void *state;         /* the role's own */
 };
 
 struct role {
@@ -90,9 +91,11 @@ struct role_snapshot *role_snapshot_get(struct role_run *r);
 void role_snapshot_unref(struct role_snapshot *s);
 /* The context of each listener in S by the role's own function. */
 int role_snapshot_fill(struct role_run *r, struct role_snapshot *s, struct error *e) MUST_USE;
-/* Serves each listener of the snapshot in force that is this role's. A session gets the context of the snapshot in force when it
- * opens. */
-int role_listen(struct role_run *r, struct error *e) MUST_USE;
+/* Serves the listeners that have come, each as S says of its name, and accepts no more on those of the former call; their sessions go on. Every
+ * listener is closed or served after it. The first one that could not be is the error. */
+int role_listen(struct role_run *r, struct role_snapshot *s, struct error *e) MUST_USE;
+/* Closes the listeners that have come. */
+void role_listeners_drop(struct role_run *r);
 
 /* The sandbox of the supervisor; the others' profiles are in their struct role. */
 extern const struct sandbox_profile role_supervisor_profile;

@@ -1,9 +1,11 @@
 /* snapshot: one setup of a role and the sessions that use it. See role.h.
  *
  * Invariants
- *  S1  What a session's context points to lies in the snapshot that the session holds a reference to, or lives as long as the
- *  process. S2  All snapshots of a process have the same listeners in the same order (the supervisor refuses a reload that moves
- *      one), so a listener's place in the configuration names it for ever. */
+ *  S1  What a session's context points to lies in the snapshot that its listener holds a reference to, or lives as long as the process.
+ *  S2  Each commit begins all listeners anew, on the same sockets, each with the snapshot then in force; the former ones stop accepting. So a
+ *      listener, and every session that began on it, belongs to one snapshot. */
+#include <unistd.h>
+
 #include "role/role.h"
 
 enum { ARENA_MAX = 64 << 20 };
@@ -77,18 +79,18 @@ int role_snapshot_fill(struct role_run *r, struct role_snapshot *s, struct error
 
 /* --- sessions --- */
 
-/* What a listener is served with: the protocol's operations, wrapped so that each session holds its snapshot. */
+/* What a listener is served with: the protocol's operations, wrapped so that each session holds its snapshot (S1, S2). Freed with the last
+ * session that began on it. */
 struct slot {
     struct conn_ops ops;
     const struct conn_ops *protocol;
-    struct role_run *run;
-    size_t index; /* in the configuration (S2) */
+    struct role_snapshot *snapshot;
+    size_t index; /* of the listener in its configuration */
 };
 
 struct slot_session {
-    const struct conn_ops *protocol;
+    const struct slot *slot;
     void *session;
-    struct role_snapshot *snapshot;
 };
 
 static void *slot_open(struct conn *c, void *ctx)
@@ -97,12 +99,10 @@ static void *slot_open(struct conn *c, void *ctx)
     struct slot_session *s = calloc(1, sizeof *s);
     if (!s)
         return NULL;
-    s->protocol = slot->protocol;
-    s->snapshot = role_snapshot_get(slot->run);
-    s->session = s->protocol->open(c, (void *)(uintptr_t)s->snapshot->contexts[slot->index]);
+    s->slot = slot;
+    s->session = slot->protocol->open(c, (void *)(uintptr_t)slot->snapshot->contexts[slot->index]);
     if (s->session)
         return s;
-    role_snapshot_unref(s->snapshot);
     free(s);
     return NULL;
 }
@@ -110,51 +110,84 @@ static void *slot_open(struct conn *c, void *ctx)
 static enum conn_next slot_run(struct conn *c, void *session, unsigned why)
 {
     const struct slot_session *s = session;
-    return s->protocol->run(c, s->session, why);
+    return s->slot->protocol->run(c, s->session, why);
 }
 
 static void slot_close(struct conn *c, void *session)
 {
     struct slot_session *s = session;
-    s->protocol->close(c, s->session);
-    role_snapshot_unref(s->snapshot);
+    s->slot->protocol->close(c, s->session);
     free(s);
 }
 
-static int listen_one(struct role_run *r, size_t index, struct error *e)
+static void slot_release(void *ctx)
 {
-    const struct config_listener *l = &r->snapshot->config->listeners[index];
-    const struct conn_ops *protocol = r->role->protocol(l);
-    if (!protocol)
-        return 0;
-    struct slot *slot = arena_new(&r->arena, struct slot);
-    if (!slot)
-        return error_set(e, ERR_LIMIT, "no memory for listener %.*s", STR_ARG(l->name));
-    *slot = (struct slot){ .ops = { .name = protocol->name, .open = slot_open, .run = slot_run, .close = slot_close },
-                           .protocol = protocol,
-                           .run = r,
-                           .index = index };
-    for (size_t i = 0; i < r->listener_n; i++) {
-        if (!str_eq(str_from_z(r->listeners[i].name), l->name))
-            continue;
-        const struct listener_settings settings = { .name = r->listeners[i].name,
-                                                    .ops = &slot->ops,
-                                                    .ctx = slot,
-                                                    .tls = l->tls == SMTP_TLS_OFF ? NULL : r->tls,
-                                                    .implicit_tls = l->tls == SMTP_TLS_IMPLICIT,
-                                                    .tls13_only = l->tls13_only,
-                                                    .client_cert = l->client_cert };
-        int err = server_listen(r->server, r->listeners[i].fd, &settings);
-        if (err)
-            return error_set(e, err, "listener %s cannot be served", r->listeners[i].name);
-    }
-    return 0;
+    struct slot *slot = ctx;
+    role_snapshot_unref(slot->snapshot);
+    free(slot);
 }
 
-int role_listen(struct role_run *r, struct error *e)
+static int listen_one(struct role_run *r, struct role_snapshot *s, size_t index, int fd)
+{
+    const struct config_listener *l = &s->config->listeners[index];
+    const struct conn_ops *protocol = r->role->protocol(l);
+    struct slot *slot = protocol ? calloc(1, sizeof *slot) : NULL;
+    char name[ROLE_LISTENER_NAME_MAX + 1];
+    if (!slot) {
+        (void)close(fd);
+        return protocol ? ERR_LIMIT : ERR_REFUSED;
+    }
+    atomic_fetch_add(&s->refs, 1);
+    *slot = (struct slot){ .ops = { .name = protocol->name, .open = slot_open, .run = slot_run, .close = slot_close },
+                           .protocol = protocol,
+                           .snapshot = s,
+                           .index = index };
+    (void)snprintf(name, sizeof name, "%.*s", STR_ARG(l->name));
+    const struct listener_settings settings = { .name = name,
+                                                .ops = &slot->ops,
+                                                .ctx = slot,
+                                                .release = slot_release,
+                                                .group = r->generation,
+                                                .tls = l->tls == SMTP_TLS_OFF ? NULL : r->tls,
+                                                .implicit_tls = l->tls == SMTP_TLS_IMPLICIT,
+                                                .tls13_only = l->tls13_only,
+                                                .client_cert = l->client_cert };
+    return server_listen(r->server, fd, &settings);
+}
+
+static size_t index_of_listener(const struct config *c, str name)
+{
+    size_t i = 0;
+    while (i < c->listener_n && !str_eq(c->listeners[i].name, name))
+        i++;
+    return i;
+}
+
+int role_listen(struct role_run *r, struct role_snapshot *s, struct error *e)
 {
     int err = 0;
-    for (size_t i = 0; err == 0 && r->role->protocol && i < r->snapshot->config->listener_n; i++)
-        err = listen_one(r, i, e);
+    unsigned former = r->generation++;
+    for (size_t i = 0; i < r->listener_n; i++) {
+        struct role_listener *l = &r->listeners[i];
+        size_t index = index_of_listener(s->config, str_from_z(l->name));
+        int bad = ERR_CORRUPT;
+        if (index < s->config->listener_n && r->role->protocol)
+            bad = listen_one(r, s, index, l->fd);
+        else
+            (void)close(l->fd);
+        if (bad && err == 0)
+            err = error_set(e, bad, "listener %s cannot be served (%s)", l->name, err_name(bad));
+    }
+    r->listener_n = 0;
+    /* The new ones accept by now: nobody is left waiting in between. */
+    if (former)
+        server_unlisten(r->server, former);
     return err;
+}
+
+void role_listeners_drop(struct role_run *r)
+{
+    for (size_t i = 0; i < r->listener_n; i++)
+        (void)close(r->listeners[i].fd);
+    r->listener_n = 0;
 }

@@ -102,12 +102,12 @@ static int connect_child(struct supervisor *s, struct child *c, struct error *e)
 
 /* --- starting and restarting --- */
 
-static int send_listeners(struct supervisor *s, struct child *c, struct error *e)
+static int send_listeners(struct child *c, const struct snapshot *of, struct error *e)
 {
     int err = 0;
-    for (size_t i = 0; i < s->socket_n && err == 0; i++)
-        if (strcmp(s->sockets[i].kind, c->kind) == 0)
-            err = child_send(c, WIRE_LISTENER, str_from_z(s->sockets[i].name), s->sockets[i].fd, e);
+    for (size_t i = 0; i < of->sockets.n && err == 0; i++)
+        if (strcmp(of->sockets.list[i].kind, c->kind) == 0)
+            err = child_send(c, WIRE_LISTENER, str_from_z(of->sockets.list[i].name), of->sockets.list[i].fd, e);
     return err;
 }
 
@@ -118,7 +118,9 @@ static int start_child(struct supervisor *s, struct child *c, struct error *e)
         return err;
     err = child_send_setup(c, s->snapshot, WIRE_SETUP, e);
     if (err == 0)
-        err = send_listeners(s, c, e);
+        err = send_listeners(c, s->snapshot, e);
+    if (err == 0 && strcmp(c->kind, "core") == 0)
+        err = child_send(c, WIRE_LISTENER, STR(WIRE_CONTROL), s->control_fd, e);
     if (err == 0)
         err = connect_child(s, c, e);
     if (err == 0)
@@ -191,7 +193,7 @@ static void log_notes(const struct snapshot *s)
             log_warning("config-note", LOG_STR("note", line));
 }
 
-/* Reads and checks everything that we can check ourselves. */
+/* Reads, checks and binds everything that we can ourselves. */
 static int read_again(struct supervisor *s, struct snapshot **ret, struct error *e)
 {
     struct config *config = NULL;
@@ -202,12 +204,14 @@ static int read_again(struct supervisor *s, struct snapshot **ret, struct error 
     if (!fresh)
         config_free(config);
     if (err == 0)
-        err = snapshot_compare(s->snapshot, fresh, e);
-    if (err)
+        err = sockets_bind(config, s->port_offset, &s->snapshot->sockets, &fresh->sockets, e);
+    if (err) {
         snapshot_free(fresh);
-    else
-        *ret = fresh;
-    return err;
+        return err;
+    }
+    snapshot_compare(s->snapshot, fresh);
+    *ret = fresh;
+    return 0;
 }
 
 /* Every role prepares FRESH, and only when all have it is put in force. A role that does not run gets it at its start; one that
@@ -216,6 +220,8 @@ static int put_in_force(struct supervisor *s, const struct snapshot *fresh, stru
 {
     for (size_t i = 0; i < s->child_n; i++) {
         int err = is_running(&s->children[i]) ? child_send_setup(&s->children[i], fresh, WIRE_PREPARE, e) : 0;
+        if (err == 0 && is_running(&s->children[i]))
+            err = send_listeners(&s->children[i], fresh, e);
         if (err)
             return err;
     }
@@ -236,10 +242,13 @@ int supervisor_reload(struct supervisor *s, struct error *e)
         err = put_in_force(s, fresh, e);
     notify_send(s->notify_fd, "READY=1");
     if (err) {
+        if (fresh)
+            sockets_close(&fresh->sockets, &s->snapshot->sockets);
         snapshot_free(fresh);
         log_error("reload-refused", LOG_Z("text", e->text));
         return err;
     }
+    sockets_close(&s->snapshot->sockets, &fresh->sockets);
     snapshot_free(s->snapshot);
     s->snapshot = fresh;
     log_set_level(fresh->config->log_level);
@@ -471,6 +480,21 @@ static int enter_sandbox(struct error *e)
     return 0;
 }
 
+/* Binds every listener, while we are root if we are; what a service manager has opened for us is taken instead. */
+static int bind_all(struct supervisor *s, struct error *e)
+{
+    struct socket_set *inherited = calloc(1, sizeof *inherited);
+    if (!inherited)
+        panic("out of memory at start");
+    int err = sockets_inherit(inherited, e);
+    if (err == 0)
+        err = sockets_bind(s->snapshot->config, s->port_offset, inherited, &s->snapshot->sockets, e);
+    if (err == 0)
+        err = sockets_all_used(inherited, &s->snapshot->sockets, e);
+    free(inherited);
+    return err;
+}
+
 static int set_up(struct supervisor *s, const struct supervisor_settings *settings, struct error *e)
 {
     struct config *config = NULL;
@@ -488,16 +512,30 @@ static int set_up(struct supervisor *s, const struct supervisor_settings *settin
         return err;
     }
     log_notes(s->snapshot);
-    err = bind_listeners(s, e);
+    err = bind_all(s, e);
     if (err == 0)
-        err = supervisor_drop_user(s->snapshot->config->user, e);
+        err = supervisor_drop_user(s->snapshot->config->user, &s->snapshot->sockets, e);
     if (err == 0)
         err = check_owner(s, settings->dir, e);
-    if (err == 0)
-        err = bind_control(s, e);
+    if (err == 0) {
+        s->control_fd = control_bind(e);
+        err = s->control_fd < 0 ? s->control_fd : 0;
+    }
     if (err == 0)
         err = enter_sandbox(e);
     return err;
+}
+
+/* Who comes from now on is refused, not left waiting. */
+static void close_all(struct supervisor *s)
+{
+    if (s->snapshot)
+        sockets_close(&s->snapshot->sockets, NULL);
+    if (s->control_fd >= 0) {
+        (void)close(s->control_fd);
+        (void)unlink("control.sock");
+    }
+    s->control_fd = -1;
 }
 
 int supervisor_run(const struct supervisor_settings *settings, struct error *e)
@@ -507,7 +545,7 @@ int supervisor_run(const struct supervisor_settings *settings, struct error *e)
         panic("out of memory at start");
     log_set_role("supervisor");
     s->port_offset = settings->port_offset;
-    s->lock_fd = -1;
+    s->lock_fd = s->control_fd = -1;
     s->started_ms = clock_mono_ms();
     s->signal_fd = open_signals();
     s->notify_fd = notify_open();
@@ -524,10 +562,10 @@ int supervisor_run(const struct supervisor_settings *settings, struct error *e)
             loop(s);
         }
         s->stopping = true;
-        close_sockets(s); /* who comes now is refused, not left waiting */
+        close_all(s);
         stop_all(s);
     }
-    close_sockets(s);
+    close_all(s);
     snapshot_free(s->snapshot);
     free(s);
     return err;

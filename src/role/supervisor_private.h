@@ -7,9 +7,24 @@
 #include "role/role.h"
 #include "role/supervisor.h"
 
-enum { SUPERVISOR_CHILDREN_MAX = 70, SUPERVISOR_LANES_MAX = 300, SUPERVISOR_SOCKETS_MAX = 256 };
+struct sockaddr_storage;
 
-/* A configuration and the certificates it names, read and checked. */
+enum { SUPERVISOR_CHILDREN_MAX = 70, SUPERVISOR_LANES_MAX = 300, SUPERVISOR_SOCKETS_MAX = 256, SOCKET_PLACE_MAX = 128 };
+
+/* A listening socket. */
+struct bound_socket {
+    char name[64];                /* of its listener; of one that was just inherited: what the service manager calls it */
+    char kind[12];                /* the role that accepts */
+    char place[SOCKET_PLACE_MAX]; /* "192.0.2.1 port 25", or a path */
+    bool inherited;               /* from the service manager: not ours to unlink, and ours whatever its place */
+    int fd;
+};
+struct socket_set {
+    struct bound_socket list[SUPERVISOR_SOCKETS_MAX];
+    size_t n;
+};
+
+/* A configuration and the certificates it names, read and checked; its sockets, bound. */
 struct snapshot {
     struct config *config; /* owned */
     struct arena arena;    /* owns what follows */
@@ -18,14 +33,16 @@ struct snapshot {
     str ca_pem; /* empty: there is no ca.pem */
     uint16_t port_offset;
     struct buf notes; /* lines for the administrator: certificates whose time is over or nearly so */
+    struct socket_set sockets;
 };
 
-/* Reads the certificates of CONFIG (owned by the snapshot on success). ERR_* with E naming the file. */
+/* --- load.c --- */
+
+/* Reads the certificates of CONFIG (owned by the snapshot on success); binds nothing yet. ERR_* with E naming the file. */
 int snapshot_load(struct config *config, uint16_t port_offset, struct snapshot **ret, struct error *e) MUST_USE;
 void snapshot_free(struct snapshot *s);
-/* Whether FRESH may replace FORMER while the server runs: ERR_REFUSED when its listeners are others. Adds a line to FRESH's notes
- * for each changed setting that waits for the next start. */
-int snapshot_compare(const struct snapshot *former, struct snapshot *fresh, struct error *e) MUST_USE;
+/* Adds a line to FRESH's notes for each setting that is another than in FORMER and waits for the next start. */
+void snapshot_compare(const struct snapshot *former, struct snapshot *fresh);
 
 struct child {
     char kind[12];
@@ -35,12 +52,6 @@ struct child {
     int64_t started_ms, restart_at_ms, backoff_ms;
     uint32_t restarts;
     unsigned owed; /* requests whose answer has not come */
-};
-
-struct bound_socket {
-    char name[64]; /* the listener's */
-    char kind[12]; /* the role that accepts */
-    int fd;
 };
 
 struct supervisor {
@@ -54,8 +65,7 @@ struct supervisor {
     size_t child_n;
     int lanes[SUPERVISOR_LANES_MAX]; /* on which core asks */
     size_t lane_n;
-    struct bound_socket sockets[SUPERVISOR_SOCKETS_MAX];
-    size_t socket_n;
+    int control_fd; /* -1: not bound */
 };
 
 void supervisor_add_lane(struct supervisor *s, int fd);
@@ -64,13 +74,26 @@ int supervisor_reload(struct supervisor *s, struct error *e) MUST_USE;
 
 /* --- bind.c --- */
 
-/* Binds every listener: while we are root, if we are. */
-int bind_listeners(struct supervisor *s, struct error *e) MUST_USE;
-/* Binds the control socket in the working directory: as the server's user, whose socket it is. */
-int bind_control(struct supervisor *s, struct error *e) MUST_USE;
-void close_sockets(struct supervisor *s);
-/* Changes to user NAME but keeps the right to bind low ports; nothing when not root or NAME is empty. */
-int supervisor_drop_user(str name, struct error *e) MUST_USE;
+/* The sockets of CONFIG's listeners: those that FORMER has at the same place are shared, the others bound. Nothing is left open when it fails. */
+int sockets_bind(const struct config *config, uint16_t offset, const struct socket_set *former, struct socket_set *ret,
+                 struct error *e) MUST_USE;
+/* Closes and forgets those of GONE that STAYS (NULL: none) does not share. */
+void sockets_close(struct socket_set *gone, const struct socket_set *stays);
+/* "192.0.2.1 port 25", "::1 port 25", or the path. */
+void socket_place(const struct sockaddr_storage *sa, char ret[SOCKET_PLACE_MAX]);
+/* The control socket in the working directory: bound as the server's user, whose socket it is. A descriptor or an error. */
+int control_bind(struct error *e) MUST_USE;
+/* Changes to user NAME but keeps the right to bind low ports; nothing when not root or NAME is empty. SOCKETS become the user's, who may have to
+ * bind beside them (SO_REUSEPORT asks for one owner). */
+int supervisor_drop_user(str name, const struct socket_set *sockets, struct error *e) MUST_USE;
+
+/* --- inherit.c --- */
+
+/* The sockets that a service manager opened for this process; none when there is none. Forgets the variables that told of them. ERR_REFUSED when one
+ * is no listening stream socket. */
+int sockets_inherit(struct socket_set *ret, struct error *e) MUST_USE;
+/* ERR_SYNTAX, with E naming it, when one of INHERITED is not in USED. */
+int sockets_all_used(const struct socket_set *inherited, const struct socket_set *used, struct error *e) MUST_USE;
 
 /* --- child.c: each call waits a bounded time for the child's answer --- */
 

@@ -24,7 +24,7 @@ enum wire_type {
     WIRE_TICKET_KEYS = 11, /* nothing -> two ticket keys of 80 bytes, newest first */
     WIRE_ISSUE = 12,       /* order, request or certificate to renew -> certificate, in PEM */
     WIRE_SETUP = 20,       /* first message to a role: setup as memfd */
-    WIRE_LISTENER = 21,    /* name of a listener, descriptor */
+    WIRE_LISTENER = 21,    /* name of a listener, descriptor; after setup, and after each prepare again */
     WIRE_PEER = 22,        /* role name, root lane to ask it on */
     WIRE_SERVE = 23,       /* role name, root lane on which it asks */
     WIRE_START = 24,       /* everything is there: enter the sandbox and serve */

@@ -37,15 +37,19 @@ void listener_unref(struct listener *l)
 {
     if (atomic_fetch_sub(&l->refs, 1) != 1)
         return;
+    if (l->settings.release)
+        l->settings.release(l->settings.ctx);
     free(l->name);
     free(l);
 }
 
-/* The task over a listening socket. */
+/* The task over a listening socket, in the server's list from before it starts until it is over. */
 struct acceptor {
     struct task task;
     struct server *server;
     struct listener *listener;
+    struct acceptor *next;
+    _Atomic bool dismissed; /* by server_unlisten */
 };
 
 /* What accept answered: whether to go on, to wait for a connection, to pause, or to give up. */
@@ -79,7 +83,7 @@ static enum accept_outcome accept_failed(const struct acceptor *a, int error)
 static bool acceptor_step(struct task *t, unsigned flags, struct task_wait *ret)
 {
     struct acceptor *a = (struct acceptor *)t;
-    if (flags & (TASK_SHUTDOWN | TASK_KILL) || atomic_load(&a->server->stopping))
+    if (flags & (TASK_SHUTDOWN | TASK_KILL) || atomic_load(&a->server->stopping) || atomic_load(&a->dismissed))
         return false;
     ret->events = EPOLLIN;
     for (int i = 0; i < ACCEPT_TURNS; i++) {
@@ -106,12 +110,23 @@ static bool acceptor_step(struct task *t, unsigned flags, struct task_wait *ret)
     return true;
 }
 
-static void acceptor_end(struct task *t)
+static void acceptor_free(struct acceptor *a, int fd)
 {
-    struct acceptor *a = (struct acceptor *)t;
-    (void)close(t->fd);
+    struct acceptor **at = &a->server->acceptors;
+    pthread_mutex_lock(&a->server->acceptors_lock);
+    while (*at != a)
+        at = &(*at)->next;
+    *at = a->next;
+    pthread_mutex_unlock(&a->server->acceptors_lock);
+    task_unwatch(&a->task); /* the supervisor holds it too, and after a reload the next acceptor */
+    (void)close(fd);
     listener_unref(a->listener);
     free(a);
+}
+
+static void acceptor_end(struct task *t)
+{
+    acceptor_free((struct acceptor *)t, t->fd);
 }
 
 static const struct task_kind acceptor_kind = { "listener", acceptor_step, acceptor_end };
@@ -123,10 +138,26 @@ int server_listen(struct server *s, int fd, const struct listener_settings *sett
         panic("out of memory for a listener");
     a->server = s;
     a->listener = listener_new(settings);
-    if (pool_start(s->pool, &a->task, &acceptor_kind, fd))
+    pthread_mutex_lock(&s->acceptors_lock);
+    a->next = s->acceptors;
+    s->acceptors = a;
+    bool started = pool_start(s->pool, &a->task, &acceptor_kind, fd);
+    pthread_mutex_unlock(&s->acceptors_lock);
+    if (started)
         return 0;
-    (void)close(fd);
-    listener_unref(a->listener);
-    free(a);
+    acceptor_free(a, fd);
     return ERR_LIMIT;
+}
+
+void server_unlisten(struct server *s, unsigned group)
+{
+    pthread_mutex_lock(&s->acceptors_lock);
+    /* None in the list is over: it leaves the list first. */
+    for (struct acceptor *a = s->acceptors; a; a = a->next) {
+        if (a->listener->settings.group != group)
+            continue;
+        atomic_store(&a->dismissed, true);
+        task_raise(&a->task, TASK_EVENT);
+    }
+    pthread_mutex_unlock(&s->acceptors_lock);
 }

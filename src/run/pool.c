@@ -199,6 +199,13 @@ static void slot_raise(struct pool *p, uint32_t i, uint32_t g, unsigned flag, bo
     queue_push(p, t);
 }
 
+void task_unwatch(struct task *t)
+{
+    if (t->registered && epoll_ctl(t->pool->epoll, EPOLL_CTL_DEL, t->fd, NULL) != 0)
+        log_error("unwatch-failed", LOG_Z("task", t->kind->name), LOG_NUM("errno", errno));
+    t->registered = false;
+}
+
 void task_raise(struct task *t, unsigned flag)
 {
     slot_raise(t->pool, t->slot, t->generation, flag, false);

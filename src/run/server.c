@@ -198,6 +198,7 @@ struct server *server_new(const struct server_settings *settings)
         s->settings.workers_max = s->settings.workers_min;
     if (!s->settings.connections_max)
         s->settings.connections_max = CONNECTIONS_MAX;
+    pthread_mutex_init(&s->acceptors_lock, NULL);
     pthread_mutex_init(&s->addresses_lock, NULL);
     map_init(&s->addresses);
     s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -218,6 +219,7 @@ void server_free(struct server *s)
     (void)close(s->stop_fd);
     map_done(&s->addresses);
     pthread_mutex_destroy(&s->addresses_lock);
+    pthread_mutex_destroy(&s->acceptors_lock);
     free(s);
 }
 

@@ -25,15 +25,21 @@ void server_free(struct server *s);
 struct listener_settings {
     const char *name; /* "submission": in logs and status */
     const struct conn_ops *ops;
-    void *ctx;              /* for ops->open; must outlive the server */
+    void *ctx; /* for ops->open; lives until released */
+    void (*release)(
+        void *ctx);         /* called when nobody accepts here any more and the last connection is over; NULL: nothing to do */
+    unsigned group;         /* what server_unlisten knows it by; 0: it stays until the end */
     struct tls_holder *tls; /* NULL: no TLS on this listener. Must outlive the server. */
     bool implicit_tls;
     int64_t handshake_ms;             /* 0 = 30 000 */
     enum tls_client_cert client_cert; /* 0: clients are not asked for certificates */
     bool tls13_only;                  /* false: TLS 1.2 as well */
 };
-/* Accepts connections from FD (listening, non-blocking; owned). Settings are copied. Before server_run. */
+/* Accepts connections from FD (listening, non-blocking; owned). Settings are copied, CTX is released on failure too. ERR_LIMIT. From any
+ * thread. */
 int server_listen(struct server *s, int fd, const struct listener_settings *settings) MUST_USE;
+/* Accepts no more on the listeners of GROUP, whose descriptors are closed a moment later; their connections go on. From any thread. */
+void server_unlisten(struct server *s, unsigned group);
 /* Runs a connection over FD (connected, owned) as if it had been accepted. Also from handlers while the server runs. */
 int server_adopt(struct server *s, int fd, const struct listener_settings *settings) MUST_USE;
 /* Serves requests of another role on root lane FD (owned) and on the lanes it opens. SERVICE must outlive the server. */

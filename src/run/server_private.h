@@ -19,6 +19,8 @@ struct server {
     _Atomic unsigned connections;
     _Atomic uint64_t accepted, refused;
     _Atomic int64_t refusal_logged_ms;
+    pthread_mutex_t acceptors_lock;
+    struct acceptor *acceptors; /* all that are not over */
     pthread_mutex_t addresses_lock;
     struct map addresses; /* connections by address; the value is the count */
 };

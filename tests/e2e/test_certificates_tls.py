@@ -140,12 +140,3 @@ def test_least_version(lab):
     assert isinstance(greeting(lab, version=ssl.TLSVersion.TLSv1_2), Exception)
     assert b"OK" in greeting(lab, version=ssl.TLSVersion.TLSv1_3)
     assert lab.stop() == 0
-
-
-def test_other_tls_needs_a_restart(lab):
-    lab.start()
-    imaps_option(lab, 'client-cert = "required"')
-    done = lab.run("reload", "--dir", str(lab.dir), check=False)
-    assert done.returncode == 78 and "imaps" in done.stderr, done.stderr
-    assert b"OK" in greeting(lab)
-    assert lab.stop() == 0

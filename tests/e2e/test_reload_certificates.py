@@ -151,9 +151,6 @@ def test_settings_that_wait_are_told(lab):
     text = conf.read_text()
     conf.write_text(text + "workers-max = 10\n")
     assert any(note.startswith("workers-max") for note in json.loads(reload(lab).stdout)["notes"])
-    conf.write_text(text.replace("port = 587", "port = 588"))
-    done = reload(lab, check=False)
-    assert done.returncode == CONFIG and "submission" in done.stderr
     conf.write_text(text)
     assert reload(lab).returncode == 0
     assert lab.stop() == 0

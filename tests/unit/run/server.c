@@ -565,6 +565,68 @@ static void channels_are_served(void **state)
     pthread_barrier_destroy(&barrier);
 }
 
+static void count_release(void *ctx)
+{
+    atomic_fetch_add((atomic_uint *)ctx, 1);
+}
+
+static void *release_open(struct conn *c, void *ctx)
+{
+    (void)ctx;
+    stream_write(conn_stream(c), STR("hi\r\n"));
+    return malloc(1);
+}
+
+static enum conn_next release_run(struct conn *c, void *session, unsigned why)
+{
+    (void)session;
+    str line;
+    if (why & CONN_SHUTDOWN)
+        return CONN_CLOSE;
+    return stream_line(conn_stream(c), 100, &line) == ERR_AGAIN ? CONN_WAIT : CONN_CLOSE;
+}
+
+static void release_close(struct conn *c, void *session)
+{
+    (void)c;
+    free(session);
+}
+
+/* One socket that passes from group to group, as in a reload: each accepts, connections of former groups go on, and a group is released with its
+ * last connection. The descriptor's number comes again and again. */
+static void a_socket_passes_from_listener_to_listener(void **state)
+{
+    static const struct conn_ops ops = { "release", release_open, release_run, release_close };
+    struct loopback l;
+    atomic_uint released[12] = { 0 };
+    int fds[12], twin;
+    loopback_init(&l, &small, NULL, false);
+    int socket = loopback_listen(&l.port);
+    loopback_run(&l);
+    for (unsigned i = 0; i < 12; i++) {
+        const struct listener_settings settings = {
+            .name = "passed", .ops = &ops, .ctx = &released[i], .release = count_release, .group = i + 1
+        };
+        assert_true((twin = fcntl(socket, F_DUPFD_CLOEXEC, 0)) >= 0);
+        assert_int_equal(server_listen(l.server, twin, &settings), 0);
+        server_unlisten(l.server, i);
+        fds[i] = client_connect(&l);
+        client_expect(fds[i], STR("hi\r\n"));
+    }
+    for (unsigned i = 0; i < 11; i++) {
+        client_send(fds[i], STR("bye\r\n"));
+        client_expect_eof(fds[i]);
+        (void)close(fds[i]);
+    }
+    for (unsigned i = 0; i < 11; i++)
+        eventually(atomic_load(&released[i]) == 1);
+    assert_int_equal(atomic_load(&released[11]), 0);
+    (void)close(socket);
+    loopback_stop(&l, 10000);
+    assert_int_equal(atomic_load(&released[11]), 1);
+    (void)close(fds[11]);
+}
+
 static void tick(void *ctx)
 {
     atomic_fetch_add((atomic_uint *)ctx, 1);
@@ -600,6 +662,7 @@ int main(void)
         cmocka_unit_test(limits_refuse),
         cmocka_unit_test(no_descriptors_left),
         cmocka_unit_test(channels_are_served),
+        cmocka_unit_test(a_socket_passes_from_listener_to_listener),
         cmocka_unit_test(periodic_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

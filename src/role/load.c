@@ -1,0 +1,106 @@
+/* load: what a snapshot holds, read and checked: the configuration and the certificates that it names. See supervisor_private.h. */
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "pki/pki.h"
+#include "role/supervisor_private.h"
+
+enum { ARENA_MAX = 16 << 20, NOTES_MAX = 16384, EXPIRY_NOTE_DAYS = 15 };
+
+static int read_chain(struct snapshot *s, str path, str *ret, struct error *e)
+{
+    struct buf b = BUF_INIT(PKI_PEM_MAX);
+    char *z = arena_z(&s->arena, path);
+    int err = z ? pki_file_read(z, &b, e) : error_set(e, ERR_LIMIT, "the certificates are too large together");
+    if (err == 0 && arena_dup(&s->arena, buf_str(&b), ret))
+        err = error_set(e, ERR_LIMIT, "the certificates are too large together");
+    buf_done(&b);
+    return err;
+}
+
+/* Tells of a certificate whose time is over or will be soon; clients will judge it, the server serves on. */
+static void check_time(struct snapshot *s, str chain, str pem)
+{
+    struct arena a = ARENA_INIT(1 << 20);
+    struct pki_description d;
+    int64_t now = clock_real_ms() / 1000;
+    if (pki_certificate_describe(pem, &a, &d, NULL) == 0) {
+        long long days = (d.not_after - now) / 86400;
+        if (d.not_after <= now)
+            buf_addf(&s->notes, "%.*s expired %lld days ago; clients will refuse it\n", STR_ARG(chain), -days);
+        else if (d.not_before > now)
+            buf_addf(&s->notes, "%.*s is not valid yet; clients will refuse it\n", STR_ARG(chain));
+        else if (days < EXPIRY_NOTE_DAYS)
+            buf_addf(&s->notes, "%.*s expires in %lld days; replace it and run `valise reload`\n", STR_ARG(chain), days);
+    }
+    arena_done(&a);
+}
+
+int snapshot_load(struct config *config, uint16_t port_offset, struct snapshot **ret, struct error *e)
+{
+    struct snapshot *s = calloc(1, sizeof *s);
+    if (!s)
+        panic("out of memory at start");
+    arena_init(&s->arena, ARENA_MAX);
+    s->notes = BUF_INIT(NOTES_MAX);
+    s->port_offset = port_offset;
+    s->identity_n = config->certificate_n;
+    s->identities = arena_array(&s->arena, s->identity_n, sizeof *s->identities);
+    int err = s->identities ? 0 : error_set(e, ERR_LIMIT, "too many certificates");
+    for (size_t i = 0; i < config->certificate_n && err == 0; i++) {
+        struct wire_identity *id = &s->identities[i];
+        char hex[65];
+        id->name = config->certificates[i].name;
+        err = read_chain(s, config->certificates[i].chain, &id->chain_pem, e);
+        if (err == 0 && tls_key_id(id->chain_pem, hex))
+            err = error_set(e, ERR_SYNTAX, "%.*s: no PEM certificate in it", STR_ARG(config->certificates[i].chain));
+        if (err == 0)
+            err = arena_dup(&s->arena, (str){ hex, 64 }, &id->key_id);
+        if (err == 0)
+            check_time(s, config->certificates[i].chain, id->chain_pem);
+    }
+    if (err == 0 && access("ca.pem", F_OK) == 0)
+        err = read_chain(s, STR("ca.pem"), &s->ca_pem, e);
+    for (size_t i = 0; i < config->listener_n && err == 0; i++)
+        if (config->listeners[i].port + (unsigned)port_offset > 65535)
+            err = error_set(e, ERR_LIMIT, "port %u plus the offset %u is above 65535", config->listeners[i].port, port_offset);
+    if (err) {
+        arena_done(&s->arena);
+        buf_done(&s->notes);
+        free(s);
+        return err;
+    }
+    s->config = config;
+    *ret = s;
+    return 0;
+}
+
+void snapshot_free(struct snapshot *s)
+{
+    if (!s)
+        return;
+    arena_done(&s->arena);
+    buf_done(&s->notes);
+    config_free(s->config);
+    free(s);
+}
+
+void snapshot_compare(const struct snapshot *former, struct snapshot *fresh)
+{
+    const struct config *x = former->config, *y = fresh->config;
+    const struct {
+        const char *name;
+        bool same;
+    } settings[] = {
+        { "user", str_eq(x->user, y->user) },
+        { "mx-processes", x->mx_processes == y->mx_processes },
+        { "connections-max", x->connections_max == y->connections_max },
+        { "connections-per-address", x->connections_per_address == y->connections_per_address },
+        { "workers-max", x->workers_max == y->workers_max },
+        { "cache-bytes", x->cache_bytes == y->cache_bytes },
+        { "reserve-bytes", x->reserve_bytes == y->reserve_bytes },
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+        if (!settings[i].same)
+            buf_addf(&fresh->notes, "%s has changed; it counts from the next start\n", settings[i].name);
+}
