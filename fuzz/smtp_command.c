@@ -36,14 +36,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (smtp_mail_parse(in, &smtp_limits_default, data[0] & 0x80, &a, &mail) == SMTP_FAULT_NONE) {
             check_address(&mail.reverse_path, &a);
             require(!mail.reverse_path.utf8 || mail.smtputf8);
-            require(mail.envid.n <= SMTP_ENVID_MAX && smtp_xtext_valid(mail.envid));
+            require(mail.envid.n <= DSN_ENVID_MAX && dsn_xtext_valid(mail.envid));
         }
         break;
     case 2:
-        if (smtp_rcpt_parse(in, &smtp_limits_default, data[0] & 0x80, &a, &rcpt) == SMTP_FAULT_NONE) {
+        if (smtp_rcpt_parse(in, &smtp_limits_default, data[0] & 0x80, data[0] & 0x40, &a, &rcpt) == SMTP_FAULT_NONE) {
             check_address(&rcpt.address, &a);
             require(rcpt.address.text.n > 0 && (!rcpt.address.utf8 || (data[0] & 0x80)));
-            require(smtp_notify_valid(rcpt.dsn.notify) && rcpt.dsn.orcpt.n <= SMTP_ORCPT_MAX && utf8_valid(rcpt.dsn.orcpt));
+            require(dsn_notify_valid(rcpt.dsn.notify) && rcpt.dsn.orcpt.n <= DSN_ORCPT_MAX && utf8_valid(rcpt.dsn.orcpt));
         }
         break;
     case 3:

@@ -19,6 +19,8 @@ const struct cli_setting cli_settings[] = {
     { NULL, "mx-processes", "1", "Processes that talk to strangers; more use more cores. 1 to 64." },
     { NULL, "message-size-max", "52428800", "The largest message in bytes, 65536 to 2147483648." },
     { NULL, "recipients-max", "1000", "Recipients of one message, 100 to 1000." },
+    { NULL, "refuse-over-quota", "false",
+      "Whether mail for a mailbox over quota is answered with 552, for good, rather than with 452, try again later." },
     { NULL, "connections-max", "20000", "Connections to one role at a time." },
     { NULL, "connections-per-address", "0", "Connections from one address to one role at a time; 0: no limit." },
     { NULL, "workers-max", "64", "Threads of one role, 2 to 1024. A connection that waits needs none." },

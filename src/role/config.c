@@ -319,6 +319,7 @@ static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error
     c->mx_processes = (unsigned)cfg_getint(cfg, "mx-processes");
     c->message_size_max = (uint64_t)cfg_getint(cfg, "message-size-max");
     c->recipients_max = (unsigned)cfg_getint(cfg, "recipients-max");
+    c->refuse_over_quota = cfg_getbool(cfg, "refuse-over-quota");
     c->connections_max = (unsigned)cfg_getint(cfg, "connections-max");
     c->connections_per_address = (unsigned)cfg_getint(cfg, "connections-per-address");
     c->workers_max = (unsigned)cfg_getint(cfg, "workers-max");
@@ -375,6 +376,7 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_INT("mx-processes", 1, CFGF_NONE),
                          CFG_INT("message-size-max", 52428800, CFGF_NONE),
                          CFG_INT("recipients-max", 1000, CFGF_NONE),
+                         CFG_BOOL("refuse-over-quota", cfg_false, CFGF_NONE),
                          CFG_INT("connections-max", 20000, CFGF_NONE),
                          CFG_INT("connections-per-address", 0, CFGF_NONE),
                          CFG_INT("workers-max", 64, CFGF_NONE),

@@ -44,6 +44,7 @@ struct config {
     enum log_level log_level;
     uint64_t message_size_max; /* bytes */
     unsigned recipients_max;
+    bool refuse_over_quota; /* with 552, rather than 452 */
     unsigned connections_max, connections_per_address;
     unsigned workers_max;
     uint64_t cache_bytes;         /* the store's block cache */

@@ -18,97 +18,50 @@ enum { ADDED_MAX = 65536, COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200, RENEW_
 
 /* --- what mx and submission need --- */
 
-static int verdict_of(struct directory *d, str address, enum smtp_recipient_verdict *ret, struct error *e)
+/* Whether a message of SIZE bytes for one of LIST can be taken. Of several all must have room, or with ANY one. */
+static int room_of(struct core *c, const struct directory_account *list, size_t n, uint64_t size, bool any,
+                   enum smtp_recipient_verdict *ret, struct error *e)
+{
+    size_t full = 0, never = 0, enabled = 0;
+    for (size_t i = 0; i < n; i++) {
+        int room = list[i].enabled ? mail_account_room(c->mail, list[i].id, size) : 0;
+        if (room && room != ERR_REFUSED && room != ERR_LIMIT)
+            return error_set(e, room == ERR_NOTFOUND ? ERR_UNAVAILABLE : room, "the account cannot be opened");
+        enabled += list[i].enabled;
+        full += room == ERR_REFUSED;
+        never += room == ERR_LIMIT;
+    }
+    bool fits = any ? full + never < enabled : full + never == 0;
+    *ret = !enabled ? SMTP_RECIPIENT_DISABLED : fits ? SMTP_RECIPIENT_OK : never ? SMTP_RECIPIENT_TOO_SMALL : SMTP_RECIPIENT_FULL;
+    return 0;
+}
+
+/* ANY: of an address that stands for several, one who can have the message is enough. */
+static int verdict_of(struct core *c, str address, uint64_t size, bool any, enum smtp_recipient_verdict *ret, struct error *e)
 {
     struct arena a = ARENA_INIT(1 << 20);
     struct directory_account *list;
     size_t n;
-    int err = directory_resolve(d, address, &a, &list, &n);
-    bool enabled = false;
-    for (size_t i = 0; err == 0 && i < n; i++)
-        enabled = enabled || list[i].enabled;
-    arena_done(&a);
+    int err = directory_resolve(c->directory, address, &a, &list, &n);
     if (err == 0)
-        *ret = enabled ? SMTP_RECIPIENT_OK : SMTP_RECIPIENT_DISABLED;
-    else if (err == ERR_NOTFOUND || err == ERR_SYNTAX)
-        *ret = SMTP_RECIPIENT_UNKNOWN;
-    else if (err == ERR_REFUSED)
-        *ret = SMTP_RECIPIENT_NOT_OURS;
+        err = room_of(c, list, n, size, any, ret, e);
+    else if (err == ERR_NOTFOUND || err == ERR_SYNTAX || err == ERR_REFUSED)
+        *ret = err == ERR_REFUSED ? SMTP_RECIPIENT_NOT_OURS : SMTP_RECIPIENT_UNKNOWN, err = 0;
     else
-        return error_set(e, err, "the directory cannot be read");
-    return 0;
-}
-
-static int core_recipient(void *ctx, str address, enum smtp_recipient_verdict *ret, struct error *e)
-{
-    struct core *c = ctx;
-    return verdict_of(c->directory, address, ret, e);
-}
-
-/* The accounts of all recipients, each once however many of its addresses were named. */
-static int accounts_of(struct core *c, const struct smtp_delivery *d, struct arena *a, struct mail_recipient **ret, size_t *ret_n,
-                       struct error *e)
-{
-    size_t n = 0, cap = 0;
-    struct mail_recipient *list = NULL;
-    for (size_t i = 0; i < d->recipient_n; i++) {
-        struct directory_account *accounts;
-        size_t m;
-        int err = directory_resolve(c->directory, d->recipients[i], a, &accounts, &m);
-        if (err)
-            return error_set(e, err == ERR_NOTFOUND || err == ERR_REFUSED ? ERR_UNAVAILABLE : err,
-                             "recipient %.*s went away during the transaction", STR_ARG(d->recipients[i]));
-        for (size_t k = 0; k < m; k++) {
-            bool known = !accounts[k].enabled;
-            for (size_t j = 0; j < n && !known; j++)
-                known = memcmp(list[j].account.b, accounts[k].id.b, sizeof list[j].account.b) == 0;
-            if (known)
-                continue;
-            if (n == cap) {
-                size_t more = cap ? cap * 2 : 8;
-                struct mail_recipient *grown = arena_array(a, more, sizeof *grown);
-                if (!grown)
-                    return error_set(e, ERR_LIMIT, "too many recipients");
-                if (n)
-                    memcpy(grown, list, n * sizeof *grown);
-                list = grown;
-                cap = more;
-            }
-            list[n++] = (struct mail_recipient){ .account = accounts[k].id, .address = d->recipients[i] };
-        }
-    }
-    *ret = list;
-    *ret_n = n;
-    return n ? 0 : error_set(e, ERR_UNAVAILABLE, "every recipient is disabled");
-}
-
-/* Return-Path (RFC 5321 section 4.4: at final delivery, by whoever delivers). */
-static int core_accept(void *ctx, const struct smtp_delivery *d, struct error *e)
-{
-    struct core *c = ctx;
-    struct arena a = ARENA_INIT(8 << 20);
-    struct mail_recipient *list = NULL;
-    struct mail_deposit *deposit = NULL;
-    size_t n = 0;
-    str prefix;
-    int err = accounts_of(c, d, &a, &list, &n, e);
-    if (err == 0)
-        err = arena_printf(&a, &prefix, "Return-Path: <%.*s>\r\n", STR_ARG(d->reverse_path));
-    if (err == 0)
-        err = mail_deposit_from(c->mail, d->message, d->structure, &deposit, e);
-    if (err == 0) {
-        for (size_t i = 0; i < n; i++)
-            list[i].prefix = prefix;
-        err = mail_deliver(c->mail, deposit, list, n, e);
-    }
-    for (size_t i = 0; err == 0 && i < n; i++)
-        log_info("delivered", LOG_STR("session", d->session), LOG_STR("id", d->id), LOG_STR("to", list[i].address));
-    if (err)
-        log_warning("delivery-failed", LOG_STR("session", d->session), LOG_STR("id", d->id), LOG_Z("error", err_name(err)),
-                    LOG_Z("text", e ? e->text : ""));
-    mail_deposit_free(deposit);
+        err = error_set(e, err, "the directory cannot be read");
     arena_done(&a);
     return err;
+}
+
+static int core_recipient(void *ctx, str address, uint64_t size, enum smtp_recipient_verdict *ret, struct error *e)
+{
+    return verdict_of(ctx, address, size, false, ret, e);
+}
+
+/* A user gets a report on those of several who had no room (core_submit). */
+static int core_recipient_of_user(void *ctx, str address, uint64_t size, enum smtp_recipient_verdict *ret, struct error *e)
+{
+    return verdict_of(ctx, address, size, true, ret, e);
 }
 
 static int core_spool(void *ctx, struct error *e)
@@ -188,7 +141,12 @@ static int on_recipient(void *ctx, const struct frame *request, struct arena *a,
                         int reply_fds[CHANNEL_FDS_MAX], size_t *ret_fd_n, struct error *e)
 {
     enum smtp_recipient_verdict v;
-    int err = core_recipient(ctx, request->payload, &v, e);
+    struct unpack u = unpack_init(request->payload);
+    uint64_t size = unpack_u64(&u);
+    str address = unpack_str(&u, WIRE_ADDRESS_MAX);
+    if (unpack_end(&u))
+        return error_set(e, ERR_CORRUPT, "the question about a recipient is malformed");
+    int err = core_recipient(ctx, address, size, &v, e);
     if (err == 0)
         pack_u8(reply, (uint8_t)v);
     return err;
@@ -273,7 +231,7 @@ static int on_accept(void *ctx, const struct frame *request, struct arena *a, st
 }
 
 static const struct channel_handler mx_handlers[] = {
-    { WIRE_RECIPIENT, "recipient", WIRE_ADDRESS_MAX, 0, 0, on_recipient },
+    { WIRE_RECIPIENT, "recipient", WIRE_RECIPIENT_MAX, 0, 0, on_recipient },
     { WIRE_ACCEPT, "accept", CHANNEL_PAYLOAD_MAX, 0, 2, on_accept },
     { WIRE_SPOOL, "spool", 0, 0, 0, on_spool },
     { .handle = NULL },
@@ -305,6 +263,7 @@ static const void *smtp_context(struct core *c, struct role_snapshot *s, const s
                                      .hostname = s->config->hostname,
                                      .size_max = s->config->message_size_max,
                                      .recipients_max = s->config->recipients_max,
+                                     .full_is_final = s->config->refuse_over_quota,
                                      .errors_max = 20 };
     return ret;
 }
@@ -390,8 +349,8 @@ static int core_start(struct role_run *r, struct error *e)
     if (err)
         return err;
     c->submission = (struct smtp_service){ .ctx = c,
-                                           .recipient = core_recipient,
-                                           .accept = core_accept,
+                                           .recipient = core_recipient_of_user,
+                                           .accept = core_submit,
                                            .spool = core_spool,
                                            .authenticate = core_authenticate,
                                            .scram = core_scram,

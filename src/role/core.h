@@ -19,7 +19,10 @@ struct core {
     struct admin admin;                   /* what the administrator may ask */
 };
 
-/* accept_each of LMTP; lmtp.c. CTX is the struct core. */
+/* accept of strangers, accept_each of LMTP and accept of submission; delivery.c. CTX is the struct core. ERR_REFUSED when a quota is
+ * used up, ERR_LIMIT when the message can never fit. */
+int core_accept(void *ctx, const struct smtp_delivery *d, struct error *e) MUST_USE;
 int core_accept_each(void *ctx, const struct smtp_delivery *d, int *results, struct error *e) MUST_USE;
+int core_submit(void *ctx, const struct smtp_delivery *d, struct error *e) MUST_USE;
 
 #endif

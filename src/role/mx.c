@@ -10,16 +10,21 @@ struct mx {
     struct smtp_service service;
 };
 
-static int ask_recipient(void *ctx, str address, enum smtp_recipient_verdict *ret, struct error *e)
+static int ask_recipient(void *ctx, str address, uint64_t size, enum smtp_recipient_verdict *ret, struct error *e)
 {
     struct role_run *r = ctx;
     struct arena a = ARENA_INIT(REPLY_MAX);
-    struct frame request = { .type = WIRE_RECIPIENT, .payload = address }, reply;
-    int err = channel_call(r->core, &request, &a, CORE_DEADLINE_MS, &reply, e);
-    if (err == 0 && (reply.payload.n != 1 || (unsigned char)reply.payload.p[0] > SMTP_RECIPIENT_DISABLED))
+    struct buf b = BUF_INIT(WIRE_RECIPIENT_MAX);
+    pack_u64(&b, size);
+    pack_str(&b, address);
+    struct frame request = { .type = WIRE_RECIPIENT, .payload = buf_str(&b) }, reply;
+    int err = buf_error(&b) ? error_set(e, ERR_LIMIT, "the address is too long")
+                            : channel_call(r->core, &request, &a, CORE_DEADLINE_MS, &reply, e);
+    if (err == 0 && (reply.payload.n != 1 || (unsigned char)reply.payload.p[0] > SMTP_RECIPIENT_LAST))
         err = error_set(e, ERR_CORRUPT, "core's verdict cannot be read");
     if (err == 0)
         *ret = (enum smtp_recipient_verdict)reply.payload.p[0];
+    buf_done(&b);
     arena_done(&a);
     return err;
 }
@@ -100,6 +105,7 @@ static const void *mx_context(struct role_run *r, struct role_snapshot *s, const
                                    .hostname = s->config->hostname,
                                    .size_max = s->config->message_size_max,
                                    .recipients_max = s->config->recipients_max,
+                                   .full_is_final = s->config->refuse_over_quota,
                                    .errors_max = 20 };
     return c;
 }

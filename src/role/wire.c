@@ -21,7 +21,7 @@ void wire_pack_delivery(struct buf *b, const struct smtp_delivery *d, bool inlin
     pack_str(b, d->envid);
     pack_varint(b, d->recipient_n);
     for (size_t i = 0; i < d->recipient_n; i++) {
-        const struct smtp_dsn dsn = d->dsn ? d->dsn[i] : (struct smtp_dsn){ 0 };
+        const struct dsn_request dsn = d->dsn ? d->dsn[i] : (struct dsn_request){ 0 };
         pack_str(b, d->recipients[i]);
         pack_u8(b, dsn.notify);
         pack_str(b, dsn.orcpt);
@@ -52,23 +52,23 @@ int wire_unpack_delivery(str payload, struct arena *a, struct smtp_delivery *ret
     d.body_8bit = flags & 2;
     d.body_binary = flags & 8;
     uint8_t wanted = unpack_u8(&u);
-    d.envid = unpack_str(&u, SMTP_ENVID_MAX);
+    d.envid = unpack_str(&u, DSN_ENVID_MAX);
     d.recipient_n = (size_t)unpack_varint_max(&u, RECIPIENTS_MAX);
     str *recipients = arena_array(a, d.recipient_n, sizeof *recipients);
-    struct smtp_dsn *dsn = arena_array(a, d.recipient_n, sizeof *dsn);
+    struct dsn_request *dsn = arena_array(a, d.recipient_n, sizeof *dsn);
     if (!recipients || !dsn)
         return ERR_LIMIT;
     bool clean = is_one_line(d.session) && is_one_line(d.id) && is_one_line(d.reverse_path) && is_one_line(d.envid) &&
-                 wanted <= SMTP_RET_HDRS;
+                 wanted <= DSN_RET_HDRS;
     for (size_t i = 0; i < d.recipient_n; i++) {
         recipients[i] = unpack_str(&u, WIRE_ADDRESS_MAX);
         dsn[i].notify = unpack_u8(&u);
-        dsn[i].orcpt = unpack_str(&u, SMTP_ORCPT_MAX);
-        clean = clean && is_one_line(recipients[i]) && is_one_line(dsn[i].orcpt) && smtp_notify_valid(dsn[i].notify);
+        dsn[i].orcpt = unpack_str(&u, DSN_ORCPT_MAX);
+        clean = clean && is_one_line(recipients[i]) && is_one_line(dsn[i].orcpt) && dsn_notify_valid(dsn[i].notify);
     }
     d.recipients = recipients;
     d.dsn = dsn;
-    d.ret = (enum smtp_ret)wanted;
+    d.ret = (enum dsn_ret)wanted;
     d.structure = unpack_str(&u, STRUCTURE_MAX);
     if (flags & 4)
         d.message = unpack_str(&u, CHANNEL_PAYLOAD_MAX);

@@ -17,7 +17,7 @@
 
 enum wire_type {
     WIRE_OPEN_LANE = 0,    /* run/channel.h's own */
-    WIRE_RECIPIENT = 1,    /* address -> verdict u8 */
+    WIRE_RECIPIENT = 1,    /* size of the message u64, address -> verdict u8 */
     WIRE_ACCEPT = 2,       /* delivery, message inline or as descriptor; one too long for a frame as a second memfd -> nothing */
     WIRE_SPOOL = 3,        /* nothing -> descriptor */
     WIRE_SIGN = 10,        /* key id, data -> signature */
@@ -44,6 +44,7 @@ enum {
     WIRE_SIGNATURE_MAX = 1024,
     WIRE_INLINE_MAX = 64 * 1024,
     WIRE_ADDRESS_MAX = 512,
+    WIRE_RECIPIENT_MAX = WIRE_ADDRESS_MAX + 16,
     WIRE_DELIVERY_MAX = 1 << 20
 };
 

@@ -34,8 +34,16 @@ static void auth_parameters(const struct smtp_session *s, struct buf *out)
     }
 }
 
-/* Not offered, though their parameters are understood: DSN, because a success report (RFC 3461 section 4.1) has to be written at delivery and there is
- * no queue to send it with; BINARYMIME, because IMAP clients without BINARY could not be given a NUL (RFC 3516 section 4.3). */
+/* DSN is offered where senders are ours, so that every report that is promised can be delivered (role/delivery.c). A stranger's server that is not
+ * offered it tells its user itself that the message was relayed here (RFC 3461 section 5.2.2), and a failure after 250 does not
+ * occur: what a quota leaves no room for is refused before. An LMTP client gets an answer for each recipient and reports from
+ * that. */
+static bool offers_dsn(const struct smtp_session *s)
+{
+    return s->config->submission;
+}
+
+/* Not offered, though understood: BINARYMIME, because IMAP clients without BINARY could not be given a NUL (RFC 3516 section 4.3). */
 static const struct extension extensions[] = {
     { STR_INIT("PIPELINING"), NULL, NULL, "RFC 2920" },
     { STR_INIT("SIZE"), NULL, size_parameters, "RFC 1870" },
@@ -43,6 +51,7 @@ static const struct extension extensions[] = {
     { STR_INIT("CHUNKING"), NULL, NULL, "RFC 3030" },
     { STR_INIT("SMTPUTF8"), NULL, NULL, "RFC 6531" },
     { STR_INIT("ENHANCEDSTATUSCODES"), NULL, NULL, "RFC 2034" },
+    { STR_INIT("DSN"), offers_dsn, NULL, "RFC 3461" },
     { STR_INIT("LIMITS"), NULL, limits_parameters, "RFC 9422" },
     { STR_INIT("STARTTLS"), smtp_session_offers_starttls, NULL, "RFC 3207" },
     { STR_INIT("AUTH"), smtp_session_offers_auth, auth_parameters, "RFC 4954" },

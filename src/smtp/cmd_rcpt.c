@@ -73,33 +73,58 @@ static enum smtp_reply from_verdict(const struct smtp_session *s, enum smtp_reci
         return SMTP_REPLY_UNKNOWN_RECIPIENT;
     case SMTP_RECIPIENT_DISABLED:
         return SMTP_REPLY_DISABLED_RECIPIENT;
+    case SMTP_RECIPIENT_FULL:
+        return smtp_reply_from_delivery(ERR_REFUSED, s->config->full_is_final);
+    case SMTP_RECIPIENT_TOO_SMALL:
+        return smtp_reply_from_delivery(ERR_LIMIT, true);
     case SMTP_RECIPIENT_NOT_OURS:
         return s->config->submission ? SMTP_REPLY_NO_QUEUE : SMTP_REPLY_RELAY_DENIED;
     }
     panic("impossible verdict %d", (int)verdict);
 }
 
-enum conn_next smtp_cmd_rcpt(struct smtp_session *s, str argument)
+/* Asks the service about ADDRESS. RFC 1870 section 6.1: a message that says its size is refused here where there is no room for
+ * it. One that does not, and might not fit, is taken for that recipient alone (*ALONE): a stranger gets one answer for all
+ * recipients, and a full mailbox must neither cost the others their mail nor bring it to them twice. The client sends the others theirs in
+ * another transaction (RFC 5321 section 4.5.3.1.10). */
+static int ask(struct smtp_session *s, str address, enum smtp_recipient_verdict *ret, bool *alone, struct error *e)
 {
     const struct smtp_service *service = s->config->service;
+    const struct smtp_mail *mail = &s->transaction->mail;
+    bool is_split = !s->config->submission && !s->config->lmtp && !mail->has_size;
+    uint64_t size = is_split ? s->config->size_max : mail->has_size ? mail->size : 0;
+    int rc = service->recipient(service->ctx, address, size + SMTP_ADDED_MAX, ret, e);
+    *alone = is_split && (*ret == SMTP_RECIPIENT_FULL || *ret == SMTP_RECIPIENT_TOO_SMALL);
+    return rc || !*alone ? rc : service->recipient(service->ctx, address, 0, ret, e);
+}
+
+enum conn_next smtp_cmd_rcpt(struct smtp_session *s, str argument)
+{
     struct smtp_transaction *t = s->transaction;
     struct smtp_rcpt to = { 0 };
     enum smtp_recipient_verdict verdict = SMTP_RECIPIENT_UNKNOWN;
     struct error e = ERROR_NONE;
     enum smtp_reply reply;
+    bool alone = false;
     int rc = 0;
-    enum smtp_fault fault = smtp_rcpt_parse(argument, &smtp_limits_default, t->mail.smtputf8, conn_arena(s->conn), &to);
+    enum smtp_fault fault =
+        smtp_rcpt_parse(argument, &smtp_limits_default, t->mail.smtputf8, s->config->submission, conn_arena(s->conn), &to);
     if (fault != SMTP_FAULT_NONE)
         reply = smtp_reply_from_fault(fault, SMTP_CLAUSE_RECIPIENT);
     else if ((rc = resolve_literal(s, &to.address)) != 0)
         reply = SMTP_REPLY_TEMPORARY;
-    else if ((rc = service->recipient(service->ctx, to.address.text, &verdict, &e)) != 0)
+    else if ((rc = ask(s, to.address.text, &verdict, &alone, &e)) != 0)
         reply = smtp_reply_from_error(rc);
     else
         reply = from_verdict(s, verdict, to.address.text);
+    bool again = smtp_transaction_has(t, to.address.text);
+    if (reply == SMTP_REPLY_RECIPIENT_OK && !again && t->recipient_n && (alone || t->is_alone))
+        reply = SMTP_REPLY_TOO_MANY_RECIPIENTS;
     if (reply == SMTP_REPLY_RECIPIENT_OK && smtp_transaction_add(t, s->config, &to))
         reply = SMTP_REPLY_TOO_MANY_RECIPIENTS;
-    if (reply != SMTP_REPLY_RECIPIENT_OK) {
+    if (reply == SMTP_REPLY_RECIPIENT_OK) {
+        t->is_alone |= alone;
+    } else {
         t->recipient_refused_n++;
         s->unknown += reply == SMTP_REPLY_UNKNOWN_RECIPIENT || reply == SMTP_REPLY_ROUTED_RECIPIENT;
         log_info("smtp-recipient-refused", LOG_STR("session", conn_id(s->conn)), LOG_STR("peer", conn_peer_address(s->conn)),

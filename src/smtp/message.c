@@ -140,7 +140,7 @@ static enum smtp_reply deliver(struct smtp_session *s, int *results, struct erro
     if (s->config->submission)
         reply = check_author(s, d.structure, d.message);
     if (reply == SMTP_REPLY_ACCEPTED && (rc = accept(service, &d, results, e)) != 0)
-        reply = smtp_reply_from_error(rc);
+        reply = smtp_reply_from_delivery(rc, s->config->full_is_final);
 out:
     buf_done(&structure);
     return reply;
@@ -178,7 +178,7 @@ static void say_each(struct smtp_session *s, enum smtp_reply reply, const int *r
         if (reply != SMTP_REPLY_ACCEPTED)
             smtp_say(s, reply);
         else if (results[i])
-            smtp_say(s, smtp_reply_from_error(results[i]));
+            smtp_say(s, smtp_reply_from_delivery(results[i], s->config->full_is_final));
         else
             say_accepted(s, t->recipients[i]);
     }

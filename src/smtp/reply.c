@@ -89,3 +89,10 @@ enum smtp_reply smtp_reply_from_error(int error)
     /* Whatever else went wrong is ours, so the sender is asked to try again: nothing is lost by a full queue elsewhere. */
     return error == ERR_FULL ? SMTP_REPLY_STORE_FULL : SMTP_REPLY_TEMPORARY;
 }
+
+enum smtp_reply smtp_reply_from_delivery(int error, bool full_is_final)
+{
+    if (error == ERR_REFUSED)
+        return full_is_final ? SMTP_REPLY_MAILBOX_FULL_FINAL : SMTP_REPLY_MAILBOX_FULL;
+    return error == ERR_LIMIT ? SMTP_REPLY_MAILBOX_TOO_SMALL : smtp_reply_from_error(error);
+}

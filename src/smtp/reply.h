@@ -45,6 +45,7 @@ enum smtp_reply_flags {
     X(INPUT_WHILE_HELD, 421, "4.7.0", SMTP_REPLY_CLOSE, "Wait for the answer to AUTH before going on")                           \
     X(TEMPORARY, 451, "4.3.0", 0, "Temporary failure; try again later")                                                          \
     X(STORE_FULL, 452, "4.3.1", 0, "No space for the message; try again later")                                                  \
+    X(MAILBOX_FULL, 452, "4.2.2", 0, "The mailbox is full; try again later")                                                     \
     X(TOO_MANY_RECIPIENTS, 452, "4.5.3", 0, "Too many recipients; send the rest in another transaction")                         \
     X(AUTH_UNAVAILABLE, 454, "4.7.0", 0, "Cannot check passwords now; try again later")                                          \
     X(TLS_UNAVAILABLE, 454, "4.7.0", 0, "TLS not available: this server has no certificate")                                     \
@@ -96,6 +97,8 @@ enum smtp_reply_flags {
     X(HAS_NUL, 550, "5.6.0", 0, "The message has a NUL byte: encode it as base64")                                               \
     X(BODY_LINE_TOO_LONG, 550, "5.6.0", 0, "The message has a line longer than 65536 bytes: encode it")                          \
     X(HEADER_TOO_LARGE, 550, "5.6.0", 0, "The header is larger than 248 KiB")                                                    \
+    X(MAILBOX_FULL_FINAL, 552, "5.2.2", 0, "The mailbox is full")                                                                \
+    X(MAILBOX_TOO_SMALL, 552, "5.2.3", 0, "The message is larger than this mailbox may ever hold")                               \
     X(TOO_LARGE, 552, "5.3.4", 0, "Message too large")                                                                           \
     X(TOO_LARGE_CLOSE, 552, "5.3.4", SMTP_REPLY_CLOSE, "Message far too large")                                                  \
     X(TOO_MANY_CHUNKS, 552, "5.3.4", 0, "Too many chunks; send larger ones")                                                     \
@@ -121,7 +124,9 @@ int smtp_reply_add(struct buf *out, enum smtp_reply r, const str *lines, size_t 
 enum smtp_clause { SMTP_CLAUSE_SENDER, SMTP_CLAUSE_RECIPIENT, SMTP_CLAUSE_OTHER };
 /* The answer to a fault of the grammar in a MAIL, RCPT or other command. */
 enum smtp_reply smtp_reply_from_fault(enum smtp_fault fault, enum smtp_clause clause);
-/* The answer to an error of the service: by class, and apart from that only a full store is told from other trouble. */
+/* The answer to an error of the service: try again later; apart from that only a full store is told from other trouble. */
 enum smtp_reply smtp_reply_from_error(int error);
+/* The answer to what service.accept returned: the same, but for quotas. FULL_IS_FINAL: over quota is for good. */
+enum smtp_reply smtp_reply_from_delivery(int error, bool full_is_final);
 
 #endif

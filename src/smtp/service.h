@@ -4,10 +4,18 @@
 
 #include "base/arena.h"
 #include "run/conn.h"
-#include "smtp/dsn.h"
+#include "dsn/request.h"
 #include "sasl/sasl.h"
 
-enum smtp_recipient_verdict { SMTP_RECIPIENT_OK, SMTP_RECIPIENT_UNKNOWN, SMTP_RECIPIENT_NOT_OURS, SMTP_RECIPIENT_DISABLED };
+enum smtp_recipient_verdict {
+    SMTP_RECIPIENT_OK,
+    SMTP_RECIPIENT_UNKNOWN,
+    SMTP_RECIPIENT_NOT_OURS,
+    SMTP_RECIPIENT_DISABLED,
+    SMTP_RECIPIENT_FULL,      /* no room under its quota now */
+    SMTP_RECIPIENT_TOO_SMALL, /* the message is more than its quota allows in all */
+    SMTP_RECIPIENT_LAST = SMTP_RECIPIENT_TOO_SMALL
+};
 
 struct smtp_login {
     uint8_t account[16];
@@ -19,10 +27,10 @@ struct smtp_delivery {
     str session, id;  /* session id and message id of logs and Received: */
     str reverse_path; /* without brackets; empty: null sender */
     const str *recipients;
-    size_t recipient_n;         /* as given, without brackets */
-    const struct smtp_dsn *dsn; /* of each recipient; NULL: nothing was said */
-    enum smtp_ret ret;          /* what reports return (RFC 3461) */
-    str envid;                  /* in xtext; empty: not said */
+    size_t recipient_n;            /* as given, without brackets */
+    const struct dsn_request *dsn; /* of each recipient; NULL: nothing was said */
+    enum dsn_ret ret;              /* what reports return (RFC 3461) */
+    str envid;                     /* in xtext; empty: not said */
     bool smtputf8, body_8bit;
     bool body_binary; /* BODY=BINARYMIME: the body may hold NUL and lines of any form */
     str message;      /* whole, Received: on top; heap or mapped */
@@ -32,9 +40,11 @@ struct smtp_delivery {
 
 struct smtp_service {
     void *ctx;
-    /* May mail for ADDRESS be taken? ERR_* for a temporary failure. Blocks. */
-    int (*recipient)(void *ctx, str address, enum smtp_recipient_verdict *ret, struct error *e);
-    /* Takes responsibility for the message: 0 means it survives power loss. ERR_FULL, ERR_UNAVAILABLE, ... Blocks. */
+    /* May a message of SIZE bytes (0: not known) for ADDRESS be taken? ERR_* for a temporary failure. Blocks. */
+    int (*recipient)(void *ctx, str address, uint64_t size, enum smtp_recipient_verdict *ret, struct error *e);
+    /* Takes responsibility for the message: 0 means it survives power loss. ERR_FULL, ERR_UNAVAILABLE, ...; ERR_REFUSED when the
+     * quota of a recipient is used up, ERR_LIMIT when the message can never fit. Where it returns an error nobody has the message, but
+     * for failures of the store half-way. Blocks. */
     int (*accept)(void *ctx, const struct smtp_delivery *delivery, struct error *e);
     /* LMTP only (else NULL): the same with a result for each recipient in RESULTS, 0 or an error, when it returns 0; an error
      * returned holds for all. Blocks. */
@@ -62,6 +72,7 @@ struct smtp_config {
     uint64_t size_max;       /* bytes of a message; SIZE */
     unsigned recipients_max; /* per message */
     unsigned errors_max;     /* bad commands before 421 */
+    bool full_is_final;      /* a mailbox over quota is answered with 552 rather than 452 */
 };
 
 /* ctx of the listener is a const struct smtp_config *. */

@@ -13,6 +13,7 @@ enum {
     SMTP_AUTH_FAILURES_MAX = 3,
     SMTP_UNKNOWN_MAX = 100,                /* unknown recipients on one connection: somebody guesses addresses */
     SMTP_JUNK_MAX = 100,                   /* commands that lead to nothing, since the last message */
+    SMTP_ADDED_MAX = 2048,                 /* bytes that the server puts on top of a message, about */
     SMTP_CHUNKS_MAX = 100000,              /* of one message */
     SMTP_CHUNK_DROP_MAX = 8 * 1024 * 1024, /* bytes beyond the size limit that are read to be dropped */
     SMTP_HELO_MAX = 255
@@ -43,8 +44,9 @@ struct smtp_transaction {
     struct id id;
     struct smtp_mail mail;
     str *recipients;
-    struct smtp_dsn *dsn; /* of each recipient */
+    struct dsn_request *dsn; /* of each recipient */
     size_t recipient_n, recipient_refused_n;
+    bool is_alone; /* no further recipient: see cmd_rcpt.c */
     struct smtp_body body;
     struct smtp_header header;
     struct smtp_data data;
@@ -158,6 +160,8 @@ size_t smtp_recipients_max(const struct smtp_config *config);
 struct smtp_transaction *smtp_transaction_new(const struct smtp_config *config);
 /* Ends the transaction, if there is one. */
 void smtp_transaction_end(struct smtp_session *s);
+/* Whether the recipient was given already. */
+bool smtp_transaction_has(const struct smtp_transaction *t, str address);
 /* Adds a recipient; ERR_LIMIT when there are too many. */
 int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, const struct smtp_rcpt *rcpt) MUST_USE;
 

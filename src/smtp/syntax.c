@@ -285,7 +285,7 @@ static bool take_body(str value, enum smtp_body_type *ret)
 }
 
 /* One parameter of MAIL; SEEN has those given already, none may be given twice. */
-static enum smtp_fault mail_param(const struct esmtp_param *p, bool auth_offered, unsigned *seen, struct smtp_mail *ret)
+static enum smtp_fault mail_param(const struct esmtp_param *p, bool submission, unsigned *seen, struct smtp_mail *ret)
 {
     unsigned bit;
     bool good;
@@ -300,16 +300,16 @@ static enum smtp_fault mail_param(const struct esmtp_param *p, bool auth_offered
         bit = PARAM_UTF8;
         good = !p->has_value;
         ret->smtputf8 = true;
-    } else if (str_ieq(p->keyword, STR("RET"))) {
+    } else if (submission && str_ieq(p->keyword, STR("RET"))) {
         bit = PARAM_RET;
-        good = smtp_ret_parse(p->value, &ret->ret);
-    } else if (str_ieq(p->keyword, STR("ENVID"))) {
+        good = dsn_ret_parse(p->value, &ret->ret);
+    } else if (submission && str_ieq(p->keyword, STR("ENVID"))) {
         bit = PARAM_ENVID;
-        good = smtp_envid_valid(p->value);
+        good = dsn_envid_valid(p->value);
         ret->envid = p->value;
-    } else if (auth_offered && str_ieq(p->keyword, STR("AUTH"))) {
+    } else if (submission && str_ieq(p->keyword, STR("AUTH"))) {
         bit = PARAM_AUTH;
-        good = p->has_value && (str_eq(p->value, STR("<>")) || smtp_xtext_valid(p->value));
+        good = p->has_value && (str_eq(p->value, STR("<>")) || dsn_xtext_valid(p->value));
         ret->has_auth = true;
     } else {
         return SMTP_FAULT_PARAM_UNKNOWN;
@@ -321,7 +321,7 @@ static enum smtp_fault mail_param(const struct esmtp_param *p, bool auth_offered
 }
 
 /* RFC 5321 section 4.1.1.2. */
-enum smtp_fault smtp_mail_parse(str argument, const struct smtp_limits *limits, bool auth_offered, struct arena *a,
+enum smtp_fault smtp_mail_parse(str argument, const struct smtp_limits *limits, bool submission, struct arena *a,
                                 struct smtp_mail *ret)
 {
     struct scan s = scan_init(argument);
@@ -340,7 +340,7 @@ enum smtp_fault smtp_mail_parse(str argument, const struct smtp_limits *limits, 
     size_t n = 0;
     fault = SMTP_FAULT_NONE;
     while (fault == SMTP_FAULT_NONE && next_param(&s, &p, &fault))
-        fault = ++n > limits->params_max ? SMTP_FAULT_ARGUMENT : mail_param(&p, auth_offered, &seen, &mail);
+        fault = ++n > limits->params_max ? SMTP_FAULT_ARGUMENT : mail_param(&p, submission, &seen, &mail);
     if (fault != SMTP_FAULT_NONE)
         return fault;
     if (mail.reverse_path.utf8 && !mail.smtputf8)
@@ -354,16 +354,16 @@ enum smtp_fault smtp_mail_parse(str argument, const struct smtp_limits *limits, 
 enum { PARAM_NOTIFY = 1, PARAM_ORCPT = 2 };
 
 /* One parameter of RCPT; SEEN as above. */
-static enum smtp_fault rcpt_param(const struct esmtp_param *p, bool smtputf8, unsigned *seen, struct smtp_dsn *ret)
+static enum smtp_fault rcpt_param(const struct esmtp_param *p, bool smtputf8, unsigned *seen, struct dsn_request *ret)
 {
     unsigned bit;
     bool good;
     if (str_ieq(p->keyword, STR("NOTIFY"))) {
         bit = PARAM_NOTIFY;
-        good = smtp_notify_parse(p->value, &ret->notify);
+        good = dsn_notify_parse(p->value, &ret->notify);
     } else if (str_ieq(p->keyword, STR("ORCPT"))) {
         bit = PARAM_ORCPT;
-        good = smtp_orcpt_valid(p->value, smtputf8);
+        good = dsn_orcpt_valid(p->value, smtputf8);
         ret->orcpt = p->value;
     } else {
         return SMTP_FAULT_PARAM_UNKNOWN;
@@ -375,7 +375,7 @@ static enum smtp_fault rcpt_param(const struct esmtp_param *p, bool smtputf8, un
 }
 
 /* RFC 5321 section 4.1.1.3: "TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path ) */
-enum smtp_fault smtp_rcpt_parse(str argument, const struct smtp_limits *limits, bool smtputf8, struct arena *a,
+enum smtp_fault smtp_rcpt_parse(str argument, const struct smtp_limits *limits, bool smtputf8, bool dsn, struct arena *a,
                                 struct smtp_rcpt *ret)
 {
     struct scan s = scan_init(argument);
@@ -393,7 +393,7 @@ enum smtp_fault smtp_rcpt_parse(str argument, const struct smtp_limits *limits, 
     struct esmtp_param p;
     unsigned seen = 0;
     while (fault == SMTP_FAULT_NONE && next_param(&s, &p, &fault)) /* ends: each may be given once */
-        fault = rcpt_param(&p, smtputf8, &seen, &rcpt.dsn);
+        fault = dsn ? rcpt_param(&p, smtputf8, &seen, &rcpt.dsn) : SMTP_FAULT_PARAM_UNKNOWN;
     if (fault == SMTP_FAULT_NONE && rcpt.address.utf8 && !smtputf8)
         fault = SMTP_FAULT_UTF8_ADDRESS;
     if (fault == SMTP_FAULT_NONE && arena_dup(a, rcpt.dsn.orcpt, &rcpt.dsn.orcpt))

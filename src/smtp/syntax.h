@@ -6,7 +6,7 @@
 #define VALISE_SMTP_SYNTAX_H
 
 #include "base/arena.h"
-#include "smtp/dsn.h"
+#include "dsn/request.h"
 
 struct smtp_limits {
     size_t line_max;      /* bytes of a command line; RFC 5321 section 4.5.3.1.4 says 512 and more with extensions */
@@ -52,20 +52,21 @@ struct smtp_mail {
     enum smtp_body_type body; /* BODY= (RFC 6152, RFC 3030) */
     bool smtputf8;            /* RFC 6531 */
     bool has_auth;            /* AUTH= (RFC 4954 section 5); the value is checked and not believed */
-    enum smtp_ret ret;        /* RET= (RFC 3461) */
+    enum dsn_ret ret;         /* RET= (RFC 3461) */
     str envid;                /* ENVID=, in xtext; empty: not said */
 };
-/* The argument of MAIL: "FROM:" Reverse-path [SP Mail-parameters]. AUTH_OFFERED: whether AUTH= may be given. */
-enum smtp_fault smtp_mail_parse(str argument, const struct smtp_limits *limits, bool auth_offered, struct arena *a,
+/* The argument of MAIL: "FROM:" Reverse-path [SP Mail-parameters]. SUBMISSION: whether AUTH and DSN are offered, so that AUTH=, RET= and ENVID=
+ * may be given. */
+enum smtp_fault smtp_mail_parse(str argument, const struct smtp_limits *limits, bool submission, struct arena *a,
                                 struct smtp_mail *ret) MUST_USE;
 
 struct smtp_rcpt {
     struct smtp_address address;
-    struct smtp_dsn dsn;
+    struct dsn_request dsn;
 };
-/* The argument of RCPT: "TO:" Forward-path [SP Rcpt-parameters]. SMTPUTF8: whether the transaction's MAIL said so. All text in the
- * arena. */
-enum smtp_fault smtp_rcpt_parse(str argument, const struct smtp_limits *limits, bool smtputf8, struct arena *a,
+/* The argument of RCPT: "TO:" Forward-path [SP Rcpt-parameters]. SMTPUTF8: whether the transaction's MAIL said so. DSN: whether it is
+ * offered, so that NOTIFY= and ORCPT= may be given. All text in the arena. */
+enum smtp_fault smtp_rcpt_parse(str argument, const struct smtp_limits *limits, bool smtputf8, bool dsn, struct arena *a,
                                 struct smtp_rcpt *ret) MUST_USE;
 
 /* The argument of EHLO and HELO: a domain or an address literal; *RET points into ARGUMENT. */

@@ -35,25 +35,33 @@ size_t smtp_recipients_max(const struct smtp_config *config)
     return config->recipients_max > 100 ? config->recipients_max : 100;
 }
 
+bool smtp_transaction_has(const struct smtp_transaction *t, str address)
+{
+    for (size_t i = 0; i < t->recipient_n; i++) {
+        if (str_eq(t->recipients[i], address))
+            return true;
+    }
+    return false;
+}
+
 int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, const struct smtp_rcpt *rcpt)
 {
     str address = rcpt->address.text;
-    for (size_t i = 0; i < t->recipient_n && !config->lmtp; i++) { /* in LMTP each is answered (RFC 2033 section 4.2) */
-        if (str_eq(t->recipients[i], address))                     /* said twice, delivered once */
-            return 0;
-    }
+    /* Said twice, delivered once; in LMTP each is answered (RFC 2033 section 4.2). */
+    if (!config->lmtp && smtp_transaction_has(t, address))
+        return 0;
     if (t->recipient_n >= smtp_recipients_max(config))
         return ERR_LIMIT;
     if ((t->recipient_n & (t->recipient_n - 1)) == 0) { /* full at each power of two */
         size_t cap = t->recipient_n ? t->recipient_n * 2 : 1;
         str *larger = reallocarray(t->recipients, cap, sizeof(*larger));
-        struct smtp_dsn *larger_dsn = reallocarray(t->dsn, cap, sizeof(*larger_dsn));
+        struct dsn_request *larger_dsn = reallocarray(t->dsn, cap, sizeof(*larger_dsn));
         if (!larger || !larger_dsn)
             panic("out of memory");
         t->recipients = larger;
         t->dsn = larger_dsn;
     }
-    struct smtp_dsn *dsn = &t->dsn[t->recipient_n];
+    struct dsn_request *dsn = &t->dsn[t->recipient_n];
     *dsn = rcpt->dsn;
     int rc = arena_dup(&t->arena, address, &t->recipients[t->recipient_n]);
     if (!rc)

@@ -92,10 +92,8 @@ static int deliver_try(struct delivery *v, struct target *t)
     struct mailbox *mb = account_mailbox(a, t->rcpt->mailbox.n ? t->rcpt->mailbox : STR("INBOX"));
     struct thread_rows rows = { .n = 0 };
     r = mb ? thread_rows_read(a, &rows, n.refs->list, n.refs->n) : ERR_NOTFOUND;
-    if (!r && account_check_quota(a, 1, n.size)) {
-        t->rcpt->over_quota = true;
-        r = ERR_FULL;
-    }
+    if (!r && !t->rcpt->beyond_quota)
+        r = account_check_quota(a, 1, n.size);
     if (!r) {
         struct update u;
         update_begin(&u, a);
@@ -141,7 +139,6 @@ int mail_deliver(struct mail_store *s, struct mail_deposit *d, struct mail_recip
         panic("out of memory for %zu recipients", n);
     for (size_t i = 0; i < n; i++) {
         targets[i].rcpt = &recipients[i];
-        recipients[i].over_quota = false;
         recipients[i].result = deliver_one(&v, &targets[i]);
     }
     for (size_t i = 0; i < n; i++) {

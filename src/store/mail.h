@@ -54,6 +54,9 @@ struct mail_quota {
     uint64_t bytes_max, messages_max; /* 0: no limit */
 };
 int mail_account_quota(struct mail_account *a, struct mail_quota *ret) MUST_USE;
+/* Whether account ID has room for one more message of BYTES now: 0, ERR_REFUSED when not, ERR_LIMIT when such a message is more than it may keep even
+ * alone, ERR_NOTFOUND. A look, not a reservation. */
+int mail_account_room(struct mail_store *s, engine_part id, uint64_t bytes) MUST_USE;
 /* Sets the limits (0: none). What is there already stays, even when it is more; nothing is added then. */
 int mail_account_set_quota(struct mail_account *a, uint64_t bytes_max, uint64_t messages_max) MUST_USE;
 
@@ -259,8 +262,8 @@ struct mail_recipient {
     str address; /* as given in RCPT, for the trace */
     str mailbox; /* INBOX when empty */
     str prefix;  /* header lines (CRLF each) put before the message for this recipient: Return-Path, Delivered-To; may be empty */
-    int result;  /* out: 0 or an error, per recipient */
-    bool over_quota; /* out: the result is ERR_FULL because of the recipient's quota */
+    bool beyond_quota; /* whatever its quota says: for who has asked mail_account_room, where a refusal now would be too late */
+    int result;        /* out: 0 or an error, per recipient; ERR_REFUSED: its quota is used up */
 };
 /* Delivers one message to N recipients. Parsed once; up to 64 KiB each partition gets a blob of its own, above that one shared
  * blob is held by tags (idempotent). Commits of different accounts run without waiting for each other and share the fsync.

@@ -32,6 +32,21 @@ int mail_account_quota(struct mail_account *a, struct mail_quota *ret)
     return 0;
 }
 
+int mail_account_room(struct mail_store *s, engine_part id, uint64_t bytes)
+{
+    struct mail_account *a;
+    int r = mail_account_open(s, id, &a);
+    if (r)
+        return r;
+    r = account_enter(a);
+    if (!r) {
+        r = a->h.quota_bytes && bytes > a->h.quota_bytes ? ERR_LIMIT : account_check_quota(a, 1, bytes);
+        account_leave(a);
+    }
+    mail_account_unref(a);
+    return r;
+}
+
 int mail_account_set_quota(struct mail_account *a, uint64_t bytes_max, uint64_t messages_max)
 {
     int r = ERR_CONFLICT;

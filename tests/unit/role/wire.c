@@ -5,8 +5,8 @@
 
 static const str recipients[] = { STR_INIT("bob@mondomaine.fr"), STR_INIT("marie@mondomaine.fr") };
 
-static const struct smtp_dsn wishes[] = {
-    { .notify = SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY, .orcpt = STR_INIT("rfc822;bob@x") }, { .notify = 0 }
+static const struct dsn_request wishes[] = {
+    { .notify = DSN_NOTIFY_SUCCESS | DSN_NOTIFY_DELAY, .orcpt = STR_INIT("rfc822;bob@x") }, { .notify = 0 }
 };
 
 static struct smtp_delivery sample(void)
@@ -17,7 +17,7 @@ static struct smtp_delivery sample(void)
                                    .recipients = recipients,
                                    .recipient_n = 2,
                                    .dsn = wishes,
-                                   .ret = SMTP_RET_HDRS,
+                                   .ret = DSN_RET_HDRS,
                                    .envid = STR("QQ1"),
                                    .smtputf8 = true,
                                    .body_binary = true,
@@ -45,9 +45,9 @@ static void test_delivery_round_trip(void **state)
         assert_true(got.smtputf8);
         assert_false(got.body_8bit);
         assert_true(got.body_binary);
-        assert_int_equal(got.ret, SMTP_RET_HDRS);
+        assert_int_equal(got.ret, DSN_RET_HDRS);
         check_str(got.envid, "QQ1");
-        assert_int_equal(got.dsn[0].notify, SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY);
+        assert_int_equal(got.dsn[0].notify, DSN_NOTIFY_SUCCESS | DSN_NOTIFY_DELAY);
         check_str(got.dsn[0].orcpt, "rfc822;bob@x");
         assert_int_equal(got.dsn[1].notify, 0);
         check_str(got.dsn[1].orcpt, "");
@@ -87,7 +87,7 @@ static void test_every_cut_of_a_delivery_is_refused(void **state)
 static void test_wishes_that_nobody_can_say_are_refused(void **state)
 {
     (void)state;
-    struct smtp_dsn bad[] = { { .notify = SMTP_NOTIFY_NEVER | SMTP_NOTIFY_DELAY }, { .notify = 0 } };
+    struct dsn_request bad[] = { { .notify = DSN_NOTIFY_NEVER | DSN_NOTIFY_DELAY }, { .notify = 0 } };
     for (unsigned i = 0; i < 3; i++) {
         struct buf b = BUF_INIT(4096);
         struct arena a = ARENA_INIT(4096);
@@ -96,7 +96,7 @@ static void test_wishes_that_nobody_can_say_are_refused(void **state)
         if (i == 0)
             d.dsn = bad;
         else if (i == 1)
-            d.ret = (enum smtp_ret)3;
+            d.ret = (enum dsn_ret)3;
         else
             d.envid = STR("a\nb");
         wire_pack_delivery(&b, &d, true);

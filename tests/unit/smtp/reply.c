@@ -75,6 +75,17 @@ static void test_errors_are_temporary(void **state)
     assert_int_equal(smtp_reply_code(smtp_reply_from_error(ERR_FULL)), 452);
 }
 
+/* RFC 1870 section 6.1: 452 while it may pass, 552 when it cannot. */
+static void test_quotas_have_answers(void **state)
+{
+    assert_int_equal(smtp_reply_from_delivery(ERR_REFUSED, false), SMTP_REPLY_MAILBOX_FULL);
+    assert_int_equal(smtp_reply_from_delivery(ERR_REFUSED, true), SMTP_REPLY_MAILBOX_FULL_FINAL);
+    assert_int_equal(smtp_reply_from_delivery(ERR_LIMIT, false), SMTP_REPLY_MAILBOX_TOO_SMALL);
+    for (int code = -1; code > ERR_LAST_; code--)
+        assert_true(code == ERR_REFUSED || code == ERR_LIMIT ||
+                    smtp_reply_from_delivery(code, true) == smtp_reply_from_error(code));
+}
+
 static void test_every_fault_has_an_answer(void **state)
 {
     for (unsigned f = SMTP_FAULT_ARGUMENT; f <= SMTP_FAULT_PARAM_VALUE; f++) {
@@ -91,6 +102,7 @@ int main(void)
         cmocka_unit_test(test_refuses_control_bytes),
         cmocka_unit_test(test_cuts_and_stays_ascii),
         cmocka_unit_test(test_errors_are_temporary),
+        cmocka_unit_test(test_quotas_have_answers),
         cmocka_unit_test(test_every_fault_has_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

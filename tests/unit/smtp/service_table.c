@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int table_recipient(void *ctx, str address, enum smtp_recipient_verdict *ret, struct error *e)
+static int table_recipient(void *ctx, str address, uint64_t size, enum smtp_recipient_verdict *ret, struct error *e)
 {
     (void)ctx;
     if (str_ieq(address, STR("busy@example.org")))
@@ -15,6 +15,10 @@ static int table_recipient(void *ctx, str address, enum smtp_recipient_verdict *
         return error_set(e, ERR_FULL, "no space");
     if (!str_iends(address, STR("@example.org")) && !str_eq(address, STR("postmaster")))
         *ret = SMTP_RECIPIENT_NOT_OURS;
+    else if (str_ieq(address, STR("tight@example.org")))
+        *ret = size > 1024 * 1024 ? SMTP_RECIPIENT_TOO_SMALL : size > 10000 ? SMTP_RECIPIENT_FULL : SMTP_RECIPIENT_OK;
+    else if (str_ieq(address, STR("sated@example.org")))
+        *ret = SMTP_RECIPIENT_FULL;
     else if (str_ieq(address, STR("disabled@example.org")))
         *ret = SMTP_RECIPIENT_DISABLED;
     else if (str_istarts(address, STR("alice@")) || str_istarts(address, STR("bob@")) ||
@@ -63,7 +67,7 @@ static int table_accept_each(void *ctx, const struct smtp_delivery *d, int *resu
 {
     struct service_table *t = ctx;
     for (size_t i = 0; i < d->recipient_n; i++)
-        results[i] = str_eq(d->recipients[i], t->accept_each_error_to) ? ERR_FULL : 0;
+        results[i] = str_eq(d->recipients[i], t->accept_each_error_to) ? t->accept_each_error : 0;
     return table_accept(ctx, d, e);
 }
 
@@ -101,7 +105,8 @@ static int table_spool(void *ctx, struct error *e)
 
 void service_table_init(struct service_table *t)
 {
-    *t = (struct service_table){ .message = BUF_INIT(64 * 1024 * 1024),
+    *t = (struct service_table){ .accept_each_error = ERR_FULL,
+                                 .message = BUF_INIT(64 * 1024 * 1024),
                                  .recipients = BUF_INIT(1024 * 1024),
                                  .reverse_path = BUF_INIT(4096),
                                  .structure = BUF_INIT(1024 * 1024),

@@ -1,7 +1,7 @@
 /* service_table: an SMTP service made of tables, for tests and fuzzing.
  *
  * Recipients of example.org: alice, bob and postmaster exist; "disabled", "full" and "busy" do what their names say; others are
- * unknown, other domains are not ours. Login alice or bob (with or without @example.org), password "secret"; "slow" is answered
+ * unknown, other domains are not ours. "tight" has room for 10 000 bytes and never for more than 1 MiB, "sated" for none. Login alice or bob (with or without @example.org), password "secret"; "slow" is answered
  * after a delay; "down" cannot be checked. alice may send as alice@example.org and sales@example.org. */
 #ifndef VALISE_TESTS_SMTP_SERVICE_TABLE_H
 #define VALISE_TESTS_SMTP_SERVICE_TABLE_H
@@ -13,7 +13,8 @@ struct service_table {
     struct smtp_service service;
     struct smtp_config config;
     unsigned accepted;                            /* deliveries taken */
-    str accept_each_error_to;                     /* LMTP: the recipient that fails for want of space */
+    str accept_each_error_to;                     /* LMTP: the recipient that fails */
+    int accept_each_error;                        /* how */
     int accept_error;                             /* what accept answers; 0: takes it */
     int spool_error;                              /* what spool answers; 0: opens a file */
     struct buf message, recipients, reverse_path; /* of the last delivery; recipients each with a comma behind */

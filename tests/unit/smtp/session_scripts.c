@@ -1,6 +1,6 @@
 /* Runs every script of tests/session/smtp, each in four ways: as it comes, with 1-byte reads, with 512-byte writes, with both.
  *
- * Options ("@"): submission, lmtp, full-for ADDRESS, tls-required, tls-off, size-max N, errors-max N, accept ERROR, spool ERROR.
+ * Options ("@"): submission, lmtp, full-for ADDRESS, over-quota-for ADDRESS, refuse-over-quota, tls-required, tls-off, size-max N, errors-max N, accept ERROR, spool ERROR.
  * Commands ("!"): accepted N; message has/lacks/begins/ends TEXT (\r and \n decoded); recipients LIST; from ADDRESS;
  * kept heap/memfd/file; smtputf8; 8bit; 7bit; binary;
  * dsn RET ENVID,NOTIFY:ORCPT,... (numbers of the enums). */
@@ -36,6 +36,11 @@ static bool option(void *user, str words)
         t->config.lmtp = true;
     else if (str_eq(word, STR("full-for")))
         t->accept_each_error_to = str_ieq(rest, STR("bob@example.org")) ? STR("bob@example.org") : STR("alice@example.org");
+    else if (str_eq(word, STR("over-quota-for"))) {
+        t->accept_each_error_to = str_ieq(rest, STR("bob@example.org")) ? STR("bob@example.org") : STR("alice@example.org");
+        t->accept_each_error = ERR_REFUSED;
+    } else if (str_eq(word, STR("refuse-over-quota")))
+        t->config.full_is_final = true;
     else if (str_eq(word, STR("tls-required")))
         t->config.tls = SMTP_TLS_REQUIRED;
     else if (str_eq(word, STR("tls-off")))

@@ -137,8 +137,8 @@ static void test_mail(void **state)
         { "FROM:<a@x> AUTH=+3", SMTP_FAULT_PARAM_VALUE },
         { "FROM:<a@x> RET=FULL ENVID=QQ314159",
           0,
-          { .reverse_path = { STR_INIT("a@x"), false }, .ret = SMTP_RET_FULL, .envid = STR_INIT("QQ314159") } },
-        { "FROM:<a@x> ret=hdrs", 0, { .reverse_path = { STR_INIT("a@x"), false }, .ret = SMTP_RET_HDRS } },
+          { .reverse_path = { STR_INIT("a@x"), false }, .ret = DSN_RET_FULL, .envid = STR_INIT("QQ314159") } },
+        { "FROM:<a@x> ret=hdrs", 0, { .reverse_path = { STR_INIT("a@x"), false }, .ret = DSN_RET_HDRS } },
         { "FROM:<> ENVID=a+20b", 0, { .envid = STR_INIT("a+20b") } },
         { "FROM:<a@x> RET=HALF", SMTP_FAULT_PARAM_VALUE },
         { "FROM:<a@x> RET", SMTP_FAULT_PARAM_VALUE },
@@ -172,7 +172,10 @@ static void test_auth_parameter_only_where_offered(void **state)
 {
     struct arena a = ARENA_INIT(4096);
     struct smtp_mail got;
-    assert_int_equal(smtp_mail_parse(STR("FROM:<a@x> AUTH=<>"), &smtp_limits_default, false, &a, &got), SMTP_FAULT_PARAM_UNKNOWN);
+    static const char *const unoffered[] = { "FROM:<a@x> AUTH=<>", "FROM:<a@x> RET=FULL", "FROM:<a@x> ENVID=x" };
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(smtp_mail_parse(str_from_z(unoffered[i]), &smtp_limits_default, false, &a, &got),
+                         SMTP_FAULT_PARAM_UNKNOWN);
     arena_done(&a);
 }
 
@@ -201,14 +204,14 @@ static void test_rcpt(void **state)
         { "TO:alice@x", false, SMTP_FAULT_BRACKETS, "" },
         { "TO:", false, SMTP_FAULT_ARGUMENT, "" },
         { "FROM:<a@x>", false, SMTP_FAULT_ARGUMENT, "" },
-        { "TO:<a@x> NOTIFY=NEVER", false, 0, "a@x", SMTP_NOTIFY_NEVER, "" },
-        { "TO:<a@x> notify=success,Delay,FAILURE", false, 0, "a@x", SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_DELAY | SMTP_NOTIFY_FAILURE,
+        { "TO:<a@x> NOTIFY=NEVER", false, 0, "a@x", DSN_NOTIFY_NEVER, "" },
+        { "TO:<a@x> notify=success,Delay,FAILURE", false, 0, "a@x", DSN_NOTIFY_SUCCESS | DSN_NOTIFY_DELAY | DSN_NOTIFY_FAILURE,
           "" },
-        { "TO:<a@x> NOTIFY=FAILURE,FAILURE", false, 0, "a@x", SMTP_NOTIFY_FAILURE, "" },
-        { "TO:<a@x> ORCPT=rfc822;b+2Bc@x NOTIFY=DELAY", false, 0, "a@x", SMTP_NOTIFY_DELAY, "rfc822;b+2Bc@x" },
+        { "TO:<a@x> NOTIFY=FAILURE,FAILURE", false, 0, "a@x", DSN_NOTIFY_FAILURE, "" },
+        { "TO:<a@x> ORCPT=rfc822;b+2Bc@x NOTIFY=DELAY", false, 0, "a@x", DSN_NOTIFY_DELAY, "rfc822;b+2Bc@x" },
         { "TO:<a@x> ORCPT=utf-8;" E_ACUTE "@x", true, 0, "a@x", 0, "utf-8;" E_ACUTE "@x" },
         { "TO:<a@x> ORCPT=utf-8;\\x{E9}@x", false, 0, "a@x", 0, "utf-8;\\x{E9}@x" },
-        { "TO:<Postmaster> NOTIFY=NEVER", false, 0, "postmaster", SMTP_NOTIFY_NEVER, "" },
+        { "TO:<Postmaster> NOTIFY=NEVER", false, 0, "postmaster", DSN_NOTIFY_NEVER, "" },
         { "TO:<a@x> NOTIFY", false, SMTP_FAULT_PARAM_VALUE, "" },
         { "TO:<a@x> NOTIFY=NEVER,SUCCESS", false, SMTP_FAULT_PARAM_VALUE, "" },
         { "TO:<a@x> NOTIFY=SUCCESS,", false, SMTP_FAULT_PARAM_VALUE, "" },
@@ -230,7 +233,7 @@ static void test_rcpt(void **state)
         struct arena a = ARENA_INIT(4096);
         struct smtp_rcpt got = { 0 };
         str in = exact(str_from_z(table[i].in)), orcpt = table[i].orcpt ? str_from_z(table[i].orcpt) : STR("");
-        enum smtp_fault fault = smtp_rcpt_parse(in, &smtp_limits_default, table[i].smtputf8, &a, &got);
+        enum smtp_fault fault = smtp_rcpt_parse(in, &smtp_limits_default, table[i].smtputf8, true, &a, &got);
         free((char *)in.p);
         if (fault != table[i].fault || !str_eq(got.address.text, str_from_z(table[i].out)) || got.dsn.notify != table[i].notify ||
             !str_eq(got.dsn.orcpt, orcpt))
@@ -253,8 +256,8 @@ static void test_long_dsn_parameters(void **state)
         for (size_t i = 0; i < 493 + over; i++)
             buf_add_byte(&rcpt, 'o');
         enum smtp_fault want = over ? SMTP_FAULT_PARAM_VALUE : SMTP_FAULT_NONE;
-        assert_int_equal(smtp_mail_parse(buf_str(&mail), &smtp_limits_default, false, &a, &got_mail), want);
-        assert_int_equal(smtp_rcpt_parse(buf_str(&rcpt), &smtp_limits_default, false, &a, &got_rcpt), want);
+        assert_int_equal(smtp_mail_parse(buf_str(&mail), &smtp_limits_default, true, &a, &got_mail), want);
+        assert_int_equal(smtp_rcpt_parse(buf_str(&rcpt), &smtp_limits_default, false, true, &a, &got_rcpt), want);
         arena_done(&a);
         buf_done(&mail);
         buf_done(&rcpt);

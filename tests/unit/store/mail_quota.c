@@ -67,16 +67,35 @@ static void a_delivery_tells_who_is_full(void **state)
     assert_int_equal(mail_deposit_write(d, STR("Subject: x\r\n\r\nHello\r\n")), 0);
     struct mail_recipient to[2] = { { .account = f.id, .address = STR("a@x") },
                                     { .account = fixture_part(77), .address = STR("b@x") } };
-    assert_int_equal(mail_deliver(f.s, d, to, 2, NULL), ERR_FULL);
-    assert_int_equal(to[0].result, ERR_FULL);
-    assert_true(to[0].over_quota);
+    assert_int_equal(mail_deliver(f.s, d, to, 2, NULL), ERR_REFUSED);
+    assert_int_equal(to[0].result, ERR_REFUSED);
     assert_int_equal(to[1].result, 0);
-    assert_false(to[1].over_quota);
+    to[0].beyond_quota = true;
+    assert_int_equal(mail_deliver(f.s, d, to, 1, NULL), 0);
+    to[0].beyond_quota = false;
     assert_int_equal(mail_account_set_quota(f.a, 0, 0), 0);
     assert_int_equal(mail_deliver(f.s, d, to, 1, NULL), 0);
-    assert_false(to[0].over_quota);
     mail_deposit_free(d);
     mail_account_unref(other);
+    fixture_close(&f);
+}
+
+/* Room is what the quota leaves, in bytes and in messages; what can never fit is told apart from what does not fit now. */
+static void room_is_told_before_a_delivery(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_open(&f);
+    assert_int_equal(mail_account_room(f.s, f.id, UINT32_MAX), 0);
+    assert_int_equal(mail_account_room(f.s, fixture_part(99), 1), ERR_NOTFOUND);
+    assert_int_equal(mail_account_set_quota(f.a, 1000, 2), 0);
+    assert_int_equal(mail_account_room(f.s, f.id, 1000), 0);
+    assert_int_equal(mail_account_room(f.s, f.id, 1001), ERR_LIMIT);
+    assert_int_equal(fixture_try_append(f.s, f.a, "INBOX", "one", 0, NULL), 0);
+    assert_int_equal(mail_account_room(f.s, f.id, 1000), ERR_REFUSED);
+    assert_int_equal(mail_account_room(f.s, f.id, 0), 0);
+    assert_int_equal(fixture_try_append(f.s, f.a, "INBOX", "two", 0, NULL), 0);
+    assert_int_equal(mail_account_room(f.s, f.id, 0), ERR_REFUSED);
     fixture_close(&f);
 }
 
@@ -126,8 +145,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_last_and_count_what_is_there), cmocka_unit_test(nothing_is_added_above_a_limit),
-        cmocka_unit_test(a_delivery_tells_who_is_full),        cmocka_unit_test(headers_of_both_versions_are_read),
-        cmocka_unit_test(deleted_messages_are_counted),
+        cmocka_unit_test(a_delivery_tells_who_is_full),        cmocka_unit_test(room_is_told_before_a_delivery),
+        cmocka_unit_test(headers_of_both_versions_are_read),   cmocka_unit_test(deleted_messages_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* dsn: see dsn.h. */
-#include "smtp/dsn.h"
+#include "dsn/request.h"
 
 #include "base/scan.h"
 #include "base/utf8.h"
@@ -25,39 +25,39 @@ static bool check_xtext(str s, bool *printable)
     return true;
 }
 
-bool smtp_xtext_valid(str s)
+bool dsn_xtext_valid(str s)
 {
     bool printable;
     return check_xtext(s, &printable);
 }
 
-bool smtp_notify_valid(unsigned notify)
+bool dsn_notify_valid(unsigned notify)
 {
-    return notify <= 15 && (!(notify & SMTP_NOTIFY_NEVER) || notify == SMTP_NOTIFY_NEVER);
+    return notify <= 15 && (!(notify & DSN_NOTIFY_NEVER) || notify == DSN_NOTIFY_NEVER);
 }
 
 /* RFC 3461 section 4.3. */
-bool smtp_ret_parse(str value, enum smtp_ret *ret)
+bool dsn_ret_parse(str value, enum dsn_ret *ret)
 {
     if (str_ieq(value, STR("FULL")))
-        *ret = SMTP_RET_FULL;
+        *ret = DSN_RET_FULL;
     else if (str_ieq(value, STR("HDRS")))
-        *ret = SMTP_RET_HDRS;
+        *ret = DSN_RET_HDRS;
     else
         return false;
     return true;
 }
 
 /* RFC 3461 section 4.1: "NEVER" / 1#( "SUCCESS" / "FAILURE" / "DELAY" ); NEVER stands alone. */
-bool smtp_notify_parse(str value, uint8_t *ret)
+bool dsn_notify_parse(str value, uint8_t *ret)
 {
     static const struct {
         str name;
         unsigned bit;
-    } words[] = { { STR_INIT("NEVER"), SMTP_NOTIFY_NEVER },
-                  { STR_INIT("SUCCESS"), SMTP_NOTIFY_SUCCESS },
-                  { STR_INIT("FAILURE"), SMTP_NOTIFY_FAILURE },
-                  { STR_INIT("DELAY"), SMTP_NOTIFY_DELAY } };
+    } words[] = { { STR_INIT("NEVER"), DSN_NOTIFY_NEVER },
+                  { STR_INIT("SUCCESS"), DSN_NOTIFY_SUCCESS },
+                  { STR_INIT("FAILURE"), DSN_NOTIFY_FAILURE },
+                  { STR_INIT("DELAY"), DSN_NOTIFY_DELAY } };
     unsigned notify = 0;
     for (size_t at = 0; at <= value.n;) {
         size_t comma = str_find_byte(value, ',', at);
@@ -71,23 +71,23 @@ bool smtp_notify_parse(str value, uint8_t *ret)
         at = comma + 1;
     }
     *ret = (uint8_t)notify;
-    return smtp_notify_valid(notify);
+    return dsn_notify_valid(notify);
 }
 
 /* RFC 3461 section 4.4: printable, as a report has no way to write anything else. */
-bool smtp_envid_valid(str value)
+bool dsn_envid_valid(str value)
 {
     bool printable;
-    return value.n > 0 && value.n <= SMTP_ENVID_MAX && check_xtext(value, &printable) && printable;
+    return value.n > 0 && value.n <= DSN_ENVID_MAX && check_xtext(value, &printable) && printable;
 }
 
 /* RFC 3461 section 4.2: addr-type ";" xtext. */
-bool smtp_orcpt_valid(str value, bool utf8)
+bool dsn_orcpt_valid(str value, bool utf8)
 {
     size_t semicolon = str_find_byte(value, ';', 0);
     str type = str_sub(value, 0, semicolon), address = str_from(value, semicolon + 1);
     bool printable;
-    if (value.n > SMTP_ORCPT_MAX || semicolon == 0 || semicolon >= value.n || !address.n)
+    if (value.n > DSN_ORCPT_MAX || semicolon == 0 || semicolon >= value.n || !address.n)
         return false;
     for (size_t i = 0; i < type.n; i++) {
         if (!ascii_is_alnum(type.p[i]) && type.p[i] != '-')
