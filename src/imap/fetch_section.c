@@ -22,7 +22,10 @@ static bool find_range(const struct imap_section *section, const struct mail_ema
         return true;
     }
     if (section->text == IMAP_SECTION_MIME) {
-        *ret = (struct byte_range){ part->header_offset, part->header_size };
+        /* Part 1 of a multipart without parts is its body, and has no header. */
+        bool itself = !part->child_n && str_eq(part->type, STR("multipart")) && section->path_n &&
+                      structure_part(structure, section->path, section->path_n - 1) == part;
+        *ret = (struct byte_range){ part->header_offset, itself ? 0 : part->header_size };
         return true;
     }
     /* HEADER and TEXT of a part are those of the message that a message/rfc822 part holds. */
@@ -127,7 +130,8 @@ static void write_range(struct imap_session *s, const struct mail_email *email, 
 }
 
 /* HEADER.FIELDS and HEADER.FIELDS.NOT: "the subset ... contains only those header fields with a field-name that matches one of
- * the names in the list ... the delimiting blank line is always included". A header is looked at up to HEADER_BYTES_MAX. */
+ * the names in the list ... the blank line is included in all header fetches, except in the case of a message which has no body
+ * and no blank line". A header is looked at up to HEADER_BYTES_MAX. */
 static void write_fields(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,
                          struct byte_range header)
 {
@@ -139,11 +143,13 @@ static void write_fields(struct imap_session *s, const struct imap_section *sect
         goto out;
     }
     struct message_header_field field;
-    for (size_t at = 0; message_header_next(buf_str(&bytes), &at, &field);) {
+    size_t at = 0;
+    while (message_header_next(buf_str(&bytes), &at, &field)) {
         if (is_named(section, field.name) == (section->text == IMAP_SECTION_FIELDS))
             buf_add(&subset, str_sub(buf_str(&bytes), field.offset, field.size));
     }
-    buf_add(&subset, STR("\r\n"));
+    if (at < bytes.n || bytes.n == HEADER_BYTES_MAX)
+        buf_add(&subset, STR("\r\n"));
     struct byte_range range = cut(section, (struct byte_range){ 0, subset.n });
     write_literal_size(&s->out, range.n);
     buf_add(&s->out, str_sub(buf_str(&subset), (size_t)range.offset, (size_t)range.n));

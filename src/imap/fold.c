@@ -1,12 +1,28 @@
 /* fold: see fold.h. */
 #include "imap/fold.h"
 
-#include <unicode/uchar.h>
+#include <unicode/unorm2.h>
+#include <unicode/ustring.h>
 
 #include "base/utf8.h"
 
+/* One character C beyond ASCII, with code CODE. */
+static void fold_code(struct buf *b, const UNormalizer2 *form, str c, uint32_t code)
+{
+    UChar parts[64];
+    char text[3 * 64];
+    int32_t text_n = 0;
+    UErrorCode error = U_ZERO_ERROR;
+    int32_t n = unorm2_getDecomposition(form, (UChar32)code, parts, sizeof parts / sizeof *parts, &error);
+    if (n >= 0)
+        u_strToUTF8(text, sizeof text, &text_n, parts, n, &error);
+    buf_add(b, n < 0 || U_FAILURE(error) ? c : (str){ text, (size_t)text_n });
+}
+
 void imap_fold(struct buf *b, str s)
 {
+    UErrorCode error = U_ZERO_ERROR;
+    const UNormalizer2 *form = unorm2_getNFKCCasefoldInstance(&error);
     while (s.n) {
         size_t ascii = 0;
         while (ascii < s.n && (unsigned char)s.p[ascii] < 128)
@@ -22,11 +38,11 @@ void imap_fold(struct buf *b, str s)
         if (!s.n)
             break;
         uint32_t code;
-        char out[4];
         size_t n = utf8_decode(s, &code);
-        if (!n)
-            code = 0xfffd;
+        if (n && U_SUCCESS(error))
+            fold_code(b, form, str_sub(s, 0, n), code);
+        else
+            buf_add(b, STR("\xef\xbf\xbd"));
         s = str_from(s, n ? n : 1);
-        buf_add(b, (str){ out, utf8_encode((uint32_t)u_foldCase((UChar32)code, U_FOLD_CASE_DEFAULT), out) });
     }
 }

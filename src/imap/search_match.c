@@ -1,8 +1,10 @@
-/* search_match: see search_match.h. Text is compared as UTF-8 with simple case folding: header fields after RFC 2047, text parts
- * after their transfer encoding and charset. */
+/* search_match: see search_match.h. Text is compared as UTF-8, folded (fold.h): header fields after RFC 2047, text parts after
+ * their transfer encoding and charset. */
 #include "imap/search_match.h"
 
+#include "base/utf8.h"
 #include "imap/fold.h"
+#include "message/address.h"
 #include "message/charset.h"
 #include "message/date.h"
 #include "message/encoded_word.h"
@@ -196,6 +198,30 @@ static bool field_contains(str value, str needle)
     return found;
 }
 
+/* Addresses of the envelope: "anne @ example . org" is found by "anne@example.org" too. */
+static bool envelope_has(struct candidate *c, str field, str needle)
+{
+    if (!load(c))
+        return false;
+    const struct envelope *e = structure_root(c->structure)->envelope;
+    const struct message_addresses *list = !e                            ? NULL
+                                           : str_ieq(field, STR("From")) ? &e->from
+                                           : str_ieq(field, STR("To"))   ? &e->to
+                                           : str_ieq(field, STR("Cc"))   ? &e->cc
+                                           : str_ieq(field, STR("Bcc"))  ? &e->bcc
+                                                                         : NULL;
+    bool found = false;
+    for (unsigned i = 0; list && i < list->n && !found; i++) {
+        struct buf text = BUF_INIT(HEADER_BYTES_MAX);
+        buf_add_all(&text, list->list[i].name, STR(" "), list->list[i].mailbox, STR("@"));
+        if (!str_eq(list->list[i].host, MESSAGE_HOST_MISSING))
+            buf_add(&text, list->list[i].host);
+        found = list->list[i].host.n && field_contains(buf_str(&text), needle);
+        buf_done(&text);
+    }
+    return found;
+}
+
 /* "HEADER <field-name> <string>: messages that have a header with the specified field-name and that contains the specified string
  * in the text of the header. If the string to search is zero-length, this matches all messages that have a header line with the
  * specified field-name." */
@@ -207,7 +233,7 @@ static bool header_has(struct candidate *c, str field, str needle)
         if (str_ieq(f.name, field) && field_contains(f.value, needle))
             return true;
     }
-    return false;
+    return envelope_has(c, field, needle);
 }
 
 /* Any field of a header block, its name too. */
@@ -221,13 +247,18 @@ static bool block_has(str header, str needle)
     return false;
 }
 
-static str part_charset(const struct part *part)
+/* What TEXT of PART is to be read as: its charset, or where that says nothing or nobody knows it, UTF-8 if it is that and the
+ * commonest of the others. */
+static str text_charset(const struct part *part, str text)
 {
+    str charset = STR("us-ascii");
     for (unsigned i = 0; i < part->param_n; i++) {
         if (str_ieq(part->params[i].name, STR("charset")))
-            return part->params[i].value;
+            charset = part->params[i].value;
     }
-    return STR("");
+    if (str_ieq(charset, STR("utf-8")) || (!str_ieq(charset, STR("us-ascii")) && message_charset_known(charset)))
+        return charset;
+    return utf8_valid(text) ? STR("utf-8") : STR("windows-1252");
 }
 
 static bool text_has(struct candidate *c, const struct part *part, str needle)
@@ -237,14 +268,20 @@ static bool text_has(struct candidate *c, const struct part *part, str needle)
     c->cost += IMAP_COST_BODY / 10;
     if (read_bytes(c, part->body_offset, part->body_size, BODY_BYTES_MAX, &raw) &&
         message_decode(message_encoding_from_name(part->encoding), buf_str(&raw), &decoded) == 0) {
-        /* An unknown charset is read as far as it can be. */
-        (void)!message_charset_to_utf8(part_charset(part), buf_str(&decoded), &text);
+        (void)!message_charset_to_utf8(text_charset(part, buf_str(&decoded)), buf_str(&decoded), &text);
         found = contains(buf_str(&text), needle);
     }
     buf_done(&raw);
     buf_done(&decoded);
     buf_done(&text);
     return found;
+}
+
+/* Whether PART is to be read as text: also a report, and a multipart or message in which no part could be found. */
+static bool is_text(const struct part *part)
+{
+    return !part->child_n &&
+           (str_eq(part->type, STR("text")) || str_eq(part->type, STR("message")) || str_eq(part->type, STR("multipart")));
 }
 
 /* The texts below PART; the header of an enclosed message is body of the one around it. */
@@ -262,22 +299,16 @@ static bool body_has(struct candidate *c, const struct part *part, str needle)
         if (body_has(c, part->children[i], needle))
             return true;
     }
-    return !part->child_n && str_eq(part->type, STR("text")) && text_has(c, part, needle);
+    return is_text(part) && text_has(c, part, needle);
 }
 
 /* The day of the Date: field where it was written: "disregarding time and timezone". */
 static bool sent_day(struct candidate *c, int64_t *ret)
 {
-    int64_t seconds;
-    int zone;
     if (!load(c))
         return false;
     const struct envelope *e = structure_root(c->structure)->envelope;
-    if (!e || !message_date_parse(e->date, &seconds, &zone))
-        return false;
-    seconds += (int64_t)zone * 60;
-    *ret = (seconds - (seconds < 0 ? 86399 : 0)) / 86400;
-    return true;
+    return e && message_date_day(e->date, ret);
 }
 
 static bool matches_all(struct candidate *c, const struct imap_search_key *list);

@@ -84,6 +84,26 @@ static void write_param(struct buf *b, const struct message_param *param)
     buf_done(&text);
 }
 
+/* What plain text is in when it does not say (RFC 2045 section 5.2): clients expect to be told, every server does. */
+static bool needs_charset(const struct part *part)
+{
+    for (unsigned i = 0; i < part->param_n; i++) {
+        if (str_ieq(part->params[i].name, STR("charset")))
+            return false;
+    }
+    return str_eq(part->type, STR("text"));
+}
+
+static void write_text_params(struct buf *b, const struct part *part)
+{
+    for (unsigned i = 0; i < part->param_n; i++) {
+        buf_add_byte(b, i ? ' ' : '(');
+        write_param(b, &part->params[i]);
+    }
+    buf_add(b, part->param_n ? STR(" ") : STR("("));
+    buf_add(b, STR("\"charset\" \"us-ascii\")"));
+}
+
 /* body-fld-param = "(" string SP string *(SP string SP string) ")" / nil */
 static void write_params(struct buf *b, const struct message_param *params, unsigned n)
 {
@@ -119,10 +139,14 @@ static void write_extension(struct buf *b, const struct part *part)
     write_or_nil(b, part->location);
 }
 
-/* What stands for a part that is declared but not there: a multipart without parts, a message without content. */
-static void write_nothing(struct buf *b, bool extended)
+/* What stands for a part that is declared but not there: the body of a multipart in which no part was found, as it is (it can be
+ * fetched as part 1), or a message without content. */
+static void write_plain(struct buf *b, uint64_t size, uint64_t lines, bool extended)
 {
-    buf_add(b, STR("(\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0"));
+    buf_add(b, STR("(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" "));
+    buf_add_u64(b, size);
+    buf_add_byte(b, ' ');
+    buf_add_u64(b, lines);
     buf_add(b, extended ? STR(" NIL NIL NIL NIL)") : STR(")"));
 }
 
@@ -134,7 +158,7 @@ static void write_multipart(struct buf *b, const struct part *part, bool extende
     for (unsigned i = 0; i < part->child_n; i++)
         write_body(b, part->children[i], extended, depth + 1);
     if (!part->child_n)
-        write_nothing(b, extended);
+        write_plain(b, part->body_size, part->body_lines, extended);
     buf_add_byte(b, ' ');
     imap_write_string(b, part->subtype);
     if (!extended)
@@ -152,7 +176,10 @@ static void write_single(struct buf *b, const struct part *part, bool extended, 
     buf_add_byte(b, ' ');
     imap_write_string(b, part->subtype);
     buf_add_byte(b, ' ');
-    write_params(b, part->params, part->param_n);
+    if (needs_charset(part))
+        write_text_params(b, part);
+    else
+        write_params(b, part->params, part->param_n);
     buf_add_byte(b, ' ');
     write_or_nil(b, part->id);
     buf_add_byte(b, ' ');
@@ -169,7 +196,7 @@ static void write_single(struct buf *b, const struct part *part, bool extended, 
         if (part->child_n)
             write_body(b, part->children[0], extended, depth + 1);
         else
-            write_nothing(b, extended);
+            write_plain(b, 0, 0, extended);
     }
     if (message || str_eq(part->type, STR("text"))) {
         buf_add_byte(b, ' ');
@@ -186,7 +213,7 @@ static void write_single(struct buf *b, const struct part *part, bool extended, 
 static void write_body(struct buf *b, const struct part *part, bool extended, unsigned depth)
 {
     if (depth > DEPTH_MAX) {
-        write_nothing(b, extended);
+        write_plain(b, 0, 0, extended);
         return;
     }
     buf_add_byte(b, '(');

@@ -20,6 +20,7 @@ struct addresses {
     struct buf phrase;  /* words with single spaces: display name or group name */
     struct buf local;   /* before the "@", no spaces */
     struct buf host;    /* behind it */
+    struct buf next;    /* the word behind a complete host: the local part of a next address that lacks its comma */
     struct buf route;   /* "@a,@b" (RFC 5322 section 4.4) */
     struct buf comment; /* the last one */
     bool angle;         /* inside "<": words no longer belong to the phrase */
@@ -37,6 +38,7 @@ static void element_reset(struct addresses *p)
     buf_reset(&p->phrase);
     buf_reset(&p->local);
     buf_reset(&p->host);
+    buf_reset(&p->next);
     buf_reset(&p->route);
     buf_reset(&p->comment);
     p->angle = p->had_angle = p->at = p->host_done = p->space = p->commented = p->quoted = false;
@@ -143,8 +145,13 @@ static void word_add(struct addresses *p, str word)
     }
     if (p->at) { /* "a@b c": the host ends at the space */
         p->host_done |= is_apart(p, &p->host, word);
-        if (!p->host_done)
+        if (!p->host_done) {
             message_lex_add(&p->host, word);
+        } else {
+            if (is_apart(p, &p->next, word))
+                buf_reset(&p->next);
+            message_lex_add(&p->next, word);
+        }
     } else { /* "a b@c": the local part is the last word */
         if (is_apart(p, &p->local, word))
             buf_reset(&p->local);
@@ -153,10 +160,24 @@ static void word_add(struct addresses *p, str word)
     p->space = false;
 }
 
-static void at_sign(struct addresses *p)
+static int element_next(struct addresses *p)
+{
+    struct buf local = BUF_INIT(p->local.max);
+    buf_add(&local, buf_str(&p->next));
+    int r = element_end(p);
+    buf_add(&p->local, buf_str(&local));
+    buf_add_all(&p->phrase, buf_str(&local), STR("@"));
+    buf_done(&local);
+    p->at = true;
+    return r;
+}
+
+static int at_sign(struct addresses *p)
 {
     if (p->had_angle && !p->angle)
-        return;
+        return 0;
+    if (p->at && p->host_done && p->next.n && !p->angle && !p->commented)
+        return element_next(p); /* "a@b c@d" */
     if (!p->angle)
         message_lex_add_byte(&p->phrase, '@');
     if (p->at) { /* a second one: what looked like the host was part of the mailbox */
@@ -166,6 +187,7 @@ static void at_sign(struct addresses *p)
     }
     p->at = true;
     p->space = p->host_done = false;
+    return 0;
 }
 
 static void angle_start(struct addresses *p)
@@ -174,6 +196,7 @@ static void angle_start(struct addresses *p)
         return;
     buf_reset(&p->local);
     buf_reset(&p->host);
+    buf_reset(&p->next);
     p->at = p->host_done = p->quoted = p->space = false;
     p->angle = p->had_angle = true;
 }
@@ -210,8 +233,7 @@ static int special(struct addresses *p, char c)
 {
     switch (c) {
     case '@':
-        at_sign(p);
-        return 0;
+        return at_sign(p);
     case '<':
         angle_start(p);
         return 0;
@@ -306,6 +328,7 @@ int message_addresses_parse_n(const str *fields, size_t n, const struct message_
                            .phrase = BUF_INIT(max),
                            .local = BUF_INIT(max),
                            .host = BUF_INIT(max),
+                           .next = BUF_INIT(max),
                            .route = BUF_INIT(max),
                            .comment = BUF_INIT(max) };
     int r = 0;
@@ -326,6 +349,7 @@ int message_addresses_parse_n(const str *fields, size_t n, const struct message_
     buf_done(&p.phrase);
     buf_done(&p.local);
     buf_done(&p.host);
+    buf_done(&p.next);
     buf_done(&p.route);
     buf_done(&p.comment);
     return r;

@@ -104,7 +104,7 @@ static bool time_parse(struct scan *s, struct date *d)
 }
 
 /* RFC 5322 section 3.3: date-time = [ day-of-week "," ] date time [CFWS]. */
-bool message_date_parse(str text, int64_t *ret_unix, int *ret_zone)
+static bool date_read(str text, struct date *ret)
 {
     struct scan s = scan_init(text);
     struct date d = { 0 };
@@ -132,9 +132,28 @@ bool message_date_parse(str text, int64_t *ret_unix, int *ret_zone)
     message_lex_cfws(&s);
     if (!zone_parse(&s, &d.zone) || !date_is_valid(&d))
         return false;
+    *ret = d;
+    return true;
+}
+
+bool message_date_parse(str text, int64_t *ret_unix, int *ret_zone)
+{
+    struct date d;
+    if (!date_read(text, &d))
+        return false;
     *ret_unix = date_to_unix(&d);
     if (ret_zone)
         *ret_zone = d.zone;
+    return true;
+}
+
+bool message_date_day(str text, int64_t *ret_day)
+{
+    struct date d;
+    if (!date_read(text, &d))
+        return false;
+    d.hour = d.minute = d.second = d.zone = 0;
+    *ret_day = date_to_unix(&d) / (24 * 60 * 60);
     return true;
 }
 

@@ -12,6 +12,9 @@
  * no date can be made of it: a field is missing or out of range (a day the month does not have, 25:00). */
 bool message_date_parse(str text, int64_t *ret_unix, int *ret_zone);
 
+/* The day of such a text where it was written, as days since 1970: time and zone do not matter. */
+bool message_date_day(str text, int64_t *ret_day);
+
 /* IMAP's "dd-Mon-yyyy hh:mm:ss +zzzz", the day with a leading space or zero, without the quotes. Strict: false when anything
  * else stands there. */
 bool message_internaldate_parse(str text, int64_t *ret_unix, int *ret_zone);

@@ -343,12 +343,15 @@ bool structure_truncated(const struct structure *s)
     return s->truncated;
 }
 
-/* RFC 3501 section 6.4.5: a part that is no multipart has itself as part 1, at the top of a message only. */
+/* RFC 3501 section 6.4.5: a part that is no multipart has itself as part 1, at the top of a message only. So has a multipart in
+ * which no part was found, wherever it is: it must have one. */
 const struct part *structure_part(const struct structure *s, const uint32_t *path, size_t n)
 {
     const struct part *p = s->root;
+    bool itself = false;
     for (size_t i = 0; i < n; i++) {
         bool top = i == 0; /* P is the root of a message */
+        bool empty = !p->child_n && str_eq(p->type, STR("multipart"));
         if (!top && p->child_n > 0 && str_eq(p->type, STR("message"))) {
             p = p->children[0];
             top = true;
@@ -357,8 +360,10 @@ const struct part *structure_part(const struct structure *s, const uint32_t *pat
             if (path[i] == 0 || path[i] > p->child_n)
                 return NULL;
             p = p->children[path[i] - 1];
-        } else if (!top || path[i] != 1) {
+        } else if (itself || (!top && !empty) || path[i] != 1) {
             return NULL;
+        } else {
+            itself = empty;
         }
     }
     return p;

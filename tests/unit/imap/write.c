@@ -102,17 +102,18 @@ static void check_message(const char *message, const char *envelope, const char 
 static void messages_of_all_kinds(void **state)
 {
     (void)state;
-    check_message("\r\nhello\r\n", NOTHING, "(\"text\" \"plain\" NIL NIL NIL \"7bit\" 7 1)",
-                  "(\"text\" \"plain\" NIL NIL NIL \"7bit\" 7 1 NIL NIL NIL NIL)");
+    check_message("\r\nhello\r\n", NOTHING, "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 7 1)",
+                  "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 7 1 NIL NIL NIL NIL)");
     check_message("Subject: s\r\nTo: friends: a@b.org, Bob <c@d.org>;, x\r\n\r\n",
                   "(NIL \"s\" NIL NIL NIL ((NIL NIL \"friends\" NIL)(NIL NIL \"a\" \"b.org\")(\"Bob\" NIL \"c\" \"d.org\")(NIL "
                   "NIL NIL NIL)(NIL NIL "
                   "\"x\" \"missing-host.invalid\")) NIL NIL NIL NIL)",
-                  "(\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0)",
-                  "(\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0 NIL NIL NIL NIL)");
+                  "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0)",
+                  "(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0 NIL NIL NIL NIL)");
     check_message("Content-Type: multipart/mixed; boundary=x\r\n\r\nno parts here\r\n", NOTHING,
-                  "((\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0) \"mixed\")",
-                  "((\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0 NIL NIL NIL NIL) \"mixed\" (\"boundary\" \"x\") NIL NIL NIL)");
+                  "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 15 1) \"mixed\")",
+                  "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 15 1 NIL NIL NIL NIL) \"mixed\" "
+                  "(\"boundary\" \"x\") NIL NIL NIL)");
     check_message("Content-Type: image/png; name*=utf-8''%C3%A9.png\r\nContent-MD5: Q2hlY2s=\r\nContent-ID: <i@d>\r\n"
                   "Content-Language: fr, en\r\nContent-Location: http://x/\r\nContent-Description: a \"picture\"\r\n\r\n",
                   NOTHING, "(\"image\" \"png\" (\"name*\" \"utf-8''%C3%A9.png\") \"<i@d>\" \"a \\\"picture\\\"\" \"7bit\" 0)",

@@ -118,6 +118,15 @@ static void table(void **state)
     check(STR("\"x\0\ry\" <a@b>"), "x? y|-|a|b;");
 }
 
+/* "a@b c@d" are two addresses: whoever reads only the first and the last word would show a mailbox that nobody wrote to. */
+static void a_forgotten_comma(void **state)
+{
+    (void)state;
+    check(STR("a@b c@d"), "-|-|a|b;-|-|c|d;");
+    check(STR("a@b junk c@d e@f"), "-|-|a|b;-|-|c|d;-|-|e|f;");
+    check(STR("a@b c@d <e@f>"), "-|-|a|b;c@d|-|e|f;");
+}
+
 static void limits(void **state)
 {
     struct message_limits l = message_limits_default;
@@ -214,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table),
+        cmocka_unit_test(a_forgotten_comma),
         cmocka_unit_test(limits),
         cmocka_unit_test(several_fields_join),
         cmocka_unit_test(quota_is_an_error),

@@ -92,6 +92,27 @@ static void no_dates(void **state)
     }
 }
 
+/* RFC 3501 section 6.4.4: SENTON and its kin disregard time and zone. */
+static void days_where_a_date_was_written(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t day;
+    } cases[] = {
+        { "Thu, 1 Jan 1970 00:00:00 +1400", 0 },
+        { "Thu, 1 Jan 1970 23:59:60 -1200", 0 },
+        { "Mon, 23 Nov 2026 23:59:60 +0000", 20780 },
+        { "31 Dec 1969 12:00 +0000", -1 },
+    };
+    int64_t day = 7;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_true(message_date_day(str_from_z(cases[i].text), &day));
+        assert_int_equal(day, cases[i].day);
+    }
+    assert_false(message_date_day(STR("32 Nov 2026 10:00"), &day));
+}
+
 static void internal_dates(void **state)
 {
     static const struct {
@@ -139,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(header_dates),
         cmocka_unit_test(no_dates),
+        cmocka_unit_test(days_where_a_date_was_written),
         cmocka_unit_test(internal_dates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
