@@ -283,7 +283,7 @@ static int read_unit(struct imap_session *s)
             answer_announcement(s);
         else
             answer_unit(s, event);
-        if (stream_is_full(s->stream))
+        if (stream_is_full(s->stream) || s->idling) /* what changed before IDLE is told first */
             break;
     }
     return 0;
