@@ -23,13 +23,15 @@ static int create_commit(struct mail_store *s, engine_part id)
     uint32_t uidvalidity = (uint32_t)(clock_real_ms() / 1000);
     struct key header = key_of(KEY_HEADER);
     engine_expect(t, key_str(&header), (str){ NULL, 0 });
-    header_encode(&value, &(struct header_record){
-                              .modseq = 1, .next_email = 1, .next_mailbox = STANDARD_N + 1, .last_uidvalidity = uidvalidity });
+    header_encode(&value, &(struct header_record){ .modseq = 1,
+                                                   .next_email = 1,
+                                                   .next_mailbox = STANDARD_N + 1,
+                                                   .last_uidvalidity = uidvalidity + STANDARD_N - 1 });
     put(t, header, &value);
     change_begin(&log);
     for (size_t i = 0; i < STANDARD_N; i++) {
-        mailbox_encode(&value,
-                       &(struct mailbox_record){ .name = standard[i].name, .use = standard[i].use, .uidvalidity = uidvalidity });
+        mailbox_encode(&value, &(struct mailbox_record){
+                                   .name = standard[i].name, .use = standard[i].use, .uidvalidity = uidvalidity + (uint32_t)i });
         put(t, key_of_id(KEY_MAILBOX, i + 1), &value);
         counters_encode(&value, &(struct mail_counters){ .uidnext = 1, .recent_from = 1, .modseq = 1 });
         put(t, key_of_id(KEY_COUNTERS, i + 1), &value);

@@ -52,6 +52,8 @@ static int row_mailbox(struct check *k, str key, str value)
         check_problem(k, "M6: mailbox %llu is above the next id", (unsigned long long)m->id);
     if (m->m.uidvalidity == 0 || m->m.uidvalidity > k->h.last_uidvalidity)
         check_problem(k, "M1: uidvalidity of mailbox %llu was never given out", (unsigned long long)m->id);
+    if (k->mailboxes.n > 1 && m->m.uidvalidity <= m[-1].m.uidvalidity) /* both are given out ascending */
+        check_problem(k, "M1: uidvalidity of mailbox %llu is not above that of an older one", (unsigned long long)m->id);
     return arena_dup(&k->arena, m->m.name, &m->m.name);
 }
 

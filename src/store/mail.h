@@ -7,7 +7,8 @@
  * not durable.
  *
  * Invariants (asserted here, verified by mail_check):
- *  M1  uid of an entry < its mailbox's uidnext; uidnext and uidvalidity never go down.
+ *  M1  uid of an entry < its mailbox's uidnext; uidnext and uidvalidity never go down; no two mailboxes of an account ever had the
+ *      same uidvalidity.
  *  M2  modseq of anything <= the account's modseq; each commit that changes something visible raises it.
  *  M3  every entry's email exists; every email is referenced by at least one entry; its reference count is their number.
  *  M4  every email's blob is linked by the partition (or held, when shared), exists, and has the recorded size.

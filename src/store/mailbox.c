@@ -182,11 +182,12 @@ static void put_mailbox(struct update *u, const struct mailbox *mb, str name)
     update_put(u, &k, buf_str(&u->scratch));
 }
 
-/* A higher one than any the account ever gave out (M1), so that a name that is used again is not mistaken for the old mailbox. */
-static uint32_t next_uidvalidity(const struct mail_account *a)
+/* A higher one than any the account ever gave out (M1): a name that is used again, for a new mailbox or by renaming another, is not
+ * mistaken for the old one. */
+static uint32_t next_uidvalidity(const struct header_record *h)
 {
     int64_t now = clock_real_ms() / 1000;
-    return now > a->h.last_uidvalidity && now < UINT32_MAX ? (uint32_t)now : a->h.last_uidvalidity + 1;
+    return now > h->last_uidvalidity && now < UINT32_MAX ? (uint32_t)now : h->last_uidvalidity + 1;
 }
 
 /* Creates NAME and what it lacks above. The new mailboxes, lowest last, go to NEW, referenced; they are not in the table yet. */
@@ -194,12 +195,12 @@ static size_t create_build(struct update *u, str name, enum mail_special_use use
 {
     struct mail_account *a = u->a;
     size_t n = 0;
-    u->h.last_uidvalidity = next_uidvalidity(a);
     for (size_t end = 0; end < name.n;) {
         end = str_find_byte(name, '/', end + 1);
         str level = str_sub(name, 0, end);
         if (account_mailbox(a, level))
             continue;
+        u->h.last_uidvalidity = next_uidvalidity(&u->h);
         struct mailbox *mb =
             mailbox_new(a, u->h.next_mailbox++, level, end == name.n ? use : MAIL_USE_NONE, u->h.last_uidvalidity);
         mb->c.modseq = u->h.modseq;

@@ -113,6 +113,10 @@ static void mailbox_modseq(struct engine_txn *t, struct engine *g, engine_part i
 }
 static void uidvalidity_never(struct engine_txn *t, struct engine *g, engine_part id)
 {
+    DAMAGE(mailbox_record, mailbox, key_of_id(KEY_MAILBOX, 6), x.uidvalidity += 100);
+}
+static void uidvalidity_twice(struct engine_txn *t, struct engine *g, engine_part id)
+{
     DAMAGE(mailbox_record, mailbox, key_of_id(KEY_MAILBOX, 2), x.uidvalidity++);
 }
 static void name_twice(struct engine_txn *t, struct engine *g, engine_part id)
@@ -206,14 +210,14 @@ static const struct damage {
     void (*plant)(struct engine_txn *t, struct engine *g, engine_part id);
     const char *want; /* what one of the reports begins with; NULL: no report */
 } damages[] = {
-    { mend_nothing, NULL },      { uidnext_low, "M1" },      { uidvalidity_never, "M1" }, { entry_modseq, "M2" },
-    { mailbox_modseq, "M2" },    { entry_email, "M3" },      { email_lost, "M3" },        { refs_wrong, "M3" },
-    { email_orphan, "M3" },      { email_garbage, "M3" },    { entry_size, "M4" },        { blob_unlinked, "M4" },
-    { blob_missing, "M4" },      { email_size, "M4" },       { counts_wrong, "M5" },      { counters_lost, "M5" },
-    { entry_lost, "M5" },        { name_twice, "M6" },       { name_bad, "M6" },          { no_inbox, "M6" },
-    { structure_bad, "M7" },     { log_hole, "M8" },         { log_tail, "M8" },          { log_garbage, "M8" },
-    { expunged_is_there, "M8" }, { entry_not_logged, "M8" }, { entry_lost, "M8" },        { entry_keyword, "M9" },
-    { thread_count, "M10" },
+    { mend_nothing, NULL },  { uidnext_low, "M1" },       { uidvalidity_never, "M1" }, { uidvalidity_twice, "M1" },
+    { entry_modseq, "M2" },  { mailbox_modseq, "M2" },    { entry_email, "M3" },       { email_lost, "M3" },
+    { refs_wrong, "M3" },    { email_orphan, "M3" },      { email_garbage, "M3" },     { entry_size, "M4" },
+    { blob_unlinked, "M4" }, { blob_missing, "M4" },      { email_size, "M4" },        { counts_wrong, "M5" },
+    { counters_lost, "M5" }, { entry_lost, "M5" },        { name_twice, "M6" },        { name_bad, "M6" },
+    { no_inbox, "M6" },      { structure_bad, "M7" },     { log_hole, "M8" },          { log_tail, "M8" },
+    { log_garbage, "M8" },   { expunged_is_there, "M8" }, { entry_not_logged, "M8" },  { entry_lost, "M8" },
+    { entry_keyword, "M9" }, { thread_count, "M10" },
 };
 
 struct reports {

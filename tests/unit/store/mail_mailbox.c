@@ -147,6 +147,26 @@ static void deletion_takes_the_messages_and_tells_views(void **state)
     fixture_close(&f);
 }
 
+/* "The combination of mailbox name, UIDVALIDITY, and UID must refer to a single immutable message on that server forever" (RFC 3501 section
+ * 2.3.1.1): any mailbox may be renamed to the name of one that was deleted. */
+static void no_two_mailboxes_share_a_uidvalidity(void **state)
+{
+    struct fixture f;
+    struct arena arena = ARENA_INIT(1 << 20);
+    struct mailbox_info *list;
+    size_t n;
+    fixture_open(&f);
+    assert_int_equal(create(&f, "a/b/c"), 0);
+    assert_int_equal(create(&f, "d"), 0);
+    assert_int_equal(mailbox_list(f.a, &arena, &list, &n), 0);
+    assert_int_equal(n, 10);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < i; j++)
+            assert_int_not_equal(list[i].uidvalidity, list[j].uidvalidity);
+    arena_done(&arena);
+    fixture_close(&f);
+}
+
 static void renaming_takes_children_along(void **state)
 {
     struct fixture f;
@@ -231,6 +251,7 @@ int main(void)
         cmocka_unit_test(listing_is_in_hierarchical_order),
         cmocka_unit_test(a_special_use_is_one_mailboxes),
         cmocka_unit_test(deletion_takes_the_messages_and_tells_views),
+        cmocka_unit_test(no_two_mailboxes_share_a_uidvalidity),
         cmocka_unit_test(renaming_takes_children_along),
         cmocka_unit_test(renaming_inbox_leaves_it_empty),
         cmocka_unit_test(accounts_come_and_go),
