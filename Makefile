@@ -9,7 +9,7 @@ PORT_OFFSET ?= 10000
 comma    := ,
 MESON_ARGS = --prefix=$(prefix) $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Dbuildtype=debug)
 
-.PHONY: all help deps build run test check unit e2e tsan valgrind bench fuzz crash fmt rfc install deb clean
+.PHONY: all help deps build run test check unit e2e tsan valgrind bench fuzz crash model fmt rfc install deb clean
 .DEFAULT_GOAL := build
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make bench           paired figures against Postfix + Dovecot (BENCH='--quick')"
 	@echo "make fuzz SECONDS=n  every fuzz target for n seconds"
 	@echo "make crash ROUNDS=n  kill -9 under load, n rounds"
+	@echo "make model ROUNDS=n  twelve sessions against an oracle, with kill -9 in between (SEED=s repeats the choices)"
 	@echo "make tsan, valgrind  the unit tests under ThreadSanitizer, under valgrind"
 	@echo "make fmt             clang-format the sources"
 	@echo "make SANITIZE=address,undefined   a build with sanitizers"
@@ -69,6 +70,10 @@ fuzz:
 crash: build
 	@scripts/deps test
 	@scripts/crash $(ROUNDS)
+
+model: build
+	@scripts/deps test
+	@tests/model/run.py $(ROUNDS) $(if $(SEED),--seed $(SEED))
 
 fmt:
 	@clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/*.[ch]' 'fuzz/*.c' 'bench/*.[ch]')

@@ -188,6 +188,22 @@ class Valise:
         wait_until(lambda: not any(alive(p) for p in tree), 10, "killed processes end")
         self.process = None
 
+    def strike(self, rng):
+        """Kills -9 a role, or all of them with the supervisor. (which, a function that waits until the server is back)"""
+        roles = self.roles()
+        if rng.random() < 0.4 or not roles:
+            self.kill()
+            return "all", self.start
+        pid = rng.choice(roles)
+        name = self.role_command(pid)
+        os.kill(pid, signal.SIGKILL)
+
+        def back():
+            wait_until(lambda: not alive(pid), 10, f"{name} ends")
+            wait_until(lambda: len(self.roles()) >= len(roles), 40, f"{name} is started again")
+            self.wait(40)
+        return name, back
+
     def roles(self):
         """The supervisor's children by process id."""
         return children(self.process.pid)
