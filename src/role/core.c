@@ -1,4 +1,4 @@
-/* core: the store and everybody who logs in. It answers mx's three questions, speaks submission and IMAP, and carries out what the
+/* core: the store and everybody who logs in. It answers mx's questions, speaks submission and IMAP, and carries out what the
  * administrator asks on the control socket. It has no private keys. */
 #include "role/core.h"
 
@@ -14,7 +14,7 @@
 #include "role/control.h"
 
 /* ADDED_MAX: what the server itself puts in front of a message. */
-enum { ADDED_MAX = 65536, COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200, RENEW_LOOK_MS = 10000, RENEW_EVERY_MS = 3600000 };
+enum { ADDED_MAX = 65536, COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200, RENEW_LOOK_MS = 10000, RENEW_EVERY_MS = 600000 };
 
 /* --- what mx and submission need --- */
 
@@ -152,6 +152,22 @@ static int on_recipient(void *ctx, const struct frame *request, struct arena *a,
     return err;
 }
 
+static bool core_is_revoked(struct role_run *r, str serial)
+{
+    const struct core *c = r->state;
+    bool revoked = true;
+    int err = certificates_is_revoked(c->engine, serial, &revoked);
+    return err || revoked;
+}
+
+static int on_revoked(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                      size_t *ret_fd_n, struct error *e)
+{
+    const struct core *c = ctx;
+    pack_u8(reply, core_is_revoked(c->run, request->payload));
+    return 0;
+}
+
 static int on_spool(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                     size_t *ret_fd_n, struct error *e)
 {
@@ -234,6 +250,7 @@ static const struct channel_handler mx_handlers[] = {
     { WIRE_RECIPIENT, "recipient", WIRE_RECIPIENT_MAX, 0, 0, on_recipient },
     { WIRE_ACCEPT, "accept", CHANNEL_PAYLOAD_MAX, 0, 2, on_accept },
     { WIRE_SPOOL, "spool", 0, 0, 0, on_spool },
+    { WIRE_REVOKED, "revoked", WIRE_SERIAL_MAX, 0, 0, on_revoked },
     { .handle = NULL },
 };
 
@@ -297,7 +314,7 @@ static void collect(void *ctx)
         log_warning("collect-failed", LOG_Z("error", err_name(err)));
 }
 
-/* Once soon after the start, as the server may have been off for long, then hourly. */
+/* Once soon after the start, as the server may have been off for long, then often enough for certificates of an hour. */
 static void renew(void *ctx)
 {
     struct core *c = ctx;
@@ -382,4 +399,5 @@ const struct role role_core = { .name = "core",
                                 .service_for = core_service_for,
                                 .protocol = core_protocol,
                                 .context = core_context,
+                                .is_revoked = core_is_revoked,
                                 .end = core_end };

@@ -1,4 +1,4 @@
-/* mx: SMTP with strangers on port 25. It holds no mail, no keys and no passwords; what it may do is ask core three things. */
+/* mx: SMTP with strangers on port 25. It holds no mail, no keys and no passwords; what it may do is ask core four things. */
 #include <unistd.h>
 
 #include "base/log.h"
@@ -89,6 +89,16 @@ static int ask_spool(void *ctx, struct error *e)
     return reply.fd_n ? reply.fds[0] : error_set(e, ERR_CORRUPT, "core sent no spool file");
 }
 
+static bool mx_is_revoked(struct role_run *r, str serial)
+{
+    struct arena a = ARENA_INIT(REPLY_MAX);
+    struct frame request = { .type = WIRE_REVOKED, .payload = serial }, reply;
+    int err = channel_call(r->core, &request, &a, CORE_DEADLINE_MS, &reply, NULL);
+    bool revoked = err || reply.payload.n != 1 || reply.payload.p[0] != 0;
+    arena_done(&a);
+    return revoked;
+}
+
 static const struct conn_ops *mx_protocol(const struct config_listener *l)
 {
     return l->protocol == CONFIG_SMTP ? &smtp_session_ops : NULL;
@@ -120,6 +130,10 @@ static int mx_start(struct role_run *r, struct error *e)
     return 0;
 }
 
-const struct role role_mx = {
-    .name = "mx", .profile = &role_mx_profile, .alpn = "smtp", .start = mx_start, .protocol = mx_protocol, .context = mx_context
-};
+const struct role role_mx = { .name = "mx",
+                              .profile = &role_mx_profile,
+                              .alpn = "smtp",
+                              .start = mx_start,
+                              .protocol = mx_protocol,
+                              .context = mx_context,
+                              .is_revoked = mx_is_revoked };

@@ -172,6 +172,15 @@ static void refresh_ticket_keys(void *ctx)
 
 /* --- reload: prepare, commit --- */
 
+static bool is_revoked(void *ctx, str serial)
+{
+    struct role_run *r = ctx;
+    bool revoked = r->role->is_revoked && r->role->is_revoked(r, serial);
+    if (revoked)
+        log_warning("client-certificate-refused", LOG_STR("serial", serial), LOG_Z("reason", "revoked, or that cannot be known"));
+    return revoked;
+}
+
 static int make_tls(struct role_run *r, struct role_snapshot *s, struct error *e)
 {
     struct tls_identity *list = arena_array(&s->arena, s->identity_n, sizeof *list);
@@ -184,6 +193,7 @@ static int make_tls(struct role_run *r, struct role_snapshot *s, struct error *e
     s->tls = tls_context_new(list, s->identity_n, (struct tls_signer){ sign_in_keeper, r }, str_from_z(r->role->alpn), e);
     if (!s->tls)
         return e->code ? e->code : ERR_INTERNAL;
+    tls_context_set_revocation(s->tls, is_revoked, r);
     int err = s->ca_pem.n ? tls_context_set_client_ca(s->tls, s->ca_pem, e) : 0;
     if (err)
         error_prefix(e, "ca.pem");

@@ -68,6 +68,8 @@ struct role {
     const struct conn_ops *(*protocol)(const struct config_listener *l);
     /* The context of the sessions on L, allocated in S; NULL: no memory. */
     const void *(*context)(struct role_run *r, struct role_snapshot *s, const struct config_listener *l);
+    /* Whether the client's certificate with SERIAL was revoked; one that cannot be looked up counts as such. May block. NULL: none is. */
+    bool (*is_revoked)(struct role_run *r, str serial);
     /* Checks S and makes what commit will put in force. May be called again without a commit between. NULL: nothing to do. */
     int (*prepare)(struct role_run *r, const struct role_snapshot *s, struct error *e);
     /* What was prepared last is in force from now on. NULL: nothing to do. */

@@ -1,7 +1,7 @@
 /* wire: what the roles say to each other. One table of request types, one pack and one unpack function a message, used by both
  * sides.
  *
- *   mx    -> core        recipient, accept, spool
+ *   mx    -> core        recipient, accept, spool, revoked
  *   mx, core -> keeper   sign, ticket-keys
  *   supervisor -> all    setup, peer, serve, listener, start; then peer, serve, prepare, commit, stop, status
  *   core  -> supervisor  reload, status
@@ -20,6 +20,7 @@ enum wire_type {
     WIRE_RECIPIENT = 1,    /* size of the message u64, address -> verdict u8 */
     WIRE_ACCEPT = 2,       /* delivery, message inline or as descriptor; one too long for a frame as a second memfd -> nothing */
     WIRE_SPOOL = 3,        /* nothing -> descriptor */
+    WIRE_REVOKED = 4,      /* serial of a client's certificate -> u8: whether it was revoked */
     WIRE_SIGN = 10,        /* key id, data -> signature */
     WIRE_TICKET_KEYS = 11, /* nothing -> two ticket keys of 80 bytes, newest first */
     WIRE_ISSUE = 12,       /* order, request or certificate to renew -> certificate, in PEM */
@@ -45,6 +46,7 @@ enum {
     WIRE_INLINE_MAX = 64 * 1024,
     WIRE_ADDRESS_MAX = 512,
     WIRE_RECIPIENT_MAX = WIRE_ADDRESS_MAX + 16,
+    WIRE_SERIAL_MAX = 64,
     WIRE_DELIVERY_MAX = 1 << 20
 };
 

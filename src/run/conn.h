@@ -67,10 +67,10 @@ struct tls_info {
     str alpn;    /* protocol agreed on, empty when none */
     bool resumed;
     /* The client's certificate, where the listener asks for one (struct listener_settings). An unknown one is told as well: only a verified
-     * one means anything. SASL EXTERNAL (RFC 4422 appendix A): client_verified, and the account among client_addresses; whoever knows of
-     * revocations looks for client_serial in them. */
+     * one means anything. SASL EXTERNAL (RFC 4422 appendix A): client_verified, and the account among client_addresses; a connection may outlive
+     * a certificate that is revoked: who logs in by it looks for client_serial once more. */
     bool client_certificate; /* there is one, of whomever */
-    bool client_verified;    /* our CA vouches for it, for clientAuth, and it is within its time */
+    bool client_verified;    /* our CA vouches for it, for clientAuth, it is within its time and was not revoked when the handshake was done */
     const str *
         client_addresses; /* rfc822Name of a verified one, as they stand there (RFC 5280 section 4.2.1.6); not empty of '@', no blanks */
     size_t client_address_n;

@@ -149,6 +149,8 @@ static enum progress phase_handshake(struct server_conn *c, unsigned flags, stru
         return handshake_failed(c, e.code ? e.text : "the peer left");
     struct tls_info info;
     layer_tls_info(l, &info);
+    if (c->listener->settings.client_cert == TLS_CLIENT_REQUIRED && !info.client_verified)
+        return handshake_failed(c, "the client's certificate is over or revoked since its session began");
     conn_set_tls(&c->conn, &info);
     c->handshaking = false;
     if (!c->conn.session)

@@ -44,6 +44,8 @@ struct tls_context {
     size_t ticket_n;
     int64_t ticket_made_ms;     /* of a random key; 0: keys are given from outside */
     unsigned char client_ca[8]; /* tls_client_ca_id; zero: no CA */
+    bool (*is_revoked)(void *ctx, str serial);
+    void *revocation_ctx;
 };
 
 int tls_error(struct error *e, int code, const char *what)
@@ -337,6 +339,18 @@ int tls_context_set_client_ca(struct tls_context *t, str ca_pem, struct error *e
     if (r == 0)
         tls_client_ca_id(ca_pem, t->client_ca);
     return r;
+}
+
+void tls_context_set_revocation(struct tls_context *t, bool (*is_revoked)(void *ctx, str serial), void *ctx)
+{
+    t->is_revoked = is_revoked;
+    t->revocation_ctx = ctx;
+}
+
+bool tls_context_is_revoked(const SSL *ssl, str serial)
+{
+    const struct tls_context *t = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    return t->is_revoked && t->is_revoked(t->revocation_ctx, serial);
 }
 
 SSL *tls_context_accept(struct tls_context *t, const struct tls_demand *demand)

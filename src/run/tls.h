@@ -47,6 +47,10 @@ enum tls_client_cert {
 /* Trusts the certificates in CA_PEM to vouch for clients. Before T is used; without it no client is ever verified. ERR_SYNTAX. */
 int tls_context_set_client_ca(struct tls_context *t, str ca_pem, struct error *e) MUST_USE;
 
+/* Before T is used: has IS_REVOKED asked at each handshake, a resumed one too, about the SERIAL (lower-case hex) of a client's certificate that the CA
+ * vouches for. A revoked one counts as unknown. It may block; called on worker threads. Without it none is revoked. */
+void tls_context_set_revocation(struct tls_context *t, bool (*is_revoked)(void *ctx, str serial), void *ctx);
+
 /* The key id of the first certificate of CHAIN_PEM. 0 or ERR_SYNTAX. */
 int tls_key_id(str chain_pem, char ret_hex[65]) MUST_USE;
 

@@ -2,7 +2,7 @@
  *
  * A listener that requests a certificate refuses nobody for having an unknown one: verification is recorded, not enforced. OpenSSL keeps
  * the certificate and the result in the session, and so in the ticket. A ticket is bound to the listener's mode and the CA that
- * verified: one of a listener that asks for nothing opens no listener that does. */
+ * verified: one of a listener that asks for nothing opens no listener that does. Revocation is asked about at every handshake. */
 #include "run/tls_private.h"
 
 #include <openssl/bn.h>
@@ -12,27 +12,6 @@
 #include <openssl/x509v3.h>
 
 enum { DEPTH_MAX = 4, ADDRESSES_MAX = 20, SUBJECT_MAX = 1024, ADDRESS_MAX = 320 };
-
-static int accept_any(int ok, X509_STORE_CTX *ctx)
-{
-    return 1;
-}
-
-void tls_client_ask(SSL *ssl, enum tls_client_cert mode, const unsigned char ca_id[8])
-{
-    unsigned char id[] = { 'v', 'a', 'l', 'i', 's', 'e', (unsigned char)mode, 0, 0, 0, 0, 0, 0, 0, 0 };
-    if (mode == TLS_CLIENT_OFF)
-        return;
-    memcpy(id + 7, ca_id, 8);
-    require(SSL_set_session_id_context(ssl, id, sizeof id) == 1);
-    SSL_set_verify_depth(ssl, DEPTH_MAX);
-    if (mode == TLS_CLIENT_REQUIRED)
-        SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    else
-        SSL_set_verify(ssl, SSL_VERIFY_PEER, accept_any);
-}
-
-/* --- reading --- */
 
 static str hex(struct arena *a, const unsigned char *p, size_t n)
 {
@@ -45,13 +24,6 @@ static str hex(struct arena *a, const unsigned char *p, size_t n)
     return out ? (str){ out, 2 * n } : (str){ 0 };
 }
 
-static str fingerprint(const X509 *cert, struct arena *a)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    return X509_digest(cert, EVP_sha256(), digest, &n) == 1 ? hex(a, digest, n) : (str){ 0 };
-}
-
 static str serial(const X509 *cert, struct arena *a)
 {
     unsigned char bytes[32];
@@ -59,6 +31,53 @@ static str serial(const X509 *cert, struct arena *a)
     int len = n && BN_num_bytes(n) <= (int)sizeof bytes ? BN_bn2bin(n, bytes) : 0;
     BN_free(n);
     return hex(a, bytes, (size_t)len);
+}
+
+static bool is_revoked(const SSL *ssl, const X509 *cert)
+{
+    struct arena a = ARENA_INIT(1024);
+    bool revoked = tls_context_is_revoked(ssl, serial(cert, &a));
+    arena_done(&a);
+    return revoked;
+}
+
+/* OK so far: what the CA vouches for is looked up, once all else is found good (depth 0 comes last). */
+static int check_revocation(int ok, X509_STORE_CTX *ctx)
+{
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+    if (!ok || X509_STORE_CTX_get_error_depth(ctx) != 0 || !is_revoked(ssl, X509_STORE_CTX_get_current_cert(ctx)))
+        return ok;
+    X509_STORE_CTX_set_error(ctx, X509_V_ERR_CERT_REVOKED);
+    return 0;
+}
+
+static int accept_any(int ok, X509_STORE_CTX *ctx)
+{
+    (void)check_revocation(ok, ctx);
+    return 1;
+}
+
+void tls_client_ask(SSL *ssl, enum tls_client_cert mode, const unsigned char ca_id[8])
+{
+    unsigned char id[] = { 'v', 'a', 'l', 'i', 's', 'e', (unsigned char)mode, 0, 0, 0, 0, 0, 0, 0, 0 };
+    if (mode == TLS_CLIENT_OFF)
+        return;
+    memcpy(id + 7, ca_id, 8);
+    require(SSL_set_session_id_context(ssl, id, sizeof id) == 1);
+    SSL_set_verify_depth(ssl, DEPTH_MAX);
+    if (mode == TLS_CLIENT_REQUIRED)
+        SSL_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, check_revocation);
+    else
+        SSL_set_verify(ssl, SSL_VERIFY_PEER, accept_any);
+}
+
+/* --- reading --- */
+
+static str fingerprint(const X509 *cert, struct arena *a)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    return X509_digest(cert, EVP_sha256(), digest, &n) == 1 ? hex(a, digest, n) : (str){ 0 };
 }
 
 /* RFC 4514 form; what is not printable ASCII is escaped there. */
@@ -111,8 +130,9 @@ void tls_client_read(SSL *ssl, struct arena *a, struct tls_info *ret)
     if (!cert)
         return;
     ret->client_certificate = true;
-    /* A session may be resumed after its certificate's time. */
-    ret->client_verified = SSL_get_verify_result(ssl) == X509_V_OK && X509_cmp_current_time(X509_get0_notAfter(cert)) > 0;
+    /* A session may be resumed after its certificate's time, and after its revocation. */
+    ret->client_verified = SSL_get_verify_result(ssl) == X509_V_OK && X509_cmp_current_time(X509_get0_notAfter(cert)) > 0 &&
+                           !(SSL_session_reused(ssl) && is_revoked(ssl, cert));
     ret->client_fingerprint = fingerprint(cert, a);
     ret->client_subject = subject(cert, a);
     ret->client_serial = serial(cert, a);

@@ -31,6 +31,8 @@ struct tls_demand {
 };
 /* A connection's SSL as server; NULL when memory is out. Must be freed before the context. */
 SSL *tls_context_accept(struct tls_context *t, const struct tls_demand *demand);
+/* Whether the owner of SSL's context says that the certificate with SERIAL is revoked. */
+bool tls_context_is_revoked(const SSL *ssl, str serial);
 /* Sets E to CODE with "WHAT: reason" from OpenSSL's queue, and empties the queue. */
 int tls_error(struct error *e, int code, const char *what);
 
@@ -45,7 +47,7 @@ int tls_binding(SSL *ssl, enum conn_binding kind, struct buf *out) MUST_USE;
 
 /* Asks for a certificate as MODE wants; CA_ID is of the trusted CA. */
 void tls_client_ask(SSL *ssl, enum tls_client_cert mode, const unsigned char ca_id[8]);
-/* Fills the client's parts of RET, which are in A. */
+/* Fills the client's parts of RET, which are in A. May block. */
 void tls_client_read(SSL *ssl, struct arena *a, struct tls_info *ret);
 /* Trusts CA_PEM in CTX. */
 int tls_client_trust(SSL_CTX *ctx, str ca_pem, struct error *e) MUST_USE;

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -108,6 +109,22 @@ def test_refusals(lab, args, code):
     assert lab.stop() == 0
 
 
+def in_nss(scratch, file, password, ca, address):
+    """As Thunderbird imports it: NSS's own tools take key and chain, and find the certificate good for signing mail and for logging in."""
+    database = f"sql:{scratch / 'nss'}"
+    (scratch / "nss").mkdir()
+    subprocess.run(["certutil", "-N", "-d", database, "--empty-password"], check=True)
+    done = subprocess.run(["pk12util", "-i", str(file), "-d", database, "-W", password, "-K", ""], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    subprocess.run(["certutil", "-A", "-d", database, "-n", "the CA", "-t", "TC,C,", "-i", str(ca)], check=True)
+    keys = subprocess.run(["certutil", "-K", "-d", database], capture_output=True, text=True, check=True).stdout
+    nickname = re.search(r"^< *0> .*[0-9a-f]{40} +(.*)$", keys, re.M)[1].strip()
+    for usage in ("S", "R", "C"):
+        done = subprocess.run(["certutil", "-V", "-d", database, "-n", nickname, "-u", usage], capture_output=True, text=True, check=False)
+        assert "certificate is valid" in done.stdout, (usage, done.stdout + done.stderr)
+    assert address in subprocess.run(["certutil", "-L", "-d", database, "-n", nickname], capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
 @pytest.mark.parametrize("legacy", [False, True], ids=["aes", "3des"])
 def test_users_get_pkcs12(lab, running, legacy, scratch):
@@ -125,6 +142,7 @@ def test_users_get_pkcs12(lab, running, legacy, scratch):
     done = openssl("verify", "-CAfile", lab.dir / "ca.pem", "-purpose", "smimesign", "-verify_email", f"alice@{DOMAIN}", pem)
     assert done.stdout.endswith("OK\n"), done.stdout
     assert valise(lab, "cert", "issue", "--user", f"alice@{DOMAIN}", "--p12", file, "--generate", check=False).returncode == CANTCREAT
+    in_nss(scratch, file, "Sésame 1", lab.dir / "ca.pem", f"alice@{DOMAIN}")
     lost = scratch / "nobody.p12"
     assert valise(lab, "cert", "issue", "--user", f"nobody@{DOMAIN}", "--p12", lost, "--generate", check=False).returncode == NOUSER
     assert not lost.exists()
@@ -201,4 +219,66 @@ def test_renewed_by_itself(lab):
     assert shown(lab, HOSTNAME) == other
     assert "event=certificate-renewed" in lab.log()
     assert len(as_json(lab, "cert", "list")["certificates"]) == 2
+    assert lab.stop() == 0
+
+
+def user_certificate(lab, scratch, address):
+    """(certificate and key in one PEM file, serial)"""
+    file = scratch / f"{address}.p12"
+    told = as_json(lab, "cert", "issue", "--user", address, "--p12", file, "--generate")
+    pem = scratch / f"{address}.pem"
+    done = openssl("pkcs12", "-in", file, "-passin", f"pass:{told['password']}", "-noenc", "-out", pem)
+    assert done.returncode == 0, done.stdout
+    return pem, told["serial"]
+
+
+def client_of(lab, pem):
+    context = tls_context(lab)
+    context.load_cert_chain(pem)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2    # the client's certificate is judged before the handshake ends
+    return context
+
+
+def welcome(lab, context, port, session=None):
+    """(greeted over TLS, session)"""
+    starttls = port == "smtp"
+    try:
+        with socket.create_connection(("127.0.0.1", lab.ports[port]), timeout=30) as plain:
+            if starttls:
+                reader = plain.makefile("rb")
+                reader.readline()
+                plain.sendall(b"EHLO x.example.org\r\n")
+                while reader.readline()[3:4] == b"-":
+                    pass
+                plain.sendall(b"STARTTLS\r\n")
+                assert reader.readline().startswith(b"220")
+            with context.wrap_socket(plain, server_hostname="localhost", session=session) as tls:
+                if starttls:
+                    tls.sendall(b"EHLO x.example.org\r\n")
+                return tls.recv(100) != b"", tls.session
+    except (ssl.SSLError, ConnectionError):
+        return False, None
+
+
+def test_a_revoked_user_is_unknown_at_once(lab, scratch):
+    """On core's ports and on mx's, which has to ask; with a session from before, too. Another user's certificate goes on."""
+    conf = lab.dir / "valise.conf"
+    text = conf.read_text()
+    for listener in ("imaps", "smtp"):
+        text = text.replace(f"listener {listener} {{", f'listener {listener} {{\n  client-cert = "required"')
+    conf.write_text(text)
+    lab.start(wait=0)
+    wait_until(lambda: "event=started" in lab.log(), 30, "the server starts")
+    pem, serial = user_certificate(lab, scratch, f"alice@{DOMAIN}")
+    alice, bob = client_of(lab, pem), client_of(lab, user_certificate(lab, scratch, f"bob@{DOMAIN}")[0])
+    for port in ("imaps", "smtp"):
+        assert welcome(lab, bob, port)[0] and welcome(lab, alice, port)[0], port
+    session = welcome(lab, alice, "imaps")[1]
+    assert welcome(lab, alice, "imaps", session)[0]
+    valise(lab, "cert", "revoke", serial)
+    for port in ("imaps", "smtp"):
+        assert not welcome(lab, alice, port)[0], port
+        assert welcome(lab, bob, port)[0], port
+    assert not welcome(lab, alice, "imaps", session)[0]
+    assert f"serial={serial}" in lab.log()
     assert lab.stop() == 0

@@ -226,6 +226,56 @@ static void tickets_keep_it(void **state)
     tls_holder_free(h);
 }
 
+static _Atomic bool good_is_revoked;
+
+static bool is_revoked(void *ctx, str serial)
+{
+    (void)ctx;
+    return good_is_revoked && str_eq(serial, STR("0abc"));
+}
+
+/* From the moment it is revoked: with a full handshake and with a session from before, requested and required. */
+static void revoked(void **state)
+{
+    for (size_t i = 0; i < 4; i++) {
+        struct loopback l;
+        struct tls_holder *h = holder_with_ca();
+        struct tls_context *t = tls_holder_get(h);
+        bool strict = i / 2;
+        char line[512], byte;
+        tls_context_set_revocation(t, is_revoked, NULL);
+        tls_context_unref(t);
+        loopback_client_cert = strict ? TLS_CLIENT_REQUIRED : TLS_CLIENT_REQUESTED;
+        loopback_start(&l, &small, h, true);
+        good_is_revoked = false;
+        struct client c = client_with(&l, GOOD, versions[i % 2]);
+        handshake(&c);
+        tls_expect(&c, STR("hello\r\n"));
+        assert_true(str_starts(client_line(&c, line), STR("certificate=1 verified=1 ")));
+        SSL_SESSION *session = SSL_get1_session(c.ssl);
+        tls_client_free(&c);
+        good_is_revoked = true;
+        for (int resumed = 0; resumed < 2; resumed++) {
+            c = client_with(&l, resumed ? CLIENTS : GOOD, versions[i % 2]);
+            if (resumed)
+                assert_int_equal(SSL_set_session(c.ssl, session), 1);
+            if (strict) {
+                assert_false(SSL_connect(c.ssl) == 1 && SSL_read(c.ssl, &byte, 1) == 1);
+            } else {
+                handshake(&c);
+                tls_expect(&c, STR("hello\r\n"));
+                str got = client_line(&c, line);
+                assert_true(str_starts(got, STR("certificate=1 verified=0 ")) && has(got, resumed ? "resumed=1" : "resumed=0"));
+            }
+            tls_client_free(&c);
+        }
+        assert_true(is_let_in(&l, ODD_NAMES, versions[i % 2]));
+        SSL_SESSION_free(session);
+        loopback_stop(&l, 10000);
+        tls_holder_free(h);
+    }
+}
+
 static SSL_SESSION *session_of(struct loopback *l, int version)
 {
     struct client c = client_with(l, CLIENTS, version);
@@ -290,9 +340,9 @@ int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requested),       cmocka_unit_test(required),        cmocka_unit_test(off_asks_for_nothing),
-        cmocka_unit_test(without_a_ca),    cmocka_unit_test(tickets_keep_it), cmocka_unit_test(a_ticket_is_no_way_around),
-        cmocka_unit_test(a_least_version), cmocka_unit_test(bad_cas),
+        cmocka_unit_test(requested),    cmocka_unit_test(required),        cmocka_unit_test(off_asks_for_nothing),
+        cmocka_unit_test(without_a_ca), cmocka_unit_test(tickets_keep_it), cmocka_unit_test(a_ticket_is_no_way_around),
+        cmocka_unit_test(revoked),      cmocka_unit_test(a_least_version), cmocka_unit_test(bad_cas),
     };
     return cmocka_run_group_tests(tests, make_all, free_all);
 }
