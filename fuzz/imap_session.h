@@ -46,15 +46,20 @@ static int fuzz_session(const uint8_t *data, size_t size, bool messages, const c
     require(engine_memory_open(&engine) == 0);
     struct mail_store *store = mail_store_new(engine);
     require(mail_account_create(store, alice) == 0);
-    struct imap_config config = { .store = store, .hostname = STR("h"), .append_max = 100000, .errors_max = 1000,
-                                  .authenticate = authenticate };
+    struct imap_config config = {
+        .store = store, .hostname = STR("h"), .append_max = 100000, .errors_max = 1000, .authenticate = authenticate
+    };
+    sasl_settings_default(&config.auth);
     struct conn *c = conn_memory_new(&imap_session_ops, &config, 0, 0, true, false);
     if (approach[0])
         conn_memory_feed(c, STR("a LOGIN alice secret\r\n"));
     if (messages) {
-        append_message(c, STR("From: a@b.c\r\nSubject: =?utf-8?q?=C3=A9?=\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\n\r\nhello\r\n"));
-        append_message(c, STR("Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\none\r\n--x\r\nContent-Type: message/rfc822\r\n\r\n"
-                              "Subject: inner\r\n\r\ntwo\r\n--x--\r\n"));
+        append_message(
+            c, STR("From: a@b.c\r\nSubject: =?utf-8?q?=C3=A9?=\r\nDate: Mon, 23 Nov 2026 12:00:00 +0000\r\n\r\nhello\r\n"));
+        append_message(
+            c,
+            STR("Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\none\r\n--x\r\nContent-Type: message/rfc822\r\n\r\n"
+                "Subject: inner\r\n\r\ntwo\r\n--x--\r\n"));
     }
     conn_memory_feed(c, str_from_z(approach));
     check_said(c);

@@ -45,8 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct sasl_credentials *c = sasl_server_credentials(s);
         require((rc == 0) == (c != NULL));
         if (c)
-            require(c->authcid.n && c->authcid.n <= SASL_NAME_MAX && c->password.n <= SASL_PASSWORD_MAX &&
-                    (c->proof == SASL_PROOF_PASSWORD) == (c->password.n > 0));
+            require((c->authcid.n || c->proof == SASL_PROOF_CERTIFICATE) && c->authcid.n <= SASL_NAME_MAX &&
+                    c->password.n <= SASL_PASSWORD_MAX && (c->proof == SASL_PROOF_PASSWORD) == (c->password.n > 0));
         if (c && m->hash != SASL_HASH_NONE)
             require(c->proof == SASL_PROOF_WRONG); /* nobody knows a password for these keys */
     }

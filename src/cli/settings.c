@@ -42,7 +42,15 @@ const struct cli_setting cli_settings[] = {
     { "listener NAME", "client-cert", "\"off\"",
       "off; request: clients are asked for a certificate, and none or an unknown one is as welcome; required: only those with a "
       "certificate of this "
-      "CA may connect." },
+      "CA are served; by SMTP others get 554 5.7.0 to every command, and 530 5.7.0 before TLS." },
+    { "listener NAME", "auth", "(see below)",
+      "Of submission and imap: the mechanisms that are offered, as {\"SCRAM-SHA-256\", \"PLAIN\"}: EXTERNAL (a client "
+      "certificate of this CA that names "
+      "the user; with client-cert), SCRAM-SHA-256-PLUS and SCRAM-SHA-1-PLUS (bound to the TLS channel), SCRAM-SHA-256, "
+      "SCRAM-SHA-1, PLAIN, "
+      "LOGIN. IMAP's command LOGIN goes with the last two. Without this line all are taken, and all but those with PLUS are "
+      "listed: programs on "
+      "GNU SASL, as NeoMutt, choose PLUS where it is listed even when they are not able to do it." },
     { "listener NAME", "socket", "", "Of lmtp with tls = \"off\": the path of a Unix socket instead of a port." },
     { "listener NAME", "addresses", "{\"127.0.0.1\"}", "Numeric addresses to listen on; 0.0.0.0 and :: are all." },
     { "certificate NAME", "chain", "\"tls/server.pem\"",

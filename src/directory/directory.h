@@ -68,7 +68,12 @@ struct directory_scram {
  * ERR_LIMIT. Does not block. */
 int directory_scram_find(struct directory *d, str login, enum directory_hash hash, struct directory_scram *ret) MUST_USE;
 
-enum directory_proof { DIRECTORY_PASSWORD, DIRECTORY_PROVED, DIRECTORY_REFUTED };
+enum directory_proof {
+    DIRECTORY_PASSWORD,
+    DIRECTORY_PROVED,
+    DIRECTORY_REFUTED,
+    DIRECTORY_CERTIFIED /* without the password: a certificate of ours says that it is LOGIN */
+};
 enum directory_service { DIRECTORY_SUBMISSION, DIRECTORY_MAILBOXES };
 struct directory_attempt {
     str login;

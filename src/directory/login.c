@@ -11,7 +11,8 @@
 
 /* The account as it was when the check began. */
 struct candidate {
-    bool can_log_in;
+    bool is_enabled;
+    bool can_log_in; /* with a password */
     struct directory_account account;
     str hash, apps;
     bool is_outdated; /* something of the credentials is missing or made with old parameters */
@@ -51,6 +52,7 @@ static int candidate_find(struct directory *d, str address, struct arena *a, str
             r = arena_dup(a, n->hash, &ret->hash);
         if (r == 0)
             r = arena_dup(a, n->apps, &ret->apps);
+        ret->is_enabled = r == 0;
         ret->can_log_in = r == 0 && (ret->hash.n || ret->apps.n);
         ret->is_outdated = !n->scram[DIRECTORY_SHA1].n || !n->scram[DIRECTORY_SHA256].n || password_is_outdated(n->hash);
     }
@@ -83,6 +85,8 @@ static int attempt_check(struct directory *d, const struct directory_attempt *t,
 {
     struct verified_tag tag;
     *ret_app = STR("");
+    if (t->proof == DIRECTORY_CERTIFIED)
+        return c->is_enabled ? 0 : ERR_REFUSED;
     if (t->proof != DIRECTORY_PASSWORD)
         return t->proof == DIRECTORY_PROVED && c->can_log_in && c->hash.n ? 0 : ERR_REFUSED;
     if (c->can_log_in && app_passwords_find(c->apps, t->password, ret_app))

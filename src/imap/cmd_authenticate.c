@@ -55,16 +55,6 @@ static enum imap_next auth_line(struct imap_session *s, str line)
     return str_eq(line, STR("*")) ? imap_bad(s, "Cancelled") : step_base64(s, false, line);
 }
 
-/* Gives the exchange what SCRAM needs. */
-static void equip(struct imap_session *s)
-{
-    struct buf name = BUF_INIT(SASL_KEY_MAX);
-    sasl_server_set_scram(s->sasl, s->config->scram, s->config->ctx);
-    if (sasl_server_mechanism(s->sasl)->binding && conn_channel_binding(s->conn, CONN_BINDING_TLS_EXPORTER, &name) == 0)
-        sasl_server_set_binding(s->sasl, buf_str(&name));
-    buf_done(&name);
-}
-
 /* authenticate = "AUTHENTICATE" SP auth-type [SP (base64 / "=")] *(CRLF base64) (RFC 4959 section 7) */
 IMAP_HANDLER(authenticate)
 {
@@ -82,15 +72,14 @@ IMAP_HANDLER(authenticate)
     const struct sasl_mechanism *mechanism = sasl_mechanism_find(name);
     if (mechanism && !imap_login_allowed(s))
         return imap_no(s, "[PRIVACYREQUIRED] Start TLS first");
-    if (!mechanism || !imap_offers_mechanism(s, mechanism))
+    if (!mechanism || !sasl_offers(&s->config->auth, s->conn, mechanism))
         return imap_no(s, "[CANNOT] No such mechanism");
     if (initial.n && !mechanism->client_first)
         return imap_bad(s, "The mechanism has no initial response");
     struct error e = ERROR_NONE;
-    r = sasl_server_new(mechanism, &s->sasl, &e);
+    r = sasl_server_open(&s->config->auth, s->conn, mechanism, &s->sasl, &e);
     if (r < 0)
         return imap_fail(s, r, &e);
-    equip(s);
     if (!initial.n)
         return step(s, true, NULL);
     return step_base64(s, true, str_eq(initial, STR("=")) ? STR("") : initial);

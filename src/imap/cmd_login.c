@@ -35,15 +35,6 @@ static enum imap_next say_unavailable(struct imap_session *s)
     return imap_no(s, "[UNAVAILABLE] Logins are not possible now, try again");
 }
 
-bool imap_offers_mechanism(const struct imap_session *s, const struct sasl_mechanism *m)
-{
-    struct buf name = BUF_INIT(SASL_KEY_MAX);
-    bool ok = imap_login_allowed(s) && (m->hash == SASL_HASH_NONE || s->config->scram) &&
-              (!m->binding || conn_channel_binding(s->conn, CONN_BINDING_TLS_EXPORTER, &name) == 0);
-    buf_done(&name);
-    return ok;
-}
-
 /* A login that was accepted, until its answer is out; in the command's arena. */
 struct accepted {
     struct imap_login login;
@@ -95,19 +86,16 @@ static enum imap_next accept_login(struct imap_session *s)
 enum imap_next imap_login(struct imap_session *s, const struct sasl_credentials *c, str mechanism, str proof)
 {
     struct accepted *a = arena_new(&s->arena, struct accepted);
-    const struct tls_info *tls = conn_tls(s->conn);
-    struct sasl_attempt attempt = { c->authcid,  c->proof,
-                                    c->password, conn_peer_address(s->conn),
-                                    mechanism,   tls->active ? tls->version : STR("") };
+    struct sasl_attempt attempt = sasl_attempt_of(c, mechanism, s->conn);
     int64_t delay = 0;
     if (!a || arena_dup(&s->arena, proof, &a->proof) < 0)
         return say_unavailable(s);
     s->work = a;
     int r = s->config->authenticate(s->config->ctx, &attempt, &s->arena, &a->login, &delay);
     /* Acting as another is nobody's right; that is said only to who has proved to be himself. */
-    bool is_other = r == 0 && c->authzid.n && !str_ieq(c->authzid, c->authcid) && !str_ieq(c->authzid, a->login.address);
+    bool is_other = r == 0 && !sasl_is_oneself(c, a->login.address);
     if (r != 0)
-        log_warning("imap-login-failed", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", str_sub(c->authcid, 0, 200)),
+        log_warning("imap-login-failed", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", str_sub(attempt.login, 0, 200)),
                     LOG_STR("mechanism", mechanism), LOG_STR("peer", conn_peer_address(s->conn)), LOG_Z("error", err_name(r)));
     if (is_other)
         s->resume = say_other;
@@ -129,6 +117,8 @@ IMAP_HANDLER(login)
     str name, password;
     if (!imap_login_allowed(s))
         return imap_no(s, "[PRIVACYREQUIRED] Start TLS first");
+    if (!sasl_offers_password(&s->config->auth))
+        return imap_no(s, "[CANNOT] Passwords are not sent here; CAPABILITY lists how to log in");
     int r = imap_parse_sp(args);
     if (r == 0)
         r = imap_parse_astring(args, &s->arena, &name);

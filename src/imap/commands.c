@@ -86,12 +86,12 @@ void imap_write_capabilities(struct imap_session *s, struct buf *b)
         return;
     if (conn_can_starttls(s->conn))
         buf_add(b, STR(" STARTTLS"));
-    if (!imap_login_allowed(s))
+    if (!imap_login_allowed(s) || !sasl_offers_password(&s->config->auth))
         buf_add(b, STR(" LOGINDISABLED"));
     size_t n;
     const struct sasl_mechanism *mechanisms = sasl_mechanisms(&n);
     for (size_t i = 0; i < n; i++) {
-        if (!mechanisms[i].binding && imap_offers_mechanism(s, &mechanisms[i])) /* why -PLUS is not listed: smtp/cmd_ehlo.c */
+        if (imap_login_allowed(s) && sasl_lists(&s->config->auth, s->conn, &mechanisms[i]))
             buf_add_all(b, STR(" AUTH="), mechanisms[i].name);
     }
 }

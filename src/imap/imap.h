@@ -22,8 +22,7 @@ struct imap_config {
     /* As directory_login: account and canonical address in A, delay to hold the answer. ERR_UNSUPPORTED: it reads no mailboxes. */
     int (*authenticate)(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct imap_login *ret,
                         int64_t *ret_delay_ms);
-    /* SCRAM's keys. NULL: there are none, and SCRAM is not offered. */
-    sasl_scram_fn *scram;
+    struct sasl_settings auth;
 };
 
 /* ctx of the listener is a const struct imap_config *. */

@@ -175,8 +175,6 @@ bool imap_login_allowed(const struct imap_session *s);
 /* Has the credentials of MECHANISM decided on and logs in, at once or when the answer has been held long enough (RFC 3501 sections
  * 6.2.2 and 6.2.3). PROOF, unless empty, is the server's own, sent before the last answer. All live as long as the command. */
 enum imap_next imap_login(struct imap_session *s, const struct sasl_credentials *c, str mechanism, str proof);
-/* Whether mechanism M can be used on this connection. */
-bool imap_offers_mechanism(const struct imap_session *s, const struct sasl_mechanism *m);
 /* "IMAP4rev1 ..." for this state (commands.c). */
 void imap_write_capabilities(struct imap_session *s, struct buf *b);
 

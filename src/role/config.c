@@ -188,6 +188,46 @@ static int take_socket(struct config *c, cfg_t *sec, struct config_listener *l, 
     return 0;
 }
 
+static int take_mechanism(struct config_listener *l, const char *mechanism, const char *name, int line, struct error *e)
+{
+    size_t n;
+    const struct sasl_mechanism *list = sasl_mechanisms(&n), *m = sasl_mechanism_find(str_from_z(mechanism));
+    struct buf known = BUF_INIT(1024);
+    int r = 0;
+    for (size_t i = 0; i < n; i++)
+        buf_add_all(&known, i ? STR(", ") : STR(""), list[i].name);
+    if (!m)
+        r = error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth: there is no mechanism \"%s\"; there are %.*s", name, line,
+                      STR_ARG(l->name), mechanism, STR_ARG(buf_str(&known)));
+    else if (m->kind == SASL_KIND_EXTERNAL && l->client_cert == TLS_CLIENT_OFF)
+        r = error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth: EXTERNAL needs client-cert = \"request\" or \"required\"", name,
+                      line, STR_ARG(l->name));
+    else if (m->binding && l->tls == SMTP_TLS_OFF)
+        r = error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth: %.*s needs TLS", name, line, STR_ARG(l->name),
+                      STR_ARG(m->name));
+    else
+        l->auth |= sasl_set_of(m);
+    buf_done(&known);
+    return r;
+}
+
+/* How people log in: only where they do. */
+static int take_auth(cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
+{
+    bool named = cfg_getopt(sec, "auth")->flags & CFGF_MODIFIED;
+    unsigned n = cfg_size(sec, "auth");
+    int r = 0;
+    if (named && l->protocol != CONFIG_SUBMISSION && l->protocol != CONFIG_IMAP)
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth is for submission and imap; nobody logs in by %s", name,
+                         sec->line, STR_ARG(l->name), config_protocol_name(l->protocol));
+    if (named && n == 0)
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth names no mechanism, so nobody could log in", name, sec->line,
+                         STR_ARG(l->name));
+    for (unsigned i = 0; i < n && r == 0; i++)
+        r = take_mechanism(l, cfg_getnstr(sec, "auth", i), name, sec->line, e);
+    return r;
+}
+
 /* LMTP knows no login and is not for port 25 (RFC 2033 section 5): only programs of this machine may reach it. */
 static int check_lmtp(const struct config_listener *l, const char *name, int line, struct error *e)
 {
@@ -225,6 +265,9 @@ static int take_listener(struct config *c, cfg_t *sec, struct config_listener *l
     l->port = (uint16_t)cfg_getint(sec, "port");
     if (!cfg_opt_size(cfg_getopt(sec, "protocol")) || (int)l->protocol < 0)
         return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no protocol", name, sec->line, cfg_title(sec));
+    r = take_auth(sec, l, name, e);
+    if (r)
+        return r;
     if (cfg_getstr(sec, "socket"))
         return take_socket(c, sec, l, name, e);
     if (l->port == 0)
@@ -363,10 +406,15 @@ static void blank_comments(char *p)
 static int parse_locked(const char *name, struct config *c, struct error *e)
 {
     char loopback[] = "{127.0.0.1}"; /* libconfuse wants it writable */
-    cfg_opt_t listener_opts[] = { CFG_STR("protocol", NULL, CFGF_NODEFAULT),      CFG_INT("port", 0, CFGF_NONE),
-                                  CFG_STR("tls", "opportunistic", CFGF_NONE),     CFG_STR("min-tls", "1.2", CFGF_NONE),
-                                  CFG_STR("client-cert", "off", CFGF_NONE),       CFG_STR("socket", NULL, CFGF_NONE),
-                                  CFG_STR_LIST("addresses", loopback, CFGF_NONE), CFG_END() };
+    cfg_opt_t listener_opts[] = { CFG_STR("protocol", NULL, CFGF_NODEFAULT),
+                                  CFG_INT("port", 0, CFGF_NONE),
+                                  CFG_STR("tls", "opportunistic", CFGF_NONE),
+                                  CFG_STR("min-tls", "1.2", CFGF_NONE),
+                                  CFG_STR("client-cert", "off", CFGF_NONE),
+                                  CFG_STR("socket", NULL, CFGF_NONE),
+                                  CFG_STR_LIST("addresses", loopback, CFGF_NONE),
+                                  CFG_STR_LIST("auth", NULL, CFGF_NODEFAULT),
+                                  CFG_END() };
     cfg_opt_t certificate_opts[] = { CFG_STR_LIST("chain", NULL, CFGF_NODEFAULT), CFG_STR("name", NULL, CFGF_NODEFAULT),
                                      CFG_END() };
     cfg_opt_t opts[] = { CFG_INT("version", 1, CFGF_NONE),
@@ -508,6 +556,11 @@ void config_write_default(struct buf *b, str hostname, bool lab)
         STR_ARG(hostname));
     write_listener(b, "smtp", "smtp", 25, "opportunistic",
                    "Mail from other servers. RFC 3207 section 4: do not require TLS here.", lab);
+    buf_add(
+        b,
+        STR("# Listeners of submission and imap may name how people log in, and ask for client certificates (man valise.conf):\n"
+            "#   client-cert = \"request\"\n"
+            "#   auth = {\"EXTERNAL\", \"SCRAM-SHA-256\", \"PLAIN\"}\n\n"));
     write_listener(b, "submission", "submission", 587, "required", "People and programs who send: STARTTLS, then AUTH.", lab);
     write_listener(b, "submissions", "submission", 465, "implicit", "The same, TLS from the first byte (RFC 8314).", lab);
     write_listener(b, "imap", "imap", 143, "required", "Mailboxes: STARTTLS before LOGIN.", lab);

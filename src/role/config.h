@@ -23,6 +23,7 @@ struct config_listener {
     enum smtp_tls tls; /* same meaning for IMAP */
     bool tls13_only;   /* min-tls = "1.3" */
     enum tls_client_cert client_cert;
+    sasl_set auth;        /* mechanisms that are named for it; none: the usual ones (sasl_settings_default) */
     const str *addresses; /* numeric; "::" and "0.0.0.0" for all */
     size_t address_n;
     str socket; /* of LMTP: path of a Unix socket instead of a port; empty: none */

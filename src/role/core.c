@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "role/certificates.h"
 #include "role/control.h"
+#include "role/login.h"
 
 /* ADDED_MAX: what the server itself puts in front of a message. */
 enum { ADDED_MAX = 65536, COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200, RENEW_LOOK_MS = 10000, RENEW_EVERY_MS = 600000 };
@@ -70,69 +71,12 @@ static int core_spool(void *ctx, struct error *e)
     return fd >= 0 ? fd : error_set(e, err_from_errno(errno), "no spool file: %s", strerrordesc_np(errno));
 }
 
-/* --- logging in: what SASL found, put to the directory --- */
-
-static int core_scram(void *ctx, str login, enum sasl_hash hash, struct sasl_scram *ret)
-{
-    struct core *c = ctx;
-    struct directory_scram s;
-    int err = directory_scram_find(c->directory, login, hash == SASL_HASH_SHA1 ? DIRECTORY_SHA1 : DIRECTORY_SHA256, &s);
-    if (err)
-        return err;
-    _Static_assert(sizeof ret->salt == sizeof s.salt && sizeof ret->stored_key == sizeof s.stored_key, "both hold SCRAM's keys");
-    ret->iterations = s.iterations;
-    memcpy(ret->salt, s.salt, sizeof ret->salt);
-    memcpy(ret->stored_key, s.stored_key, sizeof ret->stored_key);
-    memcpy(ret->server_key, s.server_key, sizeof ret->server_key);
-    secret_wipe(&s, sizeof s);
-    return 0;
-}
-
-static int log_in(struct core *c, enum directory_service service, const struct sasl_attempt *t, struct arena *a,
-                  struct directory_account *ret, int64_t *ret_delay_ms)
-{
-    static const enum directory_proof proofs[] = {
-        [SASL_PROOF_PASSWORD] = DIRECTORY_PASSWORD, [SASL_PROOF_RIGHT] = DIRECTORY_PROVED, [SASL_PROOF_WRONG] = DIRECTORY_REFUTED
-    };
-    struct directory_attempt attempt = {
-        .login = t->login, .service = service, .proof = proofs[t->proof], .password = t->password, .peer = t->peer
-    };
-    return directory_login(c->directory, &attempt, a, ret, ret_delay_ms);
-}
-
-static int core_authenticate(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct smtp_login *ret,
-                             int64_t *ret_delay_ms)
-{
-    struct core *c = ctx;
-    struct directory_account account;
-    int err = log_in(c, DIRECTORY_SUBMISSION, attempt, a, &account, ret_delay_ms);
-    if (err)
-        return err;
-    memcpy(ret->account, account.id.b, sizeof ret->account);
-    ret->address = account.address;
-    ret->is_admin = account.role == DIRECTORY_ADMIN;
-    return 0;
-}
-
 static bool core_may_send_as(void *ctx, const struct smtp_login *login, str address)
 {
     struct core *c = ctx;
     engine_part id;
     memcpy(id.b, login->account, sizeof id.b);
     return directory_may_send_as(c->directory, id, address);
-}
-
-static int imap_authenticate(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct imap_login *ret,
-                             int64_t *ret_delay_ms)
-{
-    struct core *c = ctx;
-    struct directory_account account;
-    int err = log_in(c, DIRECTORY_MAILBOXES, attempt, a, &account, ret_delay_ms);
-    if (err)
-        return err;
-    ret->account = account.id;
-    ret->address = account.address;
-    return 0;
 }
 
 /* --- requests of mx, validated --- */
@@ -277,6 +221,8 @@ static const void *smtp_context(struct core *c, struct role_snapshot *s, const s
                                      .submission = !lmtp,
                                      .lmtp = lmtp,
                                      .tls = l->tls,
+                                     .certificate_required = l->client_cert == TLS_CLIENT_REQUIRED,
+                                     .auth = login_settings(c, l),
                                      .hostname = s->config->hostname,
                                      .size_max = s->config->message_size_max,
                                      .recipients_max = s->config->recipients_max,
@@ -295,8 +241,8 @@ static const void *imap_context(struct core *c, struct role_snapshot *s, const s
                                      .append_max = s->config->message_size_max,
                                      .errors_max = 20,
                                      .ctx = c,
-                                     .authenticate = imap_authenticate,
-                                     .scram = core_scram };
+                                     .authenticate = login_imap,
+                                     .auth = login_settings(c, l) };
     return ret;
 }
 
@@ -369,8 +315,7 @@ static int core_start(struct role_run *r, struct error *e)
                                            .recipient = core_recipient_of_user,
                                            .accept = core_submit,
                                            .spool = core_spool,
-                                           .authenticate = core_authenticate,
-                                           .scram = core_scram,
+                                           .authenticate = login_smtp,
                                            .may_send_as = core_may_send_as };
     c->lmtp =
         (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept_each = core_accept_each, .spool = core_spool };

@@ -112,6 +112,7 @@ static const void *mx_context(struct role_run *r, struct role_snapshot *s, const
         *c = (struct smtp_config){ .service = &mx->service,
                                    .submission = false,
                                    .tls = l->tls,
+                                   .certificate_required = l->client_cert == TLS_CLIENT_REQUIRED,
                                    .hostname = s->config->hostname,
                                    .size_max = s->config->message_size_max,
                                    .recipients_max = s->config->recipients_max,

@@ -143,6 +143,8 @@ static int listen_one(struct role_run *r, struct role_snapshot *s, size_t index,
                            .snapshot = s,
                            .index = index };
     (void)snprintf(name, sizeof name, "%.*s", STR_ARG(l->name));
+    /* SMTP has words for a certificate that it misses (RFC 3207 section 4.1); where a protocol has none the handshake fails. */
+    bool is_told = l->client_cert == TLS_CLIENT_REQUIRED && l->protocol != CONFIG_IMAP;
     const struct listener_settings settings = { .name = name,
                                                 .ops = &slot->ops,
                                                 .ctx = slot,
@@ -151,7 +153,7 @@ static int listen_one(struct role_run *r, struct role_snapshot *s, size_t index,
                                                 .tls = l->tls == SMTP_TLS_OFF ? NULL : r->tls,
                                                 .implicit_tls = l->tls == SMTP_TLS_IMPLICIT,
                                                 .tls13_only = l->tls13_only,
-                                                .client_cert = l->client_cert };
+                                                .client_cert = is_told ? TLS_CLIENT_REQUESTED : l->client_cert };
     return server_listen(r->server, fd, &settings);
 }
 

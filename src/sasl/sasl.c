@@ -1,5 +1,7 @@
 /* sasl: see sasl.h. SCRAM (RFC 5802, RFC 7677), PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login-00) through GNU SASL.
  *
+ * EXTERNAL (RFC 4422 appendix A) is here a name only: whom the certificate is for, the caller finds out.
+ *
  * Invariants
  *  1. The library's context is made once per process and never changed afterwards: its sessions may run in any thread. (Measured: a
  *     context costs ten times what a session costs, to register mechanisms that nobody asks for.)
@@ -12,6 +14,7 @@
 #include <pthread.h>
 
 #include "base/base64.h"
+#include "base/utf8.h"
 
 enum sasl_state { SASL_NEW, SASL_RUNNING, SASL_DONE, SASL_FAILED };
 
@@ -33,14 +36,17 @@ struct sasl_server {
 
 /* LOGIN's prompts are those of the servers that clients were written against: some compare the text. */
 static const struct sasl_mechanism mechanisms[] = {
-    { .name = STR_INIT("SCRAM-SHA-256-PLUS"), .client_first = true, .binding = true, .hash = SASL_HASH_SHA256 },
-    { .name = STR_INIT("SCRAM-SHA-1-PLUS"), .client_first = true, .binding = true, .hash = SASL_HASH_SHA1 },
-    { .name = STR_INIT("SCRAM-SHA-256"), .client_first = true, .hash = SASL_HASH_SHA256 },
-    { .name = STR_INIT("SCRAM-SHA-1"), .client_first = true, .hash = SASL_HASH_SHA1 },
-    { .name = STR_INIT("PLAIN"), .plaintext = true, .client_first = true },
-    { .name = STR_INIT("LOGIN"), .plaintext = true, .prompts = { STR_INIT("Username:"), STR_INIT("Password:") } },
+    { STR_INIT("EXTERNAL"), SASL_KIND_EXTERNAL, .client_first = true },
+    { STR_INIT("SCRAM-SHA-256-PLUS"), SASL_KIND_SCRAM, .client_first = true, .binding = true, .hash = SASL_HASH_SHA256 },
+    { STR_INIT("SCRAM-SHA-1-PLUS"), SASL_KIND_SCRAM, .client_first = true, .binding = true, .hash = SASL_HASH_SHA1 },
+    { STR_INIT("SCRAM-SHA-256"), SASL_KIND_SCRAM, .client_first = true, .hash = SASL_HASH_SHA256 },
+    { STR_INIT("SCRAM-SHA-1"), SASL_KIND_SCRAM, .client_first = true, .hash = SASL_HASH_SHA1 },
+    { STR_INIT("PLAIN"), SASL_KIND_PASSWORD, .client_first = true },
+    { STR_INIT("LOGIN"), SASL_KIND_PASSWORD, .prompts = { STR_INIT("Username:"), STR_INIT("Password:") } },
 };
 enum { MECHANISM_N = sizeof(mechanisms) / sizeof(mechanisms[0]) };
+
+_Static_assert(MECHANISM_N <= 8 * sizeof(sasl_set), "each mechanism has a bit");
 
 const struct sasl_mechanism *sasl_mechanisms(size_t *ret_n)
 {
@@ -55,6 +61,11 @@ const struct sasl_mechanism *sasl_mechanism_find(str name)
             return &mechanisms[i];
     }
     return NULL;
+}
+
+sasl_set sasl_set_of(const struct sasl_mechanism *m)
+{
+    return (sasl_set)1 << (m - mechanisms);
 }
 
 /* Takes one property into B; an absent one is empty. */
@@ -84,6 +95,17 @@ static int on_password(struct sasl_server *s, Gsasl_session *session)
         s->callback_error = ERR_LIMIT;
     else if (!s->authcid.n || !s->password.n)
         s->callback_error = ERR_SYNTAX; /* RFC 4616 section 2: authcid and passwd have at least one character */
+    return s->callback_error ? GSASL_AUTHENTICATION_ERROR : GSASL_OK;
+}
+
+/* EXTERNAL: whom the client wants to act as, in UTF-8; empty for whom the certificate is for. */
+static int on_certificate(struct sasl_server *s, Gsasl_session *session)
+{
+    take_property(session, GSASL_AUTHZID, &s->authzid);
+    if (buf_error(&s->authzid))
+        s->callback_error = ERR_LIMIT;
+    else if (!utf8_valid(buf_str(&s->authzid)))
+        s->callback_error = ERR_SYNTAX;
     return s->callback_error ? GSASL_AUTHENTICATION_ERROR : GSASL_OK;
 }
 
@@ -120,7 +142,9 @@ static int sasl_callback(Gsasl *context, Gsasl_session *session, Gsasl_property 
     char iterations[16];
     (void)context;
     if (property == GSASL_VALIDATE_SIMPLE)
-        return s->mechanism->plaintext ? on_password(s, session) : GSASL_NO_CALLBACK;
+        return s->mechanism->kind == SASL_KIND_PASSWORD ? on_password(s, session) : GSASL_NO_CALLBACK;
+    if (property == GSASL_VALIDATE_EXTERNAL)
+        return s->mechanism->kind == SASL_KIND_EXTERNAL ? on_certificate(s, session) : GSASL_NO_CALLBACK;
     if (s->mechanism->hash == SASL_HASH_NONE)
         return GSASL_NO_CALLBACK;
     if (property == GSASL_CB_TLS_EXPORTER)
@@ -248,7 +272,7 @@ static int library_step(struct sasl_server *s, str response, struct buf *challen
     char *out = NULL;
     size_t out_n = 0;
     buf_reset(challenge);
-    int rc = gsasl_step(s->session, response.p, response.n, &out, &out_n);
+    int rc = gsasl_step(s->session, response.p, response.n, &out, &out_n); /* EXTERNAL tells NULL from empty */
     if (rc == GSASL_OK || rc == GSASL_NEEDS_MORE) {
         str prompt = s->steps < 2 ? s->mechanism->prompts[s->steps] : STR("");
         buf_add(challenge, rc == GSASL_NEEDS_MORE && prompt.n ? prompt : (str){ out, out_n });
@@ -262,11 +286,24 @@ static int library_step(struct sasl_server *s, str response, struct buf *challen
     /* The library knows no way to refuse a name while it answers: it would go on with numbers of its own. */
     if (s->callback_error)
         return error_set(e, s->callback_error, "the name is not acceptable, or cannot be looked up");
-    if (rc == GSASL_OK && !s->authcid.n)
+    if (rc == GSASL_OK && !s->authcid.n && s->mechanism->kind != SASL_KIND_EXTERNAL)
         return error_set(e, ERR_INTERNAL, "GNU SASL ended %s without credentials", s->mechanism->name.p);
     if (buf_error(challenge))
         return buf_error(challenge);
     return rc == GSASL_OK ? 0 : ERR_AGAIN;
+}
+
+static enum sasl_proof proof_of(const struct sasl_server *s)
+{
+    switch (s->mechanism->kind) {
+    case SASL_KIND_PASSWORD:
+        return SASL_PROOF_PASSWORD;
+    case SASL_KIND_EXTERNAL:
+        return SASL_PROOF_CERTIFICATE;
+    case SASL_KIND_SCRAM:
+        return s->is_refuted ? SASL_PROOF_WRONG : SASL_PROOF_RIGHT;
+    }
+    panic("impossible kind of mechanism %d", (int)s->mechanism->kind);
 }
 
 /* Moves to the state that RC means (invariant 2) and publishes the credentials (invariant 3). */
@@ -274,11 +311,8 @@ static int settle(struct sasl_server *s, int rc)
 {
     if (rc == 0) {
         s->state = SASL_DONE;
-        s->credentials = (struct sasl_credentials){ buf_str(&s->authcid), buf_str(&s->authzid),
-                                                    s->mechanism->plaintext ? SASL_PROOF_PASSWORD
-                                                    : s->is_refuted         ? SASL_PROOF_WRONG
-                                                                            : SASL_PROOF_RIGHT,
-                                                    buf_str(&s->password) };
+        s->credentials =
+            (struct sasl_credentials){ buf_str(&s->authcid), buf_str(&s->authzid), proof_of(s), buf_str(&s->password) };
     } else {
         s->state = rc == ERR_AGAIN ? SASL_RUNNING : SASL_FAILED;
     }
@@ -287,8 +321,9 @@ static int settle(struct sasl_server *s, int rc)
 
 int sasl_server_start(struct sasl_server *s, const str *initial, struct buf *challenge, struct error *e)
 {
-    require(s->state == SASL_NEW && (s->scram || s->mechanism->plaintext));
-    if (initial && s->mechanism->client_first && initial->n == 0)
+    bool may_be_empty = s->mechanism->kind == SASL_KIND_EXTERNAL;
+    require(s->state == SASL_NEW && (s->scram || s->mechanism->kind != SASL_KIND_SCRAM));
+    if (initial && s->mechanism->client_first && initial->n == 0 && !may_be_empty)
         return settle(s, error_set(e, ERR_SYNTAX, "empty %s response", s->mechanism->name.p));
     if (initial && s->mechanism->client_first) {
         s->state = SASL_RUNNING;
@@ -296,7 +331,7 @@ int sasl_server_start(struct sasl_server *s, const str *initial, struct buf *cha
     }
     /* RFC 4422 section 3: without an initial response the server sends its first challenge, empty when the client is to speak
      * first. LOGIN is server-first, yet clients send the name as an initial response: then its first prompt is left out. */
-    int rc = settle(s, library_step(s, STR(""), challenge, e));
+    int rc = settle(s, library_step(s, (str){ may_be_empty ? NULL : "", 0 }, challenge, e));
     return initial && rc == ERR_AGAIN ? sasl_server_step(s, *initial, challenge, e) : rc;
 }
 
@@ -307,8 +342,10 @@ int sasl_server_step(struct sasl_server *s, str response, struct buf *challenge,
         return settle(s, error_set(e, ERR_LIMIT, "authentication response longer than %d bytes", SASL_RESPONSE_MAX));
     if (s->steps >= SASL_STEPS_MAX)
         return settle(s, error_set(e, ERR_LIMIT, "too many authentication responses"));
-    if (response.n == 0)
+    if (response.n == 0 && s->mechanism->kind != SASL_KIND_EXTERNAL)
         return settle(s, error_set(e, ERR_SYNTAX, "empty %s response", s->mechanism->name.p));
+    if (response.n == 0)
+        response = STR("");
     /* RFC 5802 section 7: no NUL anywhere; the library would stop reading there. */
     if (s->mechanism->hash && str_find_byte(response, '\0', 0) < response.n)
         return settle(s, error_set(e, ERR_SYNTAX, "malformed %s response", s->mechanism->name.p));

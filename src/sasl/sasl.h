@@ -12,6 +12,7 @@
 #define VALISE_SASL_SASL_H
 
 #include "base/buf.h"
+#include "run/conn.h"
 
 enum {
     SASL_RESPONSE_MAX = 4096, /* bytes of one response, decoded; RFC 4954 section 4 asks for lines of 12 288 octets */
@@ -22,9 +23,15 @@ enum {
 
 enum sasl_hash { SASL_HASH_NONE, SASL_HASH_SHA1, SASL_HASH_SHA256 };
 
+enum sasl_kind {
+    SASL_KIND_PASSWORD, /* the password itself is sent: only under TLS */
+    SASL_KIND_SCRAM,
+    SASL_KIND_EXTERNAL /* the client's certificate says who it is */
+};
+
 struct sasl_mechanism {
-    str name;            /* upper case, as it is offered */
-    bool plaintext;      /* the password itself is sent: only under TLS */
+    str name; /* upper case, as it is offered */
+    enum sasl_kind kind;
     bool client_first;   /* the client speaks first; without an initial response the first challenge is empty */
     bool binding;        /* bound to the TLS channel (-PLUS): exists only where the channel can be named */
     enum sasl_hash hash; /* of SCRAM */
@@ -47,14 +54,36 @@ struct sasl_scram {
  * so that names cannot be told apart. 0, or an error for "not now". Must not block. */
 typedef int sasl_scram_fn(void *ctx, str login, enum sasl_hash hash, struct sasl_scram *ret);
 
+/* A set of mechanisms: bit I stands for the one at I of sasl_mechanisms. */
+typedef uint32_t sasl_set;
+sasl_set sasl_set_of(const struct sasl_mechanism *m);
+
+/* What a listener offers and where its mechanisms find what they compare with. Immutable while connections use it. */
+struct sasl_settings {
+    sasl_set taken;  /* what a client may choose */
+    sasl_set listed; /* what it is told of, a part of those */
+    void *ctx;
+    sasl_scram_fn *scram; /* NULL: no SCRAM */
+    /* Whether a verified certificate of a client is an account's who may log in. NULL: no EXTERNAL. May block on the store. */
+    bool (*knows_certificate)(void *ctx, const struct tls_info *tls);
+};
+/* The sets where no configuration says otherwise. */
+void sasl_settings_default(struct sasl_settings *s);
+/* Whether M can be used on connection C, and whether it is listed there. */
+bool sasl_offers(const struct sasl_settings *s, const struct conn *c, const struct sasl_mechanism *m);
+bool sasl_lists(const struct sasl_settings *s, const struct conn *c, const struct sasl_mechanism *m);
+/* Whether a password itself may be sent: IMAP's LOGIN command is as good as the mechanisms that do. */
+bool sasl_offers_password(const struct sasl_settings *s);
+
 enum sasl_proof {
     SASL_PROOF_PASSWORD, /* there is a password, nobody has verified it yet */
     SASL_PROOF_RIGHT,    /* the client has proved that it knows the password */
-    SASL_PROOF_WRONG
+    SASL_PROOF_WRONG,
+    SASL_PROOF_CERTIFICATE /* the client's certificate is to tell */
 };
 
 struct sasl_credentials {
-    str authcid; /* who logs in; never empty */
+    str authcid; /* who logs in; empty of SASL_PROOF_CERTIFICATE only */
     str authzid; /* whom to act as, empty for oneself; a caller without proxy rights refuses any other */
     enum sasl_proof proof;
     str password; /* of SASL_PROOF_PASSWORD: never empty; wiped with the exchange. Otherwise empty */
@@ -62,18 +91,25 @@ struct sasl_credentials {
 
 /* One try to log in, as whoever decides about it sees it. */
 struct sasl_attempt {
-    str login;
+    str login; /* of SASL_PROOF_CERTIFICATE: the address that is asked for, empty for the certificate's first */
     enum sasl_proof proof;
     str password;
     str peer;      /* address text */
     str mechanism; /* "LOGIN" also for a protocol's own command of that name */
-    str tls;       /* version, empty for none */
+    const struct tls_info *tls;
 };
+/* Whether C asks for nothing but ADDRESS, the account that it has logged in: acting as another is nobody's right. */
+bool sasl_is_oneself(const struct sasl_credentials *c, str address);
+/* The attempt that C is, by MECHANISM on CONN; views into both. */
+struct sasl_attempt sasl_attempt_of(const struct sasl_credentials *c, str mechanism, const struct conn *conn);
 
 struct sasl_server;
 
 /* A new exchange. 0, or ERR_INTERNAL when the library cannot do it. */
 int sasl_server_new(const struct sasl_mechanism *m, struct sasl_server **ret, struct error *e) MUST_USE;
+/* The same on CONN with what SETTINGS says: keys and channel are set. */
+int sasl_server_open(const struct sasl_settings *settings, const struct conn *conn, const struct sasl_mechanism *m,
+                     struct sasl_server **ret, struct error *e) MUST_USE;
 const struct sasl_mechanism *sasl_server_mechanism(const struct sasl_server *s);
 /* Where SCRAM finds its keys; needed before such a mechanism starts. */
 void sasl_server_set_scram(struct sasl_server *s, sasl_scram_fn *fn, void *ctx);

@@ -14,25 +14,6 @@ void smtp_auth_abort(struct smtp_session *s)
         s->mode = SMTP_MODE_COMMAND;
 }
 
-bool smtp_auth_offers(const struct smtp_session *s, const struct sasl_mechanism *m)
-{
-    struct buf name = BUF_INIT(SASL_KEY_MAX);
-    bool ok = (m->hash == SASL_HASH_NONE || s->config->service->scram) &&
-              (!m->binding || conn_channel_binding(s->conn, CONN_BINDING_TLS_EXPORTER, &name) == 0);
-    buf_done(&name);
-    return ok;
-}
-
-/* Gives the exchange what SCRAM needs. */
-static void equip(struct smtp_session *s)
-{
-    struct buf name = BUF_INIT(SASL_KEY_MAX);
-    sasl_server_set_scram(s->sasl, s->config->service->scram, s->config->service->ctx);
-    if (sasl_server_mechanism(s->sasl)->binding && conn_channel_binding(s->conn, CONN_BINDING_TLS_EXPORTER, &name) == 0)
-        sasl_server_set_binding(s->sasl, buf_str(&name));
-    buf_done(&name);
-}
-
 static void say_challenge(struct smtp_session *s, str bytes)
 {
     struct buf line = BUF_INIT(2 * SASL_RESPONSE_MAX);
@@ -83,14 +64,12 @@ static void verify(struct smtp_session *s, const struct sasl_credentials *c, str
 {
     const struct smtp_service *service = s->config->service;
     struct smtp_login login = { 0 };
-    struct sasl_attempt attempt = { c->authcid,  c->proof,
-                                    c->password, conn_peer_address(s->conn),
-                                    mechanism,   smtp_session_tls(s)->active ? smtp_session_tls(s)->version : STR("") };
+    struct sasl_attempt attempt = sasl_attempt_of(c, mechanism, s->conn);
     int64_t delay_ms = 0;
     enum smtp_reply reply = SMTP_REPLY_AUTH_REFUSED;
     /* Acting as another is nobody's right. The password is checked before that is said: the answer takes the same time. */
     int rc = service->authenticate(service->ctx, &attempt, conn_arena(s->conn), &login, &delay_ms);
-    if (rc == 0 && (!c->authzid.n || str_ieq(c->authzid, login.address))) {
+    if (rc == 0 && sasl_is_oneself(c, login.address)) {
         reply = SMTP_REPLY_AUTHENTICATED;
         buf_reset(&s->login_address);
         buf_add(&s->login_address, login.address);
@@ -100,7 +79,7 @@ static void verify(struct smtp_session *s, const struct sasl_credentials *c, str
         reply = SMTP_REPLY_AUTH_UNAVAILABLE;
     }
     log_info(reply == SMTP_REPLY_AUTHENTICATED ? "smtp-login" : "smtp-login-refused", LOG_STR("session", conn_id(s->conn)),
-             LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", c->authcid), LOG_STR("mechanism", mechanism),
+             LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", attempt.login), LOG_STR("mechanism", mechanism),
              LOG_NUM("code", smtp_reply_code(reply)), LOG_NUM("delay-ms", delay_ms));
     answer(s, reply, delay_ms);
 }
@@ -147,17 +126,16 @@ enum conn_next smtp_cmd_auth(struct smtp_session *s, str argument)
         smtp_say(s, SMTP_REPLY_AUTH_NEEDS_TLS);
     else if (!name.n)
         smtp_say(s, SMTP_REPLY_BAD_ARGUMENT);
-    else if (!m || !smtp_auth_offers(s, m))
+    else if (!m || !sasl_offers(&s->config->auth, s->conn, m))
         smtp_say(s, SMTP_REPLY_AUTH_MECHANISM);
     else {
         str bytes = { 0 };
         int rc = initial.n && !str_eq(initial, STR("=")) ? decode(initial, &response) : 0;
         bytes = buf_str(&response);
         if (!rc)
-            rc = sasl_server_new(m, &s->sasl, &e);
+            rc = sasl_server_open(&s->config->auth, s->conn, m, &s->sasl, &e);
         if (!rc) {
             s->mode = SMTP_MODE_AUTH;
-            equip(s);
             rc = sasl_server_start(s->sasl, initial.n ? &bytes : NULL, &challenge, &e);
         }
         after_step(s, rc, &challenge, &e);

@@ -21,15 +21,12 @@ static void limits_parameters(const struct smtp_session *s, struct buf *out)
     buf_add_u64(out, smtp_recipients_max(s->config));
 }
 
-/* -PLUS is taken from who asks for it, but not listed: clients on GNU SASL (NeoMutt of Debian 12) choose the first listed name
- * even when they cannot bind, and then give up. So nothing is cut from the offer either, and a client's "y" flag is no sign of a
- * cut. */
 static void auth_parameters(const struct smtp_session *s, struct buf *out)
 {
     size_t n;
     const struct sasl_mechanism *list = sasl_mechanisms(&n);
     for (size_t i = 0; i < n; i++) {
-        if (!list[i].binding && smtp_auth_offers(s, &list[i]))
+        if (sasl_lists(&s->config->auth, s->conn, &list[i]))
             buf_add_all(out, STR(" "), list[i].name);
     }
 }

@@ -62,9 +62,9 @@ static const struct smtp_command *find(const struct smtp_config *config, str ver
 /* Whether the command may be said now: *REFUSAL is the answer if not. */
 static bool may_run(const struct smtp_session *s, const struct smtp_command *c, str argument, enum smtp_reply *refusal)
 {
-    bool is_secured = smtp_session_tls(s)->active;
+    bool needs_tls = s->config->tls == SMTP_TLS_REQUIRED || s->config->certificate_required;
     enum smtp_stage stage = smtp_session_stage(s);
-    if (s->config->tls == SMTP_TLS_REQUIRED && !is_secured && !(c->flags & SMTP_COMMAND_BEFORE_TLS))
+    if (needs_tls && !smtp_session_tls(s)->active && !(c->flags & SMTP_COMMAND_BEFORE_TLS))
         *refusal = SMTP_REPLY_TLS_FIRST;
     else if ((c->flags & SMTP_COMMAND_SUBMISSION) && !s->config->submission)
         *refusal = SMTP_REPLY_DISABLED;
@@ -81,6 +81,14 @@ static bool may_run(const struct smtp_session *s, const struct smtp_command *c, 
     else
         return true;
     return false;
+}
+
+/* RFC 3207 section 4.1: whoever is under TLS without the certificate that it takes is told so at every command but QUIT. The handshake itself takes
+ * all: a client of TLS 1.3 would not learn in it why it is refused. */
+static bool lacks_security(const struct smtp_session *s, const struct smtp_command *c)
+{
+    const struct tls_info *tls = smtp_session_tls(s);
+    return s->config->certificate_required && tls->active && !tls->client_verified && !(c && c->run == smtp_cmd_quit);
 }
 
 /* A browser that a hostile page makes post to this port would otherwise have its headers refused and its body run as
@@ -103,6 +111,10 @@ enum conn_next smtp_command_run(struct smtp_session *s, str line)
     enum smtp_reply refusal;
     smtp_line_split(line, &verb, &argument);
     const struct smtp_command *c = find(s->config, verb);
+    if (lacks_security(s, c)) {
+        smtp_say(s, SMTP_REPLY_LACK_OF_SECURITY);
+        return CONN_WAIT;
+    }
     if (!c) {
         smtp_say(s, is_http(verb) ? SMTP_REPLY_FOREIGN_PROTOCOL : SMTP_REPLY_UNKNOWN_COMMAND);
         return CONN_WAIT;

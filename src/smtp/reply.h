@@ -103,6 +103,7 @@ enum smtp_reply_flags {
     X(TOO_LARGE_CLOSE, 552, "5.3.4", SMTP_REPLY_CLOSE, "Message far too large")                                                  \
     X(TOO_MANY_CHUNKS, 552, "5.3.4", 0, "Too many chunks; send larger ones")                                                     \
     X(BAD_CHUNK, 554, "5.5.4", SMTP_REPLY_BAD | SMTP_REPLY_CLOSE, "BDAT needs a length in bytes, then LAST or nothing")          \
+    X(LACK_OF_SECURITY, 554, "5.7.0", SMTP_REPLY_BAD, "Command refused due to lack of security")                                 \
     X(INJECTION, 554, "5.7.0", SMTP_REPLY_CLOSE, "Commands after STARTTLS before TLS: somebody may be tampering")                \
     X(LOOP, 554, "5.4.6", 0, "Mail loop: more than 100 Received: fields")                                                        \
     X(PARAMETER_UNKNOWN, 555, "5.5.4", SMTP_REPLY_BAD, "Parameter not offered")

@@ -52,8 +52,6 @@ struct smtp_service {
     /* Submission only (else NULL): as directory_login. */
     int (*authenticate)(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct smtp_login *ret,
                         int64_t *ret_delay_ms);
-    /* Submission only: SCRAM's keys. NULL: there are none, and SCRAM is not offered. */
-    sasl_scram_fn *scram;
     /* Submission only: whether LOGIN may send as ADDRESS. */
     bool (*may_send_as)(void *ctx, const struct smtp_login *login, str address);
     /* A descriptor of an unlinked, empty file for a message over 1 MiB (owned by the caller), or a negative enum err. */
@@ -68,11 +66,13 @@ struct smtp_config {
     bool submission; /* AUTH needed, own addresses only, missing Date and Message-ID added */
     bool lmtp;       /* LHLO, and an answer for each recipient (RFC 2033); not with submission */
     enum smtp_tls tls;
-    str hostname;            /* in the greeting and Received: */
-    uint64_t size_max;       /* bytes of a message; SIZE */
-    unsigned recipients_max; /* per message */
-    unsigned errors_max;     /* bad commands before 421 */
-    bool full_is_final;      /* a mailbox over quota is answered with 552 rather than 452 */
+    bool certificate_required; /* nothing without TLS and a client certificate that our CA vouches for */
+    struct sasl_settings auth; /* submission only */
+    str hostname;              /* in the greeting and Received: */
+    uint64_t size_max;         /* bytes of a message; SIZE */
+    unsigned recipients_max;   /* per message */
+    unsigned errors_max;       /* bad commands before 421 */
+    bool full_is_final;        /* a mailbox over quota is answered with 552 rather than 452 */
 };
 
 /* ctx of the listener is a const struct smtp_config *. */

@@ -191,8 +191,6 @@ void smtp_bdat_refuse(struct smtp_session *s, str argument, enum smtp_reply refu
 void smtp_auth_line(struct smtp_session *s, str line);
 /* The held answer's time has come. */
 void smtp_auth_release(struct smtp_session *s);
-/* Whether mechanism M can be used on this connection. */
-bool smtp_auth_offers(const struct smtp_session *s, const struct sasl_mechanism *m);
 /* Drops a running exchange. */
 void smtp_auth_abort(struct smtp_session *s);
 

@@ -12,6 +12,8 @@ struct script {
     const char *path;
     unsigned line;
     bool starttls, tls, whole;
+    char certificate[256]; /* address; "-": unknown; empty: none */
+    str certificate_address;
     struct conn *conns[SCRIPT_CONNS];
     struct buf said[SCRIPT_CONNS]; /* what the server said, expected lines removed */
     struct buf *report;
@@ -34,6 +36,17 @@ static struct conn *script_conn(struct script *s, size_t i)
     if (!s->conns[i])
         s->conns[i] = conn_memory_new(s->setup->ops, s->setup->ctx, s->whole ? 0 : s->setup->read_step, s->setup->write_step,
                                       s->starttls, s->tls);
+    if (s->certificate[0] && s->tls) {
+        bool ours = s->certificate[0] != '-';
+        struct tls_info tls = *conn_tls(s->conns[i]);
+        tls.client_certificate = true;
+        tls.client_verified = ours;
+        tls.client_subject = STR("CN=client");
+        tls.client_serial = STR("0a1b");
+        tls.client_addresses = &s->certificate_address;
+        tls.client_address_n = ours;
+        conn_memory_set_tls(s->conns[i], &tls);
+    }
     return s->conns[i];
 }
 
@@ -186,8 +199,25 @@ static bool script_option(struct script *s, str words)
         s->starttls = true;
     else if (str_eq(words, STR("whole")))
         s->whole = true;
-    else if (!s->setup->option || !s->setup->option(s->setup->user, words))
+    else if (str_starts(words, STR("certificate ")) && words.n - 12 < sizeof s->certificate) {
+        memcpy(s->certificate, words.p + 12, words.n - 12);
+        s->certificate_address = str_from_z(s->certificate);
+    } else if (!s->setup->option || !s->setup->option(s->setup->user, words))
         return script_fail(s, "unknown option \"%.*s\"", STR_ARG(words));
+    return true;
+}
+
+bool script_auth(str names, struct sasl_settings *ret)
+{
+    str name;
+    sasl_set set = 0;
+    while (str_split(&names, ' ', &name)) {
+        const struct sasl_mechanism *m = sasl_mechanism_find(name);
+        if (!m)
+            return false;
+        set |= sasl_set_of(m);
+    }
+    ret->taken = ret->listed = set;
     return true;
 }
 

@@ -5,7 +5,8 @@
  *   # comment            and empty lines: ignored
  *   @ tls                the connection starts inside TLS; "@ starttls": TLS can be started; "@ whole": what is sent together is
  * read
- *                        together in every mode. Other words go to setup->option. Before the first C or S line.
+ *                        together in every mode; "@ certificate ADDRESS": with @ tls, a certificate of our CA for ADDRESS was shown (RFC 5280
+ *                        rfc822Name), "@ certificate -": one of somebody else's. Other words go to setup->option. Before the first C or S line.
  *   C: text              the client sends text and CRLF. "C2:" to "C4:" is another connection to the same server ("C" is "C1").
  *   C~: text             the client sends text with \r \n \t \0 \\ \xHH decoded and nothing added
  *   C*100: text          the same line 100 times ("C2*100:" on connection 2)
@@ -22,7 +23,7 @@
 #define VALISE_TESTS_SCRIPT_H
 
 #include "base/buf.h"
-#include "run/conn.h"
+#include "sasl/sasl.h"
 
 struct script_setup {
     const struct conn_ops *ops;
@@ -38,6 +39,9 @@ struct script_setup {
 
 /* Runs the script in file PATH. True when all of it held; otherwise REPORT has "path:line: what was expected, what came". */
 bool script_run(const char *path, const struct script_setup *setup, struct buf *report) MUST_USE;
+
+/* What "@ auth NAMES" says: a listener's `auth' with the mechanisms NAMES, a space between them. False for an unknown one. */
+bool script_auth(str names, struct sasl_settings *ret) MUST_USE;
 
 /* Calls FN with the path of each .txt file of directory DIR in the order of names; *RET_N how many. False ends and is returned;
  * false too when DIR cannot be read or holds none. */

@@ -265,6 +265,37 @@ struct guess {
     int right, wrong, busy;
 };
 
+/* A certificate needs no password, but an account that may log in. */
+static void certificates(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        const char *name;
+        enum directory_proof proof;
+        int expected;
+    } cases[] = {
+        { "alice@a.example", DIRECTORY_CERTIFIED, 0 },
+        { "none@a.example", DIRECTORY_CERTIFIED, 0 },
+        { "none@a.example", DIRECTORY_PROVED, ERR_REFUSED },
+        { "alice@a.example", DIRECTORY_REFUTED, ERR_REFUSED },
+        { "bob@b.example", DIRECTORY_CERTIFIED, ERR_REFUSED }, /* disabled */
+        { "nobody@a.example", DIRECTORY_CERTIFIED, ERR_REFUSED },
+    };
+    assert_int_equal(directory_account_enable(f->d, STR("bob@b.example"), false, NULL), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct directory_account account = { 0 };
+        const struct directory_attempt attempt = { .login = str_from_z(cases[i].name),
+                                                   .proof = cases[i].proof,
+                                                   .peer = STR("192.0.2.1") };
+        int r = directory_login(f->d, &attempt, &f->a, &account, &delay);
+        if (r != cases[i].expected)
+            fail_msg("case %zu: %s", i, err_name(r));
+        if (r == 0)
+            assert_true(str_eq(account.address, attempt.login));
+    }
+    assert_true(delay > 0);
+}
+
 static void *guess_run(void *p)
 {
     struct guess *g = p;
@@ -307,6 +338,7 @@ int main(void)
         cmocka_unit_test(peers_are_networks),
         cmocka_unit_test(delays_decay_and_stay_bounded),
         cmocka_unit_test(what_is_remembered_is_bounded),
+        cmocka_unit_test_setup_teardown(certificates, setup, teardown),
         cmocka_unit_test_setup_teardown(many_at_once, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* All dialogues of tests/session/imap, each four times: as they are, read byte by byte, written in pieces of 512 bytes, and both.
  *
- * Lines of its own: "@ tls-required", "@ append-max N", "@ errors-max N", "@ delay" (a failed login is held back for a minute),
+ * Lines of its own: "@ auth MECHANISM...", "@ tls-required", "@ append-max N", "@ errors-max N", "@ delay" (a failed login is held back for a minute),
  * "! append MAILBOX FILE [FLAGS]" puts a message of tests/session/imap/mail into alice's account, "! create MAILBOX", "! quota BYTES MESSAGES",
  * "! fill MAILBOX COUNT" appends a small message many times, "! disk full", "! disk failing", "! disk fine". Accounts: alice and bob, password secret. */
 #include "tests/unit/imap/check.h"
@@ -26,14 +26,23 @@ static int authenticate(void *ctx, const struct sasl_attempt *t, struct arena *a
 {
     (void)a;
     const struct world *w = ctx;
+    str wanted = t->proof == SASL_PROOF_CERTIFICATE ? t->tls->client_addresses[0] : t->login;
+    if (t->proof == SASL_PROOF_CERTIFICATE && t->login.n && !str_eq(t->login, wanted))
+        return ERR_REFUSED;
     for (size_t i = 0; i < 2; i++) {
-        if (str_eq(t->login, names[i]) && (t->proof == SASL_PROOF_RIGHT || str_eq(t->password, STR("secret")))) {
+        if (str_eq(wanted, names[i]) && (t->proof != SASL_PROOF_PASSWORD || str_eq(t->password, STR("secret")))) {
             *ret = (struct imap_login){ .account = parts[i], .address = names[i] };
             return 0;
         }
     }
     *ret_delay_ms = w->delay_ms;
     return ERR_REFUSED;
+}
+
+static bool knows_certificate(void *ctx, const struct tls_info *tls)
+{
+    (void)ctx;
+    return str_eq(tls->client_addresses[0], STR("alice"));
 }
 
 static void world_init(struct world *w)
@@ -48,7 +57,9 @@ static void world_init(struct world *w)
                                       .append_max = APPEND_MAX,
                                       .errors_max = 10,
                                       .ctx = w,
-                                      .authenticate = authenticate };
+                                      .authenticate = authenticate,
+                                      .auth = { .knows_certificate = knows_certificate } };
+    sasl_settings_default(&w->config.auth);
 }
 
 static void world_done(struct world *w)
@@ -65,6 +76,8 @@ static bool option(void *user, str words)
         return false;
     if (str_eq(word, STR("tls-required")))
         w->config.tls_required = true;
+    else if (str_eq(word, STR("auth")))
+        return script_auth(rest, &w->config.auth);
     else if (str_eq(word, STR("delay")))
         w->delay_ms = 60000;
     else if (str_eq(word, STR("append-max")))

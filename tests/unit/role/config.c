@@ -79,6 +79,17 @@ static void test_mistakes_name_line_and_reason(void **state)
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"lmtp\"\n  socket = \"x\"\n}\n", "a socket is for protocol \"lmtp\"" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"lmtp\"\n  tls = \"off\"\n  socket = \"control.sock\"\n}\n",
           "not the control" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"smtp\"\n  port = 1\n  auth = {\"PLAIN\"}\n}\n",
+          "x.conf:6: listener l: auth is for submission and imap" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  auth = {}\n}\n",
+          "x.conf:6: listener l: auth names no mechanism" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  auth = {\"PLAIN\", \"NTLM\"}\n}\n",
+          "listener l: auth: there is no mechanism \"NTLM\"; there are EXTERNAL, SCRAM" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"submission\"\n  port = 1\n  auth = {\"EXTERNAL\"}\n}\n",
+          "auth: EXTERNAL needs client-cert" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  tls = \"off\"\n  auth = "
+          "{\"SCRAM-SHA-256-PLUS\"}\n}\n",
+          "auth: SCRAM-SHA-256-PLUS needs TLS" },
         { "hostname = \"a.b\"\nlog-level = \"loud\"\n", "x.conf:2: log-level must be one of" },
         { "hostname = \"a.b\"\nversion = 2\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n", "version 2 is not known" },
         { "hostname = \"a.b\"\nlistener l {\n", "x.conf:" },
@@ -129,6 +140,27 @@ static void test_tls_of_listeners_and_certificates(void **state)
     config_free(c);
 }
 
+static void test_mechanisms_of_listeners(void **state)
+{
+    static const char text[] = "hostname = \"a.b\"\n"
+                               "listener one {\n  protocol = \"imap\"\n  port = 1\n}\n"
+                               "listener two {\n  protocol = \"submission\"\n  port = 2\n  client-cert = \"request\"\n"
+                               "  auth = {\"external\", \"SCRAM-SHA-256-PLUS\", \"PLAIN\"}\n}\n"
+                               "certificate default {\n  chain = \"c\"\n}\n";
+    static const char *const named[] = { "EXTERNAL", "SCRAM-SHA-256-PLUS", "PLAIN" };
+    struct config *c = NULL;
+    struct error e = ERROR_NONE;
+    sasl_set expected = 0;
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        expected |= sasl_set_of(sasl_mechanism_find(str_from_z(named[i])));
+    if (config_parse("x.conf", str_from_z(text), &c, &e))
+        fail_msg("%s", e.text);
+    assert_int_equal(c->listeners[0].auth, 0);
+    assert_int_equal(c->listeners[1].auth, expected);
+    config_free(c);
+}
+
 static void test_a_nul_byte_is_refused(void **state)
 {
     (void)state;
@@ -143,6 +175,7 @@ int main(void)
         cmocka_unit_test(test_what_init_writes_is_accepted),
         cmocka_unit_test(test_mistakes_name_line_and_reason),
         cmocka_unit_test(test_tls_of_listeners_and_certificates),
+        cmocka_unit_test(test_mechanisms_of_listeners),
         cmocka_unit_test(test_a_nul_byte_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,6 +85,14 @@ static void test_exchanges(void **state)
         { "PLAIN", true, { { long_password, sizeof(long_password) } }, 1, ERR_LIMIT },
         { "LOGIN", false, { STR("alice"), STR("secret") }, 2, 0, "", "alice", "secret" },
         { "LOGIN", true, { STR("alice"), STR("secret") }, 2, 0, "", "alice", "secret" },
+        { "EXTERNAL", true, { STR("") }, 1, 0, "", "", "" },
+        { "EXTERNAL", false, { STR("") }, 1, 0, "", "", "" },
+        { "EXTERNAL", true, { STR("alice@example.org") }, 1, 0, "alice@example.org", "", "" },
+        { "EXTERNAL", false, { STR("\xc3\xa9lo\xc3\xafse@example.org") }, 1, 0, "\xc3\xa9lo\xc3\xafse@example.org", "", "" },
+        { "EXTERNAL", true, { STR("alice" NUL) }, 1, ERR_SYNTAX },
+        { "EXTERNAL", true, { STR("\xff\xfe") }, 1, ERR_SYNTAX },
+        { "EXTERNAL", true, { { long_response, SASL_NAME_MAX + 1 } }, 1, ERR_LIMIT },
+        { "EXTERNAL", false, { { long_response, sizeof(long_response) } }, 1, ERR_LIMIT },
         { "LOGIN", false, { STR("alice"), STR("") }, 2, ERR_SYNTAX },
         { "LOGIN", false, { STR("") }, 1, ERR_SYNTAX },
         { "LOGIN", true, { STR("") }, 1, ERR_SYNTAX },
@@ -160,7 +168,8 @@ static void test_mechanism_list(void **state)
     assert_true(n >= 2);
     for (size_t i = 0; i < n; i++) {
         assert_ptr_equal(sasl_mechanism_find(list[i].name), &list[i]);
-        assert_true(list[i].plaintext == (list[i].hash == SASL_HASH_NONE));
+        assert_true((list[i].kind == SASL_KIND_SCRAM) == (list[i].hash != SASL_HASH_NONE));
+        assert_true(sasl_set_of(&list[i]) == (sasl_set)1 << i);
         assert_true(!list[i].binding || list[i].hash != SASL_HASH_NONE);
     }
     assert_null(sasl_mechanism_find(STR("")));

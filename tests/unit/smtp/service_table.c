@@ -79,12 +79,26 @@ static int table_authenticate(void *ctx, const struct sasl_attempt *t, struct ar
     *ret_delay_ms = str_istarts(login, STR("slow")) ? 1000 : 0;
     if (str_ieq(login, STR("down")))
         return ERR_UNAVAILABLE;
+    /* A certificate is alice's, bob's or nobody's, as its address says. */
+    if (t->proof == SASL_PROOF_CERTIFICATE) {
+        str own = t->tls->client_addresses[0];
+        if (t->login.n && !str_ieq(t->login, own))
+            return ERR_REFUSED;
+        *ret = (struct smtp_login){ .account = { (uint8_t)own.p[0] } };
+        return arena_dup(a, own, &ret->address);
+    }
     bool is_known = str_istarts(login, STR("alice")) || str_istarts(login, STR("bob")) || str_istarts(login, STR("slow"));
     if (!is_known || !(t->proof == SASL_PROOF_RIGHT || str_eq_secret(t->password, STR("secret"))))
         return ERR_REFUSED;
     *ret = (struct smtp_login){ .account = { (uint8_t)login.p[0] } };
     str name = str_sub(login, 0, str_find_byte(login, '@', 0));
     return arena_printf(a, &ret->address, "%.*s@example.org", STR_ARG(name));
+}
+
+static bool table_knows_certificate(void *ctx, const struct tls_info *tls)
+{
+    (void)ctx;
+    return str_eq(tls->client_addresses[0], STR("alice@example.org"));
 }
 
 static bool table_may_send_as(void *ctx, const struct smtp_login *login, str address)
@@ -123,7 +137,9 @@ void service_table_init(struct service_table *t)
                                       .hostname = STR("mx.example.org"),
                                       .size_max = 10 * 1024 * 1024,
                                       .recipients_max = 100,
-                                      .errors_max = 10 };
+                                      .errors_max = 10,
+                                      .auth = { .ctx = t, .knows_certificate = table_knows_certificate } };
+    sasl_settings_default(&t->config.auth);
 }
 
 void service_table_done(struct service_table *t)

@@ -1,6 +1,7 @@
 /* Runs every script of tests/session/smtp, each in four ways: as it comes, with 1-byte reads, with 512-byte writes, with both.
  *
- * Options ("@"): submission, lmtp, full-for ADDRESS, over-quota-for ADDRESS, refuse-over-quota, tls-required, tls-off, size-max N, errors-max N, accept ERROR, spool ERROR.
+ * Options ("@"): auth MECHANISM..., certificate-required, submission, lmtp, full-for ADDRESS, over-quota-for ADDRESS, refuse-over-quota, tls-required, tls-off, size-max N,
+ * errors-max N, accept ERROR, spool ERROR.
  * Commands ("!"): accepted N; message has/lacks/begins/ends TEXT (\r and \n decoded); recipients LIST; from ADDRESS;
  * kept heap/memfd/file; smtputf8; 8bit; 7bit; binary;
  * dsn RET ENVID,NOTIFY:ORCPT,... (numbers of the enums). */
@@ -41,6 +42,10 @@ static bool option(void *user, str words)
         t->accept_each_error = ERR_REFUSED;
     } else if (str_eq(word, STR("refuse-over-quota")))
         t->config.full_is_final = true;
+    else if (str_eq(word, STR("certificate-required")))
+        t->config.certificate_required = true;
+    else if (str_eq(word, STR("auth")))
+        return script_auth(rest, &t->config.auth);
     else if (str_eq(word, STR("tls-required")))
         t->config.tls = SMTP_TLS_REQUIRED;
     else if (str_eq(word, STR("tls-off")))
