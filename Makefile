@@ -9,7 +9,7 @@ PORT_OFFSET ?= 10000
 comma    := ,
 MESON_ARGS = --prefix=$(prefix) $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Dbuildtype=debug)
 
-.PHONY: all help deps build run test check unit e2e tsan valgrind bench fuzz crash model fmt rfc install deb clean
+.PHONY: all help deps build run test check unit e2e scan tsan valgrind bench fuzz crash model fmt rfc install deb clean
 .DEFAULT_GOAL := build
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make test            everything CI runs"
 	@echo "make unit            unit, session and fuzz-seed tests with ASan and UBSan only"
 	@echo "make e2e             the real server with real clients only"
+	@echo "make scan            testssl.sh and sslscan, thoroughly, on every port with TLS"
 	@echo "make check           format-free house rules: layers, headers, RFC citations, documents"
 	@echo "make bench           paired figures against Postfix + Dovecot (BENCH='--quick')"
 	@echo "make fuzz SECONDS=n  every fuzz target for n seconds"
@@ -50,6 +51,10 @@ unit:
 
 e2e: build
 	@scripts/test e2e
+
+scan: build
+	@scripts/deps test
+	@VALISE=$(BUILD)/src/valise VALISE_SCAN_ALL=1 /usr/bin/python3 -m pytest -v tests/e2e/test_tls_scans.py
 
 check:
 	@scripts/test check

@@ -2,6 +2,7 @@
 
 import mailbox
 
+import two_way
 from helpers import client, deliver, imap, letter, ok, subjects
 
 
@@ -10,6 +11,8 @@ def mbsync(server, account, scratch):
     local.mkdir(exist_ok=True)
     settings = scratch / "mbsyncrc"
     settings.write_text(f"""
+FSync no
+
 IMAPAccount valise
 Host localhost
 Port {server.ports['imaps']}
@@ -35,7 +38,7 @@ Remove Both
 Expunge Both
 SyncState *
 """)
-    done = client("mbsync", "--config", settings, "--all")
+    done = client("mbsync", "--config", settings, "--all", timeout=300)
     assert done.returncode == 0, done.stdout
     return local
 
@@ -88,3 +91,8 @@ def test_second_run_changes_nothing(server, account, scratch):
     before = sorted(str(p) for p in local.rglob("*"))
     mbsync(server, account, scratch)
     assert sorted(str(p) for p in local.rglob("*")) == before
+
+
+def test_two_way_over_5000(server, account, scratch):
+    (scratch / "mail").mkdir()
+    two_way.run(server, account, scratch / "mail" / "INBOX", lambda: mbsync(server, account, scratch))
