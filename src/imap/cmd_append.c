@@ -2,7 +2,7 @@
  *
  * A message is never in the command: when its literal is announced the arguments are read, its bytes go to a deposit as they
  * come, and the connection parks between them. The handler runs when the line behind the last literal is complete, and appends
- * all in one commit: all or none. What one commit may not hold is refused with [LIMIT] (messages) or [TOOBIG] (bytes) before it
+ * all in one commit: all or none. Its answer waits for the disk (acknowledge.c). What one commit may not hold is refused with [LIMIT] (messages) or [TOOBIG] (bytes) before it
  * is sent: a command has at most IMAP_APPENDS_MAX messages, and all together are at most as large as one may be alone. */
 #include "imap/session_private.h"
 
@@ -128,7 +128,7 @@ IMAP_HANDLER(append)
         return imap_no(s, "[UNKNOWN-CTE] The message holds NUL bytes: encode the part that has them");
     int r = w->result;
     if (r == 0)
-        r = mail_append(s->account, w->mailbox, w->items, w->n, uids, &uidvalidity, &e);
+        r = mail_append_begin(s->account, w->mailbox, w->items, w->n, uids, &uidvalidity, &s->pending, &e);
     if (r == ERR_REFUSED)
         return imap_no(s, "[OVERQUOTA] More than the quota allows");
     if (r == ERR_NOTFOUND)

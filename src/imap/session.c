@@ -46,6 +46,7 @@ static void end_command(struct imap_session *s)
 static void imap_close(struct conn *c, void *session)
 {
     struct imap_session *s = session;
+    imap_answers_drop(s);
     end_command(s);
     if (s->view)
         mail_view_close(s->view);
@@ -98,6 +99,16 @@ static void finish(struct imap_session *s)
         s->step = IMAP_STEP_READ;
 }
 
+/* The command is over, but its answer waits for the disk. */
+static void hold_answer(struct imap_session *s)
+{
+    imap_answer_hold(s);
+    end_command(s);
+    imap_frame_reset(&s->frame);
+    s->held->next = IMAP_STEP_READ;
+    s->step = s->stopping || s->held->n == IMAP_HELD_MAX ? IMAP_STEP_SETTLE : IMAP_STEP_READ;
+}
+
 /* What a handler returned. */
 static void take_next(struct imap_session *s, enum imap_next next)
 {
@@ -106,7 +117,13 @@ static void take_next(struct imap_session *s, enum imap_next next)
     case IMAP_DONE:
         s->line = NULL;
         s->idling = false;
-        s->step = IMAP_STEP_UPDATES;
+        if (s->pending.mailbox) {
+            hold_answer(s);
+            break;
+        }
+        s->step = s->held ? IMAP_STEP_SETTLE : IMAP_STEP_UPDATES;
+        if (s->held)
+            s->held->next = IMAP_STEP_UPDATES;
         break;
     case IMAP_MORE:
         s->step = IMAP_STEP_RESUME;
@@ -241,6 +258,14 @@ static void answer_unit(struct imap_session *s, enum imap_frame_event event)
     }
 }
 
+static void take_event(struct imap_session *s, enum imap_frame_event event)
+{
+    if (event == IMAP_FRAME_LITERAL)
+        answer_announcement(s);
+    else
+        answer_unit(s, event);
+}
+
 /* Unread input: what came while an answer was held, then the stream. */
 static str input_peek(struct imap_session *s)
 {
@@ -263,6 +288,10 @@ static int read_unit(struct imap_session *s)
         if (!in.n) {
             buf_done(&s->ahead);
             int r = stream_fill(s->stream);
+            if (r < 0 && s->held) {
+                s->step = IMAP_STEP_SETTLE;
+                break;
+            }
             if (r < 0)
                 return r;
             in = input_peek(s);
@@ -279,12 +308,16 @@ static int read_unit(struct imap_session *s)
                 imap_frame_resume(&s->frame);
         }
         input_consume(s, used);
-        if (event == IMAP_FRAME_LITERAL)
-            answer_announcement(s);
-        else
-            answer_unit(s, event);
-        if (stream_is_full(s->stream) || s->idling) /* what changed before IDLE is told first */
+        if (imap_answers_precede(s, event)) {
+            s->held->event = event;
+            s->step = IMAP_STEP_SETTLE;
             break;
+        }
+        take_event(s, event);
+        if (stream_is_full(s->stream) || s->idling) { /* what changed before IDLE is told first */
+            s->step = s->held && s->step == IMAP_STEP_READ ? IMAP_STEP_SETTLE : s->step;
+            break;
+        }
     }
     return 0;
 }
@@ -358,6 +391,24 @@ static enum conn_next step_updates(struct imap_session *s, bool *ret_wait)
     return CONN_DRAIN;
 }
 
+/* What was held is answered; then the unit that waited for that, or what follows the command behind it. */
+static enum conn_next step_settle(struct imap_session *s, bool *ret_wait)
+{
+    enum imap_step next = s->held->next;
+    enum imap_frame_event event = s->held->event;
+    *ret_wait = imap_answers_settle(s) == ERR_AGAIN;
+    if (*ret_wait)
+        return CONN_DRAIN;
+    s->step = next;
+    if (s->updates.deleted)
+        imap_bye(s, "The selected mailbox was deleted");
+    else if (next == IMAP_STEP_READ && event != IMAP_FRAME_MORE)
+        take_event(s, event);
+    else if (next == IMAP_STEP_READ && s->stopping)
+        imap_bye(s, "Server shutting down, please come back");
+    return CONN_DRAIN;
+}
+
 /* One step; *RET_WAIT whether run returns what this returns. */
 static enum conn_next run_step(struct imap_session *s, bool *ret_wait)
 {
@@ -375,6 +426,8 @@ static enum conn_next run_step(struct imap_session *s, bool *ret_wait)
         return step_hold(s, ret_wait);
     case IMAP_STEP_UPDATES:
         return step_updates(s, ret_wait);
+    case IMAP_STEP_SETTLE:
+        return step_settle(s, ret_wait);
     case IMAP_STEP_TLS:
         *ret_wait = true;
         s->step = IMAP_STEP_READ;

@@ -6,6 +6,7 @@
  *  S2  view is not NULL exactly in the selected state; account is not NULL exactly when somebody is logged in.
  *  S3  the numbers that the client knows change only in imap_updates_collect, which no command calls before its own answers are
  *      written (RFC 3501 section 7.4.1).
+ *  S5  no answer of held is sent before its change is durable; none is held while the session waits for input.
  *  S4  a handler stops when stream_is_full: what is queued for a peer that does not read is bounded. */
 #ifndef VALISE_IMAP_SESSION_PRIVATE_H
 #define VALISE_IMAP_SESSION_PRIVATE_H
@@ -42,7 +43,15 @@ enum imap_next {
     IMAP_TLS   /* begin TLS after the tagged answer */
 };
 
-enum imap_step { IMAP_STEP_READ, IMAP_STEP_RESUME, IMAP_STEP_HOLD, IMAP_STEP_UPDATES, IMAP_STEP_TLS, IMAP_STEP_CLOSE };
+enum imap_step {
+    IMAP_STEP_READ,
+    IMAP_STEP_RESUME,
+    IMAP_STEP_HOLD,
+    IMAP_STEP_UPDATES,
+    IMAP_STEP_SETTLE,
+    IMAP_STEP_TLS,
+    IMAP_STEP_CLOSE
+};
 
 struct imap_session;
 
@@ -79,6 +88,21 @@ struct imap_updates {
     bool active; /* collected, not all sent */
 };
 
+/* Tagged answers of APPEND that wait for the disk, so that those which a client pipelines share its syncs (acknowledge.c). */
+enum { IMAP_HELD_MAX = 64 };
+struct imap_held {
+    struct imap_held_answer {
+        struct mail_pending pending;
+        size_t tag, end; /* the tag ends here in text, and the answer */
+    } answers[IMAP_HELD_MAX];
+    size_t n;
+    struct buf text; /* tag, answer, tag, answer ... */
+    bool settled;    /* the disk has been waited for */
+    int results[IMAP_HELD_MAX];
+    enum imap_step next;         /* after it */
+    enum imap_frame_event event; /* of the unit that waits until all is answered */
+};
+
 struct imap_session {
     struct conn *conn;
     struct stream *stream;
@@ -102,6 +126,8 @@ struct imap_session {
     enum imap_next (*line)(struct imap_session *s, str line);
     void *work;                      /* in the arena */
     struct imap_append_work *append; /* in the arena */
+    struct mail_pending pending;     /* what the tagged answer waits for */
+    struct imap_held *held;          /* NULL: nothing is */
     struct sasl_server *sasl;
     int64_t hold_until; /* monotonic */
     bool idling;
@@ -142,6 +168,17 @@ void imap_bye(struct imap_session *s, const char *text);
 void imap_out_flush(struct imap_session *s);
 /* Whether a producer must stop (S4); flushes s->out first when it has grown. */
 bool imap_out_is_full(struct imap_session *s);
+
+/* --- answers that wait for the disk (acknowledge.c) --- */
+
+/* Puts the tagged answer aside until s->pending is durable, behind those that are held already. */
+void imap_answer_hold(struct imap_session *s);
+/* Whether EVENT of the present unit has to wait until what is held has been answered: all but a further APPEND on its way. */
+bool imap_answers_precede(const struct imap_session *s, enum imap_frame_event event);
+/* Waits for the disk, sends what changed in the selected mailbox, then what is held. ERR_AGAIN: the peer must read first. */
+int imap_answers_settle(struct imap_session *s) MUST_USE;
+/* The end of the connection: what was appended is still seen by other sessions. */
+void imap_answers_drop(struct imap_session *s);
 
 /* --- views --- */
 

@@ -107,8 +107,40 @@ static int append_try(struct append *p)
     return r;
 }
 
+static int append_error(int r, struct error *e)
+{
+    return error_set(e, r,
+                     r == ERR_NOTFOUND  ? "there is no such mailbox"
+                     : r == ERR_FULL    ? "the disk is full"
+                     : r == ERR_REFUSED ? "the quota is used up"
+                                        : "the message could not be stored");
+}
+
 int mail_append(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids,
                 uint32_t *ret_uidvalidity, struct error *e)
+{
+    struct mail_pending pending;
+    uint32_t uidvalidity;
+    int r = mail_append_begin(a, name, items, n, ret_uids, &uidvalidity, &pending, e);
+    if (r)
+        return r;
+    r = mail_pending_wait(a, &pending);
+    if (r)
+        return append_error(r, e);
+    *ret_uidvalidity = uidvalidity;
+    return 0;
+}
+
+int mail_pending_wait(struct mail_account *a, struct mail_pending *p)
+{
+    int r = account_wait(a, p->epoch, p->modseq);
+    mailbox_wake(a, p->mailbox, NULL);
+    p->mailbox = NULL;
+    return r;
+}
+
+int mail_append_begin(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids,
+                      uint32_t *ret_uidvalidity, struct mail_pending *ret, struct error *e)
 {
     struct append p = { .a = a, .name = name, .items = items, .n = n, .uids = ret_uids };
     int r = n ? 0 : ERR_LIMIT;
@@ -136,17 +168,9 @@ int mail_append(struct mail_account *a, str name, const struct mail_append *item
             break;
     }
     free(p.blobs);
-    if (!r) {
-        r = account_wait(a, p.epoch, p.modseq);
-        mailbox_wake(a, p.mb, NULL);
-        if (!r)
-            *ret_uidvalidity = p.uidvalidity;
-    }
     if (r)
-        return error_set(e, r,
-                         r == ERR_NOTFOUND  ? "there is no such mailbox"
-                         : r == ERR_FULL    ? "the disk is full"
-                         : r == ERR_REFUSED ? "the quota is used up"
-                                            : "the message could not be stored");
+        return append_error(r, e);
+    *ret_uidvalidity = p.uidvalidity;
+    *ret = (struct mail_pending){ .mailbox = p.mb, .epoch = p.epoch, .modseq = p.modseq };
     return 0;
 }

@@ -258,6 +258,18 @@ struct mail_append {
 int mail_append(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids,
                 uint32_t *ret_uidvalidity, struct error *e) MUST_USE;
 
+/* A change that is ordered but not durable yet: nobody may be told of it before mail_pending_wait. */
+struct mail_pending {
+    struct mailbox *mailbox; /* a reference; NULL: nothing is pending */
+    uint64_t epoch, modseq;
+};
+/* mail_append without the wait for the disk, so that who appends many messages waits once. */
+int mail_append_begin(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids,
+                      uint32_t *ret_uidvalidity, struct mail_pending *ret, struct error *e) MUST_USE;
+/* Waits until P of account A is durable and wakes who watches its mailbox; once for each. An error: nobody knows whether it was
+ * kept. */
+int mail_pending_wait(struct mail_account *a, struct mail_pending *p) MUST_USE;
+
 struct mail_recipient {
     engine_part account;
     str address; /* as given in RCPT, for the trace */

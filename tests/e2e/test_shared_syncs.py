@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import harness
+from helpers import Account, Dialogue, imap, ok, tls_context
 
 SESSIONS, MESSAGES = 40, 10
 SYNC_CALLS = "fsync,fdatasync,sync_file_range,msync"
@@ -53,4 +54,32 @@ def test_syncs_are_shared(lab):
         # Traced calls take long, so more commits wait for each; the store's table files add a few of their own.
         assert 0 < calls <= sent * 9 / 10, f"{sent} messages made {calls} sync calls"
     assert lab.check().returncode == 0
+    assert lab.stop() == 0
+
+
+def test_pipelined_appends_share_syncs(lab):
+    """One connection that does not wait for its answers waits for the disk far less often than it has messages."""
+    count = 200
+    lab.start()
+    address, password = next(iter(lab.accounts.items()))
+    message = b"Subject: uploaded\r\n\r\n" + b"x" * 1000 + b"\r\n"
+    with Dialogue(lab.ports["imaps"]) as session:
+        session.socket = tls_context(lab).wrap_socket(session.socket, server_hostname="localhost")
+        session.line()
+        assert session.imap(f'LOGIN "{address}" "{password}"')[0].startswith("OK")
+        before = store_counts(lab)
+        session.send(b"".join(b"p%d APPEND INBOX {%d+}\r\n%s\r\n" % (n, len(message), message) for n in range(count)))
+        for n in range(count):
+            line = session.line()
+            assert line.startswith(f"p{n} OK [APPENDUID "), line
+        syncs = store_counts(lab)["syncs"] - before["syncs"]
+        print(f"{count} pipelined APPENDs: {syncs} syncs")
+        assert 0 < syncs <= count / 3
+        assert session.imap("STATUS INBOX (MESSAGES)")[1] == [f"* STATUS INBOX (MESSAGES {count})"]
+    # What was acknowledged is there after a kill -9.
+    lab.kill()
+    assert lab.check().returncode == 0
+    lab.start()
+    with imap(lab, Account(address, password)) as session:
+        assert int(ok(session.select("INBOX"))[0]) == count
     assert lab.stop() == 0

@@ -2,7 +2,7 @@
  *
  * Lines of its own: "@ auth MECHANISM...", "@ tls-required", "@ append-max N", "@ errors-max N", "@ delay" (a failed login is held back for a minute),
  * "! append MAILBOX FILE [FLAGS]" puts a message of tests/session/imap/mail into alice's account, "! create MAILBOX", "! quota BYTES MESSAGES",
- * "! fill MAILBOX COUNT" appends a small message many times, "! disk full", "! disk failing", "! disk fine". Accounts: alice and bob, password secret. */
+ * "! fill MAILBOX COUNT" appends a small message many times, "! disk full", "! disk failing" (commits), "! disk unsure" (syncs), "! disk fine". Accounts: alice and bob, password secret. */
 #include "tests/unit/imap/check.h"
 
 #include "base/log.h"
@@ -135,10 +135,11 @@ static int append(struct world *w, struct mail_account *account, str mailbox, st
 /* The disk is full, fails every commit, or is fine. */
 static bool set_disk(struct world *w, str state)
 {
-    bool failing = str_eq(state, STR("failing")), full = str_eq(state, STR("full"));
+    bool failing = str_eq(state, STR("failing")), full = str_eq(state, STR("full")), unsure = str_eq(state, STR("unsure"));
     engine_faulty_full(w->engine, full);
     engine_faulty_random(w->engine, ENGINE_FAULTY_COMMIT, failing ? 1000 : 0, (struct engine_fault){ .error = ERR_UNAVAILABLE });
-    return failing || full || str_eq(state, STR("fine"));
+    engine_faulty_random(w->engine, ENGINE_FAULTY_SYNC, unsure ? 1000 : 0, (struct engine_fault){ .error = ERR_UNKNOWN });
+    return failing || full || unsure || str_eq(state, STR("fine"));
 }
 
 static bool command(void *user, str words, struct buf *why)
