@@ -146,9 +146,14 @@ static bool frame_take_fds(struct msghdr *m, struct frame *ret)
 
 /* The size of the next message, which stays in the socket; or negative. A message of no bytes cannot be told from the end, and
  * ends the lane as well: no frame is empty. */
-static int64_t frame_peek(int fd, int64_t until)
+static int64_t frame_peek(int fd, int64_t deadline_ms)
 {
-    for (;;) {
+    int64_t until = frame_until(deadline_ms);
+    /* Who is ready to wait has just asked: the answer is not there yet. */
+    for (bool wait = deadline_ms > 0;; wait = true) {
+        int r = wait ? frame_wait(fd, POLLIN, until) : 0;
+        if (r < 0)
+            return r;
         ssize_t n = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
         if (n > 0)
             return n;
@@ -156,9 +161,6 @@ static int64_t frame_peek(int fd, int64_t until)
             return ERR_EOF;
         if (errno != EAGAIN && errno != EINTR)
             return ERR_IO;
-        int r = frame_wait(fd, POLLIN, until);
-        if (r < 0)
-            return r;
     }
 }
 
@@ -167,7 +169,7 @@ int frame_receive(int fd, struct arena *a, int64_t deadline_ms, struct frame *re
     struct frame f = { 0 };
     union frame_control control;
     char none;
-    int64_t size = frame_peek(fd, frame_until(deadline_ms));
+    int64_t size = frame_peek(fd, deadline_ms);
     if (size < 0)
         return (int)size;
     bool fits = size <= FRAME_HEADER + CHANNEL_PAYLOAD_MAX;

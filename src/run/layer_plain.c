@@ -36,7 +36,7 @@ static int64_t plain_write(struct layer *l, const char *p, size_t n)
 {
     ssize_t r;
     do
-        r = send(((struct layer_plain *)l)->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+        r = send(((struct layer_plain *)l)->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL | (l->more ? MSG_MORE : 0));
     while (r < 0 && errno == EINTR);
     if (r > 0)
         return r;
@@ -66,5 +66,6 @@ struct layer *layer_plain_new(int fd)
         panic("out of memory for a layer");
     p->layer.ops = &plain_ops;
     p->fd = fd;
+    p->drained = true; /* as a rule the server speaks first */
     return &p->layer;
 }

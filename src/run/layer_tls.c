@@ -3,6 +3,8 @@
  * OpenSSL keeps an error queue per thread that a connection's thread shares with whatever ran on it before: it is emptied before
  * each call and after each that failed. The socket BIO is our own because OpenSSL's would raise SIGPIPE. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -17,7 +19,10 @@ struct layer_tls {
     struct tls_context *context;
     SSL *ssl;
     int fd;
-    bool more;           /* another record follows at once: the kernel may wait for it and send both in one segment */
+    bool more;           /* another record of the same write follows */
+    bool corked;         /* the kernel waits for what follows the last record */
+    bool drained;        /* the last read took all that the socket had */
+    bool starved;        /* the last read found no whole record */
     struct arena client; /* what is known of its certificate */
     uint32_t wants;
     bool failed; /* SSL_shutdown would be wrong now */
@@ -33,19 +38,27 @@ static struct layer_tls *tls_of(const struct layer *l)
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static BIO_METHOD *socket_method;
 
-static const struct layer_tls *bio_layer(BIO *b)
+static struct layer_tls *bio_layer(BIO *b)
 {
     return BIO_get_data(b);
 }
 
 static int bio_read(BIO *b, char *p, size_t n, size_t *ret)
 {
+    struct layer_tls *t = bio_layer(b);
     BIO_clear_retry_flags(b);
+    /* As in layer_plain.c: what came in since wakes the connection when it parks. */
+    if (t->drained) {
+        t->drained = false;
+        BIO_set_retry_read(b);
+        return 0;
+    }
     ssize_t r;
     do
-        r = recv(bio_layer(b)->fd, p, n, MSG_DONTWAIT);
+        r = recv(t->fd, p, n, MSG_DONTWAIT);
     while (r < 0 && errno == EINTR);
     if (r > 0) {
+        t->drained = (size_t)r < n;
         *ret = (size_t)r;
         return 1;
     }
@@ -58,13 +71,16 @@ static int bio_read(BIO *b, char *p, size_t n, size_t *ret)
 
 static int bio_write(BIO *b, const char *p, size_t n, size_t *ret)
 {
-    const struct layer_tls *t = bio_layer(b);
+    struct layer_tls *t = bio_layer(b);
     BIO_clear_retry_flags(b);
+    /* TLS 1.3: a ticket is a flight of its own, and goes as well with what the session says first. */
+    bool more = t->more || t->layer.more || SSL_get_state(t->ssl) == TLS_ST_SW_SESSION_TICKET;
     ssize_t r;
     do
-        r = send(t->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL | (t->more ? MSG_MORE : 0));
+        r = send(t->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL | (more ? MSG_MORE : 0));
     while (r < 0 && errno == EINTR);
     if (r >= 0) {
+        t->corked = more;
         *ret = (size_t)r;
         return 1;
     }
@@ -123,6 +139,7 @@ static int64_t tls_read(struct layer *l, char *p, size_t n)
     ERR_clear_error();
     int r = SSL_read_ex(t->ssl, p, n, &got);
     t->wants = EPOLLIN;
+    t->starved = r != 1;
     return r == 1 ? (int64_t)got : tls_outcome(t, r, NULL);
 }
 
@@ -144,13 +161,21 @@ static int64_t tls_write(struct layer *l, const char *p, size_t n)
 
 static bool tls_pending(const struct layer *l)
 {
-    return SSL_pending(tls_of(l)->ssl) > 0;
+    const struct layer_tls *t = tls_of(l);
+    /* A part of a record is nothing to come back for. */
+    return SSL_pending(t->ssl) > 0 || (!t->starved && SSL_has_pending(t->ssl));
 }
 
 static void tls_idle(struct layer *l)
 {
+    struct layer_tls *t = tls_of(l);
+    int on = 1;
+    /* Setting the option sends what the kernel holds (tcp(7)). */
+    if (t->corked)
+        (void)setsockopt(t->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    t->corked = false;
     /* Refuses by itself while a record is half read or half written. */
-    (void)SSL_free_buffers(tls_of(l)->ssl);
+    (void)SSL_free_buffers(t->ssl);
 }
 
 static void tls_close(struct layer *l)

@@ -1,5 +1,7 @@
 /* listener: accepts connections and hands them to the pool. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -90,7 +92,7 @@ static bool acceptor_step(struct task *t, unsigned flags, struct task_wait *ret)
         int fd = accept4(t->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
             /* What goes wrong is logged there. */
-            int r = server_conn_start(a->server, fd, a->listener);
+            int r = server_conn_start(a->server, fd, a->listener, pool_start_next);
             (void)r;
             continue;
         }
@@ -138,6 +140,9 @@ int server_listen(struct server *s, int fd, const struct listener_settings *sett
         panic("out of memory for a listener");
     a->server = s;
     a->listener = listener_new(settings);
+    int on = 1;
+    /* Connections inherit it. Fails on a socket that is not TCP, which needs it not. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     pthread_mutex_lock(&s->acceptors_lock);
     a->next = s->acceptors;
     s->acceptors = a;

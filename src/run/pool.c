@@ -138,7 +138,7 @@ static void signal_workers(struct pool *p)
     (void)n;
 }
 
-static void queue_push(struct pool *p, struct task *t)
+static void queue_push(struct pool *p, struct task *t, bool announce)
 {
     t->queued = NULL;
     pthread_mutex_lock(&p->queue_lock);
@@ -148,7 +148,8 @@ static void queue_push(struct pool *p, struct task *t)
         p->queue_first = t;
     p->queue_last = t;
     pthread_mutex_unlock(&p->queue_lock);
-    signal_workers(p);
+    if (announce)
+        signal_workers(p);
 }
 
 static struct task *queue_pop(struct pool *p)
@@ -196,7 +197,7 @@ static void slot_raise(struct pool *p, uint32_t i, uint32_t g, unsigned flag, bo
     if (!t)
         return;
     atomic_fetch_or(&slot_at(p, i)->word, flag);
-    queue_push(p, t);
+    queue_push(p, t, true);
 }
 
 void task_unwatch(struct task *t)
@@ -223,13 +224,23 @@ void pool_raise_all(struct pool *p, unsigned flag, const struct task *except)
     }
 }
 
-bool pool_start(struct pool *p, struct task *t, const struct task_kind *kind, int fd)
+static bool start(struct pool *p, struct task *t, const struct task_kind *kind, int fd, bool announce)
 {
     *t = (struct task){ .kind = kind, .pool = p, .fd = fd };
     if (!slot_take(p, t))
         return false;
-    queue_push(p, t);
+    queue_push(p, t, announce);
     return true;
+}
+
+bool pool_start(struct pool *p, struct task *t, const struct task_kind *kind, int fd)
+{
+    return start(p, t, kind, fd, true);
+}
+
+bool pool_start_next(struct pool *p, struct task *t, const struct task_kind *kind, int fd)
+{
+    return start(p, t, kind, fd, false);
 }
 
 /* --- timers --- */

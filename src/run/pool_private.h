@@ -60,6 +60,8 @@ struct pool *pool_new(unsigned workers_min, unsigned workers_max, size_t slots_m
 void pool_free(struct pool *p);
 /* Makes T a task over FD (or -1), runnable with TASK_START. False when there are too many: T is as it was. From any thread. */
 bool pool_start(struct pool *p, struct task *t, const struct task_kind *kind, int fd) MUST_USE;
+/* The same within a step that ends at once: the worker that runs it goes on with T, and no other is woken for it. */
+bool pool_start_next(struct pool *p, struct task *t, const struct task_kind *kind, int fd) MUST_USE;
 /* Takes T's descriptor out of the epoll set: in END, before one is closed that others hold too. Closing alone would leave the set an entry under its
  * number, which the next duplicate may get. */
 void task_unwatch(struct task *t);

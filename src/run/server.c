@@ -226,7 +226,7 @@ void server_free(struct server *s)
 int server_adopt(struct server *s, int fd, const struct listener_settings *settings)
 {
     struct listener *l = listener_new(settings);
-    int r = server_conn_start(s, fd, l);
+    int r = server_conn_start(s, fd, l, pool_start);
     listener_unref(l);
     return r;
 }

@@ -11,7 +11,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -191,6 +190,8 @@ static int64_t input_limit(const struct server_conn *c)
 static enum progress flush(struct server_conn *c, struct task_wait *w)
 {
     struct stream *s = c->conn.stream;
+    /* The last words go with the end of the connection. */
+    stream_layer(s)->more = c->next == CONN_CLOSE || c->phase == PHASE_CLOSING;
     int r = stream_flush(s);
     if (r < 0 && r != ERR_AGAIN)
         return over(c, "broken");
@@ -474,15 +475,13 @@ static int refuse(struct server *s, int fd, const struct sockaddr_storage *peer,
     return ERR_LIMIT;
 }
 
-int server_conn_start(struct server *s, int fd, struct listener *l)
+int server_conn_start(struct server *s, int fd, struct listener *l,
+                      bool (*start)(struct pool *p, struct task *t, const struct task_kind *kind, int fd))
 {
     struct sockaddr_storage peer, local;
     socket_addresses(fd, &peer, &local);
     if (!server_admit(s, &peer))
         return refuse(s, fd, &peer, l);
-    int on = 1;
-    /* Fails on a socket that is not TCP, which needs it not. */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     struct server_conn *c = calloc(1, sizeof *c);
     if (!c)
         panic("out of memory for a connection");
@@ -500,7 +499,7 @@ int server_conn_start(struct server *s, int fd, struct listener *l)
         (void)enter(c, PHASE_OPEN, 0);
     log_info("conn-open", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
              LOG_NUM("port", c->conn.peer_port), LOG_Z("listener", c->listener->name));
-    if (pool_start(s->pool, &c->task, &conn_task_kind, fd))
+    if (start(s->pool, &c->task, &conn_task_kind, fd))
         return 0;
     conn_done(&c->conn);
     server_leave(s, &peer);

@@ -40,7 +40,8 @@ bool server_admit(struct server *s, const struct sockaddr_storage *peer);
 /* Takes back what server_admit counted. */
 void server_leave(struct server *s, const struct sockaddr_storage *peer);
 
-/* Makes FD (owned, also on failure) a connection. ERR_LIMIT when a limit forbids it. */
-int server_conn_start(struct server *s, int fd, struct listener *l) MUST_USE;
+/* Makes FD (owned, also on failure) a connection. ERR_LIMIT when a limit forbids it. START is pool_start or pool_start_next. */
+int server_conn_start(struct server *s, int fd, struct listener *l,
+                      bool (*start)(struct pool *p, struct task *t, const struct task_kind *kind, int fd)) MUST_USE;
 
 #endif

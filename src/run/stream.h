@@ -66,6 +66,7 @@ uint64_t stream_bytes_out(const struct stream *s);
 /* What lies between the buffers and the wire. Plain and TLS layers are run/plain.c and run/tls.c. */
 struct layer {
     const struct layer_ops *ops;
+    bool more; /* what is written is followed at once by more or by the end: the kernel may wait and send both together */
 };
 struct layer_ops {
     /* Bytes read (> 0), ERR_AGAIN, ERR_EOF, ERR_IO. */

@@ -185,7 +185,8 @@ static SSL_CTX *make_ctx(struct tls_context *t, struct error *e)
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_read_ahead(ctx, 0);
+    /* A flight of several records is one read of the socket, not two for each record. */
+    SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_timeout(ctx, 2 * TICKET_ROTATE_MS / 1000);
     /* OpenSSL's second ticket is for browsers, which open several connections at once: here it would be a tenth of a handshake's
      * cost. Ours can be used again. */
@@ -195,9 +196,11 @@ static SSL_CTX *make_ctx(struct tls_context *t, struct error *e)
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, t);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
     tls_binding_setup(ctx);
-    /* RFC 9325 sections 3.1.1 and 4.2: nothing below 1.2, and there only forward secrecy with AEAD. */
+    /* RFC 9325 sections 3.1.1 and 4.2: nothing below 1.2, and there only forward secrecy with AEAD. AES-128 first, as in RFC 8446 section
+     * 9.1: its SHA-256 halves the cost of the key schedule where the processor has instructions for it. */
     if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
-        SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
+        SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM+AES128:ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
+        SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1 ||
         SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1 ||
         SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"valise", 6) != 1) {
         tls_error(e, ERR_INTERNAL, "TLS cannot be set up");
