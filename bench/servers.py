@@ -84,19 +84,33 @@ class Server:
     """The ports and account pattern that the generators need."""
     name = ""
     host = "127.0.0.1"
-    smtp = imap = imaps = 0          # ports: SMTP with STARTTLS, IMAP with STARTTLS, IMAP with implicit TLS
+    smtp = imap = imaps = 0          # ports: SMTP with STARTTLS, IMAP without TLS, IMAP with implicit TLS
     user = f"user%d@{harness.DOMAIN}"
     password = "un-secret-de-banc"
+
+
+# A lab offers no login without TLS; the rows "plain" of the bench need one.
+PLAIN_PORT = 144
+PLAIN_LISTENER = f"""
+listener bench {{
+  protocol = "imap"
+  port = {PLAIN_PORT}
+  tls = "off"
+  addresses = {{"127.0.0.1"}}
+}}
+"""
 
 
 class Valise(Server):
     name = "valise"
 
-    def __init__(self, directory, users):
-        self.lab = harness.Valise(Path(directory) / "valise").init()
+    def __init__(self, directory, users, program=None):
+        self.lab = harness.Valise(Path(directory) / self.name, program).init()
+        with open(self.lab.dir / "valise.conf", "a") as conf:
+            conf.write(PLAIN_LISTENER)
         for n in range(1, users + 1):
             self.lab.add_user(self.user.replace("%d", str(n)), self.password)
-        self.group = Group("valise")
+        self.group = Group(self.name)
 
     def start(self):
         lab = self.lab
@@ -107,7 +121,7 @@ class Valise(Server):
         log.close()
         lab.ports = {name: port + lab.offset for name, port in harness.PORTS.items()}
         lab.wait(30)
-        self.smtp, self.imap, self.imaps = lab.ports["smtp"], lab.ports["imap"], lab.ports["imaps"]
+        self.smtp, self.imap, self.imaps = lab.ports["smtp"], PLAIN_PORT + lab.offset, lab.ports["imaps"]
 
     def stop(self):
         self.lab.stop()
