@@ -1,7 +1,6 @@
 /* app_password: valise user app-password add|remove|list. */
-#include <time.h>
-
 #include "cli/cli.h"
+#include "cli/when.h"
 
 static json_t *request(const struct cli *c, const char *command)
 {
@@ -27,21 +26,11 @@ int cmd_app_password_remove(struct cli *c)
     return cli_call_and_say(c, request(c, "user.app-password.remove"), "%s of %s is removed\n", c->words[1], c->words[0]);
 }
 
-/* "2026-11-23 14:05", or "never". */
-static const char *moment(json_int_t seconds, char text[32])
-{
-    time_t t = (time_t)seconds;
-    struct tm tm;
-    if (seconds == 0 || !localtime_r(&t, &tm) || !strftime(text, 32, "%Y-%m-%d %H:%M", &tm))
-        (void)snprintf(text, 32, "never");
-    return text;
-}
-
 int cmd_app_password_list(struct cli *c)
 {
     json_t *reply, *p;
     size_t i;
-    char made[32], used[32];
+    char made[WHEN_MAX], used[WHEN_MAX];
     int status = cli_call(c, request(c, "user.app-password.list"), &reply);
     if (status)
         return status;
@@ -50,8 +39,8 @@ int cmd_app_password_list(struct cli *c)
     else
         json_array_foreach(json_object_get(reply, "app-passwords"), i, p)(void)
             printf("%-40s made %s  used %s\n", json_string_value(json_object_get(p, "name")),
-                   moment(json_integer_value(json_object_get(p, "created")), made),
-                   moment(json_integer_value(json_object_get(p, "used")), used));
+                   when_text(json_integer_value(json_object_get(p, "created")), made),
+                   when_text(json_integer_value(json_object_get(p, "used")), used));
     json_decref(reply);
     return 0;
 }

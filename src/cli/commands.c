@@ -54,6 +54,16 @@ static const struct cli_option list_options[] = {
     { NULL, NULL, NULL },
 };
 
+static const struct cli_option history_options[] = {
+    { "failed", NULL, "only what did not succeed" },
+    { "since", "TIME", "only since then: 2026-11-23, \"2026-11-23 14:05\", or 12h or 7d for that long ago" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option lift_options[] = {
+    { "all", NULL, "every user and network" },
+    { NULL, NULL, NULL },
+};
+
 static const struct cli_option ca_export_options[] = {
     { "der", NULL, "in DER instead of PEM" },
     { "out", "FILE", "into FILE instead of standard output" },
@@ -112,6 +122,10 @@ const struct cli_command cli_commands[] = {
     { "user enable", "ADDRESS", "let a user log in and get mail again", NULL, NULL, cmd_user_enable },
     { "user disable", "ADDRESS", "refuse a user's logins and mail, keep the mailboxes", NULL, NULL, cmd_user_disable },
     { "user list", NULL, "list the users", NULL, list_options, cmd_user_list },
+    { "user history", "ADDRESS", "who has logged in as a user: when, whence, how, and what failed",
+      "The last hundred logins and the last hundred failures; the same from the same place is one line a day. With the result "
+      "locked-out nothing was checked.",
+      history_options, cmd_user_history },
     { "user app-password add", "ADDRESS NAME", "make a password for one program",
       "Prints it, once: 24 letters and digits for PLAIN and LOGIN; hyphens and case do not matter. It stays when the user's own "
       "password changes.",
@@ -122,6 +136,13 @@ const struct cli_command cli_commands[] = {
     { "alias add", "ADDRESS TARGET...", "make an address lead to others", NULL, NULL, cmd_alias_add },
     { "alias remove", "ADDRESS", "remove an alias", NULL, NULL, cmd_alias_remove },
     { "alias list", NULL, "list the aliases", NULL, list_options, cmd_alias_list },
+    { "lockout list", NULL, "list who is locked out or delayed after failed logins",
+      "A user is locked out from a network, or a network from all users that do not usually come from there; see "
+      "login-failures-max "
+      "in valise.conf(5).",
+      NULL, cmd_lockout_list },
+    { "lockout lift", "[WHAT]", "let a user (an address) or a network (192.0.2.7, 2001:db8::/64) log in again at once", NULL,
+      lift_options, cmd_lockout_lift },
     { "backup", "TARGET", "make a backup of everything while the server works",
       "TARGET is a directory that gets one directory more each time, which shares what did not change with the one before; or -, "
       "for a tar archive on "

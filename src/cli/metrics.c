@@ -25,6 +25,15 @@ static const struct metric store_metrics[] = {
     { "valise_store_writable", "gauge", "1 while the store takes mail.", "writable", 1 },
 };
 
+static const struct metric login_metrics[] = {
+    { "valise_logins_total", "counter", "Logins that succeeded since the start.", "succeeded", 1 },
+    { "valise_login_failures_total", "counter", "Logins that failed since the start.", "failed", 1 },
+    { "valise_logins_turned_away_total", "counter", "Logins of whoever was locked out since the start.", "turned-away", 1 },
+    { "valise_lockouts_total", "counter", "Lock-outs that began since the start.", "lockouts", 1 },
+    { "valise_locked_out_networks", "gauge", "Networks that are locked out now.", "networks-locked-out", 1 },
+    { "valise_locked_out_logins", "gauge", "Users that are locked out from one network now.", "logins-locked-out", 1 },
+};
+
 static void print_head(const struct metric *m)
 {
     (void)printf("# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, m->type);
@@ -52,6 +61,15 @@ static void print_label(const char *z)
             (void)putchar(*z);
 }
 
+static void print_group(const struct metric *m, size_t n, const json_t *values)
+{
+    for (size_t i = 0; i < n; i++) {
+        print_head(&m[i]);
+        (void)printf("%s", m[i].name);
+        print_value(&m[i], json_object_get(values, m[i].key));
+    }
+}
+
 static void print_metrics(const json_t *status)
 {
     json_t *role;
@@ -69,11 +87,8 @@ static void print_metrics(const json_t *status)
             print_value(&role_metrics[k], json_object_get(role, role_metrics[k].key));
         }
     }
-    for (size_t k = 0; k < sizeof store_metrics / sizeof store_metrics[0]; k++) {
-        print_head(&store_metrics[k]);
-        (void)printf("%s", store_metrics[k].name);
-        print_value(&store_metrics[k], json_object_get(json_object_get(status, "store"), store_metrics[k].key));
-    }
+    print_group(login_metrics, sizeof login_metrics / sizeof login_metrics[0], json_object_get(status, "logins"));
+    print_group(store_metrics, sizeof store_metrics / sizeof store_metrics[0], json_object_get(status, "store"));
 }
 
 int cmd_metrics(struct cli *c)

@@ -31,6 +31,17 @@ const struct cli_setting cli_settings[] = {
     { NULL, "password-refuse-common", "true",
       "Whether passwords that everyone tries first, sequences and the user's own name are refused." },
     { NULL, "password-need-mixed", "false", "Whether a new password needs letters, digits and other characters." },
+    { NULL, "login-failures-max", "10",
+      "Failed logins of a user from one network before that user is locked out there; 0: never. The same wrong password again "
+      "counts once, ten quiet minutes take one back. Elsewhere the user logs in as ever." },
+    { NULL, "login-failures-per-network", "50",
+      "Failed logins from one network (an IPv4 address, an IPv6 /64), whatever the names, before it is locked out; 0: never. "
+      "Users who have logged in from around there within 90 days are not affected." },
+    { NULL, "login-lockout", "900", "Seconds that the first lock-out lasts; each further one lasts twice as long, up to a day." },
+    { NULL, "login-allow", "{\"192.0.2.0/24\"}",
+      "Networks whose failed logins are neither counted nor delayed. See `valise lockout list'." },
+    { NULL, "login-history-days", "90",
+      "Days that each user's logins are remembered; 0: not at all. See `valise user history'." },
     { "listener NAME", "protocol", "\"smtp\"",
       "What is spoken: smtp (mail from other servers), submission (mail from people and programs), imap, or "
       "lmtp (mail from another mail server on this machine, which says what became of each recipient)." },

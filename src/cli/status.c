@@ -89,6 +89,11 @@ static void print_status(const json_t *s)
                      number_of(v, "uptime-ms") / 1000, number_of(v, "restarts"), number_of(v, "connections"),
                      number_of(v, "accepted"), number_of(v, "refused"), number_of(v, "workers"), number_of(v, "workers-peak"));
     }
+    const json_t *logins = json_object_get(s, "logins");
+    (void)printf(
+        "\nlogins\n  %lld succeeded, %lld failed, %lld turned away; locked out now: %lld networks, %lld users from somewhere\n",
+        number_of(logins, "succeeded"), number_of(logins, "failed"), number_of(logins, "turned-away"),
+        number_of(logins, "networks-locked-out"), number_of(logins, "logins-locked-out"));
     (void)printf("\nstore\n  %s, %lld commits in %lld syncs, %lld MiB free on its disk\n", text_of(store, "state"),
                  number_of(store, "commits"), number_of(store, "syncs"), number_of(store, "free-bytes") >> 20);
 }

@@ -338,6 +338,8 @@ int directory_account_remove(struct directory *d, str address, engine_part *ret_
     int r = account_change(d, address, STR(""), &c, e);
     if (r == 0) {
         app_passwords_forget(d, c.id);
+        known_forget(d, c.id);
+        history_forget(d, c.id);
         *ret_id = c.id;
     }
     return r;

@@ -1,6 +1,7 @@
 /* directory: opening, lookups and lists. Changes are change.c, logging in is login.c. */
 #include "directory/directory_private.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
 
@@ -86,7 +87,12 @@ int directory_open(struct engine *g, struct directory **ret, struct error *e)
     }
     d->verified = verified_new();
     d->gate = gate_new();
-    d->delays = delays_new();
+    d->throttle = throttle_new();
+    d->history = history_new();
+    d->clock = clock_real_ms;
+    r = throttle_load(d->throttle, g, logins_part, d->clock());
+    if (r < 0)
+        log_warning("lockouts", LOG_Z("error", err_name(r)), LOG_Z("note", "those of the last run are not known"));
     pthread_mutex_init(&d->change, NULL);
     pthread_rwlockattr_init(&attr);
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -100,14 +106,24 @@ void directory_free(struct directory *d)
 {
     if (!d)
         return;
+    directory_tend(d);
     table_done(&d->table);
     verified_free(d->verified);
     gate_free(d->gate);
-    delays_free(d->delays);
+    throttle_free(d->throttle);
+    history_free(d->history);
     secret_wipe(d->decoy_secret, sizeof d->decoy_secret);
     pthread_rwlock_destroy(&d->lock);
     pthread_mutex_destroy(&d->change);
     free(d);
+}
+
+void directory_tend(struct directory *d)
+{
+    int r = throttle_flush(d->throttle, d->engine, logins_part);
+    if (r < 0)
+        log_warning("lockouts", LOG_Z("error", err_name(r)), LOG_Z("note", "to be written later"));
+    history_flush(d, d->clock());
 }
 
 /* --- roles --- */

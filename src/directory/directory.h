@@ -48,11 +48,8 @@ int directory_find_account(struct directory *d, str address, struct arena *arena
 
 /* --- logging in --- */
 
-/* Checks PASSWORD of LOGIN (an address; without "@" the first domain is assumed). 0 with *RET, ERR_REFUSED for a wrong name or
- * password alike (the same time for both), ERR_UNAVAILABLE while too many checks run, ERR_LIMIT. Argon2id; a success is
- * remembered some minutes under a keyed hash in memory. PEER (address text), and LOGIN from that peer, each grow a delay on
- * failures: *RET_DELAY_MS is how long the caller must hold its answer, also a good one (park with a deadline, do not sleep); 0
- * at first. May take 50 ms of CPU. */
+/* What failures cost is lockout.h. *RET_DELAY_MS is how long the caller must hold its answer, also a good one (park with a deadline, do
+ * not sleep); 0 at first. PEER is address text. */
 int directory_authenticate(struct directory *d, str login, str password, str peer, struct arena *arena,
                            struct directory_account *ret, int64_t *ret_delay_ms) MUST_USE;
 
@@ -81,10 +78,13 @@ struct directory_attempt {
     enum directory_proof proof;     /* PASSWORD: to be checked here; else what came of a mechanism that proves the password */
     str password;
     str peer;
+    str mechanism, tls; /* for the history; TLS empty: none */
 };
-/* As directory_authenticate, for any mechanism: a proof that failed counts as a wrong password does. A success with a password makes
- * what is missing or outdated of the account's credentials; that it could not be stored is no failure. ERR_UNSUPPORTED: it is all
- * right, but the account's role has no business with this service. */
+/* Checks ATTEMPT of a login (an address; without "@" the first domain is assumed). 0 with *RET; ERR_REFUSED for a wrong name or password
+ * alike (the same time for both); ERR_AGAIN: locked out, nothing was checked (lockout.h); ERR_UNSUPPORTED: it is all right, but the
+ * account's role has no business with this service; ERR_UNAVAILABLE while too many checks run; ERR_LIMIT. Argon2id: may take 50 ms of
+ * CPU; a success is remembered some minutes under a keyed hash in memory. A success with a password makes what is missing or outdated
+ * of the account's credentials; that it could not be stored is no failure. */
 int directory_login(struct directory *d, const struct directory_attempt *attempt, struct arena *arena,
                     struct directory_account *ret, int64_t *ret_delay_ms) MUST_USE;
 

@@ -12,6 +12,8 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "directory/directory.h"
+#include "directory/history.h"
+#include "directory/throttle.h"
 
 enum {
     DIRECTORY_TARGETS_MAX = 100,   /* of one alias, and accounts that one address leads to */
@@ -95,10 +97,14 @@ void verified_add(struct verified *v, const struct verified_tag *tag);
 struct gate; /* bounds the checks that run at once: each takes 19 MiB and a CPU */
 struct gate *gate_new(void);
 void gate_free(struct gate *g);
+/* Waits for a place, which gate_leave gives back. ERR_UNAVAILABLE: there is none within reason. */
+int gate_enter(struct gate *g) MUST_USE;
+void gate_leave(struct gate *g);
 /* The encoded hash of PASSWORD. ERR_UNAVAILABLE, ERR_LIMIT, ERR_INTERNAL. Blocks. */
 int password_hash(struct gate *g, str password, char ret[DIRECTORY_HASH_MAX], struct error *e) MUST_USE;
-/* 0 when PASSWORD fits HASH; ERR_REFUSED when not, or when HASH is empty, after the same work; ERR_UNAVAILABLE. Blocks. */
-int password_check(struct gate *g, str hash, str password) MUST_USE;
+/* 0 when PASSWORD fits HASH; ERR_REFUSED when not, or when HASH is empty, after the same work; ERR_UNAVAILABLE. The caller has a place
+ * in the gate. */
+int password_check(str hash, str password) MUST_USE;
 
 /* Whether HASH was made with other parameters than password_hash takes now. */
 bool password_is_outdated(str hash);
@@ -141,24 +147,24 @@ int change_app_password(struct directory *d, str address, str name, str secret, 
  * another password meanwhile. */
 int change_upgrade(struct directory *d, str address, str old_hash, str password, struct error *e) MUST_USE;
 
-/* --- delay.c: failures and what they cost --- */
+/* --- known.c: networks where an account has logged in lately --- */
 
-struct delays;
-struct delays *delays_new(void);
-void delays_free(struct delays *d);
-struct delay_key {
-    char text[384]; /* a kind, a peer, a login */
-    size_t n;
-};
-/* Keys of PEER (an IPv6 address counts by its /64) and of LOGIN from PEER. */
-struct delay_key delay_key_peer(str peer);
-struct delay_key delay_key_login(str login, str peer);
-/* Milliseconds that the failures of KEY cost at time NOW (clock_mono_ms). */
-int64_t delays_get(struct delays *d, const struct delay_key *key, int64_t now);
-/* Counts one more failure and returns what it costs. */
-int64_t delays_fail(struct delays *d, const struct delay_key *key, int64_t now);
-/* Forgets the failures of KEY. */
-void delays_clear(struct delays *d, const struct delay_key *key);
+bool known_has(struct directory *d, engine_part id, const struct ip_address *peer, int64_t now_ms);
+void known_add(struct directory *d, engine_part id, const struct ip_address *peer, int64_t now_ms);
+/* Forgets those of account ID, which is gone. */
+void known_forget(struct directory *d, engine_part id);
+
+/* --- history.c --- */
+
+struct history;
+struct history *history_new(void);
+void history_free(struct history *h);
+/* Notes a login of account ID, which is there; count and times of EVENT are not looked at. */
+void history_note(struct directory *d, engine_part id, const struct directory_event *event, int64_t now);
+/* Writes down what was noted, without waiting for the disk. */
+void history_flush(struct directory *d, int64_t now);
+/* Forgets the logins of account ID, which is gone. */
+void history_forget(struct directory *d, engine_part id);
 
 /* --- directory.c --- */
 
@@ -171,7 +177,9 @@ struct directory {
     uint64_t version;               /* of the partition that the table shows; under change */
     struct verified *verified;
     struct gate *gate;
-    struct delays *delays;
+    struct throttle *throttle;
+    struct history *history;
+    int64_t (*clock)(void);   /* milliseconds since 1970; tests set it */
     uint8_t decoy_secret[32]; /* of the salts of names that are not there */
 };
 

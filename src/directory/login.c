@@ -1,8 +1,9 @@
-/* login: the check of a name and a password.
+/* login: the check of a name and a password, what it costs to fail, and the note in the account's history.
  *
  *  P1  A wrong name, a wrong password, no password and a disabled account take the same work and give the same answer.
  *  P2  A remembered success is bound to the account's present hash; disabled accounts are not looked up there at all.
- *  P3  A failure delays its own peer, never another peer's login to the same account.
+ *  P3  What failures cost is B1 to B10 of lockout.h. Whoever waited for the check while others failed in the same place is turned away
+ *      without it, so that many guesses at once are no way around a lock-out.
  *  P4  A program's account has no password of its own: what is in its row counts for nothing. */
 #include "directory/directory_private.h"
 
@@ -11,11 +12,20 @@
 
 /* The account as it was when the check began. */
 struct candidate {
+    bool is_there; /* else the id is zero */
     bool is_enabled;
     bool can_log_in; /* with a password */
     struct directory_account account;
     str hash, apps;
     bool is_outdated; /* something of the credentials is missing or made with old parameters */
+};
+
+/* What came of an attempt. */
+struct outcome {
+    int64_t now; /* when it began */
+    struct throttle_try try;
+    bool is_remembered; /* it was right lately */
+    str app;            /* the application password that it was; empty: the account's own */
 };
 
 /* LOGIN as a canonical address, the first domain assumed when it names none. */
@@ -45,10 +55,13 @@ static int candidate_find(struct directory *d, str address, struct arena *a, str
     int r = 0;
     pthread_rwlock_rdlock(&d->lock);
     const struct entry *n = table_entry(&d->table, address);
-    if (n && n->kind == DIRECTORY_ACCOUNT && n->enabled) {
-        ret->account = (struct directory_account){ .id = n->id, .enabled = true, .role = n->role };
+    if (n && n->kind == DIRECTORY_ACCOUNT) {
+        ret->is_there = true;
+        ret->account = (struct directory_account){ .id = n->id, .enabled = n->enabled, .role = n->role };
         r = arena_dup(a, n->address, &ret->account.address);
-        if (r == 0 && has_password(n))
+    }
+    if (r == 0 && ret->is_there && n->enabled) {
+        if (has_password(n))
             r = arena_dup(a, n->hash, &ret->hash);
         if (r == 0)
             r = arena_dup(a, n->apps, &ret->apps);
@@ -78,76 +91,123 @@ int directory_scram_find(struct directory *d, str login, enum directory_hash has
     return r;
 }
 
-/* Checks what ATTEMPT brings. 0, ERR_REFUSED, ERR_UNAVAILABLE. *RET_REMEMBERED: it was right lately; *RET_APP is the name of the
- * application password that it is, empty for the account's own. */
-static int attempt_check(struct directory *d, const struct directory_attempt *t, const struct candidate *c, bool *ret_remembered,
-                         str *ret_app)
+/* Compares a password with the account's own. 0, ERR_REFUSED, ERR_UNAVAILABLE, ERR_AGAIN (P3). */
+static int check_password(struct directory *d, const struct directory_attempt *t, const struct candidate *c, struct outcome *o)
 {
-    struct verified_tag tag;
-    *ret_app = STR("");
-    if (t->proof == DIRECTORY_CERTIFIED)
-        return c->is_enabled ? 0 : ERR_REFUSED;
-    if (t->proof != DIRECTORY_PASSWORD)
-        return t->proof == DIRECTORY_PROVED && c->can_log_in && c->hash.n ? 0 : ERR_REFUSED;
-    if (c->can_log_in && app_passwords_find(c->apps, t->password, ret_app))
-        return 0;
     bool possible = c->can_log_in && t->password.n <= DIRECTORY_PASSWORD_MAX;
-    if (possible) {
-        tag = verified_tag(d->verified, c->account.id, c->hash, t->password);
-        *ret_remembered = verified_has(d->verified, &tag);
-    }
-    int r = *ret_remembered ? 0 : password_check(d->gate, c->hash, t->password);
-    if (r == 0 && possible)
+    struct verified_tag tag = verified_tag(d->verified, c->account.id, c->hash, str_sub(t->password, 0, DIRECTORY_PASSWORD_MAX));
+    memcpy(&o->try.guess, tag.b, sizeof o->try.guess);
+    o->is_remembered = possible && verified_has(d->verified, &tag);
+    if (o->is_remembered)
+        return 0;
+    int r = gate_enter(d->gate);
+    if (r < 0)
+        return r;
+    if (throttle_locked(d->throttle, &o->try, d->clock(), false))
+        r = ERR_AGAIN;
+    else if (possible && verified_has(d->verified, &tag))
+        o->is_remembered = true; /* ten connections of one client: the first has paid for all */
+    else
+        r = password_check(c->hash, t->password);
+    gate_leave(d->gate);
+    if (r == 0 && possible && !o->is_remembered)
         verified_add(d->verified, &tag);
     return r;
 }
 
-/* Counts the result R of an attempt and says how long its answer is to be held. */
-static int64_t attempt_count(struct directory *d, int r, str peer, str login, bool remembered)
+/* Checks what ATTEMPT brings. 0, ERR_REFUSED, ERR_UNAVAILABLE, ERR_AGAIN. */
+static int attempt_check(struct directory *d, const struct directory_attempt *t, const struct candidate *c, struct outcome *o)
 {
-    int64_t now = clock_mono_ms(), by_peer, by_login;
-    struct delay_key peer_key = delay_key_peer(peer), login_key = delay_key_login(login, peer);
-    if (r < 0) {
-        by_peer = delays_fail(d->delays, &peer_key, now);
-        by_login = delays_fail(d->delays, &login_key, now);
-    } else {
-        /* A success waits as long as a failure would have: who guesses must not learn more by hanging up early. Only the
-         * peer's share is waived for a login that succeeded lately, so that one bad client does not slow down a whole office
-         * behind its address. */
-        by_peer = remembered ? 0 : delays_get(d->delays, &peer_key, now);
-        by_login = delays_get(d->delays, &login_key, now);
-        delays_clear(d->delays, &login_key);
+    if (t->proof == DIRECTORY_CERTIFIED)
+        return c->is_enabled ? 0 : ERR_REFUSED;
+    if (t->proof != DIRECTORY_PASSWORD)
+        return t->proof == DIRECTORY_PROVED && c->can_log_in && c->hash.n ? 0 : ERR_REFUSED;
+    if (c->can_log_in && app_passwords_find(c->apps, t->password, &o->app))
+        return 0;
+    return check_password(d, t, c, o);
+}
+
+/* Counts the result R of an attempt and says how long its answer is to be held. */
+static int64_t attempt_count(struct directory *d, int r, const struct candidate *c, const struct outcome *o)
+{
+    bool locked = false;
+    if (r == 0) {
+        int64_t delay = throttle_succeed(d->throttle, &o->try, o->now);
+        known_add(d, c->account.id, &o->try.peer, o->now);
+        return delay;
     }
-    return by_peer > by_login ? by_peer : by_login;
+    int64_t delay = throttle_fail(d->throttle, &o->try, o->now, &locked);
+    if (locked) {
+        char text[IP_TEXT_MAX];
+        log_warning("locked-out", LOG_STR("peer", ip_address_text(&o->try.peer, text)), LOG_STR("user", o->try.login));
+        /* B9: at once. What cannot be written stays marked, and directory_tend says so. */
+        int err = throttle_flush(d->throttle, d->engine, logins_part);
+        (void)err;
+    }
+    return delay;
+}
+
+/* H1. A disabled account fails like a wrong password (P1); its history says why. */
+static void attempt_note(struct directory *d, const struct directory_attempt *t, int r, const struct candidate *c,
+                         const struct outcome *o)
+{
+    if (!c->is_there)
+        return;
+    const struct directory_event event = { .result = r == 0                 ? DIRECTORY_LOGGED_IN
+                                                     : r == ERR_AGAIN       ? DIRECTORY_LOCKED_OUT
+                                                     : r == ERR_UNSUPPORTED ? DIRECTORY_NOT_FOR_IT
+                                                     : !c->account.enabled  ? DIRECTORY_DISABLED
+                                                                            : DIRECTORY_WRONG,
+                                           .service = t->service,
+                                           .peer = t->peer,
+                                           .mechanism = t->mechanism,
+                                           .tls = t->tls,
+                                           .app_password = o->app };
+    history_note(d, c->account.id, &event, o->now);
+}
+
+/* The whole of it for the candidate C. */
+static int attempt_run(struct directory *d, const struct directory_attempt *t, const struct candidate *c, struct outcome *o,
+                       int64_t *ret_delay_ms)
+{
+    bool is_guess = t->proof != DIRECTORY_CERTIFIED; /* B10 */
+    if (is_guess && throttle_locked(d->throttle, &o->try, o->now, true))
+        return ERR_AGAIN;
+    int r = attempt_check(d, t, c, o);
+    if (r != 0 && r != ERR_REFUSED)
+        return r;
+    int64_t delay = attempt_count(d, r, c, o);
+    *ret_delay_ms = r == 0 && !is_guess ? 0 : delay;
+    if (r == 0 && c->account.role == DIRECTORY_PROGRAM && t->service != DIRECTORY_SUBMISSION)
+        r = ERR_UNSUPPORTED;
+    return r;
 }
 
 int directory_login(struct directory *d, const struct directory_attempt *t, struct arena *arena, struct directory_account *ret,
                     int64_t *ret_delay_ms)
 {
     struct candidate c = { 0 };
-    str address = STR_INIT("");
-    str app;
-    bool remembered = false;
+    struct outcome o = { .now = d->clock() };
     struct error e = ERROR_NONE;
     *ret_delay_ms = 0;
-    int r = login_canonical(d, t->login, arena, &address);
+    int r = login_canonical(d, t->login, arena, &o.try.login);
     if (r == 0)
-        r = candidate_find(d, address, arena, &c);
+        r = candidate_find(d, o.try.login, arena, &c);
     if (r == ERR_LIMIT)
         return r;
-    r = attempt_check(d, t, &c, &remembered, &app);
-    if (r == ERR_UNAVAILABLE)
-        return r;
-    *ret_delay_ms = attempt_count(d, r, t->peer, address.n ? address : t->login, remembered);
+    if (!ip_address_parse(t->peer, &o.try.peer))
+        o.try.peer = (struct ip_address){ 0 };                       /* all that are no addresses count as one */
+    o.try.is_known = known_has(d, c.account.id, &o.try.peer, o.now); /* B7: also for the id of nobody */
+    r = attempt_run(d, t, &c, &o, ret_delay_ms);
+    if (r != ERR_UNAVAILABLE)
+        attempt_note(d, t, r, &c, &o);
     if (r < 0)
         return r;
-    if (app.n)
-        app_password_used(d, c.account.id, app);
-    else if (t->proof == DIRECTORY_PASSWORD && c.is_outdated && !remembered &&
+    if (o.app.n)
+        app_password_used(d, c.account.id, o.app);
+    else if (t->proof == DIRECTORY_PASSWORD && c.is_outdated && !o.is_remembered &&
              change_upgrade(d, c.account.address, c.hash, t->password, &e) < 0)
         log_warning("directory-upgrade", LOG_STR("user", c.account.address), LOG_Z("error", e.text));
-    if (c.account.role == DIRECTORY_PROGRAM && t->service != DIRECTORY_SUBMISSION)
-        return ERR_UNSUPPORTED;
     *ret = c.account;
     return 0;
 }
@@ -157,4 +217,46 @@ int directory_authenticate(struct directory *d, str login, str password, str pee
 {
     return directory_login(d, &(struct directory_attempt){ .login = login, .password = password, .peer = peer }, arena, ret,
                            ret_delay_ms);
+}
+
+/* --- lock-outs --- */
+
+void directory_set_lockout_policy(struct directory *d, const struct directory_lockout_policy *p)
+{
+    throttle_set_policy(d->throttle, p);
+}
+
+const char *directory_lockout_kind_name(enum directory_lockout_kind kind)
+{
+    static const char *const names[DIRECTORY_LOCKOUT_KINDS] = { "network", "login", "account" };
+    return names[kind];
+}
+
+int directory_lockouts(struct directory *d, int (*fn)(void *ctx, const struct directory_lockout *lockout), void *ctx)
+{
+    return throttle_each(d->throttle, d->clock(), fn, ctx);
+}
+
+int directory_lockout_lift(struct directory *d, str what, size_t *ret_n, struct error *e)
+{
+    struct arena a = ARENA_INIT(1 << 14);
+    struct ip_network network;
+    str address = STR_INIT("");
+    bool is_network = what.n && ip_network_parse(what, &network, NULL) == 0;
+    int r = is_network || !what.n ? 0 : directory_canonical(what, &a, &address, NULL);
+    if (r < 0)
+        (void)error_set(e, r, "'%.*s' is no address of a user and no network, as 192.0.2.7 or 2001:db8::/64", STR_ARG(what));
+    else
+        *ret_n = throttle_lift(d->throttle, address, is_network ? &network : NULL, d->clock());
+    if (r == 0)
+        r = throttle_flush(d->throttle, d->engine, logins_part);
+    if (r == 0)
+        r = engine_wait_synced(d->engine, logins_part);
+    arena_done(&a);
+    return r;
+}
+
+void directory_lockout_counts(struct directory *d, struct directory_lockout_counts *ret)
+{
+    throttle_counts(d->throttle, d->clock(), ret);
 }

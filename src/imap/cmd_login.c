@@ -19,6 +19,13 @@ static enum imap_next say_failed(struct imap_session *s)
     return imap_no(s, "[AUTHENTICATIONFAILED] Wrong name or password");
 }
 
+/* RFC 5530 section 3: a client keeps its password after UNAVAILABLE. */
+static enum imap_next say_locked_out(struct imap_session *s)
+{
+    s->failed_logins++;
+    return imap_no(s, "[UNAVAILABLE] Too many failed logins from your network, try again later");
+}
+
 static enum imap_next say_other(struct imap_session *s)
 {
     return imap_no(s, "[AUTHORIZATIONFAILED] Nobody may log in for somebody else");
@@ -101,6 +108,8 @@ enum imap_next imap_login(struct imap_session *s, const struct sasl_credentials 
         s->resume = say_other;
     else if (r == 0)
         s->resume = accept_login;
+    else if (r == ERR_AGAIN)
+        s->resume = say_locked_out;
     else if (r == ERR_UNSUPPORTED)
         s->resume = say_no_mailboxes;
     else

@@ -10,7 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CONFIG_BYTES_MAX = 1 << 20, CONFIG_ARENA_MAX = 8 << 20, LISTENERS_MAX = 64, ADDRESSES_MAX = 32, CERTIFICATES_MAX = 1000 };
+enum {
+    CONFIG_BYTES_MAX = 1 << 20,
+    CONFIG_ARENA_MAX = 8 << 20,
+    LISTENERS_MAX = 64,
+    ADDRESSES_MAX = 32,
+    NETWORKS_MAX = 1000,
+    CERTIFICATES_MAX = 1000
+};
 
 /* libconfuse has one lexer per process and reports through a callback without a context: both are guarded by this lock. */
 static pthread_mutex_t confuse_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -110,6 +117,10 @@ static const struct {
     { "cache-bytes", "", 0, 1L << 40 },
     { "reserve-bytes", "", 0, 1L << 50 },
     { "password-length-min", "", 1, 128 },
+    { "login-failures-max", "", 0, 1000 },
+    { "login-failures-per-network", "", 0, 1000 },
+    { "login-lockout", " seconds", 1, 86400 },
+    { "login-history-days", "", 0, 3650 },
 };
 
 static int check_range(cfg_t *cfg, cfg_opt_t *opt)
@@ -164,6 +175,40 @@ static int check_address(cfg_t *cfg, cfg_opt_t *opt)
         return 0;
     cfg_error(cfg, "'%s' is not an IPv4 or IPv6 address; write numbers, not a name", z ? z : "");
     return -1;
+}
+
+static int check_network(cfg_t *cfg, cfg_opt_t *opt)
+{
+    struct ip_network n;
+    struct error e = ERROR_NONE;
+    if (ip_network_parse(str_from_z(last_string(opt)), &n, &e) == 0)
+        return 0;
+    cfg_error(cfg, "%s: %s", opt->name, e.text);
+    return -1;
+}
+
+static int take_networks(struct config *c, cfg_t *sec, const char *option, struct ip_networks *ret, struct error *e)
+{
+    unsigned n = cfg_size(sec, option);
+    struct ip_network *list = n <= NETWORKS_MAX ? arena_array(&c->arena, n ? n : 1, sizeof *list) : NULL;
+    if (!list)
+        return error_set(e, ERR_LIMIT, "%s: more than %d networks", option, NETWORKS_MAX);
+    for (unsigned i = 0; i < n; i++) {
+        int r = ip_network_parse(str_from_z(cfg_getnstr(sec, option, i)), &list[i], e);
+        if (r)
+            return r;
+    }
+    *ret = (struct ip_networks){ list, n };
+    return 0;
+}
+
+static int take_login(struct config *c, cfg_t *cfg, struct error *e)
+{
+    c->login = (struct config_login){ .failures_max = (unsigned)cfg_getint(cfg, "login-failures-max"),
+                                      .network_failures_max = (unsigned)cfg_getint(cfg, "login-failures-per-network"),
+                                      .lockout_s = (unsigned)cfg_getint(cfg, "login-lockout"),
+                                      .history_days = (unsigned)cfg_getint(cfg, "login-history-days") };
+    return take_networks(c, cfg, "login-allow", &c->login.allow, e);
 }
 
 static int keep(struct config *c, const char *z, str *ret, struct error *e)
@@ -372,6 +417,8 @@ static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error
     c->password_refuse_common = cfg_getbool(cfg, "password-refuse-common");
     c->password_need_mixed = cfg_getbool(cfg, "password-need-mixed");
     (void)log_level_from_name(str_from_z(cfg_getstr(cfg, "log-level")), &c->log_level);
+    if (r == 0)
+        r = take_login(c, cfg, e);
     return r ? r : take_sections(c, cfg, name, e);
 }
 
@@ -433,6 +480,11 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_INT("password-length-min", CONFIG_PASSWORD_LENGTH_MIN, CFGF_NONE),
                          CFG_BOOL("password-refuse-common", cfg_true, CFGF_NONE),
                          CFG_BOOL("password-need-mixed", cfg_false, CFGF_NONE),
+                         CFG_INT("login-failures-max", 10, CFGF_NONE),
+                         CFG_INT("login-failures-per-network", 50, CFGF_NONE),
+                         CFG_INT("login-lockout", 900, CFGF_NONE),
+                         CFG_STR_LIST("login-allow", NULL, CFGF_NODEFAULT),
+                         CFG_INT("login-history-days", 90, CFGF_NONE),
                          CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_SEC("certificate", certificate_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_END() };
@@ -446,6 +498,7 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
     for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
         cfg_set_validate_func(cfg, ranges[i].name, check_range);
     cfg_set_validate_func(cfg, "hostname", check_hostname);
+    cfg_set_validate_func(cfg, "login-allow", check_network);
     cfg_set_validate_func(cfg, "log-level", check_log_level);
     cfg_set_validate_func(cfg, "listener|protocol", check_protocol);
     cfg_set_validate_func(cfg, "listener|tls", check_tls);

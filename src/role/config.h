@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/ip.h"
 #include "base/log.h"
 #include "run/tls.h"
 #include "smtp/service.h"
@@ -36,6 +37,14 @@ struct config_certificate {
 
 enum { CONFIG_PASSWORD_LENGTH_MIN = 10 }; /* where no configuration says otherwise */
 
+/* What failed logins cost (directory/lockout.h) and how long logins are remembered. */
+struct config_login {
+    unsigned failures_max, network_failures_max; /* 0: no lock-out */
+    unsigned lockout_s;                          /* the first; doubled each time */
+    unsigned history_days;                       /* 0: no history */
+    struct ip_networks allow;
+};
+
 struct config {
     struct arena arena; /* owns all text below */
     str text;           /* the file as it was read */
@@ -52,6 +61,7 @@ struct config {
     uint64_t reserve_bytes;       /* disk space kept free; 0: a share of the file system */
     unsigned password_length_min; /* characters of a new password */
     bool password_refuse_common, password_need_mixed;
+    struct config_login login;
     const struct config_listener *listeners;
     size_t listener_n;
     const struct config_certificate *certificates;

@@ -10,12 +10,21 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "directory/history.h"
+#include "directory/lockout.h"
 #include "role/certificates.h"
 #include "role/control.h"
 #include "role/login.h"
 
 /* ADDED_MAX: what the server itself puts in front of a message. */
-enum { ADDED_MAX = 65536, COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200, RENEW_LOOK_MS = 10000, RENEW_EVERY_MS = 600000 };
+enum {
+    ADDED_MAX = 65536,
+    COLLECT_EVERY_MS = 10000,
+    COLLECT_BUDGET = 200,
+    TEND_EVERY_MS = 5000,
+    RENEW_LOOK_MS = 10000,
+    RENEW_EVERY_MS = 600000
+};
 
 /* --- what mx and submission need --- */
 
@@ -272,6 +281,28 @@ static void renew(void *ctx)
         log_warning("renewal-incomplete", LOG_NUM("again-in-ms", RENEW_EVERY_MS));
 }
 
+/* What the configuration says about logins is in force for every session at once. */
+static void core_commit(struct role_run *r)
+{
+    struct core *c = r->state;
+    struct role_snapshot *s = role_snapshot_get(r);
+    const struct config_login *login = &s->config->login;
+    directory_set_lockout_policy(c->directory,
+                                 &(struct directory_lockout_policy){ .login_failures = login->failures_max,
+                                                                     .network_failures = login->network_failures_max,
+                                                                     .first_ms = (int64_t)login->lockout_s * 1000,
+                                                                     .allow = login->allow });
+    directory_set_history_days(c->directory, login->history_days);
+    role_snapshot_unref(s);
+}
+
+/* Failed logins and history, to the disk. */
+static void tend(void *ctx)
+{
+    struct core *c = ctx;
+    directory_tend(c->directory);
+}
+
 static int open_store(struct core *c, struct error *e)
 {
     const struct config *config = c->run->snapshot->config;
@@ -325,6 +356,8 @@ static int core_start(struct role_run *r, struct error *e)
     if (err == 0)
         server_every(r->server, COLLECT_EVERY_MS, collect, c);
     if (err == 0)
+        server_every(r->server, TEND_EVERY_MS, tend, c);
+    if (err == 0)
         server_every(r->server, RENEW_LOOK_MS, renew, c);
     return err;
 }
@@ -345,4 +378,5 @@ const struct role role_core = { .name = "core",
                                 .protocol = core_protocol,
                                 .context = core_context,
                                 .is_revoked = core_is_revoked,
+                                .commit = core_commit,
                                 .end = core_end };

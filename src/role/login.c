@@ -81,9 +81,13 @@ static int log_in(struct core *c, enum directory_service service, const struct s
                                                    [SASL_PROOF_RIGHT] = DIRECTORY_PROVED,
                                                    [SASL_PROOF_WRONG] = DIRECTORY_REFUTED,
                                                    [SASL_PROOF_CERTIFICATE] = DIRECTORY_CERTIFIED };
-    struct directory_attempt attempt = {
-        .login = t->login, .service = service, .proof = proofs[t->proof], .password = t->password, .peer = t->peer
-    };
+    struct directory_attempt attempt = { .login = t->login,
+                                         .service = service,
+                                         .proof = proofs[t->proof],
+                                         .password = t->password,
+                                         .peer = t->peer,
+                                         .mechanism = t->mechanism,
+                                         .tls = t->tls && t->tls->active ? t->tls->version : STR("") };
     int err = t->proof == SASL_PROOF_CERTIFICATE ? take_certificate(c, t, a, &attempt) : 0;
     return err ? err : directory_login(c->directory, &attempt, a, ret, ret_delay_ms);
 }

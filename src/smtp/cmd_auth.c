@@ -52,7 +52,8 @@ void smtp_auth_release(struct smtp_session *s)
         smtp_say(s, s->held);
         s->is_authenticated = s->held == SMTP_REPLY_AUTHENTICATED;
     }
-    if (s->held == SMTP_REPLY_AUTH_REFUSED && ++s->auth_failures >= SMTP_AUTH_FAILURES_MAX)
+    bool failed = s->held == SMTP_REPLY_AUTH_REFUSED || s->held == SMTP_REPLY_AUTH_LOCKED_OUT;
+    if (failed && ++s->auth_failures >= SMTP_AUTH_FAILURES_MAX)
         smtp_say(s, SMTP_REPLY_TOO_MANY_FAILURES);
     /* What came meanwhile was dropped, so the two sides may be out of step: a client of good will has waited. */
     if (s->has_input_while_held && !s->is_closing)
@@ -76,7 +77,8 @@ static void verify(struct smtp_session *s, const struct sasl_credentials *c, str
         s->login = login;
         s->login.address = buf_str(&s->login_address);
     } else if (rc != 0 && rc != ERR_REFUSED) {
-        reply = SMTP_REPLY_AUTH_UNAVAILABLE;
+        /* RFC 4954 section 6: a client keeps its password after 454. */
+        reply = rc == ERR_AGAIN ? SMTP_REPLY_AUTH_LOCKED_OUT : SMTP_REPLY_AUTH_UNAVAILABLE;
     }
     log_info(reply == SMTP_REPLY_AUTHENTICATED ? "smtp-login" : "smtp-login-refused", LOG_STR("session", conn_id(s->conn)),
              LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", attempt.login), LOG_STR("mechanism", mechanism),

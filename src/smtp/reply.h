@@ -48,6 +48,7 @@ enum smtp_reply_flags {
     X(MAILBOX_FULL, 452, "4.2.2", 0, "The mailbox is full; try again later")                                                     \
     X(TOO_MANY_RECIPIENTS, 452, "4.5.3", 0, "Too many recipients; send the rest in another transaction")                         \
     X(AUTH_UNAVAILABLE, 454, "4.7.0", 0, "Cannot check passwords now; try again later")                                          \
+    X(AUTH_LOCKED_OUT, 454, "4.7.0", 0, "Too many failed logins from your network; try again later")                             \
     X(TLS_UNAVAILABLE, 454, "4.7.0", 0, "TLS not available: this server has no certificate")                                     \
     X(UNKNOWN_COMMAND, 500, "5.5.2", SMTP_REPLY_BAD, "Unknown command; HELP lists what there is")                                \
     X(BAD_LINE, 500, "5.5.2", SMTP_REPLY_BAD, "Bad line end or NUL: each line ends with CR LF")                                  \

@@ -35,6 +35,10 @@ static int authenticate(void *ctx, const struct sasl_attempt *t, struct arena *a
             return 0;
         }
     }
+    if (str_eq(t->login, STR("locked")))
+        return ERR_AGAIN;
+    if (str_eq(t->login, STR("robot")))
+        return ERR_UNSUPPORTED;
     *ret_delay_ms = w->delay_ms;
     return ERR_REFUSED;
 }

@@ -79,6 +79,8 @@ static int table_authenticate(void *ctx, const struct sasl_attempt *t, struct ar
     *ret_delay_ms = str_istarts(login, STR("slow")) ? 1000 : 0;
     if (str_ieq(login, STR("down")))
         return ERR_UNAVAILABLE;
+    if (str_ieq(login, STR("locked")))
+        return ERR_AGAIN;
     /* A certificate is alice's, bob's or nobody's, as its address says. */
     if (t->proof == SASL_PROOF_CERTIFICATE) {
         str own = t->tls->client_addresses[0];

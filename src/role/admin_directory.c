@@ -1,0 +1,255 @@
+/* admin_directory: what an administrator can ask about domains, users and aliases. See admin.h; the table is in admin.c. */
+#include "role/admin_private.h"
+
+enum { ARENA_MAX = 16 << 20, TARGETS_MAX = 100 };
+
+/* --- domains --- */
+
+json_t *admin_domain_add(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_domain_add(a->directory, admin_text(request, "domain"), &e);
+    return admin_done(err, &e);
+}
+
+json_t *admin_domain_remove(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_domain_remove(a->directory, admin_text(request, "domain"), &e);
+    return admin_done(err, &e);
+}
+
+static int list_domain(void *ctx, str domain)
+{
+    return json_array_append_new(ctx, admin_json_text(domain));
+}
+
+json_t *admin_domain_list(struct admin *a, const json_t *request)
+{
+    json_t *list = json_array();
+    int err = directory_domains(a->directory, list_domain, list);
+    if (err) {
+        json_decref(list);
+        return admin_error(err, "the domains cannot be listed");
+    }
+    return json_pack("{s:b,s:o}", "ok", 1, "domains", list);
+}
+
+/* --- users --- */
+
+/* A name and its mailboxes are two commits; whoever holds this sees both or neither. */
+pthread_mutex_t admin_accounts_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* New passwords follow the configuration in force; without a running server the defaults. */
+static void apply_policy(struct admin *a)
+{
+    struct directory_policy policy = { .length_min = CONFIG_PASSWORD_LENGTH_MIN, .refuse_common = true };
+    if (a->run) {
+        struct role_snapshot *s = role_snapshot_get(a->run);
+        policy = (struct directory_policy){ s->config->password_length_min, s->config->password_refuse_common,
+                                            s->config->password_need_mixed };
+        role_snapshot_unref(s);
+    }
+    directory_set_policy(a->directory, &policy);
+}
+
+/* The role that REQUEST names, a user's when it names none. */
+static int get_role(const json_t *request, enum directory_role *ret, struct error *e)
+{
+    str name = admin_text(request, "role");
+    *ret = name.n ? directory_role_from_name(name) : DIRECTORY_USER;
+    return *ret < DIRECTORY_ROLE_N ? 0 : error_set(e, ERR_SYNTAX, "a role is user, admin or program, not '%.*s'", STR_ARG(name));
+}
+
+json_t *admin_user_role(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    enum directory_role role;
+    int err = get_role(request, &role, &e);
+    if (err == 0)
+        err = directory_account_role(a->directory, admin_text(request, "address"), role, &e);
+    return admin_done(err, &e);
+}
+
+json_t *admin_user_add(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    engine_part id;
+    enum directory_role role;
+    if (get_role(request, &role, &e))
+        return admin_done(e.code, &e);
+    apply_policy(a);
+    str address = admin_text(request, "address");
+    pthread_mutex_lock(&admin_accounts_lock);
+    int err = directory_account_add_as(a->directory, address, role, admin_text(request, "password"), &id, &e);
+    bool named = err == 0;
+    if (named)
+        err = mail_account_create(a->mail, id);
+    if (named && err) {
+        engine_part gone;
+        (void)error_set(&e, err, "the mailboxes of %.*s cannot be made (%s); the account was not added", STR_ARG(address),
+                        err_name(err));
+        if (directory_account_remove(a->directory, address, &gone, NULL))
+            (void)error_prefix(&e, "and the account could not be taken back; remove it by hand");
+    }
+    pthread_mutex_unlock(&admin_accounts_lock);
+    return admin_done(err, &e);
+}
+
+json_t *admin_user_passwd(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    apply_policy(a);
+    int err = directory_account_password(a->directory, admin_text(request, "address"), admin_text(request, "password"), &e);
+    return admin_done(err, &e);
+}
+
+json_t *admin_app_password_add(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    char secret[DIRECTORY_APP_SECRET_SIZE];
+    int err = directory_app_password_add(a->directory, admin_text(request, "address"), admin_text(request, "name"), secret, &e);
+    if (err)
+        return admin_error(err, e.text);
+    json_t *v = json_pack("{s:b,s:s}", "ok", 1, "password", secret);
+    secret_wipe(secret, sizeof secret);
+    return v;
+}
+
+json_t *admin_app_password_remove(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_app_password_remove(a->directory, admin_text(request, "address"), admin_text(request, "name"), &e);
+    return admin_done(err, &e);
+}
+
+static int list_app_password(void *ctx, str name, uint64_t created, uint64_t used)
+{
+    return json_array_append_new(
+        ctx, json_pack("{s:o,s:I,s:I}", "name", admin_json_text(name), "created", (json_int_t)created, "used", (json_int_t)used));
+}
+
+json_t *admin_app_password_list(struct admin *a, const json_t *request)
+{
+    json_t *list = json_array();
+    int err = directory_app_passwords(a->directory, admin_text(request, "address"), list_app_password, list);
+    if (err) {
+        json_decref(list);
+        return admin_error(err, err == ERR_NOTFOUND ? "there is no such user" : "the application passwords cannot be listed");
+    }
+    return json_pack("{s:b,s:o}", "ok", 1, "app-passwords", list);
+}
+
+/* The name goes first, since that may be refused: a crash between leaves mail that nobody can reach, never a name whose mail is gone. */
+json_t *admin_user_remove(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    engine_part id;
+    pthread_mutex_lock(&admin_accounts_lock);
+    int err = directory_account_remove(a->directory, admin_text(request, "address"), &id, &e);
+    if (err == 0) {
+        err = mail_account_delete(a->mail, id);
+        if (err && err != ERR_NOTFOUND)
+            (void)error_set(&e, err, "the account is removed, its mail could not be deleted (%s)", err_name(err));
+        err = err == ERR_NOTFOUND ? 0 : err;
+    }
+    pthread_mutex_unlock(&admin_accounts_lock);
+    return admin_done(err, &e);
+}
+
+static json_t *set_enabled(struct admin *a, const json_t *request, bool enabled)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_account_enable(a->directory, admin_text(request, "address"), enabled, &e);
+    return admin_done(err, &e);
+}
+
+json_t *admin_user_enable(struct admin *a, const json_t *request)
+{
+    return set_enabled(a, request, true);
+}
+
+json_t *admin_user_disable(struct admin *a, const json_t *request)
+{
+    return set_enabled(a, request, false);
+}
+
+struct listing {
+    struct admin *admin;
+    json_t *list;
+};
+
+static int list_user(void *ctx, const struct directory_account *account)
+{
+    struct listing *l = ctx;
+    json_int_t messages = 0, bytes = 0;
+    struct arena arena = ARENA_INIT(ARENA_MAX);
+    struct mail_account *m = NULL;
+    struct mailbox_info *boxes;
+    size_t n;
+    if (mail_account_open(l->admin->mail, account->id, &m) == 0 && mailbox_list(m, &arena, &boxes, &n) == 0)
+        for (size_t i = 0; i < n; i++) {
+            messages += boxes[i].messages;
+            bytes += (json_int_t)boxes[i].bytes;
+        }
+    mail_account_unref(m);
+    arena_done(&arena);
+    return json_array_append_new(l->list, json_pack("{s:o,s:b,s:s,s:I,s:I}", "address", admin_json_text(account->address),
+                                                    "enabled", (int)account->enabled, "role", directory_role_name(account->role),
+                                                    "messages", messages, "bytes", bytes));
+}
+
+json_t *admin_user_list(struct admin *a, const json_t *request)
+{
+    struct listing l = { a, json_array() };
+    int err = directory_accounts(a->directory, admin_text(request, "domain"), list_user, &l);
+    if (err) {
+        json_decref(l.list);
+        return admin_error(err, "the users cannot be listed");
+    }
+    return json_pack("{s:b,s:o}", "ok", 1, "users", l.list);
+}
+
+/* --- aliases --- */
+
+json_t *admin_alias_add(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    str targets[TARGETS_MAX];
+    size_t n = 0, i;
+    json_t *v;
+    json_array_foreach(json_object_get(request, "targets"), i, v)
+    {
+        if (n == TARGETS_MAX || !json_is_string(v))
+            return admin_error(ERR_LIMIT, "an alias has 1 to 100 targets");
+        targets[n++] = (str){ json_string_value(v), json_string_length(v) };
+    }
+    int err = directory_alias_add(a->directory, admin_text(request, "address"), targets, n, &e);
+    return admin_done(err, &e);
+}
+
+json_t *admin_alias_remove(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_alias_remove(a->directory, admin_text(request, "address"), &e);
+    return admin_done(err, &e);
+}
+
+static int list_alias(void *ctx, str address, const str *targets, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, admin_json_text(targets[i]));
+    return json_array_append_new(ctx, json_pack("{s:o,s:o}", "address", admin_json_text(address), "targets", list));
+}
+
+json_t *admin_alias_list(struct admin *a, const json_t *request)
+{
+    json_t *list = json_array();
+    int err = directory_aliases(a->directory, admin_text(request, "domain"), list_alias, list);
+    if (err) {
+        json_decref(list);
+        return admin_error(err, "the aliases cannot be listed");
+    }
+    return json_pack("{s:b,s:o}", "ok", 1, "aliases", list);
+}

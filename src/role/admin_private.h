@@ -1,0 +1,45 @@
+/* admin_private: what the files behind admin.h share. */
+#ifndef VALISE_ROLE_ADMIN_PRIVATE_H
+#define VALISE_ROLE_ADMIN_PRIVATE_H
+
+#include "role/admin.h"
+#include "role/role.h"
+
+/* The text member KEY of REQUEST, empty when there is none. */
+str admin_text(const json_t *request, const char *key);
+/* S as JSON. */
+json_t *admin_json_text(str s);
+/* {"ok": true}, or the error. */
+json_t *admin_done(int err, const struct error *e);
+
+/* A name and its mailboxes are two commits; whoever holds this sees both or neither. */
+extern pthread_mutex_t admin_accounts_lock;
+
+/* --- admin_directory.c --- */
+
+json_t *admin_domain_add(struct admin *a, const json_t *request);
+json_t *admin_domain_remove(struct admin *a, const json_t *request);
+json_t *admin_domain_list(struct admin *a, const json_t *request);
+json_t *admin_user_add(struct admin *a, const json_t *request);
+json_t *admin_user_passwd(struct admin *a, const json_t *request);
+json_t *admin_user_remove(struct admin *a, const json_t *request);
+json_t *admin_user_role(struct admin *a, const json_t *request);
+json_t *admin_user_enable(struct admin *a, const json_t *request);
+json_t *admin_user_disable(struct admin *a, const json_t *request);
+json_t *admin_user_list(struct admin *a, const json_t *request);
+json_t *admin_app_password_add(struct admin *a, const json_t *request);
+json_t *admin_app_password_remove(struct admin *a, const json_t *request);
+json_t *admin_app_password_list(struct admin *a, const json_t *request);
+json_t *admin_alias_add(struct admin *a, const json_t *request);
+json_t *admin_alias_remove(struct admin *a, const json_t *request);
+json_t *admin_alias_list(struct admin *a, const json_t *request);
+
+/* --- admin_login.c --- */
+
+json_t *admin_user_history(struct admin *a, const json_t *request);
+json_t *admin_lockout_list(struct admin *a, const json_t *request);
+json_t *admin_lockout_lift(struct admin *a, const json_t *request);
+/* For the status: logins since the start, and who is locked out. */
+json_t *admin_logins(struct admin *a);
+
+#endif
