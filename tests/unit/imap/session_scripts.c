@@ -2,6 +2,7 @@
  *
  * Lines of its own: "@ auth MECHANISM...", "@ tls-required", "@ append-max N", "@ errors-max N", "@ delay" (a failed login is held back for a minute),
  * "! append MAILBOX FILE [FLAGS]" puts a message of tests/session/imap/mail into alice's account, "! create MAILBOX", "! quota BYTES MESSAGES",
+ * "! large MAILBOX COUNT" one of COUNT lines of 10 bytes, "! reads" counts reads of chunks anew, "! reads-at-most N" looks at them,
  * "! fill MAILBOX COUNT" appends a small message many times, "! disk full", "! disk failing" (commits), "! disk unsure" (syncs), "! disk fine". Accounts: alice and bob, password secret. */
 #include "tests/unit/imap/check.h"
 
@@ -17,6 +18,7 @@ struct world {
     struct mail_store *store;
     struct imap_config config;
     int64_t delay_ms;
+    uint64_t reads; /* of the engine, at "! reads" */
 };
 
 static const engine_part parts[] = { { { 'a', 'l', 'i', 'c', 'e' } }, { { 'b', 'o', 'b' } } };
@@ -146,11 +148,35 @@ static bool set_disk(struct world *w, str state)
     return failing || full || unsure || str_eq(state, STR("fine"));
 }
 
+/* How many chunks of blobs were read since "! reads". */
+static bool count_reads(struct world *w, str words)
+{
+    uint64_t max, now = engine_faulty_count(w->engine, ENGINE_FAULTY_BLOB_READ);
+    if (str_eq(words, STR("reads"))) {
+        w->reads = now;
+        return true;
+    }
+    return str_to_u64(str_from(words, STR("reads-at-most ").n), 1000, &max) && now > w->reads && now - w->reads <= max;
+}
+
+static int append_large(struct world *w, struct mail_account *account, str mailbox, uint32_t lines, struct error *e)
+{
+    struct buf message = BUF_INIT(16 << 20);
+    buf_add(&message, STR("A: b\r\n\r\n"));
+    for (uint32_t i = 0; i < lines; i++)
+        buf_add(&message, STR("12345678\r\n"));
+    int r = buf_error(&message) < 0 ? ERR_LIMIT : append(w, account, mailbox, buf_str(&message), 0, e);
+    buf_done(&message);
+    return r;
+}
+
 static bool command(void *user, str words, struct buf *why)
 {
     struct world *w = user;
     if (str_starts(words, STR("disk ")))
         return set_disk(w, str_from(words, 5));
+    if (str_starts(words, STR("reads")))
+        return count_reads(w, words);
     struct mail_account *account;
     struct error e = ERROR_NONE;
     struct buf message = BUF_INIT(1 << 20);
@@ -163,6 +189,8 @@ static bool command(void *user, str words, struct buf *why)
     if (str_eq(verb, STR("append"))) {
         (void)str_split(&rest, ' ', &file);
         r = read_message(file, &message) ? append(w, account, mailbox, buf_str(&message), flag_bits(rest), &e) : ERR_IO;
+    } else if (str_eq(verb, STR("large")) && str_to_u32(rest, 1000000, &count)) {
+        r = append_large(w, account, mailbox, count, &e);
     } else if (str_eq(verb, STR("fill")) && str_to_u32(rest, 100000, &count)) {
         for (uint32_t i = 0; r == 0 && i < count; i++)
             r = append(w, account, mailbox, STR("Subject: one of many\r\n\r\nHello\r\n"), 0, &e);
