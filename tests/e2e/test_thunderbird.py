@@ -6,7 +6,8 @@ import pytest
 
 import harness
 from conftest import new_account
-from helpers import deliver, imap, letter, ok, subjects, wait_for_mail
+from helpers import Account, deliver, imap, letter, ok, subjects, wait_for_mail
+from test_certificates_tls import configure
 from thunderbird import Thunderbird
 
 
@@ -21,7 +22,7 @@ def program(server):
 
 def set_up(program, server, account, socket="SSL", password=None, method="passwordCleartext"):
     ports = {"SSL": ("imaps", "smtps"), "alwaysSTARTTLS": ("imap", "submission")}[socket]
-    return program.call("setUp", address=account.address, password=password or account.password, imap=server.ports[ports[0]],
+    return program.call("setUp", address=account.address, password=account.password if password is None else password, imap=server.ports[ports[0]],
                         smtp=server.ports[ports[1]], socket=socket, method=method)
 
 
@@ -179,3 +180,20 @@ def test_search_on_the_server(user, server):
     assert user.search(name="INBOX", attribute="Body", text="blé noir") == ["recette"]
     assert user.search(name="INBOX", attribute="Subject", text="BLÉ") == ["Blé dur"]
     assert user.search(name="INBOX", attribute="Sender", text="personne") == []
+
+
+def test_certificate_instead_of_a_password(lab, scratch):
+    """IMAP only: Thunderbird shows its certificate to SMTP servers too, but does not speak AUTH EXTERNAL to them."""
+    alice = Account(f"alice@{harness.DOMAIN}", "")
+    configure(lab, "listener imaps {", 'listener imaps {\n  client-cert = "request"')
+    lab.start()
+    lab.run("cert", "issue", "--user", alice.address, "--p12", str(scratch / "alice.p12"), "--password-stdin", "--dir", str(lab.dir),
+            input="secret\n")
+    message, subject = letter(alice.address)
+    deliver(lab, alice.address, message)
+    thunderbird = Thunderbird(scratch, lab, p12=scratch / "alice.p12", p12_password="secret")
+    try:
+        assert set_up(thunderbird, lab, alice, method="External") == "ready"
+        assert "Bonjour" in thunderbird.call("read", address=alice.address, name="INBOX", subject=subject)["body"]
+    finally:
+        thunderbird.close()

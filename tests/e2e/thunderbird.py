@@ -24,9 +24,10 @@ SETTINGS = {
 
 
 class Thunderbird:
-    """One profile and one process. DIRECTORY is its home; the server's CA is trusted as if imported by the user."""
+    """One profile and one process. DIRECTORY is its home; the server's CA is trusted as if imported by the user, and so is the certificate of
+    the PKCS #12 file P12, whose password is P12_PASSWORD."""
 
-    def __init__(self, directory, server):
+    def __init__(self, directory, server, p12=None, p12_password=None):
         self.profile = Path(directory) / "profile"
         self.profile.mkdir()
         self.log = self.profile.with_name("thunderbird.log")
@@ -34,6 +35,8 @@ class Thunderbird:
         database = f"sql:{self.profile}"
         subprocess.run(["certutil", "-N", "-d", database, "--empty-password"], check=True)
         subprocess.run(["certutil", "-A", "-d", database, "-n", "lab", "-t", "C,,", "-i", server.ca()], check=True)
+        if p12:
+            subprocess.run(["pk12util", "-i", p12, "-d", database, "-K", "", "-W", p12_password], check=True, stdout=subprocess.DEVNULL)
         port = harness.free_port()
         settings = {**SETTINGS, "marionette.port": port}
         (self.profile / "user.js").write_text("".join(f"user_pref({json.dumps(k)}, {json.dumps(v)});\n" for k, v in settings.items()))
@@ -74,10 +77,8 @@ class Thunderbird:
 
     def call(self, function, **arguments):
         """What calls.FUNCTION of thunderbird.js returns for ARGUMENTS."""
-        script = (f"{FUNCTIONS}\nconst finish = arguments[arguments.length - 1];\n(async () => calls.{function}(arguments[0]))()"
-                  ".then(value => finish({ value }), error => finish({ error: `${error}\\n${error.stack}` }));")
-        # An arrow function has the arguments of the script around it.
-        result = self._command("WebDriver:ExecuteAsyncScript", script=script, args=[arguments])["value"]
+        script = f"{FUNCTIONS}\nrun(arguments[0], arguments[1]).then(arguments[arguments.length - 1]);"
+        result = self._command("WebDriver:ExecuteAsyncScript", script=script, args=[function, arguments])["value"]
         assert "error" not in result, f"{function}: {result['error']}"
         return result["value"]
 
