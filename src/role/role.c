@@ -12,7 +12,7 @@
 
 #include "base/log.h"
 
-enum { SETUP_DEADLINE_MS = 60000, ARENA_MAX = 1 << 20, ASK_DEADLINE_MS = 10000, TICKET_CHECK_MS = 60000 };
+enum { SETUP_DEADLINE_MS = 60000, ARENA_MAX = 1 << 20, ASK_DEADLINE_MS = 10000, TICKET_CHECK_MS = 60000, TRIM_MS = 60000 };
 
 /* Lanes that came before the server existed. */
 struct early_lane {
@@ -358,13 +358,18 @@ static void set_signals(void)
         _exit(1);
 }
 
-/* Large blocks (Argon2's 19 MiB, message bodies) go back to the system when freed; by default glibc keeps them from the second
- * time on. */
+/* Argon2's 19 MiB go back to the system when freed; by default glibc keeps blocks of that size from the second time on. Chunks of messages
+ * (1 MiB) are kept: fresh pages for each cost half of what it takes to send one. What nobody needs any more goes back in time. */
 static void set_allocator(void)
 {
-    (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-    (void)mallopt(M_TRIM_THRESHOLD, 512 * 1024);
+    (void)mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+    (void)mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
     (void)mallopt(M_ARENA_MAX, 4);
+}
+
+static void trim_memory(void *ctx)
+{
+    (void)malloc_trim(0);
 }
 
 /* Things that libraries read from files once; the sandbox hides them afterwards. */
@@ -416,6 +421,8 @@ static int start(struct role_run *r, const struct role_start *start, const struc
         err = server_serve_channel(r->server, ROLE_LINK_FD, link);
     if (err == 0 && r->tls)
         server_every(r->server, TICKET_CHECK_MS, refresh_ticket_keys, r);
+    if (err == 0)
+        server_every(r->server, TRIM_MS, trim_memory, NULL);
     return err;
 }
 

@@ -2,7 +2,7 @@
  *
  * Input is one contiguous buffer that grows from 4 to 64 KiB. Output is a list of segments, each of bytes followed by at most one
  * source. Before each write the first segment is topped up from its source and from the segments behind it, so that a
- * header, a body and the line after it leave in one write, and a large source costs one buffer of 64 KiB and no copy.
+ * header, a body and the line after it leave in one write, and a large source costs one buffer of at most 192 KiB and no copy.
  *
  * Invariants:
  *   S1  in_at <= in_n <= in_cap <= INPUT_MAX; unread input is in[in_at, in_n).
@@ -21,6 +21,7 @@ enum {
     INPUT_MAX = 65536,
     OUTPUT_MIN = 1024,
     OUTPUT_CHUNK = 65536,         /* a write is topped up to so many bytes */
+    OUTPUT_PULL = 131072,         /* room that a source is given, if it has so much left */
     OUTPUT_LOW = 16384,           /* ... when fewer than so many are ready */
     OUTPUT_MAX = 64 * 1024 * 1024 /* a session that queues more than this ignores stream_is_full: a bug, ends the connection */
 };
@@ -340,13 +341,10 @@ void stream_write_source(struct stream *s, struct source *src, uint64_t n)
 static int segment_pull(struct stream *s, struct segment *g)
 {
     while (g->src && g->n < OUTPUT_CHUNK) {
-        if (g->cap < OUTPUT_CHUNK) {
-            uint64_t want = g->n + g->src_left;
-            size_t cap = want < OUTPUT_CHUNK ? (size_t)want : OUTPUT_CHUNK;
-            if (cap > g->cap) {
-                g->bytes = resize(g->bytes, cap);
-                g->cap = cap;
-            }
+        size_t want = g->src_left < OUTPUT_PULL ? (size_t)g->src_left : OUTPUT_PULL;
+        if (g->cap - g->n < want) {
+            g->cap = g->n + want;
+            g->bytes = resize(g->bytes, g->cap);
         }
         size_t room = g->cap - g->n;
         if (room > g->src_left)

@@ -292,9 +292,6 @@ int mail_email_read(struct mail_account *a, const struct mail_email *email, uint
 
 /* --- as a source --- */
 
-/* Reads of one chunk are verified together: reading less than this at a time would verify the same bytes again and again. */
-enum { SOURCE_AHEAD = 128 * 1024 };
-
 struct email_source {
     struct source source;
     struct engine *g;
@@ -302,39 +299,29 @@ struct email_source {
     char *prefix;
     size_t prefix_n;
     uint64_t offset, left;
-    char *ahead;
-    size_t ahead_at, ahead_n;
 };
 
 static int64_t source_pull(struct source *source, char *p, size_t n)
 {
     struct email_source *s = (struct email_source *)source;
-    if (s->ahead_at == s->ahead_n) {
-        if (s->left == 0)
-            return 0;
-        size_t want = s->left < SOURCE_AHEAD ? (size_t)s->left : SOURCE_AHEAD, got = 0;
-        if (!s->ahead)
-            s->ahead = malloc(want);
-        if (!s->ahead)
-            panic("out of memory for a body");
-        int r = read_at(s->g, (str){ s->prefix, s->prefix_n }, &s->blob, s->offset, s->ahead, want, &got);
-        if (r || got == 0)
-            return r;
-        s->ahead_at = 0;
-        s->ahead_n = got;
-        s->offset += got;
-        s->left -= got;
-    }
-    size_t take = s->ahead_n - s->ahead_at < n ? s->ahead_n - s->ahead_at : n;
-    memcpy(p, s->ahead + s->ahead_at, take);
-    s->ahead_at += take;
-    return (int64_t)take;
+    size_t want = s->left < n ? (size_t)s->left : n, got = 0;
+    if (want == 0)
+        return 0;
+    uint64_t end = s->offset + want;
+    /* Up to the end of a piece, or the next pull would have the same bytes verified again. */
+    if (want < s->left && end > s->prefix_n && (end - s->prefix_n) % ENGINE_PIECE < want)
+        want -= (size_t)((end - s->prefix_n) % ENGINE_PIECE);
+    int r = read_at(s->g, (str){ s->prefix, s->prefix_n }, &s->blob, s->offset, p, want, &got);
+    if (r)
+        return r;
+    s->offset += got;
+    s->left -= got;
+    return (int64_t)got;
 }
 
 static void source_close(struct source *source)
 {
     struct email_source *s = (struct email_source *)source;
-    free(s->ahead);
     free(s->prefix);
     free(s);
 }

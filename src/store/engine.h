@@ -115,6 +115,8 @@ int engine_blob_finish(struct engine_blob_writer *w, engine_blob *ret) MUST_USE;
 void engine_blob_abort(struct engine_blob_writer *w);
 /* A whole blob at once. */
 int engine_blob_put(struct engine *g, engine_part owner, str bytes, engine_blob *ret) MUST_USE;
+/* The checksums of a blob are of pieces of this many bytes: to read less than a whole piece verifies all of it. */
+enum { ENGINE_PIECE = 65536 };
 /* Reads N bytes at OFFSET into P, checksum verified. *RET_N is less than N only at the end. ERR_NOTFOUND, ERR_CORRUPT, ERR_IO. */
 int engine_blob_read(struct engine *g, const engine_blob *blob, uint64_t offset, char *p, size_t n, size_t *ret_n) MUST_USE;
 /* Its size in bytes. */

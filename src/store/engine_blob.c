@@ -6,20 +6,13 @@
  * the piece's place are summed too: bytes that turn up in another's place are noticed. */
 #include "store/engine_private.h"
 
-#include <zlib.h>
+#include <libdeflate.h>
 
 #include "base/clock.h"
 #include "base/random.h"
 
-enum {
-    CLASS_PRIVATE = 'p',
-    CLASS_SHARED = 's',
-    SIZE_BYTES = 24 - ENGINE_STEM,
-    PIECE = 65536,
-    SUM = 4,
-    ORPHAN_MS_MAX = 3600 * 1000
-};
-enum { CHUNK_MOST = ENGINE_CHUNK + ENGINE_CHUNK / PIECE * SUM };
+enum { CLASS_PRIVATE = 'p', CLASS_SHARED = 's', SIZE_BYTES = 24 - ENGINE_STEM, SUM = 4, ORPHAN_MS_MAX = 3600 * 1000 };
+enum { CHUNK_MOST = ENGINE_CHUNK + ENGINE_CHUNK / ENGINE_PIECE * SUM };
 #define SIZE_MAX_BLOB ((UINT64_C(1) << (8 * SIZE_BYTES)) - 1)
 
 struct engine_blob_writer {
@@ -54,7 +47,7 @@ uint64_t engine_get_be(const uint8_t *p, size_t n)
 
 static void put_owner(uint8_t p[4], engine_part part)
 {
-    engine_put_be(p, 4, crc32_z(0, part.b, sizeof part.b));
+    engine_put_be(p, 4, libdeflate_crc32(0, part.b, sizeof part.b));
 }
 
 bool engine_blob_is_shared(const uint8_t *stem)
@@ -95,16 +88,16 @@ void engine_chunk_key(const uint8_t *stem, uint32_t number, char ret[ENGINE_CHUN
 
 static size_t chunk_pieces(size_t size)
 {
-    return size ? (size + PIECE - 1) / PIECE : 1;
+    return size ? (size + ENGINE_PIECE - 1) / ENGINE_PIECE : 1;
 }
 
 /* The checksum of piece I of the chunk KEY with these BYTES. */
 static uint32_t piece_sum(str key, str bytes, size_t i)
 {
-    str piece = str_sub(bytes, i * PIECE, PIECE);
-    const Bytef place = (Bytef)i;
-    uLong sum = crc32_z(crc32_z(0, (const Bytef *)key.p, key.n), &place, 1);
-    return (uint32_t)(piece.n ? crc32_z(sum, (const Bytef *)piece.p, piece.n) : sum);
+    str piece = str_sub(bytes, i * ENGINE_PIECE, ENGINE_PIECE);
+    const uint8_t place = (uint8_t)i;
+    uint32_t sum = libdeflate_crc32(libdeflate_crc32(0, key.p, key.n), &place, 1);
+    return piece.n ? libdeflate_crc32(sum, piece.p, piece.n) : sum;
 }
 
 int64_t engine_orphan_ms(const struct engine *g)
@@ -296,7 +289,7 @@ static int chunk_copy_fn(void *ctx, str value)
     if (value.n != c->size + chunk_pieces(c->size) * SUM)
         return ERR_CORRUPT;
     str bytes = str_sub(value, 0, c->size);
-    for (size_t i = c->from / PIECE; i * PIECE < c->from + c->n; i++)
+    for (size_t i = c->from / ENGINE_PIECE; i * ENGINE_PIECE < c->from + c->n; i++)
         if (engine_get_be((const uint8_t *)value.p + c->size + i * SUM, SUM) != piece_sum(c->key, bytes, i))
             return ERR_CORRUPT;
     memcpy(c->p, bytes.p + c->from, c->n);
