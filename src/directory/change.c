@@ -25,6 +25,7 @@ struct change {
     const str *targets;
     size_t target_n;
     engine_part id; /* of the account added or removed */
+    bool leaves;    /* its mail stays behind: a row says so from the same commit on */
 };
 
 /* Reads the table again. */
@@ -44,8 +45,13 @@ static int change_reload(struct directory *d, struct error *e)
     return 0;
 }
 
+static void left_key(struct buf *b, engine_part id)
+{
+    row_key(b, 'm', (str){ (const char *)id.b, sizeof id.b });
+}
+
 /* Commits row KEY with VALUE (p NULL: deletes it). */
-static int change_commit(struct directory *d, str key, str value)
+static int change_commit(struct directory *d, const struct change *c, str key, str value)
 {
     uint64_t version;
     struct engine_txn *t = engine_begin(d->engine, directory_part, d->version);
@@ -53,7 +59,13 @@ static int change_commit(struct directory *d, str key, str value)
         engine_put(t, key, value);
     else
         engine_del(t, key);
+    struct buf left = BUF_INIT(DIRECTORY_KEY_MAX);
+    if (c->leaves) {
+        left_key(&left, c->id);
+        engine_put(t, buf_str(&left), STR(""));
+    }
     int r = engine_commit(t, &version);
+    buf_done(&left);
     if (r < 0)
         return r;
     d->version = version;
@@ -79,7 +91,7 @@ static int change_run(struct directory *d, struct change *c, struct error *e)
             break;
         r = buf_error(&value);
         if (r == 0)
-            r = change_commit(d, buf_str(&key), value.n ? buf_str(&value) : (str){ NULL, 0 });
+            r = change_commit(d, c, buf_str(&key), value.n ? buf_str(&value) : (str){ NULL, 0 });
         if (r < 0)
             error_set(e, r, "the directory could not be changed: %s", err_name(r));
     }
@@ -334,7 +346,7 @@ int directory_account_role(struct directory *d, str address, enum directory_role
 
 int directory_account_remove(struct directory *d, str address, engine_part *ret_id, struct error *e)
 {
-    struct change c = { .check = check_account_remove };
+    struct change c = { .check = check_account_remove, .leaves = true };
     int r = account_change(d, address, STR(""), &c, e);
     if (r == 0) {
         app_passwords_forget(d, c.id);
@@ -343,6 +355,49 @@ int directory_account_remove(struct directory *d, str address, engine_part *ret_
         *ret_id = c.id;
     }
     return r;
+}
+
+int directory_mail_is_gone(struct directory *d, engine_part id)
+{
+    struct buf key = BUF_INIT(DIRECTORY_KEY_MAX);
+    uint64_t version;
+    left_key(&key, id);
+    pthread_mutex_lock(&d->change);
+    struct engine_txn *t = engine_begin(d->engine, directory_part, ENGINE_ANY_VERSION);
+    engine_del(t, buf_str(&key));
+    int r = engine_commit(t, &version);
+    if (r == 0 && version == d->version + 1) /* nobody was between; else the next change finds out (C2) */
+        d->version = version;
+    pthread_mutex_unlock(&d->change);
+    buf_done(&key);
+    return r;
+}
+
+struct left {
+    engine_part *ids;
+    size_t n, max;
+};
+
+static int left_row(void *ctx, str key, str value)
+{
+    struct left *l = ctx;
+    engine_part id;
+    if (l->n == l->max)
+        return 1;
+    if (key.n != 1 + sizeof id.b)
+        return ERR_CORRUPT;
+    memcpy(id.b, key.p + 1, sizeof id.b);
+    l->ids[l->n++] = id;
+    return 0;
+}
+
+int directory_left_behind(struct directory *d, engine_part *ids, size_t max, size_t *ret_n)
+{
+    struct left l = { .ids = ids, .max = max };
+    int r = engine_scan(d->engine, directory_part, STR("m"), STR("n"), ENGINE_SYNCED, left_row, &l, NULL);
+    if (r >= 0)
+        *ret_n = l.n;
+    return r < 0 ? r : 0;
 }
 
 /* --- aliases --- */

@@ -123,8 +123,12 @@ int directory_app_password_remove(struct directory *d, str address, str name, st
 /* FN gets each with the times of its making and of its last use (within a minute; 0: never), in seconds of the clock. */
 int directory_app_passwords(struct directory *d, str address, int (*fn)(void *ctx, str name, uint64_t created, uint64_t used),
                             void *ctx) MUST_USE;
-/* Aliases to it stay and lead nowhere until the address is there again. *RET_ID: the caller removes its mail. */
+/* Aliases to it stay and lead nowhere until the address is there again. *RET_ID: the caller removes its mail, and then says so with
+ * directory_mail_is_gone; until then the id stays on record, so that no crash leaves mail that nobody knows of. */
 int directory_account_remove(struct directory *d, str address, engine_part *ret_id, struct error *e) MUST_USE;
+int directory_mail_is_gone(struct directory *d, engine_part id) MUST_USE;
+/* The accounts that were removed and whose mail may still be there, at most MAX of them; how many in *RET_N. */
+int directory_left_behind(struct directory *d, engine_part *ids, size_t max, size_t *ret_n) MUST_USE;
 /* TARGETS: 1 to 100 addresses of accounts and aliases of ours. ERR_NOTFOUND for one that is not there, ERR_EXISTS,
  * ERR_REFUSED, ERR_SYNTAX, ERR_LIMIT. */
 int directory_alias_add(struct directory *d, str address, const str *targets, size_t n, struct error *e) MUST_USE;

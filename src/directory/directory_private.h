@@ -70,7 +70,7 @@ size_t table_follow(const struct table *t, struct entry *from, struct entry *ret
 
 /* --- row.c --- */
 
-/* A key is a kind and a name: "d" domain, "a" account, "l" alias. */
+/* A key is a kind and a name: "d" domain, "a" account, "l" alias; "m" and an id: the mail of an account that was removed. */
 void row_key(struct buf *b, char kind, str name);
 void row_encode_domain(struct buf *b, const struct domain *d);
 void row_encode_account(struct buf *b, const struct entry *n);

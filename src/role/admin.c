@@ -94,7 +94,9 @@ static int check_account(void *ctx, const struct directory_account *account)
 static json_t *check(struct admin *a, const json_t *request)
 {
     struct checking c = { .admin = a, .deep = json_is_true(json_object_get(request, "deep")), .problems = json_array() };
-    int err = directory_accounts(a->directory, (str){ NULL, 0 }, check_account, &c);
+    int err = admin_finish_removals(a);
+    if (err == 0)
+        err = directory_accounts(a->directory, (str){ NULL, 0 }, check_account, &c);
     if (err) {
         json_decref(c.problems);
         return admin_error(err, "the check could not be finished");

@@ -27,6 +27,8 @@ struct admin {
 
 /* Carries out REQUEST and gives the reply, which is the caller's (json_decref). Never fails: errors are in the reply. Blocks. */
 json_t *admin_run(struct admin *a, const json_t *request);
+/* Deletes the mail of accounts whose removal was cut off, a few at a time. core does so now and then, and `check` first of all. Blocks. */
+int admin_finish_removals(struct admin *a) MUST_USE;
 /* {"ok": false, ...} for error CODE with TEXT. */
 json_t *admin_error(int code, const char *text);
 

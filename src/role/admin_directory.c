@@ -1,4 +1,5 @@
 /* admin_directory: what an administrator can ask about domains, users and aliases. See admin.h; the table is in admin.c. */
+#include "base/log.h"
 #include "role/admin_private.h"
 
 enum { ARENA_MAX = 16 << 20, TARGETS_MAX = 100 };
@@ -140,7 +141,29 @@ json_t *admin_app_password_list(struct admin *a, const json_t *request)
     return json_pack("{s:b,s:o}", "ok", 1, "app-passwords", list);
 }
 
-/* The name goes first, since that may be refused: a crash between leaves mail that nobody can reach, never a name whose mail is gone. */
+/* Deletes the mail of an account that is not in the directory any more. admin_accounts_lock is held. */
+static int delete_mail(struct admin *a, engine_part id)
+{
+    int err = mail_account_delete(a->mail, id);
+    return err == 0 || err == ERR_NOTFOUND ? directory_mail_is_gone(a->directory, id) : err;
+}
+
+int admin_finish_removals(struct admin *a)
+{
+    engine_part ids[16];
+    size_t n;
+    pthread_mutex_lock(&admin_accounts_lock);
+    int err = directory_left_behind(a->directory, ids, sizeof ids / sizeof *ids, &n);
+    for (size_t i = 0; err == 0 && i < n; i++) {
+        err = delete_mail(a, ids[i]);
+        if (err == 0)
+            log_info("removal-finished", LOG_STR("text", STR("the mail of an account that was removed before was still there")));
+    }
+    pthread_mutex_unlock(&admin_accounts_lock);
+    return err;
+}
+
+/* The name goes first, since that may be refused. A crash between leaves mail on record that nobody can reach: admin_finish_removals. */
 json_t *admin_user_remove(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
@@ -148,10 +171,10 @@ json_t *admin_user_remove(struct admin *a, const json_t *request)
     pthread_mutex_lock(&admin_accounts_lock);
     int err = directory_account_remove(a->directory, admin_text(request, "address"), &id, &e);
     if (err == 0) {
-        err = mail_account_delete(a->mail, id);
-        if (err && err != ERR_NOTFOUND)
-            (void)error_set(&e, err, "the account is removed, its mail could not be deleted (%s)", err_name(err));
-        err = err == ERR_NOTFOUND ? 0 : err;
+        err = delete_mail(a, id);
+        if (err)
+            (void)error_set(&e, err, "the account is removed, its mail could not be deleted now (%s) and will be later",
+                            err_name(err));
     }
     pthread_mutex_unlock(&admin_accounts_lock);
     return admin_done(err, &e);

@@ -264,7 +264,9 @@ static void collect(void *ctx)
 {
     struct core *c = ctx;
     unsigned done;
-    int err = engine_collect(c->engine, COLLECT_BUDGET, &done);
+    int err = admin_finish_removals(&c->admin);
+    if (!err)
+        err = engine_collect(c->engine, COLLECT_BUDGET, &done);
     if (err && err != ERR_UNAVAILABLE && err != ERR_FULL)
         log_warning("collect-failed", LOG_Z("error", err_name(err)));
 }

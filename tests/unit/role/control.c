@@ -78,6 +78,30 @@ static void test_lists(void **state)
     json_decref(reply);
 }
 
+/* What a crash in the middle of user.remove leaves: the name is gone, its mail is not. */
+static void a_removal_that_was_cut_off_is_finished(void **state)
+{
+    (void)state;
+    struct error e = ERROR_NONE;
+    engine_part id;
+    struct mail_account *m;
+    json_decref(ask("{\"command\": \"domain.add\", \"domain\": \"gone.fr\"}"));
+    json_decref(ask("{\"command\": \"user.add\", \"address\": \"bob@gone.fr\", \"password\": \"correct horse\"}"));
+    assert_int_equal(directory_account_remove(core.directory, STR("bob@gone.fr"), &id, &e), 0);
+    assert_int_equal(mail_account_open(core.mail, id, &m), 0);
+    mail_account_unref(m);
+    json_decref(ask("{\"command\": \"check\"}"));
+    assert_int_equal(mail_account_open(core.mail, id, &m), ERR_NOTFOUND);
+    engine_part left;
+    size_t n;
+    assert_int_equal(directory_left_behind(core.directory, &left, 1, &n), 0);
+    assert_int_equal(n, 0);
+    json_decref(ask("{\"command\": \"user.add\", \"address\": \"bob@gone.fr\", \"password\": \"correct horse\"}"));
+    json_decref(ask("{\"command\": \"user.remove\", \"address\": \"bob@gone.fr\"}"));
+    assert_int_equal(directory_left_behind(core.directory, &left, 1, &n), 0);
+    assert_int_equal(n, 0);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -103,6 +127,7 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_requests), cmocka_unit_test(test_lists) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_requests), cmocka_unit_test(test_lists),
+                                        cmocka_unit_test(a_removal_that_was_cut_off_is_finished) };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
