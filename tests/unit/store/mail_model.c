@@ -1,5 +1,6 @@
 /* Random operations on an account, compared with a model of arrays; views are followed by what they are told alone. */
 #include "mail_fixture.h"
+#include "store/faulty/faulty.h"
 
 enum { BOXES = 3, VIEWS = 4, MESSAGES = 400, STEPS = 500 };
 
@@ -25,6 +26,8 @@ struct world {
     struct model_box boxes[BOXES];
     struct follower views[VIEWS];
     uint64_t seed;
+    bool cuts;      /* the power fails now and then */
+    unsigned cut_n; /* times that it did */
 };
 
 static uint32_t pick(struct world *w, uint32_t bound)
@@ -178,6 +181,10 @@ static void step(struct world *w)
     struct follower *o = &w->views[pick(w, VIEWS)];
     struct model_box *box = &w->boxes[o->box];
     size_t n = some_seqs(w, o, seqs);
+    if (w->cuts && pick(w, 20) == 0) { /* every operation so far was answered, so nothing of it may be lost */
+        engine_faulty_crash(w->f.g, pick(w, 4));
+        w->cut_n++;
+    }
     switch (pick(w, 8)) {
     case 0:
     case 1:
@@ -206,12 +213,16 @@ static void step(struct world *w)
     }
 }
 
-static void run(uint64_t seed, size_t cache)
+/* Returns how often the power failed. */
+static unsigned run(uint64_t seed, size_t cache, bool cuts)
 {
     static struct world w;
+    struct engine *g;
     memset(&w, 0, sizeof w);
     w.seed = seed;
-    fixture_open(&w.f);
+    w.cuts = cuts;
+    assert_int_equal(cuts ? engine_faulty_open(NULL, NULL, seed, &g) : engine_memory_open(&g), 0);
+    fixture_open_on(&w.f, g);
     if (cache)
         mail_store_set_cache(w.f.s, cache);
     for (size_t i = 0; i < BOXES; i++)
@@ -237,19 +248,28 @@ static void run(uint64_t seed, size_t cache)
         mail_view_close(v);
     }
     fixture_close(&w.f);
+    return w.cut_n;
 }
 
 static void random_operations(void **state)
 {
     for (uint64_t seed = 1; seed <= 4; seed++)
-        run(seed, 0);
+        run(seed, 0, false);
 }
 
 /* The same with indexes that are dropped after each call. */
 static void random_operations_without_memory(void **state)
 {
     for (uint64_t seed = 5; seed <= 6; seed++)
-        run(seed, 1);
+        run(seed, 1, false);
+}
+
+static void random_operations_and_power_cuts(void **state)
+{
+    unsigned cuts = 0;
+    for (uint64_t seed = 7; seed <= 10; seed++)
+        cuts += run(seed, 0, true);
+    assert_true(cuts >= 24);
 }
 
 int main(void)
@@ -257,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_operations),
         cmocka_unit_test(random_operations_without_memory),
+        cmocka_unit_test(random_operations_and_power_cuts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
