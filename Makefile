@@ -10,6 +10,7 @@ comma    := ,
 MESON_ARGS = --prefix=$(prefix) $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Dbuildtype=debug)
 
 .PHONY: all help deps build run test check unit e2e scan tsan valgrind bench fuzz crash model fmt rfc install deb clean
+.PHONY: all help deps build run test check unit e2e tsan valgrind bench fuzz crash model powercut fmt rfc install deb clean
 .DEFAULT_GOAL := build
 
 help:
@@ -23,6 +24,7 @@ help:
 	@echo "make fuzz SECONDS=n  every fuzz target for n seconds"
 	@echo "make crash ROUNDS=n  kill -9 under load, n rounds"
 	@echo "make model ROUNDS=n  twelve sessions against an oracle, with kill -9 in between (SEED=s repeats the choices)"
+	@echo "make powercut ROUNDS=n  the power fails under load: with the faulty engine, and (root only) with a disk that forgets"
 	@echo "make tsan, valgrind  the unit tests under ThreadSanitizer, under valgrind"
 	@echo "make fmt             clang-format the sources"
 	@echo "make SANITIZE=address,undefined   a build with sanitizers"
@@ -75,6 +77,10 @@ fuzz:
 crash: build
 	@scripts/deps test
 	@scripts/crash $(ROUNDS)
+
+powercut: build
+	@scripts/deps test
+	@POWERCUT_ROUNDS=$(ROUNDS) scripts/test powercut
 
 model: build
 	@scripts/deps test
