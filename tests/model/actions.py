@@ -180,7 +180,7 @@ def mailboxes(world, session):
     if kind == "DELETE":
         return Job(session, f'DELETE "{name}"', Delete(name=name))
     if kind == "RENAME":
-        name = "INBOX" if rng.random() < 0.3 else name
+        name = "INBOX" if rng.random() < 0.1 else name
         return Job(session, f'RENAME "{name}" "{to}"', Rename(name=name, to=to))
     return Job(session, f'{kind} "{name}"', Subscribe(name=name, on=kind == "SUBSCRIBE"))
 
@@ -192,4 +192,4 @@ def choose(world, session):
         return rng.choice((append, append, mailboxes))(world, session)
     if len(view.uids) > ENOUGH and not view.read_only:
         return rng.choice((store, expunge, expunge))(world, session)
-    return rng.choices((append, copy, store, expunge, mailboxes), (4, 4, 5, 2, 2))[0](world, session)
+    return rng.choices((append, copy, store, expunge, mailboxes), (3, 3, 10, 2, 1))[0](world, session)

@@ -124,7 +124,8 @@ class World:
 def select_somewhere(world, session):
     """Selects a mailbox, known or not, and compares all that is told with the oracle."""
     state = world.states[session.owner]
-    mailbox = world.rng.choice(["INBOX", *state.boxes]) if world.rng.random() < 0.95 else "nowhere"
+    names = ["INBOX"] * 12 + [n for n, b in state.boxes.items() if b.messages] * 3 + [*state.boxes, "nowhere"]
+    mailbox = world.rng.choice(names)
     there = session.select(mailbox, read_only=world.rng.random() < 0.15)
     if there != (mailbox in state.boxes):
         raise Wrong(f"{session.name}: SELECT {mailbox}: {'there' if there else 'not there'}")
@@ -236,10 +237,10 @@ def prepare(world, who):
     if session.view and world.states[session.owner].named(session.view.ident)[1] is None:
         catch_up(world, session)
         session = world.imap(who)
-    if session.view is None or world.rng.random() < 0.1:
+    if session.view is None or world.rng.random() < (0.05 if session.view.uids else 0.5):
         select_somewhere(world, session)
     session.learn()
-    if session.view and world.rng.random() < 0.1:
+    if session.view and world.rng.random() < 0.08:
         session.must("IDLE")
         session.idle = True
         return None
@@ -287,7 +288,7 @@ def burst(world, strike):
 
 def look_around(world, everybody):
     for session in world.imaps:
-        if session is None or session.wire.dead or (not everybody and world.rng.random() < 0.6):
+        if session is None or session.wire.dead or (not everybody and world.rng.random() < 0.75):
             continue
         try:
             if session.view and world.rng.random() < 0.5:
