@@ -9,8 +9,7 @@ PORT_OFFSET ?= 10000
 comma    := ,
 MESON_ARGS = --prefix=$(prefix) $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Dbuildtype=debug)
 
-.PHONY: all help deps build run test check unit e2e scan tsan valgrind bench fuzz crash model fmt rfc install deb clean
-.PHONY: all help deps build run test check unit e2e tsan valgrind bench fuzz crash model powercut fmt rfc install deb clean
+.PHONY: all help deps build run test check unit e2e scan tsan valgrind bench fuzz crash model powercut fmt rfc install deb clean
 .DEFAULT_GOAL := build
 
 help:
