@@ -255,7 +255,7 @@ def welcome(lab, context, port, session=None):
             with context.wrap_socket(plain, server_hostname="localhost", session=session) as tls:
                 if starttls:
                     tls.sendall(b"EHLO x.example.org\r\n")
-                return tls.recv(100) != b"", tls.session
+                return tls.recv(100).startswith((b"250", b"* OK")), tls.session
     except (ssl.SSLError, ConnectionError):
         return False, None
 
