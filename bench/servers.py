@@ -6,8 +6,11 @@ import grp
 import os
 import pwd
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -71,6 +74,25 @@ class Group:
                         total += int(line.split()[1]) * 1024
         return total
 
+    def syncs(self):
+        """Counts the calls that wait for the disk, in all processes, until the returned function is called; needs strace."""
+        names = "fsync,fdatasync,sync_file_range,syncfs,sync,msync"
+        trace = subprocess.Popen(["strace", "-f", "-qq", "-e", f"trace={names}", "-e", "signal=none",
+                                  *(word for pid in self.pids() for word in ("-p", str(pid)))],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        lines = []
+        reader = threading.Thread(target=lambda: lines.extend(trace.stderr))
+        reader.start()
+        time.sleep(2)               # until it is attached to all of them
+
+        def end():
+            time.sleep(0.5)
+            trace.send_signal(signal.SIGINT)
+            trace.wait(20)
+            reader.join()
+            return sum("(" in line and "resumed>" not in line for line in lines)
+        return end
+
     def close(self):
         for _ in range(100 if self.path else 0):
             try:
@@ -87,6 +109,20 @@ class Server:
     smtp = imap = imaps = 0          # ports: SMTP with STARTTLS, IMAP without TLS, IMAP with implicit TLS
     user = f"user%d@{harness.DOMAIN}"
     password = "un-secret-de-banc"
+    greeted_after = 0.0              # seconds from the start to the greetings of SMTP and IMAP
+
+    def await_greetings(self, begin):
+        for port in (self.smtp, self.imap):
+            while True:
+                try:
+                    with socket.create_connection((self.host, port), 5) as s:
+                        if s.recv(64):
+                            break
+                except OSError:
+                    time.sleep(0.002)
+                if time.monotonic() - begin > 30:
+                    raise TimeoutError(f"{self.name}: no greeting on port {port} within 30 s")
+        self.greeted_after = time.monotonic() - begin
 
 
 # A lab offers no login without TLS; the rows "plain" of the bench need one.
@@ -116,12 +152,14 @@ class Valise(Server):
         lab = self.lab
         lab.offset = lab.offset or harness.free_offset()
         log = open(lab.log_path, "ab")
+        begin = time.monotonic()
         lab.process = self.group.spawn([lab.program, "serve", "--dir", str(lab.dir), "--port-offset", str(lab.offset)],
                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
         lab.ports = {name: port + lab.offset for name, port in harness.PORTS.items()}
-        lab.wait(30)
         self.smtp, self.imap, self.imaps = lab.ports["smtp"], PLAIN_PORT + lab.offset, lab.ports["imaps"]
+        self.await_greetings(begin)
+        lab.wait(30)
 
     def stop(self):
         self.lab.stop()
@@ -287,11 +325,13 @@ class Rival(Server):
         harness.raise_descriptor_limit()
         output = open(self.dir / "log" / "start.log", "ab")
         quiet = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+        begin = time.monotonic()
         self.processes = [
             self.group.spawn(["/usr/sbin/dovecot", "-F", "-c", str(self.dir / "dovecot.conf")], **quiet),
             self.group.spawn(["/usr/lib/postfix/sbin/master", "-c", str(self.dir / "postfix"), "-d"], **quiet),
         ]
         output.close()
+        self.await_greetings(begin)
         for port in (self.smtp, self.imap, self.imaps, self.lmtp):
             harness.wait_until(lambda p=port: not harness.port_is_free(p), 20, f"a listener on port {port}; see {self.dir}/log")
 

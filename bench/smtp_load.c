@@ -51,13 +51,14 @@ struct session {
     struct message message;
     struct smtp_client_options options;
     char user[256];
-    long sent; /* on this connection */
+    long sent;      /* on this connection */
+    uint64_t begun; /* when it was */
 };
 
 static struct {
     struct net_loop loop;
     struct smtp_client_options client;
-    struct stats_samples dot;
+    struct stats_samples times; /* from dot to answer; of --handshakes: of whole connections */
     long begun, accepted, refused, broken, connections, finished;
 } load;
 
@@ -86,7 +87,7 @@ static void on_answered(struct smtp_client *s, int code, uint64_t latency)
 {
     if (code == 250) {
         load.accepted++;
-        stats_add(&load.dot, latency);
+        stats_add(&load.times, latency);
     } else {
         failed(s->last_error);
         load.refused++;
@@ -105,6 +106,7 @@ static const struct smtp_client_events events;
 static void start(struct session *me)
 {
     me->sent = 0;
+    me->begun = stats_now();
     load.connections++;
     smtp_client_start(&me->client, &load.loop, &me->options, &events, me);
 }
@@ -116,6 +118,8 @@ static void on_over(struct smtp_client *s, const char *why)
         load.broken++;
     } else {
         load.finished++;
+        if (options.handshakes)
+            stats_add(&load.times, stats_now() - ((struct session *)s->owner)->begun);
     }
     if (may_connect())
         start(s->owner);
@@ -133,10 +137,11 @@ static void report(double seconds)
     } else {
         stats_print(&r, "accepted", (double)load.accepted, "messages");
         stats_print(&r, "rate", (double)load.accepted / seconds, "messages/s");
-        stats_print(&r, "p50_ms", stats_percentile_ms(&load.dot, 50), "ms from dot to answer");
-        stats_print(&r, "p99_ms", stats_percentile_ms(&load.dot, 99), "ms from dot to answer");
         stats_print(&r, "refused", (double)load.refused, "messages");
     }
+    const char *what = options.handshakes ? "ms of a connection" : "ms from dot to answer";
+    stats_print(&r, "p50_ms", stats_percentile_ms(&load.times, 50), what);
+    stats_print(&r, "p99_ms", stats_percentile_ms(&load.times, 99), what);
     stats_print(&r, "broken", (double)load.broken, "connections");
     stats_print(&r, "client_cpu", stats_cpu_seconds(), "s");
     stats_print_end(&r);
@@ -178,7 +183,7 @@ int main(int argc, char **argv)
         message_done(&sessions[i].message);
     }
     free(sessions);
-    stats_done(&load.dot);
+    stats_done(&load.times);
     net_loop_done(&load.loop);
     return load.loop.stalled || load.refused || load.broken ? EX_TEMPFAIL : EX_OK;
 }
