@@ -103,10 +103,8 @@ bool imap_append_announced(struct imap_session *s)
 void imap_append_write(struct imap_session *s, str bytes)
 {
     struct imap_append_work *w = s->append;
-    bool nul = str_find_byte(bytes, '\0', 0) != bytes.n;
-    w->has_nul |= nul && !w->literal8;
-    w->has_nul8 |= nul && w->literal8;
-    if (w->result == 0 && !w->has_nul && !w->has_nul8)
+    w->has_nul |= !w->literal8 && str_find_byte(bytes, '\0', 0) != bytes.n;
+    if (w->result == 0 && !w->has_nul)
         w->result = mail_deposit_write(w->items[w->n - 1].deposit, bytes);
 }
 
@@ -120,15 +118,13 @@ IMAP_HANDLER(append)
     uint32_t uids[IMAP_APPENDS_MAX], uidvalidity = 0;
     if (!w || s->frame.unit.n != w->unit_n)
         return imap_bad_arguments(s, ERR_SYNTAX);
-    /* *CHAR8: a literal holds no NUL. A literal8 may, but what is kept here can be fetched by every client, so "the destination
-     * mailbox does not support the storage of binary content" (RFC 3516 section 4.4). */
-    if (w->has_nul)
+    if (w->has_nul) /* *CHAR8: a literal holds none */
         return imap_no(s, "[CANNOT] The message holds NUL bytes");
-    if (w->has_nul8)
-        return imap_no(s, "[UNKNOWN-CTE] The message holds NUL bytes: encode the part that has them");
     int r = w->result;
     if (r == 0)
         r = mail_append_begin(s->account, w->mailbox, w->items, w->n, uids, &uidvalidity, &s->pending, &e);
+    if (r == ERR_SYNTAX) /* RFC 3516 section 4.4: the store has encoded what it could */
+        return imap_no(s, "[UNKNOWN-CTE] The message holds NUL bytes where they cannot be encoded");
     if (r == ERR_REFUSED)
         return imap_no(s, "[OVERQUOTA] More than the quota allows");
     if (r == ERR_NOTFOUND)

@@ -73,11 +73,11 @@ struct imap_append_work {
     str mailbox;
     struct mail_append items[IMAP_APPENDS_MAX];
     size_t n;
-    uint64_t bytes;         /* of all messages, as announced */
-    int result;             /* of writing them so far */
-    bool literal8;          /* the last announcement is one (RFC 3516) */
-    bool has_nul, has_nul8; /* in a literal; in a literal8 */
-    size_t unit_n;          /* length of the unit at the last announcement: nothing but a further message may follow */
+    uint64_t bytes; /* of all messages, as announced */
+    int result;     /* of writing them so far */
+    bool literal8;  /* the last announcement is one (RFC 3516) */
+    bool has_nul;   /* in a literal that is no literal8 */
+    size_t unit_n;  /* length of the unit at the last announcement: nothing but a further message may follow */
 };
 
 /* Updates that were collected from the view and are not sent yet: EXPUNGE and FLAGS in order, the rest as last known. */

@@ -305,8 +305,10 @@ void bulk_take(struct bulk *b, str bytes)
 {
     if (!b->account)
         return;
-    if (!b->incoming)
+    if (!b->incoming) {
         b->incoming = mail_deposit_new(b->admin->mail, b->account);
+        mail_deposit_repair(b->incoming); /* other servers have kept all kinds of mail */
+    }
     if (b->incoming_error == 0)
         b->incoming_error = mail_deposit_write(b->incoming, bytes);
 }

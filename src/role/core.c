@@ -159,7 +159,8 @@ static int copy_spool(struct core *c, int from, uint64_t max, int *ret, struct e
 static int map_message(struct core *c, int fd, struct smtp_delivery *d, int *ret_copy, struct error *e)
 {
     struct role_snapshot *s = role_snapshot_get(c->run);
-    uint64_t max = s->config->message_size_max + ADDED_MAX;
+    /* by half where a part of any bytes was encoded */
+    uint64_t max = s->config->message_size_max + s->config->message_size_max / 2 + ADDED_MAX;
     role_snapshot_unref(s);
     bool sealed = fcntl(fd, F_GET_SEALS) > 0;
     int err = sealed ? 0 : copy_spool(c, fd, max, ret_copy, e);

@@ -16,7 +16,7 @@ void wire_pack_delivery(struct buf *b, const struct smtp_delivery *d, bool inlin
     pack_str(b, d->session);
     pack_str(b, d->id);
     pack_str(b, d->reverse_path);
-    pack_u8(b, (uint8_t)((d->smtputf8 ? 1 : 0) | (d->body_8bit ? 2 : 0) | (inline_message ? 4 : 0) | (d->body_binary ? 8 : 0)));
+    pack_u8(b, (uint8_t)((d->smtputf8 ? 1 : 0) | (d->body_8bit ? 2 : 0) | (inline_message ? 4 : 0)));
     pack_u8(b, (uint8_t)d->ret);
     pack_str(b, d->envid);
     pack_varint(b, d->recipient_n);
@@ -50,7 +50,6 @@ int wire_unpack_delivery(str payload, struct arena *a, struct smtp_delivery *ret
     uint8_t flags = unpack_u8(&u);
     d.smtputf8 = flags & 1;
     d.body_8bit = flags & 2;
-    d.body_binary = flags & 8;
     uint8_t wanted = unpack_u8(&u);
     d.envid = unpack_str(&u, DSN_ENVID_MAX);
     d.recipient_n = (size_t)unpack_varint_max(&u, RECIPIENTS_MAX);
@@ -72,7 +71,7 @@ int wire_unpack_delivery(str payload, struct arena *a, struct smtp_delivery *ret
     d.structure = unpack_str(&u, STRUCTURE_MAX);
     if (flags & 4)
         d.message = unpack_str(&u, CHANNEL_PAYLOAD_MAX);
-    if (unpack_end(&u) || !clean || d.recipient_n == 0 || flags > 15)
+    if (unpack_end(&u) || !clean || d.recipient_n == 0 || flags > 7)
         return ERR_CORRUPT;
     *ret = d;
     *ret_inline = flags & 4;

@@ -40,12 +40,12 @@ static bool offers_dsn(const struct smtp_session *s)
     return s->config->submission;
 }
 
-/* Not offered, though understood: BINARYMIME, because IMAP clients without BINARY could not be given a NUL (RFC 3516 section 4.3). */
 static const struct extension extensions[] = {
     { STR_INIT("PIPELINING"), NULL, NULL, "RFC 2920" },
     { STR_INIT("SIZE"), NULL, size_parameters, "RFC 1870" },
     { STR_INIT("8BITMIME"), NULL, NULL, "RFC 6152" },
     { STR_INIT("CHUNKING"), NULL, NULL, "RFC 3030" },
+    { STR_INIT("BINARYMIME"), NULL, NULL, "RFC 3030" },
     { STR_INIT("SMTPUTF8"), NULL, NULL, "RFC 6531" },
     { STR_INIT("ENHANCEDSTATUSCODES"), NULL, NULL, "RFC 2034" },
     { STR_INIT("DSN"), offers_dsn, NULL, "RFC 3461" },

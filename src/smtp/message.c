@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "message/address.h"
-#include "message/structure.h"
+#include "message/binary.h"
 
 static void put(void *ctx, str bytes)
 {
@@ -104,12 +104,50 @@ static int accept(const struct smtp_service *service, const struct smtp_delivery
     return results ? service->accept_each(service->ctx, d, results, e) : service->accept(service->ctx, d, e);
 }
 
+static void put_line(void *ctx, str bytes)
+{
+    smtp_body_add(ctx, bytes);
+}
+
+/* RFC 3030 section 3: what has come as BINARYMIME is made into lines, for no mailbox and no next server has to take anything else. *RET:
+ * how the message is refused when it cannot be. 0 or an error. */
+static int encode_binary(struct smtp_session *s, struct smtp_delivery *d, struct buf *structure, enum smtp_reply *ret,
+                         struct error *e)
+{
+    struct smtp_body *lines = &s->transaction->lines;
+    const struct structure *opened;
+    int rc = structure_open(buf_str(structure), d->message.n, conn_arena(s->conn), &opened);
+    if (!rc)
+        rc = message_binary_encode(d->message, opened, MESSAGE_TEXT_LINES, put_line, lines);
+    if (rc == ERR_SYNTAX || rc == ERR_REFUSED) {
+        *ret = rc == ERR_REFUSED ? SMTP_REPLY_SIGNED_BINARY : SMTP_REPLY_NOT_ENCODABLE;
+        return 0;
+    }
+    if (!rc)
+        rc = smtp_body_finish(lines, &d->message, &d->fd, e);
+    buf_reset(structure);
+    return rc ? rc : message_parse(d->message, &message_limits_default, structure);
+}
+
+/* The message of the transaction with its structure, in lines. *RET: how it is refused, if it is. 0 or an error. */
+static int take_message(struct smtp_session *s, struct smtp_delivery *d, struct buf *structure, enum smtp_reply *ret,
+                        struct error *e)
+{
+    struct smtp_transaction *t = s->transaction;
+    int rc = smtp_body_finish(&t->body, &d->message, &d->fd, e);
+    if (!rc)
+        rc = message_parse(d->message, &message_limits_default, structure);
+    if (!rc && t->mail.body == SMTP_BODY_BINARYMIME && !message_text_is(d->message, MESSAGE_TEXT_LINES))
+        rc = encode_binary(s, d, structure, ret, e);
+    d->structure = buf_str(structure);
+    return rc && e && !e->code ? error_set(e, rc, "the message's structure cannot be made") : rc;
+}
+
 /* Checks the whole message and hands it to the service. RESULTS: NULL, or in LMTP what became of each recipient once the
  * message is accepted. */
 static enum smtp_reply deliver(struct smtp_session *s, int *results, struct error *e)
 {
     struct smtp_transaction *t = s->transaction;
-    const struct smtp_service *service = s->config->service;
     struct buf structure = BUF_INIT(message_limits_default.structure_max);
     struct smtp_delivery d = { .session = conn_id(s->conn),
                                .id = id_str(&t->id),
@@ -121,7 +159,6 @@ static enum smtp_reply deliver(struct smtp_session *s, int *results, struct erro
                                .envid = t->mail.envid,
                                .smtputf8 = t->mail.smtputf8,
                                .body_8bit = t->mail.body != SMTP_BODY_7BIT || t->data.has_8bit,
-                               .body_binary = t->mail.body == SMTP_BODY_BINARYMIME,
                                .fd = -1 };
     enum smtp_reply reply = SMTP_REPLY_ACCEPTED;
     if (t->data.faults)
@@ -129,19 +166,13 @@ static enum smtp_reply deliver(struct smtp_session *s, int *results, struct erro
     smtp_header_finish(&t->header);
     if (t->header.received_n > SMTP_RECEIVED_MAX)
         return SMTP_REPLY_LOOP;
-    int rc = smtp_body_finish(&t->body, &d.message, &d.fd, e);
-    if (!rc && (rc = message_parse(d.message, &message_limits_default, &structure)) != 0)
-        (void)error_set(e, rc, "the message's structure cannot be made");
-    if (rc) {
+    int rc = take_message(s, &d, &structure, &reply, e);
+    if (rc)
         reply = smtp_reply_from_error(rc);
-        goto out;
-    }
-    d.structure = buf_str(&structure);
-    if (s->config->submission)
+    if (reply == SMTP_REPLY_ACCEPTED && s->config->submission)
         reply = check_author(s, d.structure, d.message);
-    if (reply == SMTP_REPLY_ACCEPTED && (rc = accept(service, &d, results, e)) != 0)
+    if (reply == SMTP_REPLY_ACCEPTED && (rc = accept(s->config->service, &d, results, e)) != 0)
         reply = smtp_reply_from_delivery(rc, s->config->full_is_final);
-out:
     buf_done(&structure);
     return reply;
 }

@@ -100,6 +100,9 @@ enum smtp_reply_flags {
     X(HEADER_TOO_LARGE, 550, "5.6.0", 0, "The header is larger than 248 KiB")                                                    \
     X(MAILBOX_FULL_FINAL, 552, "5.2.2", 0, "The mailbox is full")                                                                \
     X(MAILBOX_TOO_SMALL, 552, "5.2.3", 0, "The message is larger than this mailbox may ever hold")                               \
+    X(NOT_ENCODABLE, 554, "5.6.0", 0,                                                                                            \
+      "Bytes that are no lines stand where no part's body is, or in one that says it is encoded")                                \
+    X(SIGNED_BINARY, 554, "5.6.3", 0, "A part of a signed message is no lines: encode it as base64, then sign")                  \
     X(TOO_LARGE, 552, "5.3.4", 0, "Message too large")                                                                           \
     X(TOO_LARGE_CLOSE, 552, "5.3.4", SMTP_REPLY_CLOSE, "Message far too large")                                                  \
     X(TOO_MANY_CHUNKS, 552, "5.3.4", 0, "Too many chunks; send larger ones")                                                     \

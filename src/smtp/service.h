@@ -32,10 +32,9 @@ struct smtp_delivery {
     enum dsn_ret ret;              /* what reports return (RFC 3461) */
     str envid;                     /* in xtext; empty: not said */
     bool smtputf8, body_8bit;
-    bool body_binary; /* BODY=BINARYMIME: the body may hold NUL and lines of any form */
-    str message;      /* whole, Received: on top; heap or mapped */
-    int fd;           /* of the spool file or memfd that MESSAGE maps, -1 when it is on the heap */
-    str structure;    /* from message_parse */
+    str message;   /* lines, whatever BODY= said, whole, Received: on top; heap or mapped */
+    int fd;        /* of the spool file or memfd that MESSAGE maps, -1 when it is on the heap */
+    str structure; /* from message_parse */
 };
 
 struct smtp_service {

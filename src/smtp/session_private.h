@@ -48,6 +48,7 @@ struct smtp_transaction {
     size_t recipient_n, recipient_refused_n;
     bool is_alone; /* no further recipient: see cmd_rcpt.c */
     struct smtp_body body;
+    struct smtp_body lines; /* of BODY=BINARYMIME: the message once it is made of lines */
     struct smtp_header header;
     struct smtp_data data;
     unsigned chunk_n; /* BDAT commands so far */

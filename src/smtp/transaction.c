@@ -11,6 +11,7 @@ struct smtp_transaction *smtp_transaction_new(const struct smtp_config *config)
     arena_init(&t->arena, TRANSACTION_ARENA_MAX);
     t->id = id_new();
     smtp_body_init(&t->body, config->service);
+    smtp_body_init(&t->lines, config->service);
     smtp_header_init(&t->header, &t->body);
     return t;
 }
@@ -23,6 +24,7 @@ void smtp_transaction_end(struct smtp_session *s)
         return;
     smtp_header_done(&t->header);
     smtp_body_done(&t->body);
+    smtp_body_done(&t->lines);
     free(t->recipients);
     free(t->dsn);
     arena_done(&t->arena);

@@ -178,8 +178,8 @@ static int blob_linked(struct check *k, const engine_blob *blob, bool *ret)
     return r;
 }
 
-/* Reads all of a blob, which verifies its checksums. ERR_CORRUPT also when it is shorter than SIZE. */
-static int blob_read_all(struct check *k, const engine_blob *blob, uint64_t size)
+/* Reads all of a blob, which verifies its checksums. ERR_CORRUPT also when it is shorter than SIZE. *RET_NUL: whether it has one. */
+static int blob_read_all(struct check *k, const engine_blob *blob, uint64_t size, bool *ret_nul)
 {
     char *p = malloc(CHECK_READ);
     if (!p)
@@ -190,6 +190,7 @@ static int blob_read_all(struct check *k, const engine_blob *blob, uint64_t size
         r = engine_blob_read(k->s->g, blob, at, p, CHECK_READ, &n);
         if (!r && n == 0)
             r = ERR_CORRUPT;
+        *ret_nul = *ret_nul || (!r && memchr(p, 0, n));
         at += n;
     }
     free(p);
@@ -214,8 +215,11 @@ static int check_email(struct check *k, const struct check_email *e)
     r = engine_blob_size(k->s->g, &e->blob, &size);
     if (!r && size != e->size - e->prefix_n)
         check_problem(k, "M4: the blob of email %llu has not the size of the email", id);
+    bool nul = false;
     if (!r && k->deep)
-        r = blob_read_all(k, &e->blob, size);
+        r = blob_read_all(k, &e->blob, size, &nul);
+    if (nul)
+        check_problem(k, "M11: email %llu has a NUL", id);
     if (r == ERR_NOTFOUND || r == ERR_CORRUPT) {
         check_problem(k, "M4: the blob of email %llu is %s", id, r == ERR_NOTFOUND ? "missing" : "damaged");
         r = 0;

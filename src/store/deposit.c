@@ -102,19 +102,20 @@ int mail_deposit_from(struct mail_store *s, str message, str structure, struct m
     d->size = message.n;
     buf_add(&d->structure, structure);
     int r = thread_refs_of(structure, message.n, &d->refs);
+    if (!r && !message_text_is(d->message, MESSAGE_TEXT_NO_NUL)) /* M11 */
+        r = ERR_CORRUPT;
     if (r) {
         mail_deposit_free(d);
-        return error_set(e, r, "the message's structure does not fit the message");
+        return error_set(e, r, "the message's structure does not fit the message, or it has a NUL");
     }
     d->ready = true;
     *ret = d;
     return 0;
 }
 
-int deposit_finish(struct mail_deposit *d, struct error *e)
+/* The whole message, mapped where it is in a file. */
+static int complete(struct mail_deposit *d, struct error *e)
 {
-    if (d->ready)
-        return 0;
     if (d->fd >= 0) {
         d->map = mmap(NULL, (size_t)d->size, PROT_READ, MAP_PRIVATE, d->fd, 0);
         if (d->map == MAP_FAILED) {
@@ -127,7 +128,77 @@ int deposit_finish(struct mail_deposit *d, struct error *e)
         if (!d->message.p)
             d->message.p = "";
     }
-    int r = message_parse(d->message, &message_limits_default, &d->structure);
+    return 0;
+}
+
+struct rewriting {
+    struct mail_deposit *to;
+    bool mask; /* NUL becomes '?' */
+    int result;
+};
+
+static void rewrite(void *ctx, str bytes)
+{
+    struct rewriting *w = ctx;
+    while (w->result == 0 && bytes.n) {
+        size_t n = w->mask ? str_find_byte(bytes, '\0', 0) : bytes.n;
+        w->result = mail_deposit_write(w->to, str_sub(bytes, 0, n));
+        if (w->result == 0 && n < bytes.n)
+            w->result = mail_deposit_write(w->to, STR("?"));
+        bytes = str_from(bytes, n + 1);
+    }
+}
+
+/* Invariant M11: makes D, which has NULs, a message without: parts that hold them go into base64; NULs elsewhere are refused, or
+ * masked where D is to be repaired. */
+static int without_nul(struct mail_deposit *d, struct error *e)
+{
+    struct rewriting w = { .to = deposit_new(d->store) };
+    struct arena a = ARENA_INIT(4 * EMAIL_STRUCTURE_MAX + (1 << 20));
+    struct buf bytes = BUF_INIT(EMAIL_STRUCTURE_MAX);
+    const struct structure *s;
+    int r = message_parse(d->message, &message_limits_default, &bytes);
+    if (!r)
+        r = structure_open(buf_str(&bytes), d->size, &a, &s);
+    if (!r)
+        r = message_binary_encode(d->message, s, MESSAGE_TEXT_NO_NUL, rewrite, &w);
+    if ((r == ERR_SYNTAX || r == ERR_REFUSED) && d->repair) {
+        mail_deposit_free(w.to);
+        w = (struct rewriting){ .to = deposit_new(d->store), .mask = true };
+        rewrite(&w, d->message);
+        r = 0;
+    }
+    buf_done(&bytes);
+    arena_done(&a);
+    r = r == ERR_REFUSED ? ERR_SYNTAX : r ? r : w.result;
+    if (r)
+        r = error_set(e, r, "the message holds NUL bytes where they cannot be encoded");
+    else
+        r = complete(w.to, e);
+    if (!r) {
+        struct mail_deposit old = *d;
+        *d = *w.to;
+        *w.to = old;
+    }
+    mail_deposit_free(w.to);
+    return r;
+}
+
+void mail_deposit_repair(struct mail_deposit *d)
+{
+    d->repair = true;
+}
+
+int deposit_finish(struct mail_deposit *d, struct error *e)
+{
+    if (d->ready)
+        return 0;
+    int r = complete(d, e);
+    if (!r && !message_text_is(d->message, MESSAGE_TEXT_NO_NUL))
+        r = without_nul(d, e);
+    if (r)
+        return r;
+    r = message_parse(d->message, &message_limits_default, &d->structure);
     if (!r)
         r = thread_refs_of(buf_str(&d->structure), d->size, &d->refs);
     if (r)

@@ -18,6 +18,7 @@
  *  M8  every change since the oldest kept modseq is in the change log exactly once.
  *  M9  keyword bits of an entry name keywords that its mailbox knows.
  *  M10 a thread row exists for each Message-ID that an email is threaded by, and counts those emails.
+ *  M11 no message has a NUL: what comes with one is encoded on its way in (message/binary.h), so that every reader can have it.
  *
  * Functions block on the store and are thread-safe unless said otherwise. Errors besides the listed ones: ERR_FULL, ERR_UNKNOWN,
  * ERR_UNAVAILABLE, ERR_IO, ERR_CORRUPT, ERR_LIMIT. */
@@ -241,7 +242,9 @@ struct mail_deposit;
 /* For APPEND: collects bytes. */
 struct mail_deposit *mail_deposit_new(struct mail_store *s, struct mail_account *owner);
 int mail_deposit_write(struct mail_deposit *d, str bytes) MUST_USE;
-/* For deliveries: a whole message that lives elsewhere, with its structure already parsed (checked here). */
+/* For imports: NULs in places where none can be encoded become '?', rather than the message being refused with ERR_SYNTAX (M11). */
+void mail_deposit_repair(struct mail_deposit *d);
+/* For deliveries: a whole message that lives elsewhere, with its structure already parsed (checked here; ERR_CORRUPT also for a NUL). */
 int mail_deposit_from(struct mail_store *s, str message, str structure, struct mail_deposit **ret, struct error *e) MUST_USE;
 void mail_deposit_free(struct mail_deposit *d);
 uint64_t mail_deposit_size(const struct mail_deposit *d);
@@ -249,7 +252,7 @@ uint64_t mail_deposit_size(const struct mail_deposit *d);
 /* Appends N deposits to mailbox NAME in one commit (ERR_LIMIT when one cannot hold them: about 80, or structures of 800 KiB in
  * all); *RET_UIDS (room for N). RECEIVED_MS INT64_MIN = now. Durable on return. ERR_NOTFOUND when there is no such mailbox,
  * ERR_REFUSED when they are more than the quota allows.
- * Parses the structure where it was not given. */
+ * Parses the structure where it was not given; ERR_SYNTAX for NULs that cannot be encoded (M11). */
 struct mail_append {
     struct mail_deposit *deposit;
     struct mail_flags flags;

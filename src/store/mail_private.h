@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 
 #include "base/map.h"
+#include "message/binary.h"
 #include "store/codec.h"
 #include "store/keys.h"
 
@@ -283,6 +284,7 @@ struct mail_deposit {
     struct thread_refs refs;
     bool ready;   /* complete, parsed, checked */
     bool foreign; /* MESSAGE lives elsewhere */
+    bool repair;  /* see mail_deposit_repair */
 };
 /* Ends the collecting: maps, parses where needed, finds the thread references. */
 int deposit_finish(struct mail_deposit *d, struct error *e) MUST_USE;

@@ -20,7 +20,6 @@ static struct smtp_delivery sample(void)
                                    .ret = DSN_RET_HDRS,
                                    .envid = STR("QQ1"),
                                    .smtputf8 = true,
-                                   .body_binary = true,
                                    .message = STR("Subject: x\r\n\r\nbody\r\n"),
                                    .fd = -1,
                                    .structure = STR("structure") };
@@ -44,7 +43,6 @@ static void test_delivery_round_trip(void **state)
         check_str(got.recipients[1], "marie@mondomaine.fr");
         assert_true(got.smtputf8);
         assert_false(got.body_8bit);
-        assert_true(got.body_binary);
         assert_int_equal(got.ret, DSN_RET_HDRS);
         check_str(got.envid, "QQ1");
         assert_int_equal(got.dsn[0].notify, DSN_NOTIFY_SUCCESS | DSN_NOTIFY_DELAY);

@@ -58,7 +58,6 @@ static int table_accept(void *ctx, const struct smtp_delivery *d, struct error *
     }
     t->smtputf8 = d->smtputf8;
     t->body_8bit = d->body_8bit;
-    t->body_binary = d->body_binary;
     t->accepted++;
     return 0;
 }

@@ -21,7 +21,7 @@ struct service_table {
     struct buf structure;
     struct buf dsn; /* "RET ENVID", then for each recipient ",NOTIFY:ORCPT" */
     int fd_kind;    /* of the last delivery: 0 heap, 1 memfd, 2 file */
-    bool smtputf8, body_8bit, body_binary;
+    bool smtputf8, body_8bit;
 };
 
 void service_table_init(struct service_table *t);

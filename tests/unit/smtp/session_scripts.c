@@ -3,7 +3,7 @@
  * Options ("@"): auth MECHANISM..., certificate-required, submission, lmtp, full-for ADDRESS, over-quota-for ADDRESS, refuse-over-quota, tls-required, tls-off, size-max N,
  * errors-max N, accept ERROR, spool ERROR.
  * Commands ("!"): accepted N; message has/lacks/begins/ends TEXT (\r and \n decoded); recipients LIST; from ADDRESS;
- * kept heap/memfd/file; smtputf8; 8bit; 7bit; binary;
+ * kept heap/memfd/file; smtputf8; 8bit; 7bit;
  * dsn RET ENVID,NOTIFY:ORCPT,... (numbers of the enums). */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -116,7 +116,7 @@ static bool command(void *user, str words, struct buf *why)
     if (str_eq(word, STR("kept")) && str_eq(rest, str_from_z(kinds[t->fd_kind])))
         return true;
     if ((str_eq(word, STR("smtputf8")) && t->smtputf8) || (str_eq(word, STR("8bit")) && t->body_8bit) ||
-        (str_eq(word, STR("7bit")) && !t->body_8bit) || (str_eq(word, STR("binary")) && t->body_binary))
+        (str_eq(word, STR("7bit")) && !t->body_8bit))
         return true;
     buf_add_all(why, STR("does not hold; accepted "), t->accepted ? STR("some") : STR("none"), STR(", recipients "),
                 buf_str(&t->recipients), STR(" message "), str_sub(buf_str(&t->message), 0, 1000));

@@ -206,18 +206,27 @@ static void thread_count(struct engine_txn *t, struct engine *g, engine_part id)
     arena_done(&a);
 }
 
+static void nul_in_the_message(struct engine_txn *t, struct engine *g, engine_part id)
+{
+    static const char zeros[4096];
+    DAMAGE(email_record, email, key_of_id(KEY_EMAIL, 2), engine_put_blob(t, (str){ zeros, (size_t)x.size }, &x.blob));
+}
+
 static const struct damage {
     void (*plant)(struct engine_txn *t, struct engine *g, engine_part id);
     const char *want; /* what one of the reports begins with; NULL: no report */
 } damages[] = {
-    { mend_nothing, NULL },  { uidnext_low, "M1" },       { uidvalidity_never, "M1" }, { uidvalidity_twice, "M1" },
-    { entry_modseq, "M2" },  { mailbox_modseq, "M2" },    { entry_email, "M3" },       { email_lost, "M3" },
-    { refs_wrong, "M3" },    { email_orphan, "M3" },      { email_garbage, "M3" },     { entry_size, "M4" },
-    { blob_unlinked, "M4" }, { blob_missing, "M4" },      { email_size, "M4" },        { counts_wrong, "M5" },
-    { counters_lost, "M5" }, { entry_lost, "M5" },        { name_twice, "M6" },        { name_bad, "M6" },
-    { no_inbox, "M6" },      { structure_bad, "M7" },     { log_hole, "M8" },          { log_tail, "M8" },
-    { log_garbage, "M8" },   { expunged_is_there, "M8" }, { entry_not_logged, "M8" },  { entry_lost, "M8" },
-    { entry_keyword, "M9" }, { thread_count, "M10" },
+    { mend_nothing, NULL },        { uidnext_low, "M1" },       { uidvalidity_never, "M1" },
+    { uidvalidity_twice, "M1" },   { entry_modseq, "M2" },      { mailbox_modseq, "M2" },
+    { entry_email, "M3" },         { email_lost, "M3" },        { refs_wrong, "M3" },
+    { email_orphan, "M3" },        { email_garbage, "M3" },     { entry_size, "M4" },
+    { blob_unlinked, "M4" },       { blob_missing, "M4" },      { email_size, "M4" },
+    { counts_wrong, "M5" },        { counters_lost, "M5" },     { entry_lost, "M5" },
+    { name_twice, "M6" },          { name_bad, "M6" },          { no_inbox, "M6" },
+    { structure_bad, "M7" },       { log_hole, "M8" },          { log_tail, "M8" },
+    { log_garbage, "M8" },         { expunged_is_there, "M8" }, { entry_not_logged, "M8" },
+    { entry_lost, "M8" },          { entry_keyword, "M9" },     { thread_count, "M10" },
+    { nul_in_the_message, "M11" },
 };
 
 struct reports {

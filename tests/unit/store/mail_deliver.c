@@ -289,6 +289,61 @@ static void each_email_in_order(void **state)
     fixture_close(&f);
 }
 
+/* What comes of MESSAGE when it is appended, REPAIR or not: the result, and in OUT what is kept. */
+static int append_bytes(struct fixture *f, str message, bool repair, struct buf *out)
+{
+    struct mail_deposit *d = mail_deposit_new(f->s, f->a);
+    struct mail_append item = { .deposit = d, .received_ms = 1000 };
+    uint32_t uid, uidvalidity;
+    for (size_t at = 0; at < message.n; at += 100000)
+        assert_int_equal(mail_deposit_write(d, str_sub(message, at, 100000)), 0);
+    if (repair)
+        mail_deposit_repair(d);
+    int r = mail_append(f->a, STR("INBOX"), &item, 1, &uid, &uidvalidity, NULL);
+    mail_deposit_free(d);
+    if (r)
+        return r;
+    struct arena a = ARENA_INIT(1 << 20);
+    struct mail_view *v = fixture_view(f, "INBOX");
+    struct mail_entry entry;
+    struct mail_email email;
+    size_t n;
+    assert_int_equal(mail_view_entry(v, mail_view_count(v), &entry), 0);
+    assert_int_equal(mail_email_get(f->a, entry.email, &a, &email), 0);
+    buf_reset(out);
+    char *p = buf_reserve(out, (size_t)email.size);
+    assert_int_equal(mail_email_read(f->a, &email, 0, p, (size_t)email.size, &n), 0);
+    buf_commit(out, n);
+    assert_int_equal(entry.size, n);
+    mail_view_close(v);
+    arena_done(&a);
+    return 0;
+}
+
+/* Invariant M11. */
+static void no_message_keeps_a_nul(void **state)
+{
+    static char large[3 << 20];
+    struct fixture f;
+    struct buf out = BUF_INIT(8 << 20);
+    struct mail_deposit *d;
+    fixture_open(&f);
+    assert_int_equal(append_bytes(&f, STR("A: b\r\n\r\n\0"), false, &out), 0);
+    assert_true(str_ends(buf_str(&out), STR("Content-Transfer-Encoding: base64\r\n\r\nAA==\r\n")));
+    memcpy(large, "A: b\r\n\r\n", 8); /* in a file, before and after */
+    assert_int_equal(append_bytes(&f, (str){ large, sizeof large }, false, &out), 0);
+    assert_true(out.n > sizeof large && !memchr(out.p, 0, out.n));
+    assert_int_equal(append_bytes(&f, STR("A: \0\r\n\r\nx"), false, &out), ERR_SYNTAX);
+    assert_int_equal(append_bytes(&f, STR("A: \0\r\n\r\n\0x\0"), true, &out), 0);
+    assert_true(str_eq(buf_str(&out), STR("A: ?\r\n\r\n?x?")));
+    struct buf structure = BUF_INIT(65536);
+    assert_int_equal(message_parse(STR("A: b\r\n\r\n\0"), &message_limits_default, &structure), 0);
+    assert_int_equal(mail_deposit_from(f.s, STR("A: b\r\n\r\n\0"), buf_str(&structure), &d, NULL), ERR_CORRUPT);
+    buf_done(&structure);
+    buf_done(&out);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +351,7 @@ int main(void)
         cmocka_unit_test(many_in_one_append),           cmocka_unit_test(threads_follow_references),
         cmocka_unit_test(deliveries_with_own_blobs),    cmocka_unit_test(deliveries_with_a_shared_blob),
         cmocka_unit_test(a_wrong_structure_is_refused), cmocka_unit_test(each_email_in_order),
+        cmocka_unit_test(no_message_keeps_a_nul),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
