@@ -153,7 +153,8 @@ static int listen_one(struct role_run *r, struct role_snapshot *s, size_t index,
                                                 .tls = l->tls == SMTP_TLS_OFF ? NULL : r->tls,
                                                 .implicit_tls = l->tls == SMTP_TLS_IMPLICIT,
                                                 .tls13_only = l->tls13_only,
-                                                .client_cert = is_told ? TLS_CLIENT_REQUESTED : l->client_cert };
+                                                .client_cert = is_told ? TLS_CLIENT_REQUESTED : l->client_cert,
+                                                .alpn = protocol->name };
     return server_listen(r->server, fd, &settings);
 }
 

@@ -34,6 +34,7 @@ struct listener_settings {
     int64_t handshake_ms;             /* 0 = 30 000 */
     enum tls_client_cert client_cert; /* 0: clients are not asked for certificates */
     bool tls13_only;                  /* false: TLS 1.2 as well */
+    const char *alpn;                 /* static: the one protocol of the context's that is spoken here; NULL: any of them */
 };
 /* Accepts connections from FD (listening, non-blocking; owned). Settings are copied, CTX is released on failure too. ERR_LIMIT. From any
  * thread. */

@@ -116,7 +116,8 @@ static bool handshake_begin(struct server_conn *c)
     struct tls_context *t = c->listener->settings.tls ? tls_holder_get(c->listener->settings.tls) : NULL;
     if (!t)
         return false;
-    const struct tls_demand demand = { c->listener->settings.client_cert, c->listener->settings.tls13_only };
+    const struct listener_settings *settings = &c->listener->settings;
+    const struct tls_demand demand = { settings->client_cert, settings->tls13_only, settings->alpn };
     struct layer *old = stream_swap_layer(c->conn.stream, layer_tls_new(t, c->task.fd, &demand));
     old->ops->close(old);
     tls_context_unref(t);

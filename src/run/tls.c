@@ -89,13 +89,16 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 }
 
 /* RFC 7301 section 3.2: the server's preference; no overlap is fatal, so that a client of another protocol (a browser made to
- * talk to a mail server) gets nothing. */
+ * talk to a mail server, or a mail client whose IMAP connection was led to SMTP) gets nothing. */
 static int on_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_n, const unsigned char *offer, unsigned offer_n,
                    void *arg)
 {
     const struct tls_context *t = arg;
     str ours = { t->alpn, t->alpn_n }, name;
+    const char *here = SSL_get_app_data(ssl);
     while (ours.n && str_split(&ours, ',', &name)) {
+        if (here && !str_eq(name, str_from_z(here)))
+            continue;
         for (unsigned i = 0; i < offer_n && offer[i] <= offer_n - i - 1; i += 1u + offer[i]) {
             if (!str_eq(name, (str){ (const char *)offer + i + 1, offer[i] }))
                 continue;
@@ -362,6 +365,7 @@ SSL *tls_context_accept(struct tls_context *t, const struct tls_demand *demand)
     SSL *ssl = SSL_new(t->names[0].ctx);
     if (!ssl)
         return NULL;
+    SSL_set_app_data(ssl, (void *)(uintptr_t)demand->alpn);
     tls_client_ask(ssl, demand->client_cert, t->client_ca);
     if (demand->only_1_3)
         require(SSL_set_min_proto_version(ssl, TLS1_3_VERSION) == 1);

@@ -28,6 +28,7 @@ int tls_key_make(struct tls_key *k, X509 *cert, struct error *e) MUST_USE;
 struct tls_demand {
     enum tls_client_cert client_cert;
     bool only_1_3;
+    const char *alpn; /* the one protocol of the context's that is spoken here; NULL: any of them */
 };
 /* A connection's SSL as server; NULL when memory is out. Must be freed before the context. */
 SSL *tls_context_accept(struct tls_context *t, const struct tls_demand *demand);

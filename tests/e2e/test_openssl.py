@@ -47,3 +47,13 @@ def test_imap_dialogue(server):
 def test_unknown_alpn_is_refused(server):
     out = s_client(server, "imaps", None, "-alpn", "h2")
     assert "no application protocol" in out
+
+
+@pytest.mark.parametrize("port, starttls, ours", [("smtp", "smtp", "smtp"), ("submission", "smtp", "smtp"), ("smtps", None, "smtp"), ("imap", "imap", "imap"),
+                                                  ("imaps", None, "imap")])
+def test_no_protocol_is_taken_for_another(server, port, starttls, ours):
+    """A listener's ALPN is what it speaks: a client that was led to the wrong port gets no session (ALPACA)."""
+    for name in ("http/1.1", "h2", "ftp", "imap", "smtp"):
+        out = s_client(server, port, starttls, "-alpn", name)
+        assert (f"ALPN protocol: {name}" in out) == (name == ours), (port, name, out)
+        assert ("no application protocol" in out) == (name != ours)
