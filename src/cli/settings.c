@@ -44,7 +44,8 @@ const struct cli_setting cli_settings[] = {
       "Days that each user's logins are remembered; 0: not at all. See `valise user history'." },
     { "listener NAME", "protocol", "\"smtp\"",
       "What is spoken: smtp (mail from other servers), submission (mail from people and programs), imap, or "
-      "lmtp (mail from another mail server on this machine, which says what became of each recipient)." },
+      "lmtp (mail from another mail server on this machine, which says what became of each recipient; Postfix is told "
+      "lmtp_assume_final = yes)." },
     { "listener NAME", "port", "25", "The port; `valise serve --port-offset' is added to it." },
     { "listener NAME", "tls", "\"opportunistic\"",
       "off; opportunistic: STARTTLS is offered; required: nothing of worth happens before STARTTLS; implicit: TLS from the first "
