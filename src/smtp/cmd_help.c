@@ -31,8 +31,12 @@ enum conn_next smtp_cmd_help(struct smtp_session *s, str argument)
     }
     for (size_t i = 0; i < n; i++) {
         if (is_shown(s, &list[i]) && str_ieq(argument, list[i].name)) {
-            const str lines[] = { str_from_z(list[i].usage), str_from_z(list[i].source) };
-            smtp_say_lines(s, SMTP_REPLY_HELP, lines, 2);
+            str lines[3] = { str_from_z(list[i].usage) };
+            size_t line_n = 1;
+            if (s->config->submission && list[i].more)
+                lines[line_n++] = str_from_z(list[i].more);
+            lines[line_n++] = str_from_z(list[i].source);
+            smtp_say_lines(s, SMTP_REPLY_HELP, lines, line_n);
             return CONN_WAIT;
         }
     }

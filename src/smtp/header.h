@@ -24,8 +24,8 @@ struct smtp_header {
 };
 
 void smtp_header_init(struct smtp_header *h, struct smtp_body *body);
-/* Makes H complete the header of a submitted message: Bcc and Return-Path are removed (RFC 5322 section 3.6.3, RFC 5321 section
- * 4.4); missing From (if DEFAULT_FROM is not empty), Date and Message-ID are added. ID and HOSTNAME make the Message-ID. The strings
+/* Makes H complete the header of a submitted message: Bcc and Return-Path are removed, Bcc for all (RFC 5322 section 3.6.3, the
+ * first of its ways; RFC 5321 section 4.4); missing From (if DEFAULT_FROM is not empty), Date and Message-ID are added. ID and HOSTNAME make the Message-ID. The strings
  * live as long as H. */
 void smtp_header_complete(struct smtp_header *h, str default_from, str id, str hostname, int64_t now_s);
 /* Takes the next bytes of the message. */

@@ -111,6 +111,7 @@ struct smtp_command {
     enum conn_next (*run)(struct smtp_session *s, str argument);
     const char *source; /* the RFC */
     const char *usage;  /* for HELP */
+    const char *more;   /* for HELP on submission, besides; NULL: nothing */
 };
 const struct smtp_command *smtp_commands(size_t *ret_n);
 /* Whether C is a command of the protocol that CONFIG speaks, SMTP or LMTP. */

@@ -1,5 +1,7 @@
 """Only CRLF.CRLF ends a message: no other sequence may start a second one (SMTP smuggling, CVE-2023-51764 and its kin)."""
 
+import base64
+
 import pytest
 
 from helpers import Dialogue, imap, subjects, transaction
@@ -8,13 +10,31 @@ ENDS = [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r", b"\n
         b"\n\n.\r\n", b"\r\r\n.\r\r\n", b"\r\n.\r\r\n", b"\r\n .\r\n", b"\x85.\x85"]
 
 
+def as_user(d, server, account):
+    """EHLO to DATA on submission, logged in."""
+    d.reply()
+    d.smtp("EHLO client.example.org")
+    assert d.smtp("STARTTLS")[0] == 220
+    d.secure(server)
+    d.smtp("EHLO client.example.org")
+    secret = base64.b64encode(f"\0{account.address}\0{account.password}".encode()).decode()
+    assert d.smtp(f"AUTH PLAIN {secret}")[0] == 235
+    assert d.smtp(f"MAIL FROM:<{account.address}>")[0] == 250
+    assert d.smtp(f"RCPT TO:<{account.address}>")[0] == 250
+    assert d.smtp("DATA")[0] == 354
+
+
+@pytest.mark.parametrize("port", ["smtp", "submission"])
 @pytest.mark.parametrize("end", ENDS, ids=lambda e: e.hex())
-def test_smuggled_message_is_not_delivered(server, account, end):
+def test_smuggled_message_is_not_delivered(server, account, end, port):
     smuggled = (f"MAIL FROM:<admin@mondomaine.fr>\r\nRCPT TO:<{account.address}>\r\nDATA\r\n"
                 "Subject: smuggled\r\n\r\nx\r\n.\r\n").encode()
-    with Dialogue(server.ports["smtp"]) as d:
-        transaction(d, account.address)
-        d.send(b"Subject: carrier\r\n\r\nbody" + end + smuggled)
+    with Dialogue(server.ports[port]) as d:
+        if port == "smtp":
+            transaction(d, account.address)
+        else:
+            as_user(d, server, account)
+        d.send(f"From: {account.address}\r\nSubject: carrier\r\n\r\nbody".encode() + end + smuggled)
         code = d.reply()[0]
         assert code == 250 or 500 <= code < 600 or code == 421, code
         if code != 421:
@@ -27,6 +47,26 @@ def test_smuggled_message_is_not_delivered(server, account, end):
     with imap(server, account) as session:
         assert "smuggled" not in subjects(session)
         assert len(subjects(session)) == (1 if code == 250 else 0)
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda e: e.hex())
+def test_a_chunk_ends_where_its_length_says(server, account, end):
+    """In BDAT nothing in the bytes ends a message, the real end of DATA least of all."""
+    text = f"Subject: carrier\r\n\r\nbody{{}}MAIL FROM:<a@example.org>\r\nRCPT TO:<{account.address}>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n"
+    for inside in (end, b"\r\n.\r\n"):
+        before, after = text.encode().split(b"{}")
+        message = before + inside + after
+        with Dialogue(server.ports["smtp"]) as d:
+            d.reply()
+            d.smtp("EHLO client.example.org")
+            assert d.smtp("MAIL FROM:<a@example.org>")[0] == 250
+            assert d.smtp(f"RCPT TO:<{account.address}>")[0] == 250
+            d.send(f"BDAT {len(message)} LAST\r\n".encode() + message)
+            code = d.reply()[0]
+            assert code in (250, 550) and (code == 250 or inside == end)
+            assert d.smtp("NOOP")[0] == 250
+    with imap(server, account) as session:
+        assert "smuggled" not in subjects(session)
 
 
 def test_bare_newlines_are_refused_or_kept_out(server, account):

@@ -284,6 +284,20 @@ static void a_sender_that_is_gone_gets_no_report(void **state)
     close_fixture(f);
 }
 
+/* Invariant 2: what was promised a report and could not be given one is not answered with success. */
+static void a_report_that_cannot_be_kept_fails_the_message(void **state)
+{
+    struct fixture *f = open_fixture();
+    engine_part id; /* in the directory, without mailboxes */
+    assert_int_equal(directory_account_add(f->core.directory, STR("dave@example.org"), STR(""), &id, &f->e), 0);
+    to(f, "carol@example.org", DSN_NOTIFY_SUCCESS);
+    f->d.reverse_path = STR("dave@example.org");
+    assert_int_not_equal(core_submit(&f->core, &f->d, &f->e), 0);
+    f->dsn[0].notify = 0;
+    assert_int_equal(core_submit(&f->core, &f->d, &f->e), 0);
+    close_fixture(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +311,7 @@ int main(void)
         cmocka_unit_test(success_is_reported_when_asked_for),
         cmocka_unit_test(a_group_is_expanded_and_its_failures_are_told),
         cmocka_unit_test(a_sender_that_is_gone_gets_no_report),
+        cmocka_unit_test(a_report_that_cannot_be_kept_fails_the_message),
     };
     log_set_level(LOG_ERROR);
     return cmocka_run_group_tests(tests, NULL, NULL);
