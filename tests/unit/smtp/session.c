@@ -245,6 +245,7 @@ static void test_a_dripping_line_gets_no_more_time(void **state)
     service_table_init(&t);
     struct conn *c = conn_memory_new(&smtp_session_ops, &t.config, 0, 0, false, false);
     int64_t before = conn_memory_deadline(c);
+    assert_true(SMTP_IDLE_MS >= 5 * 60 * 1000); /* RFC 5321 section 4.5.3.2.7 */
     assert_true(before > 0 && before <= SMTP_IDLE_MS);
     (void)nanosleep(&(struct timespec){ .tv_nsec = 5 * 1000 * 1000 }, NULL);
     conn_memory_feed(c, STR("NO"));
