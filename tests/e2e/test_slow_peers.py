@@ -43,6 +43,21 @@ def in_body(lab, account, n):
     return [d.socket for d in dialogues]
 
 
+def in_literal(lab, account, n):
+    """In the middle of a message that they append, and of a password that they announced."""
+    dialogues = []
+    for i in range(n):
+        d = Dialogue(lab.ports["imap"])
+        if i % 2:
+            login(d, lab, account)
+            d.send("a APPEND INBOX {1000000+}\r\nSubject: jamais fini\r\n\r\nune lig")
+        else:
+            d.line()
+            d.send("a LOGIN {400+}\r\nune par")
+        dialogues.append(d)
+    return [d.socket for d in dialogues]
+
+
 def not_reading(lab, account, n):
     """Asks for megabytes and takes none."""
     message, _ = letter(account.address, body=("0123456789abcdef" * 4 + "\r\n") * 15_000)
@@ -60,7 +75,7 @@ def not_reading(lab, account, n):
     return [d.socket for d in dialogues]
 
 
-PHASES = [(silent, 2000), (in_handshake, 2000), (in_command, 2000), (in_body, 500), (not_reading, 60)]
+PHASES = [(silent, 2000), (in_handshake, 2000), (in_command, 2000), (in_body, 500), (in_literal, 120), (not_reading, 60)]
 
 
 def one_turn(lab, account):
@@ -91,7 +106,7 @@ def test_others_are_not_slowed_down(lab, alice, bob, phase, n):
     before = median_turn(lab, bob)
     slow = phase(lab, alice, n)
     try:
-        after = median_turn(lab, bob, trickle=slow if phase in (in_command, in_body) else ())
+        after = median_turn(lab, bob, trickle=slow if phase in (in_command, in_body, in_literal) else ())
         counts = {lab.role_command(pid): threads(pid) for pid in lab.roles()}
         assert max(counts.values()) <= THREADS_MAX, counts
         assert after <= before * 8, f"{before * 1000:.1f} ms before, {after * 1000:.1f} ms with {n} slow peers"
