@@ -16,14 +16,17 @@ IMAP_HANDLER(capability)
 IMAP_HANDLER(enable)
 {
     str capability;
-    bool condstore = false;
+    bool condstore = false, qresync = false;
     do {
         if (!scan_byte(args, ' ') || imap_parse_atom(args, &capability) < 0)
             return imap_bad_arguments(s, ERR_SYNTAX);
         condstore |= str_ieq(capability, STR("CONDSTORE"));
+        qresync |= str_ieq(capability, STR("QRESYNC"));
     } while (!scan_done(args));
-    buf_add(&s->out, condstore ? STR("* ENABLED CONDSTORE\r\n") : STR("* ENABLED\r\n"));
-    if (condstore)
+    buf_add_all(&s->out, STR("* ENABLED"), condstore ? STR(" CONDSTORE") : STR(""), qresync ? STR(" QRESYNC") : STR(""),
+                STR("\r\n"));
+    s->qresync |= qresync;
+    if (condstore || qresync)
         imap_condstore_enable(s);
     return imap_ok(s);
 }

@@ -58,6 +58,8 @@ static enum imap_next copy(struct imap_session *s, struct scan *args, bool move)
         return imap_bad_arguments(s, r);
     if (move && !imap_check_writable(s))
         return IMAP_DONE;
+    if (move)
+        s->expunged_told = s->expunged + 1;
     r = imap_set_resolve(s, &set, s->uid, &set);
     if (r < 0)
         return imap_bad(s, "No message has that number");

@@ -16,6 +16,7 @@ IMAP_HANDLER(expunge)
         return imap_bad_arguments(s, r);
     if (!imap_check_writable(s))
         return IMAP_DONE;
+    s->expunged_told = s->expunged + 1;
     if (s->uid) {
         r = imap_set_resolve(s, &set, true, &set);
         if (r == 0)

@@ -196,7 +196,7 @@ static void write_message(struct imap_session *s, struct fetch_work *w, uint32_t
     unsigned items = w->fetch.items;
     if (w->seen_now && w->seen_now[seq / 8] >> (seq % 8) & 1) {
         entry.flags |= MAIL_SEEN;
-        items |= IMAP_FETCH_FLAGS | (s->condstore ? IMAP_FETCH_MODSEQ : 0);
+        items |= IMAP_FETCH_FLAGS | (s->condstore ? IMAP_FETCH_MODSEQ | IMAP_FETCH_UID : 0);
     }
     size_t start = s->out.n;
     write_entry_items(s, items, &entry, seq);
@@ -285,14 +285,14 @@ static void fetch_page(struct imap_session *s, struct fetch_work *w)
         work_step(w);
 }
 
-static enum imap_next fetch_more(struct imap_session *s)
+bool imap_fetch_write(struct imap_session *s)
 {
     struct fetch_work *w = s->work;
     bool emails = w->fetch.section_n || w->fetch.items & ~(unsigned)IMAP_FETCH_ENTRY_ITEMS;
     struct mail_entry entry;
     for (uint32_t seq; work_seq(w, &seq);) {
         if (imap_out_is_full(s))
-            return IMAP_MORE;
+            return false;
         if (emails) {
             fetch_page(s, w);
             continue;
@@ -301,6 +301,14 @@ static enum imap_next fetch_more(struct imap_session *s)
             write_message(s, w, seq, entry, NULL);
         work_step(w);
     }
+    return true;
+}
+
+static enum imap_next fetch_more(struct imap_session *s)
+{
+    struct fetch_work *w = s->work;
+    if (!imap_fetch_write(s))
+        return IMAP_MORE;
     if (w->unknown_cte)
         return imap_no(s, "[UNKNOWN-CTE] Some of the parts cannot be decoded");
     /* RFC 5530: with UIDs a missing message is nothing special. */
@@ -361,6 +369,17 @@ static int keep_changed(struct imap_session *s, struct fetch_work *w)
     return 0;
 }
 
+int imap_fetch_begin(struct imap_session *s, const struct imap_set *set, uint64_t since)
+{
+    struct fetch_work *w = arena_new(&s->arena, struct fetch_work);
+    if (!w)
+        return ERR_LIMIT;
+    w->fetch = (struct imap_fetch){ .items = IMAP_FETCH_UID | IMAP_FETCH_FLAGS | IMAP_FETCH_MODSEQ, .changed_since = since };
+    w->set = *set;
+    s->work = w;
+    return keep_changed(s, w);
+}
+
 /* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")
  * [fetch-modifiers] */
 IMAP_HANDLER(fetch)
@@ -376,6 +395,8 @@ IMAP_HANDLER(fetch)
         r = imap_parse_fetch(args, &s->arena, &imap_limits_default, &w->fetch);
     if (r < 0 || !scan_done(args))
         return imap_bad_arguments(s, r);
+    if (w->fetch.vanished && (!s->uid || !s->qresync))
+        return imap_bad(s, s->uid ? "ENABLE QRESYNC first" : "VANISHED is for UID FETCH");
     r = imap_set_resolve(s, &set, s->uid, &w->set);
     if (r < 0)
         return imap_bad(s, "No message has that number");
@@ -383,7 +404,9 @@ IMAP_HANDLER(fetch)
         w->fetch.items |= IMAP_FETCH_UID;
     if (w->fetch.items & IMAP_FETCH_MODSEQ)
         imap_condstore_enable(s);
-    r = w->fetch.changed ? keep_changed(s, w) : 0;
+    r = w->fetch.vanished ? imap_write_vanished(s, w->fetch.changed_since, &set, 0) : 0;
+    if (r == 0 && w->fetch.changed)
+        r = keep_changed(s, w);
     if (r < 0)
         return imap_fail(s, r, NULL);
     w->page = FETCH_PAGE / 8;

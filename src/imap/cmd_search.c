@@ -154,6 +154,7 @@ IMAP_HANDLER(search)
         return imap_bad(s, "No message has that number");
     if (r < 0)
         return imap_fail(s, r, NULL);
+    s->numbers_hold = w->search.numbers; /* RFC 7162 section 3.2.10.2 */
     w->n = mail_view_count(s->view);
     w->written = UINT32_MAX;
     w->backwards = w->search.returns == IMAP_RETURN_MAX;

@@ -1,5 +1,5 @@
 /* cmd_select: SELECT, EXAMINE, CLOSE and UNSELECT (RFC 3501 sections 6.3.1, 6.3.2, 6.4.2; RFC 3691). */
-#include "imap/session_private.h"
+#include "imap/fetch_private.h"
 
 static void wake(void *ctx)
 {
@@ -19,21 +19,36 @@ static void describe(struct imap_session *s)
     imap_write_highest_modseq(s);
 }
 
+static enum imap_next select_end(struct imap_session *s)
+{
+    return imap_ok_text(s, "[%s] %.*s completed", mail_view_read_only(s->view) ? "READ-ONLY" : "READ-WRITE",
+                        STR_ARG(s->command->name));
+}
+
+static enum imap_next select_more(struct imap_session *s)
+{
+    return imap_fetch_write(s) ? select_end(s) : IMAP_MORE;
+}
+
 /* select = "SELECT" SP mailbox [SP select-params] */
 static enum imap_next select_mailbox(struct imap_session *s, struct scan *args, bool read_only)
 {
     str name;
-    bool condstore = s->condstore;
+    struct imap_select_params params = { 0 };
     int r = imap_parse_sp(args);
     if (r == 0)
         r = imap_parse_mailbox(args, &s->arena, &name);
     if (r == 0 && scan_byte(args, ' '))
-        r = imap_parse_select_params(args, &condstore);
+        r = imap_parse_select_params(args, &s->arena, &imap_limits_default, &params);
     if (r < 0 || !scan_done(args))
         return imap_bad_arguments(s, r);
+    if (params.qresync && !s->qresync)
+        return imap_bad(s, "ENABLE QRESYNC first");
     /* A failed SELECT leaves no mailbox selected (section 6.3.1). */
+    if (s->view)
+        buf_add(&s->out, STR("* OK [CLOSED] Closed\r\n")); /* RFC 7162 section 3.2.11 */
     imap_deselect(s);
-    s->condstore = condstore;
+    s->condstore |= params.condstore;
     r = mail_view_open(s->account, name, read_only, wake, s->conn, &s->view);
     if (r < 0) {
         s->view = NULL;
@@ -41,7 +56,15 @@ static enum imap_next select_mailbox(struct imap_session *s, struct scan *args, 
     }
     s->state = IMAP_SELECTED;
     describe(s);
-    return imap_ok_text(s, "[%s] %.*s completed", read_only ? "READ-ONLY" : "READ-WRITE", STR_ARG(s->command->name));
+    if (!params.qresync || params.uidvalidity != mail_view_info(s->view).uidvalidity)
+        return select_end(s);
+    r = imap_resync(s, &params);
+    if (r < 0) {
+        imap_deselect(s);
+        return imap_fail(s, r, NULL);
+    }
+    s->resume = select_more;
+    return select_more(s);
 }
 
 IMAP_HANDLER(select)

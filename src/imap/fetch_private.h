@@ -12,6 +12,10 @@ void imap_fetch_section(struct imap_session *s, const struct imap_section *secti
 /* The same for BINARY and BINARY.SIZE. */
 void imap_fetch_binary(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,
                        const struct structure *structure);
+/* Begins to tell UID, FLAGS and MODSEQ of those of the ranges of sequence numbers SET that changed after modseq SINCE. */
+int imap_fetch_begin(struct imap_session *s, const struct imap_set *set, uint64_t since) MUST_USE;
+/* Goes on until all is told (true) or the peer must read. */
+bool imap_fetch_write(struct imap_session *s);
 /* How PART is encoded; UNKNOWN: it cannot be decoded. */
 enum message_encoding imap_binary_encoding(const struct part *part);
 

@@ -127,9 +127,12 @@ static void push_update(struct imap_updates *u, enum mail_change change, uint32_
 
 static void note_change(void *ctx, enum mail_change change, uint32_t seq)
 {
-    struct imap_updates *u = ctx;
+    struct imap_session *s = ctx;
+    struct imap_updates *u = &s->updates;
     switch (change) {
     case MAIL_CHANGE_EXPUNGE:
+        push_update(u, change, u->vanished ? mail_view_uid(s->view, seq) : seq);
+        break;
     case MAIL_CHANGE_FLAGS:
         push_update(u, change, seq);
         break;
@@ -152,7 +155,8 @@ int imap_updates_collect(struct imap_session *s, bool allow_expunge)
 {
     if (s->updates.active)
         return 0;
-    int r = mail_view_sync(s->view, allow_expunge, note_change, &s->updates);
+    s->updates.vanished = s->qresync;
+    int r = mail_view_sync(s->view, allow_expunge, note_change, s);
     if (r == ERR_NOTFOUND)
         s->updates.deleted = true;
     s->updates.active = r == 0;
@@ -196,7 +200,7 @@ void imap_write_update(struct imap_session *s, uint32_t seq, bool flags)
         buf_add_u64(&s->out, entry.modseq);
         buf_add_byte(&s->out, ')');
     }
-    if (s->uid) {
+    if (s->uid || s->condstore) {
         buf_add(&s->out, STR(" UID "));
         buf_add_u64(&s->out, entry.uid);
     }
@@ -225,6 +229,21 @@ static void write_count(struct imap_session *s, uint32_t n, str what)
     buf_add(&s->out, what);
 }
 
+/* "* VANISHED" of the expunges that are next in the list, not too many in one line (RFC 7162 section 3.2.10.2). */
+static void send_vanished(struct imap_session *s)
+{
+    enum { LINE_UIDS = 512 };
+    struct imap_updates *u = &s->updates;
+    uint32_t uids[LINE_UIDS];
+    size_t n = 0;
+    while (n < LINE_UIDS && u->sent < u->n && u->list[u->sent] >> 32 == MAIL_CHANGE_EXPUNGE)
+        uids[n++] = (uint32_t)u->list[u->sent++];
+    buf_add(&s->out, STR("* VANISHED "));
+    imap_write_uids(&s->out, uids, n);
+    buf_add(&s->out, STR("\r\n"));
+    s->expunged += n;
+}
+
 int imap_updates_send(struct imap_session *s)
 {
     struct imap_updates *u = &s->updates;
@@ -236,7 +255,12 @@ int imap_updates_send(struct imap_session *s)
     while (u->sent < u->n) {
         if (imap_out_is_full(s))
             return ERR_AGAIN;
-        uint64_t update = u->list[u->sent++];
+        uint64_t update = u->list[u->sent];
+        if (u->vanished && update >> 32 == MAIL_CHANGE_EXPUNGE) {
+            send_vanished(s);
+            continue;
+        }
+        u->sent++;
         if (update >> 32 == MAIL_CHANGE_EXPUNGE) {
             write_count(s, (uint32_t)update, STR(" EXPUNGE\r\n"));
             s->expunged++;

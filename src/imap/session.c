@@ -37,7 +37,8 @@ static void end_command(struct imap_session *s)
     s->line = NULL;
     s->work = NULL;
     s->refusal = NULL;
-    s->idling = false;
+    s->idling = s->numbers_hold = false;
+    s->expunged_told = 0;
     arena_reset(&s->arena);
     buf_done(&s->answer);
     buf_done(&s->out);
@@ -73,13 +74,27 @@ static void greet(struct imap_session *s)
     buf_done(&s->out);
 }
 
+/* The tagged answer; of an EXPUNGE or MOVE that took messages away, with the modseq that the client then knows of (RFC 7162 section
+ * 3.2.7, RFC 6851 section 4.4). */
+static void write_answer(struct imap_session *s)
+{
+    str answer = buf_str(&s->answer);
+    if (s->qresync && s->view && s->expunged_told && s->expunged >= s->expunged_told && str_starts(answer, STR("OK "))) {
+        char code[64];
+        (void)snprintf(code, sizeof code, "OK [HIGHESTMODSEQ %llu] ", (unsigned long long)mail_view_info(s->view).modseq);
+        stream_write(s->stream, str_from_z(code));
+        answer = str_from(answer, 3);
+    }
+    stream_write(s->stream, answer);
+}
+
 /* The command is over: its tagged answer goes out and its memory back (S1). */
 static void finish(struct imap_session *s)
 {
     imap_out_flush(s);
     stream_write(s->stream, s->tag_n ? imap_tag(s) : STR("*"));
     stream_write(s->stream, STR(" "));
-    stream_write(s->stream, buf_str(&s->answer));
+    write_answer(s);
     stream_write(s->stream, STR("\r\n"));
     bool tls = s->step == IMAP_STEP_TLS;
     end_command(s);
@@ -382,7 +397,7 @@ static enum conn_next step_hold(struct imap_session *s, bool *ret_wait)
 
 static enum conn_next step_updates(struct imap_session *s, bool *ret_wait)
 {
-    bool no_expunge = s->command && s->command->flags & IMAP_CMD_NO_EXPUNGE && !s->uid;
+    bool no_expunge = s->command && s->command->flags & IMAP_CMD_NO_EXPUNGE && (!s->uid || s->numbers_hold);
     /* When the store cannot say what changed, the command's own answer still stands; the changes come later. */
     int r = s->view && imap_updates_collect(s, !no_expunge) == 0 ? imap_updates_send(s) : 0;
     *ret_wait = r == ERR_AGAIN;

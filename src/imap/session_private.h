@@ -6,8 +6,8 @@
  *  S2  view is not NULL exactly in the selected state; account is not NULL exactly when somebody is logged in.
  *  S3  the numbers that the client knows change only in imap_updates_collect, which no command calls before its own answers are
  *      written (RFC 3501 section 7.4.1).
- *  S5  no answer of held is sent before its change is durable; none is held while the session waits for input.
- *  S4  a handler stops when stream_is_full: what is queued for a peer that does not read is bounded. */
+ *  S4  a handler stops when stream_is_full: what is queued for a peer that does not read is bounded.
+ *  S5  no answer of held is sent before its change is durable; none is held while the session waits for input. */
 #ifndef VALISE_IMAP_SESSION_PRIVATE_H
 #define VALISE_IMAP_SESSION_PRIVATE_H
 
@@ -85,7 +85,8 @@ struct imap_updates {
     uint64_t *list; /* enum mail_change << 32 | sequence number */
     size_t n, cap, sent;
     bool keywords, exists, recent, deleted;
-    bool active; /* collected, not all sent */
+    bool active;   /* collected, not all sent */
+    bool vanished; /* what was expunged is in the list by UID (RFC 7162 section 3.2.10) */
 };
 
 /* Tagged answers of APPEND that wait for the disk, so that those which a client pipelines share its syncs (acknowledge.c). */
@@ -133,7 +134,10 @@ struct imap_session {
     bool idling;
     struct imap_updates updates;
 
-    bool condstore; /* the client knows CONDSTORE: each FETCH answer about flags tells the modseq (RFC 7162) */
+    bool condstore;         /* the client knows CONDSTORE: each FETCH answer about flags tells UID and modseq (RFC 7162) */
+    bool qresync;           /* and QRESYNC: VANISHED instead of EXPUNGE */
+    bool numbers_hold;      /* this UID command knows messages by number: no expunges are told during it */
+    uint64_t expunged_told; /* expunged + 1 when an EXPUNGE or MOVE began whose answer tells the new modseq; 0: not */
 
     struct mail_account *account;
     struct buf user; /* canonical address */
@@ -196,12 +200,20 @@ bool imap_check_writable(struct imap_session *s);
 /* Collects what changed, then sends it. 0 when all is out, ERR_AGAIN when the stream is full. */
 int imap_updates_collect(struct imap_session *s, bool allow_expunge) MUST_USE;
 int imap_updates_send(struct imap_session *s) MUST_USE;
-/* "* n FETCH (" [FLAGS] [MODSEQ] [UID] ")" CRLF of an entry: MODSEQ where CONDSTORE is known, FLAGS where FLAGS says so. */
+/* "* n FETCH (" [FLAGS] [MODSEQ] [UID] ")" CRLF of an entry: MODSEQ and UID where CONDSTORE is known, FLAGS where FLAGS says so. */
 void imap_write_update(struct imap_session *s, uint32_t seq, bool flags);
 /* A CONDSTORE enabling command (RFC 7162 section 3.1): the first one is told the mailbox's highest modseq. */
 void imap_condstore_enable(struct imap_session *s);
 /* "* OK [HIGHESTMODSEQ n]" of the view. */
 void imap_write_highest_modseq(struct imap_session *s);
+/* --- resync.c --- */
+
+/* "* VANISHED (EARLIER)" of what was expunged since modseq SINCE, of UIDs (n 0: all) and above FLOOR (RFC 7162 section 3.2.6). */
+int imap_write_vanished(struct imap_session *s, uint64_t since, const struct imap_set *uids, uint32_t floor) MUST_USE;
+/* Begins to tell a client that knows the mailbox as PARAMS say what has changed (RFC 7162 section 3.2.5); imap_fetch_write ends
+ * it. */
+int imap_resync(struct imap_session *s, const struct imap_select_params *params) MUST_USE;
+
 /* "* STATUS mailbox (...)" of INFO with ITEMS (enum imap_status_item). */
 void imap_write_status(struct imap_session *s, const struct mailbox_info *info, unsigned items);
 /* "* FLAGS (...)" and "* OK [PERMANENTFLAGS (...)]" of the view. */

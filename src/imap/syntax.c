@@ -456,20 +456,70 @@ int imap_parse_status_items(struct scan *s, unsigned *ret)
     return 0;
 }
 
-/* select-params = "(" select-param *(SP select-param) ")" (RFC 4466 section 6); condstore-param = "CONDSTORE" */
-int imap_parse_select_params(struct scan *s, bool *ret_condstore)
+/* known-uids, known-sequence-set: sequence-set without "*" (RFC 7162 section 7) */
+static int parse_known(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_set *ret)
+{
+    int r = imap_parse_set(s, a, limits, ret);
+    for (size_t i = 0; r == 0 && i < ret->n; i++) {
+        if (ret->ranges[i].first == IMAP_STAR || ret->ranges[i].last == IMAP_STAR)
+            r = ERR_SYNTAX;
+    }
+    return r;
+}
+
+/* seq-match-data = "(" known-sequence-set SP known-uid-set ")" */
+static int parse_match_data(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_select_params *p)
+{
+    if (!scan_byte(s, '('))
+        return ERR_SYNTAX;
+    int r = parse_known(s, a, limits, &p->match_seqs);
+    if (r == 0 && !scan_byte(s, ' '))
+        r = ERR_SYNTAX;
+    if (r == 0)
+        r = parse_known(s, a, limits, &p->match_uids);
+    return r < 0 || scan_byte(s, ')') ? r : ERR_SYNTAX;
+}
+
+/* "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")" */
+static int parse_qresync(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_select_params *p)
+{
+    int r = 0;
+    if (!scan_byte(s, ' ') || !scan_byte(s, '(') || !imap_scan_nz_number(s, &p->uidvalidity) || !scan_byte(s, ' ') ||
+        !imap_scan_modseq(s, &p->modseq) || !p->modseq)
+        return ERR_SYNTAX;
+    bool more = scan_byte(s, ' ');
+    if (more && scan_peek(s) != '(') {
+        r = parse_known(s, a, limits, &p->uids);
+        more = r == 0 && scan_byte(s, ' ');
+    }
+    if (more)
+        r = parse_match_data(s, a, limits, p);
+    return r < 0 || scan_byte(s, ')') ? r : ERR_SYNTAX;
+}
+
+/* select-params = "(" select-param *(SP select-param) ")" (RFC 4466 section 6); select-param = "CONDSTORE" / "QRESYNC" SP ... */
+int imap_parse_select_params(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_select_params *ret)
 {
     struct scan at = *s;
+    struct imap_select_params p = { 0 };
     if (!scan_byte(&at, '('))
         return ERR_SYNTAX;
     do {
-        if (!imap_scan_word(&at, STR("CONDSTORE")))
+        if (imap_scan_word(&at, STR("CONDSTORE"))) {
+            p.condstore = true;
+            continue;
+        }
+        if (p.qresync || !imap_scan_word(&at, STR("QRESYNC")))
             return ERR_SYNTAX;
+        p.qresync = true;
+        int r = parse_qresync(&at, a, limits, &p);
+        if (r < 0)
+            return r;
     } while (scan_byte(&at, ' '));
     if (!scan_byte(&at, ')'))
         return ERR_SYNTAX;
     *s = at;
-    *ret_condstore = true;
+    *ret = p;
     return 0;
 }
 

@@ -98,8 +98,17 @@ struct imap_store {
 };
 int imap_parse_store(struct scan *s, struct arena *a, const struct imap_limits *limits, struct imap_store *ret) MUST_USE;
 
-/* What SELECT and EXAMINE take behind the name, in its parentheses: sets *RET_CONDSTORE when it was there (RFC 7162). */
-int imap_parse_select_params(struct scan *s, bool *ret_condstore) MUST_USE;
+/* What SELECT and EXAMINE take behind the name, in its parentheses (RFC 7162). */
+struct imap_select_params {
+    bool condstore, qresync;
+    /* of QRESYNC: what the client knows of the mailbox */
+    uint32_t uidvalidity;
+    uint64_t modseq;
+    struct imap_set uids;                   /* n 0: all */
+    struct imap_set match_seqs, match_uids; /* some sequence numbers and their UIDs */
+};
+int imap_parse_select_params(struct scan *s, struct arena *a, const struct imap_limits *limits,
+                             struct imap_select_params *ret) MUST_USE;
 
 /* LIST and LSUB, with the selection and return options of RFC 5258, RFC 5819 and RFC 6154. */
 struct imap_list {
@@ -156,7 +165,8 @@ struct imap_fetch {
     unsigned items; /* enum imap_fetch_item */
     const struct imap_section *sections;
     size_t section_n;
-    bool changed; /* only messages whose modseq is above changed_since (RFC 7162) */
+    bool changed;  /* only messages whose modseq is above changed_since (RFC 7162) */
+    bool vanished; /* and the UIDs of those that were expunged since */
     uint64_t changed_since;
 };
 /* Macros, one attribute, or a list of them; then modifiers. */
@@ -201,6 +211,7 @@ enum imap_search_return { IMAP_RETURN_MIN = 1, IMAP_RETURN_MAX = 2, IMAP_RETURN_
 struct imap_search {
     unsigned returns;             /* enum imap_search_return; 0: not an extended search */
     bool modseq;                  /* has a MODSEQ key: the answer tells the highest one */
+    bool numbers;                 /* has sequence numbers */
     str charset;                  /* empty: US-ASCII */
     struct imap_search_key *keys; /* an AND list */
 };

@@ -193,15 +193,25 @@ static bool scan_macro(struct scan *s, unsigned *ret)
 }
 
 /* fetch-modifiers = SP "(" fetch-modifier *(SP fetch-modifier) ")" (RFC 4466 section 6); chgsince-fetch-mod = "CHANGEDSINCE" SP
- * mod-sequence-value: "it implicitly adds the MODSEQ FETCH message data item" (RFC 7162 section 3.1.4.1) */
+ * mod-sequence-value: "it implicitly adds the MODSEQ FETCH message data item" (RFC 7162 section 3.1.4.1); rexpunges-fetch-mod =
+ * "VANISHED", only with it (section 3.2.6) */
 static int parse_modifiers(struct scan *s, struct imap_fetch *fetch)
 {
     if (!scan_byte(s, ' '))
         return 0;
-    if (!scan_byte(s, '(') || !imap_scan_word(s, STR("CHANGEDSINCE")) || !scan_byte(s, ' ') ||
-        !imap_scan_modseq(s, &fetch->changed_since) || !scan_byte(s, ')'))
+    if (!scan_byte(s, '('))
         return ERR_SYNTAX;
-    fetch->changed = true;
+    do {
+        if (!fetch->vanished && imap_scan_word(s, STR("VANISHED")))
+            fetch->vanished = true;
+        else if (!fetch->changed && imap_scan_word(s, STR("CHANGEDSINCE")) && scan_byte(s, ' ') &&
+                 imap_scan_modseq(s, &fetch->changed_since))
+            fetch->changed = true;
+        else
+            return ERR_SYNTAX;
+    } while (scan_byte(s, ' '));
+    if (!scan_byte(s, ')') || !fetch->changed)
+        return ERR_SYNTAX;
     fetch->items |= IMAP_FETCH_MODSEQ;
     return 0;
 }

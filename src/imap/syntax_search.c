@@ -57,7 +57,7 @@ struct search_parser {
     struct arena *arena;
     const struct imap_limits *limits;
     unsigned keys;
-    bool modseq;
+    bool modseq, numbers;
 };
 
 static int parse_key(struct search_parser *p, unsigned depth, struct imap_search_key **ret);
@@ -191,6 +191,7 @@ static int parse_key(struct search_parser *p, unsigned depth, struct imap_search
         return parse_argument(p, name, depth, key);
     }
     key->type = IMAP_SEARCH_SET;
+    p->numbers = true;
     return imap_parse_set(&p->at, p->arena, p->limits, &key->set);
 }
 
@@ -240,6 +241,7 @@ int imap_parse_search(struct scan *s, struct arena *a, const struct imap_limits 
     if (r < 0)
         return r;
     search.modseq = p.modseq;
+    search.numbers = p.numbers;
     *s = p.at;
     *ret = search;
     return 0;

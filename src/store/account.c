@@ -12,6 +12,7 @@ struct mail_store *mail_store_new(struct engine *g)
         panic("out of memory for the mail store");
     s->g = g;
     s->bytes_max = MAIL_CACHE_BYTES;
+    s->changes_kept = MAIL_CHANGES_KEPT;
     s->spool_dir = -1;
     pthread_mutex_init(&s->lock, NULL);
     map_init(&s->accounts);
@@ -28,6 +29,11 @@ void mail_store_set_cache(struct mail_store *s, size_t bytes)
     pthread_mutex_lock(&s->lock);
     s->bytes_max = bytes;
     pthread_mutex_unlock(&s->lock);
+}
+
+void mail_store_set_changes_kept(struct mail_store *s, uint64_t n)
+{
+    s->changes_kept = n;
 }
 
 void mail_store_set_spool(struct mail_store *s, int dir)

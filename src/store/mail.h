@@ -37,6 +37,8 @@ void mail_store_free(struct mail_store *s);
 struct engine *mail_store_engine(struct mail_store *s);
 /* Memory for accounts and indexes that are kept for the next use; 96 MiB at first. */
 void mail_store_set_cache(struct mail_store *s, size_t bytes);
+/* How many changes of each account its log keeps at least, for clients that come back; 20 000 at first. Before the first account. */
+void mail_store_set_changes_kept(struct mail_store *s, uint64_t n);
 /* Directory (a descriptor, the caller's) where deposits over 1 MiB wait in files without a name; -1, as at first: in anonymous
  * memory files. Before the first deposit. */
 void mail_store_set_spool(struct mail_store *s, int dir);

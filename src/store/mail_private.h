@@ -28,10 +28,11 @@ struct mail_store {
     struct map accounts;                  /* by id */
     struct mail_account *newest, *oldest; /* in order of last use */
     size_t bytes, bytes_max;              /* of all accounts in memory */
+    uint64_t changes_kept;                /* of each account, in its log */
     int spool_dir;                        /* where large deposits lie, -1: memory files */
 };
 
-enum { MAIL_CACHE_BYTES = 96 << 20 };
+enum { MAIL_CACHE_BYTES = 96 << 20, MAIL_CHANGES_KEPT = 20000 };
 
 /* --- a mailbox --- */
 

@@ -2,7 +2,7 @@
 #include "store/mail_private.h"
 
 /* Rows of the change log that are kept at least, and how many more before some are cut off. */
-enum { LOG_ROWS = 20000, LOG_SLACK = 4000, RANGES_MAX = 8000 };
+enum { RANGES_MAX = 8000 };
 
 void update_begin(struct update *u, struct mail_account *a)
 {
@@ -142,10 +142,11 @@ static void put_log(struct update *u)
     log_ops(u);
     struct key k = key_of_id(KEY_CHANGE, u->h.modseq);
     update_put(u, &k, buf_str(&u->log));
-    if (u->h.modseq - u->h.floor > LOG_ROWS + LOG_SLACK) {
-        struct key from = key_of_id(KEY_CHANGE, 0), to = key_of_id(KEY_CHANGE, u->h.modseq - LOG_ROWS + 1);
+    uint64_t keep = u->a->store->changes_kept;
+    if (u->h.modseq - u->h.floor > keep + keep / 5) {
+        struct key from = key_of_id(KEY_CHANGE, 0), to = key_of_id(KEY_CHANGE, u->h.modseq - keep + 1);
         engine_del_range(u->t, key_str(&from), key_str(&to));
-        u->h.floor = u->h.modseq - LOG_ROWS;
+        u->h.floor = u->h.modseq - keep;
     }
 }
 

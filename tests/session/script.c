@@ -14,6 +14,7 @@ struct script {
     bool starttls, tls, whole;
     char certificate[256]; /* address; "-": unknown; empty: none */
     str certificate_address;
+    struct buf kept; /* what "<...>" stood for */
     struct conn *conns[SCRIPT_CONNS];
     struct buf said[SCRIPT_CONNS]; /* what the server said, expected lines removed */
     struct buf *report;
@@ -75,6 +76,21 @@ static bool script_match(str pattern, str line)
     return false;
 }
 
+/* "before<...>after": what stands between is kept. */
+static bool script_match_kept(struct script *s, str pattern, str line)
+{
+    const str mark = STR("<...>");
+    size_t cut = str_find(pattern, mark);
+    if (cut == pattern.n)
+        return script_match(pattern, line);
+    str before = str_sub(pattern, 0, cut), after = str_from(pattern, cut + mark.n);
+    if (line.n < before.n + after.n || !str_starts(line, before) || !str_eq(str_from(line, line.n - after.n), after))
+        return false;
+    buf_reset(&s->kept);
+    buf_add(&s->kept, str_sub(line, cut, line.n - after.n - cut));
+    return true;
+}
+
 /* The next whole line said on connection I, without CRLF; false when there is none. */
 static bool script_next_line(struct script *s, size_t i, str *ret, size_t *ret_n)
 {
@@ -93,7 +109,7 @@ static bool script_expect(struct script *s, size_t i, str pattern, bool skip)
     str line;
     size_t n;
     while (script_next_line(s, i, &line, &n)) {
-        if (script_match(pattern, line)) {
+        if (script_match_kept(s, pattern, line)) {
             buf_consume(&s->said[i], n);
             return true;
         }
@@ -147,7 +163,10 @@ static bool script_send(struct script *s, size_t i, str text, bool escaped, unsi
     if (escaped) {
         ok = script_decode(s, text, &bytes);
     } else {
-        buf_add(&bytes, text);
+        size_t cut = str_find(text, STR("<...>"));
+        buf_add(&bytes, str_sub(text, 0, cut));
+        if (cut < text.n)
+            buf_add_all(&bytes, buf_str(&s->kept), str_from(text, cut + 5));
         buf_add(&bytes, STR("\r\n"));
     }
     struct conn *c = script_conn(s, i);
@@ -280,6 +299,7 @@ static bool script_read(const char *path, struct buf *out)
 bool script_run(const char *path, const struct script_setup *setup, struct buf *report)
 {
     struct script s = { .setup = setup, .path = path, .starttls = setup->starttls, .tls = setup->tls, .report = report };
+    buf_init(&s.kept, 1024);
     for (size_t i = 0; i < SCRIPT_CONNS; i++)
         buf_init(&s.said[i], SCRIPT_OUTPUT_MAX);
     struct buf file = BUF_INIT(SCRIPT_BYTES_MAX);
@@ -296,6 +316,7 @@ bool script_run(const char *path, const struct script_setup *setup, struct buf *
             conn_memory_free(s.conns[i]);
         buf_done(&s.said[i]);
     }
+    buf_done(&s.kept);
     buf_done(&file);
     return ok;
 }

@@ -11,6 +11,7 @@
  *   C~: text             the client sends text with \r \n \t \0 \\ \xHH decoded and nothing added
  *   C*100: text          the same line 100 times ("C2*100:" on connection 2)
  *   S: text              the server's next line (without CRLF) is text; "..." in it stands for any run of bytes within the line
+ *                        and so does "<...>", which is kept: the same in a later C line is what it stood for (once a line)
  *   S*: text             lines of the server are skipped until one matches
  *   E:                   the client closes its side            Z:   the server has closed and said nothing more
  *   T:                   the deadline passes                   Q:   the server is told to stop

@@ -1,6 +1,6 @@
 /* All dialogues of tests/session/imap, each four times: as they are, read byte by byte, written in pieces of 512 bytes, and both.
  *
- * Lines of its own: "@ auth MECHANISM...", "@ tls-required", "@ append-max N", "@ errors-max N", "@ delay" (a failed login is held back for a minute),
+ * Lines of its own: "@ auth MECHANISM...", "@ tls-required", "@ append-max N", "@ errors-max N", "@ changes-kept N" (in the change log), "@ delay" (a failed login is held back for a minute),
  * "! append MAILBOX FILE [FLAGS]" puts a message of tests/session/imap/mail into alice's account, "! create MAILBOX", "! quota BYTES MESSAGES",
  * "! large MAILBOX COUNT" one of COUNT lines of 10 bytes, "! reads" counts reads of chunks anew, "! reads-at-most N" looks at them,
  * "! fill MAILBOX COUNT" appends a small message many times, "! disk full", "! disk failing" (commits), "! disk unsure" (syncs), "! disk fine". Accounts: alice and bob, password secret. */
@@ -78,6 +78,7 @@ static bool option(void *user, str words)
 {
     struct world *w = user;
     str rest = words, word;
+    uint64_t kept;
     if (!str_split(&rest, ' ', &word))
         return false;
     if (str_eq(word, STR("tls-required")))
@@ -90,6 +91,8 @@ static bool option(void *user, str words)
         return str_to_u64(rest, 1 << 30, &w->config.append_max);
     else if (str_eq(word, STR("errors-max")))
         return str_to_u32(rest, 1000, &w->config.errors_max);
+    else if (str_eq(word, STR("changes-kept")) && str_to_u64(rest, 1 << 20, &kept))
+        mail_store_set_changes_kept(w->store, kept);
     else
         return false;
     return true;

@@ -431,11 +431,18 @@ static int p_status(struct scan *s, struct arena *a, struct buf *out)
 
 static int p_select_params(struct scan *s, struct arena *a, struct buf *out)
 {
-    (void)a;
-    bool condstore = false;
-    int r = imap_parse_select_params(s, &condstore);
+    struct imap_select_params p;
+    int r = imap_parse_select_params(s, a, &imap_limits_default, &p);
     if (r == 0)
-        buf_addf(out, "%d", condstore);
+        buf_addf(out, "%d", p.condstore);
+    if (r == 0 && p.qresync) {
+        buf_addf(out, " %u %llu ", p.uidvalidity, (unsigned long long)p.modseq);
+        add_set(out, &p.uids);
+        buf_add(out, STR(" "));
+        add_set(out, &p.match_seqs);
+        buf_add(out, STR(" "));
+        add_set(out, &p.match_uids);
+    }
     return r;
 }
 
@@ -485,6 +492,31 @@ static int p_list(struct scan *s, struct arena *a, struct buf *out)
     return 0;
 }
 
+static void select_parameters(void **state)
+{
+    (void)state;
+    static const struct row params[] = {
+        { "(CONDSTORE)", "1" },
+        { "(condstore CONDSTORE)", "1" },
+        { "()", NULL },
+        { "(QRESYNC)", NULL },
+        { "(CONDSTORE", NULL },
+        { "CONDSTORE", NULL },
+        { "(QRESYNC (7 9))", "0 7 9   " },
+        { "(qresync (7 9 1:3,5) condstore)", "1 7 9 [1-3][5-5]  " },
+        { "(QRESYNC (7 9 1 (1,4 2,8:9)))", "0 7 9 [1-1] [1-1][4-4] [2-2][8-9]" },
+        { "(QRESYNC (7 9 (1 2)))", "0 7 9  [1-1] [2-2]" },
+        { "(QRESYNC (7 9) QRESYNC (7 9))", NULL },
+        { "(QRESYNC (0 9))", NULL },
+        { "(QRESYNC (7 0))", NULL },
+        { "(QRESYNC (7 9 1:*))", NULL },
+        { "(QRESYNC (7 9 1 (1:* 2)))", NULL },
+        { "(QRESYNC (7 9 1 (1)))", NULL },
+        { "(QRESYNC (7 9 1 (1 2) 3))", NULL },
+    };
+    CHECK(params, p_select_params);
+}
+
 static void other_arguments(void **state)
 {
     (void)state;
@@ -510,11 +542,6 @@ static void other_arguments(void **state)
         { "(MESSAGES", NULL }, { "(MESSAGES )", NULL },
     };
     CHECK(statuses, p_status);
-    static const struct row params[] = {
-        { "(CONDSTORE)", "1" }, { "(condstore CONDSTORE)", "1" }, { "()", NULL },
-        { "(QRESYNC)", NULL },  { "(CONDSTORE", NULL },           { "CONDSTORE", NULL },
-    };
-    CHECK(params, p_select_params);
     static const struct row appends[] = {
         { "INBOX {5}", "INBOX 0 -1 {5}" },
         { "x (\\Seen) {5+}", "x 1 -1 {5+}" },
@@ -569,7 +596,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tags_and_strings), cmocka_unit_test(sequence_sets), cmocka_unit_test(flags_and_dates),
-        cmocka_unit_test(fetch_attributes), cmocka_unit_test(search_keys),   cmocka_unit_test(other_arguments),
+        cmocka_unit_test(fetch_attributes), cmocka_unit_test(search_keys),   cmocka_unit_test(select_parameters),
+        cmocka_unit_test(other_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
