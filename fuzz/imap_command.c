@@ -28,6 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct imap_list list;
     struct imap_fetch fetch;
     struct imap_search search;
+    struct imap_select_params params;
     int64_t number;
     unsigned items;
     check(&s, in, imap_parse_tag(&s, &text));
@@ -42,6 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(&s, in, imap_parse_date_time(&s, &number));
     check(&s, in, imap_parse_append(&s, &arena, limits, &append));
     check(&s, in, imap_parse_status_items(&s, &items));
+    check(&s, in, imap_parse_select_params(&s, &arena, limits, &params));
     check(&s, in, imap_parse_store(&s, &arena, limits, &store));
     check(&s, in, imap_parse_list(&s, &arena, &list));
     check(&s, in, imap_parse_fetch(&s, &arena, limits, &fetch));
