@@ -54,6 +54,21 @@ static const struct cli_option list_options[] = {
     { NULL, NULL, NULL },
 };
 
+static const struct cli_option quota_options[] = {
+    { "storage", "SIZE", "at most SIZE bytes of mail, as 500M or 2G" },
+    { "messages", "N", "at most N messages" },
+    { "none", NULL, "no limit" },
+    { "default", NULL, "what the next wider quota says" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option group_options[] = {
+    { "from", "WHO", "who may write to it: anyone (the default), members, or domain (the users of its domain)" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option catch_all_options[] = {
+    { "none", NULL, "refuse it again" },
+    { NULL, NULL, NULL },
+};
 static const struct cli_option history_options[] = {
     { "failed", NULL, "only what did not succeed" },
     { "since", "TIME", "only since then: 2026-11-23, \"2026-11-23 14:05\", or 12h or 7d for that long ago" },
@@ -109,6 +124,15 @@ const struct cli_command cli_commands[] = {
     { "domain add", "DOMAIN", "take mail for a domain", NULL, NULL, cmd_domain_add },
     { "domain remove", "DOMAIN", "stop taking mail for a domain that has no addresses left", NULL, NULL, cmd_domain_remove },
     { "domain list", NULL, "list the domains", NULL, NULL, cmd_domain_list },
+    { "domain alias add", "ALIAS DOMAIN", "make ALIAS another name of a domain",
+      "Every address there is the same as in DOMAIN: for delivery, to log in and to send.", NULL, cmd_domain_alias_add },
+    { "domain alias remove", "ALIAS", "remove another name of a domain", NULL, NULL, cmd_domain_alias_remove },
+    { "domain catch-all", "DOMAIN [ADDRESS]", "give mail for addresses that are not there to ADDRESS, a user, alias or group",
+      "Expect spam: every name that anybody invents is delivered. It gives no right to send by these names.", catch_all_options,
+      cmd_domain_catch_all },
+    { "domain quota", "DOMAIN", "set how much each user of a domain may keep",
+      "It counts for those who have no quota of their own or by a group. What is not named has no limit.", quota_options,
+      cmd_domain_quota },
     { "user add", "ADDRESS", "add a user with mailboxes",
       "A user of the role program sends mail and reads none; it has no password of its own, see user app-password add.",
       user_add_options, cmd_user_add },
@@ -122,6 +146,9 @@ const struct cli_command cli_commands[] = {
     { "user enable", "ADDRESS", "let a user log in and get mail again", NULL, NULL, cmd_user_enable },
     { "user disable", "ADDRESS", "refuse a user's logins and mail, keep the mailboxes", NULL, NULL, cmd_user_disable },
     { "user list", NULL, "list the users", NULL, list_options, cmd_user_list },
+    { "user quota", "ADDRESS", "show or set how much a user may keep",
+      "What is not named has no limit. --default: the largest of the user's groups, else the domain's.", quota_options,
+      cmd_user_quota },
     { "user history", "ADDRESS", "who has logged in as a user: when, whence, how, and what failed",
       "The last hundred logins and the last hundred failures; the same from the same place is one line a day. With the result "
       "locked-out nothing was checked.",
@@ -136,6 +163,19 @@ const struct cli_command cli_commands[] = {
     { "alias add", "ADDRESS TARGET...", "make an address lead to others", NULL, NULL, cmd_alias_add },
     { "alias remove", "ADDRESS", "remove an alias", NULL, NULL, cmd_alias_remove },
     { "alias list", NULL, "list the aliases", NULL, list_options, cmd_alias_list },
+    { "group add", "NAME", "add a group, a named set of users",
+      "Mail for a group whose NAME is an address goes to all who are in it; any other name is for quotas only. An alias stands "
+      "for "
+      "others and lets them send in its name; a group does not, follows a user through changes, and may be closed to senders.",
+      group_options, cmd_group_add },
+    { "group remove", "NAME", "remove a group; its members stay", NULL, NULL, cmd_group_remove },
+    { "group list", NULL, "list the groups", NULL, list_options, cmd_group_list },
+    { "group from", "NAME WHO", "say who may write to a group: anyone, members, or domain", NULL, NULL, cmd_group_from },
+    { "group quota", "NAME", "set how much each member of a group may keep",
+      "It counts for those who have no quota of their own; of several groups the largest. What is not named has no limit.",
+      quota_options, cmd_group_quota },
+    { "group member add", "NAME MEMBER...", "put users, or other groups, into a group", NULL, NULL, cmd_group_member_add },
+    { "group member remove", "NAME MEMBER...", "take users or groups out of a group", NULL, NULL, cmd_group_member_remove },
     { "lockout list", NULL, "list who is locked out or delayed after failed logins",
       "A user is locked out from a network, or a network from all users that do not usually come from there; see "
       "login-failures-max "

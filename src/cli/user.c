@@ -1,6 +1,6 @@
 /* user: valise user add|passwd|role|remove|enable|disable|list. */
 #include "base/buf.h"
-#include "cli/cli.h"
+#include "cli/quota.h"
 
 /* A generated password is shown when it is in force, not before. */
 static void report(const struct cli *c, json_t *reply, const char *done, str password)
@@ -87,6 +87,16 @@ int cmd_user_disable(struct cli *c)
     return simple(c, "user.disable", "disabled");
 }
 
+static void print_user(const json_t *user)
+{
+    char text[QUOTA_TEXT_MAX];
+    (void)printf("%-40s %-8s %10lld messages %14lld bytes  quota %s%s\n", json_string_value(json_object_get(user, "address")),
+                 json_string_value(json_object_get(user, "role")),
+                 (long long)json_integer_value(json_object_get(user, "messages")),
+                 (long long)json_integer_value(json_object_get(user, "bytes")), quota_text(json_object_get(user, "quota"), text),
+                 json_is_true(json_object_get(user, "enabled")) ? "" : "  disabled");
+}
+
 int cmd_user_list(struct cli *c)
 {
     json_t *reply, *user;
@@ -98,11 +108,7 @@ int cmd_user_list(struct cli *c)
     if (c->json)
         cli_print_json(reply);
     else
-        json_array_foreach(json_object_get(reply, "users"), i, user)(void) printf(
-            "%-40s %-8s %10lld messages %14lld bytes%s\n", json_string_value(json_object_get(user, "address")),
-            json_string_value(json_object_get(user, "role")), (long long)json_integer_value(json_object_get(user, "messages")),
-            (long long)json_integer_value(json_object_get(user, "bytes")),
-            json_is_true(json_object_get(user, "enabled")) ? "" : "  disabled");
+        json_array_foreach(json_object_get(reply, "users"), i, user) print_user(user);
     json_decref(reply);
     return 0;
 }

@@ -3,30 +3,11 @@
  *  C1  d->change is held from the check to the applying: what was checked is what is changed.
  *  C2  A commit names the version that the table shows; when another process was faster the table is read again and the check
  *      repeated. */
-#include "directory/directory_private.h"
+#include "directory/change_private.h"
 
 #include "base/random.h"
 
 enum { TRIES = 10, SCRATCH = 1 << 17 };
-
-struct change {
-    /* Checks the change against TABLE and writes the row's new value to VALUE; left empty, the row is deleted. */
-    int (*check)(const struct table *t, struct change *c, struct buf *value, struct error *e);
-    char kind; /* of the row */
-    str name;  /* canonical domain or address */
-    /* Arguments of the check. */
-    str hash, scram[DIRECTORY_HASH_N];
-    str old_hash;
-    str app, secret; /* name of an application password; empty secret: to be removed */
-    str password;    /* to be checked against POLICY, unless that is NULL or it is empty */
-    const struct directory_policy *policy;
-    bool enabled;
-    enum directory_role role;
-    const str *targets;
-    size_t target_n;
-    engine_part id; /* of the account added or removed */
-    bool leaves;    /* its mail stays behind: a row says so from the same commit on */
-};
 
 /* Reads the table again. */
 static int change_reload(struct directory *d, struct error *e)
@@ -75,7 +56,21 @@ static int change_commit(struct directory *d, const struct change *c, str key, s
     return 0;
 }
 
-static int change_run(struct directory *d, struct change *c, struct error *e)
+int change_check_new_address(const struct table *t, const struct change *c, struct error *e)
+{
+    str domain = str_from(c->name, str_rfind_byte(c->name, '@') + 1);
+    const struct domain *d = table_domain(t, domain);
+    if (!d)
+        return error_set(e, ERR_REFUSED, "the domain of %.*s is not one of ours; add it first", STR_ARG(c->name));
+    if (d->alias_of.n)
+        return error_set(e, ERR_REFUSED, "%.*s is another name of %.*s; add the address there", STR_ARG(domain),
+                         STR_ARG(d->alias_of));
+    if (table_entry(t, c->name))
+        return error_set(e, ERR_EXISTS, "%.*s is there already", STR_ARG(c->name));
+    return 0;
+}
+
+int change_run(struct directory *d, struct change *c, struct error *e)
 {
     struct buf key = BUF_INIT(DIRECTORY_KEY_MAX), value = BUF_INIT(ENGINE_VALUE_MAX);
     int r = ERR_CONFLICT;
@@ -104,61 +99,7 @@ static int change_run(struct directory *d, struct change *c, struct error *e)
     return r;
 }
 
-/* --- domains --- */
-
-static int check_domain_add(const struct table *t, struct change *c, struct buf *value, struct error *e)
-{
-    if (table_domain(t, c->name))
-        return error_set(e, ERR_EXISTS, "the domain %.*s is there already", STR_ARG(c->name));
-    row_encode_domain(value, &(struct domain){ .seq = t->seq_max + 1 });
-    return 0;
-}
-
-static int check_domain_remove(const struct table *t, struct change *c, struct buf *value, struct error *e)
-{
-    const struct domain *d = table_domain(t, c->name);
-    if (!d)
-        return error_set(e, ERR_NOTFOUND, "there is no domain %.*s", STR_ARG(c->name));
-    if (d->accounts || d->aliases)
-        return error_set(e, ERR_REFUSED, "the domain %.*s still has %zu accounts and %zu aliases; remove them first",
-                         STR_ARG(c->name), d->accounts, d->aliases);
-    return 0;
-}
-
-static int domain_change(struct directory *d, str domain, struct change *c, struct error *e)
-{
-    struct arena a = ARENA_INIT(SCRATCH);
-    int r = directory_canonical_domain(domain, &a, &c->name, e);
-    if (r == 0 && c->name.p[0] == '[')
-        r = error_set(e, ERR_SYNTAX, "an address in brackets cannot be a domain of ours");
-    c->kind = 'd';
-    if (r == 0)
-        r = change_run(d, c, e);
-    arena_done(&a);
-    return r;
-}
-
-int directory_domain_add(struct directory *d, str domain, struct error *e)
-{
-    return domain_change(d, domain, &(struct change){ .check = check_domain_add }, e);
-}
-
-int directory_domain_remove(struct directory *d, str domain, struct error *e)
-{
-    return domain_change(d, domain, &(struct change){ .check = check_domain_remove }, e);
-}
-
 /* --- accounts --- */
-
-/* Whether an entry named C->name may be added. */
-static int check_new_address(const struct table *t, const struct change *c, struct error *e)
-{
-    if (!table_domain(t, str_from(c->name, str_rfind_byte(c->name, '@') + 1)))
-        return error_set(e, ERR_REFUSED, "the domain of %.*s is not one of ours; add it first", STR_ARG(c->name));
-    if (table_entry(t, c->name))
-        return error_set(e, ERR_EXISTS, "%.*s is there already", STR_ARG(c->name));
-    return 0;
-}
 
 /* The account C->name in *RET. */
 static int check_account(const struct table *t, const struct change *c, struct entry *ret, struct error *e)
@@ -187,7 +128,7 @@ static int check_new_password(const struct change *c, enum directory_role role, 
 
 static int check_account_add(const struct table *t, struct change *c, struct buf *value, struct error *e)
 {
-    int r = check_new_address(t, c, e);
+    int r = change_check_new_address(t, c, e);
     if (r == 0)
         r = check_new_password(c, c->role, e);
     if (r == 0)
@@ -255,6 +196,17 @@ static int check_account_role(const struct table *t, struct change *c, struct bu
     if (r < 0)
         return r;
     n.role = c->role;
+    row_encode_account(value, &n);
+    return 0;
+}
+
+static int check_account_quota(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    struct entry n;
+    int r = check_account(t, c, &n, e);
+    if (r < 0)
+        return r;
+    n.quota = c->quota;
     row_encode_account(value, &n);
     return 0;
 }
@@ -344,6 +296,11 @@ int directory_account_role(struct directory *d, str address, enum directory_role
     return account_change(d, address, STR(""), &(struct change){ .check = check_account_role, .role = role }, e);
 }
 
+int directory_account_quota(struct directory *d, str address, const struct directory_quota *quota, struct error *e)
+{
+    return account_change(d, address, STR(""), &(struct change){ .check = check_account_quota, .quota = change_quota(quota) }, e);
+}
+
 int directory_account_remove(struct directory *d, str address, engine_part *ret_id, struct error *e)
 {
     struct change c = { .check = check_account_remove, .leaves = true };
@@ -398,58 +355,4 @@ int directory_left_behind(struct directory *d, engine_part *ids, size_t max, siz
     if (r >= 0)
         *ret_n = l.n;
     return r < 0 ? r : 0;
-}
-
-/* --- aliases --- */
-
-static int check_alias_add(const struct table *t, struct change *c, struct buf *value, struct error *e)
-{
-    int r = check_new_address(t, c, e);
-    for (size_t i = 0; r == 0 && i < c->target_n; i++) {
-        if (!table_domain(t, str_from(c->targets[i], str_rfind_byte(c->targets[i], '@') + 1)))
-            r = error_set(e, ERR_REFUSED, "%.*s is not an address of ours", STR_ARG(c->targets[i]));
-        else if (!table_lookup(t, c->targets[i]))
-            r = error_set(e, ERR_NOTFOUND, "there is no account or alias %.*s", STR_ARG(c->targets[i]));
-    }
-    if (r == 0)
-        row_encode_alias(value, c->targets, c->target_n);
-    return r;
-}
-
-static int check_alias_remove(const struct table *t, struct change *c, struct buf *value, struct error *e)
-{
-    const struct entry *n = table_entry(t, c->name);
-    if (!n || n->kind != DIRECTORY_ALIAS)
-        return error_set(e, ERR_NOTFOUND, "there is no alias %.*s", STR_ARG(c->name));
-    return 0;
-}
-
-int directory_alias_add(struct directory *d, str address, const str *targets, size_t n, struct error *e)
-{
-    struct arena a = ARENA_INIT(SCRATCH);
-    struct change c = { .check = check_alias_add, .kind = 'l', .target_n = n };
-    if (n == 0 || n > DIRECTORY_TARGETS_MAX)
-        return error_set(e, ERR_LIMIT, "an alias has 1 to %d targets", DIRECTORY_TARGETS_MAX);
-    int r = directory_canonical(address, &a, &c.name, e);
-    str *list = arena_array(&a, n, sizeof *list);
-    if (r == 0 && !list)
-        r = ERR_LIMIT;
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = directory_canonical(targets[i], &a, &list[i], e);
-    c.targets = list;
-    if (r == 0)
-        r = change_run(d, &c, e);
-    arena_done(&a);
-    return r;
-}
-
-int directory_alias_remove(struct directory *d, str address, struct error *e)
-{
-    struct arena a = ARENA_INIT(SCRATCH);
-    struct change c = { .check = check_alias_remove, .kind = 'l' };
-    int r = directory_canonical(address, &a, &c.name, e);
-    if (r == 0)
-        r = change_run(d, &c, e);
-    arena_done(&a);
-    return r;
 }

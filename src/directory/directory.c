@@ -1,11 +1,11 @@
-/* directory: opening, lookups and lists. Changes are change.c, logging in is login.c. */
+/* directory: opening and lookups. Lists are list.c, changes change.c, logging in is login.c. */
 #include "directory/directory_private.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
 
-enum { LIST_MEMORY_MAX = 1 << 30, SCAN_TRIES = 10, SCRATCH = 1 << 14 };
+enum { SCAN_TRIES = 10, SCRATCH = 1 << 14 };
 
 const engine_part directory_part = { "valise-directory" };
 const engine_part logins_part = { "valise-logins" };
@@ -28,19 +28,19 @@ int directory_load(struct engine *g, struct table *ret, uint64_t *ret_version, s
 {
     int r = ERR_CONFLICT;
     for (int tries = 0; r == ERR_CONFLICT && tries < SCAN_TRIES; tries++) {
-        /* Domains come first: the others refer to them (T2). All three must show the same version. */
-        uint64_t versions[3] = { 0 };
+        /* Domains come first: the others refer to them (T2). All must show the same version. */
+        static const char kinds[] = { 'd', 'a', 'g', 'l' };
+        uint64_t versions[sizeof kinds] = { 0 };
         table_init(ret);
-        r = load_kind(g, ret, 'd', &versions[0]);
-        if (r == 0)
-            r = load_kind(g, ret, 'a', &versions[1]);
-        if (r == 0)
-            r = load_kind(g, ret, 'l', &versions[2]);
-        if (r == 0 && (versions[0] != versions[1] || versions[1] != versions[2]))
-            r = ERR_CONFLICT;
+        r = 0;
+        for (size_t i = 0; r == 0 && i < sizeof kinds; i++) {
+            r = load_kind(g, ret, kinds[i], &versions[i]);
+            if (r == 0 && versions[i] != versions[0])
+                r = ERR_CONFLICT;
+        }
         if (r < 0)
             table_done(ret);
-        *ret_version = versions[2];
+        *ret_version = versions[0];
     }
     return r == 0 ? 0 : error_set(e, r, "the directory cannot be read: %s", err_name(r));
 }
@@ -145,6 +145,23 @@ enum directory_role directory_role_from_name(str name)
     return role;
 }
 
+static const char *const senders_names[DIRECTORY_SENDERS_N] = {
+    [DIRECTORY_SENDERS_ANYONE] = "anyone", [DIRECTORY_SENDERS_MEMBERS] = "members", [DIRECTORY_SENDERS_DOMAIN] = "domain"
+};
+
+const char *directory_senders_name(enum directory_senders senders)
+{
+    return senders_names[senders];
+}
+
+enum directory_senders directory_senders_from_name(str name)
+{
+    enum directory_senders senders = 0;
+    while (senders < DIRECTORY_SENDERS_N && !str_eq(name, str_from_z(senders_names[senders])))
+        senders++;
+    return senders;
+}
+
 /* --- lookups --- */
 
 bool directory_has_domain(struct directory *d, str domain)
@@ -154,16 +171,16 @@ bool directory_has_domain(struct directory *d, str domain)
     bool has = false;
     if (directory_canonical_domain(domain, &a, &canonical, NULL) == 0) {
         pthread_rwlock_rdlock(&d->lock);
-        has = table_domain(&d->table, canonical) != NULL;
+        has = table_home(&d->table, canonical) != NULL;
         pthread_rwlock_unlock(&d->lock);
     }
     arena_done(&a);
     return has;
 }
 
-static int account_copy(const struct entry *n, struct arena *a, struct directory_account *ret)
+static int account_copy(const struct table *t, const struct entry *n, struct arena *a, struct directory_account *ret)
 {
-    struct directory_account copy = { .id = n->id, .enabled = n->enabled, .role = n->role };
+    struct directory_account copy = { .id = n->id, .enabled = n->enabled, .role = n->role, .quota = table_quota(t, n) };
     int r = arena_dup(a, n->address, &copy.address);
     if (r == 0)
         *ret = copy;
@@ -171,13 +188,13 @@ static int account_copy(const struct entry *n, struct arena *a, struct directory
 }
 
 /* Follows ADDRESS to accounts; called with the lock. */
-static int resolve_locked(const struct table *t, str address, struct entry *ret[DIRECTORY_TARGETS_MAX], size_t *ret_n)
+static int resolve_locked(const struct table *t, str address, const engine_part *sender, bool catch_all,
+                          struct entry *ret[DIRECTORY_MEMBERS_MAX], size_t *ret_n)
 {
-    if (!table_domain(t, str_from(address, str_rfind_byte(address, '@') + 1)))
+    if (!table_home(t, str_from(address, str_rfind_byte(address, '@') + 1)))
         return ERR_REFUSED;
-    struct entry *n = table_lookup(t, address);
-    *ret_n = n ? table_follow(t, n, ret) : 0;
-    return *ret_n ? 0 : ERR_NOTFOUND;
+    struct entry *n = table_lookup(t, address, catch_all);
+    return n ? table_follow(t, n, sender ? table_by_id(t, sender) : NULL, ret, ret_n) : ERR_NOTFOUND;
 }
 
 /* "postmaster" alone is the first domain's (RFC 5321 section 4.1.1.3); anything else in its canonical form. */
@@ -194,19 +211,25 @@ static int resolve_canonical(struct directory *d, str address, struct arena *a, 
 
 int directory_resolve(struct directory *d, str address, struct arena *arena, struct directory_account **ret, size_t *ret_n)
 {
-    struct entry *found[DIRECTORY_TARGETS_MAX];
+    return directory_resolve_from(d, NULL, address, arena, ret, ret_n);
+}
+
+int directory_resolve_from(struct directory *d, const engine_part *sender, str address, struct arena *arena,
+                           struct directory_account **ret, size_t *ret_n)
+{
+    struct entry *found[DIRECTORY_MEMBERS_MAX];
     size_t n = 0;
     str canonical;
     int r = resolve_canonical(d, address, arena, &canonical);
     if (r < 0)
         return r;
     pthread_rwlock_rdlock(&d->lock);
-    r = resolve_locked(&d->table, canonical, found, &n);
+    r = resolve_locked(&d->table, canonical, sender, true, found, &n);
     struct directory_account *list = r == 0 ? arena_array(arena, n, sizeof *list) : NULL;
     if (r == 0 && !list)
         r = ERR_LIMIT;
     for (size_t i = 0; r == 0 && i < n; i++)
-        r = account_copy(found[i], arena, &list[i]);
+        r = account_copy(&d->table, found[i], arena, &list[i]);
     pthread_rwlock_unlock(&d->lock);
     if (r == 0) {
         *ret = list;
@@ -218,13 +241,14 @@ int directory_resolve(struct directory *d, str address, struct arena *arena, str
 bool directory_may_send_as(struct directory *d, engine_part account, str address)
 {
     struct arena a = ARENA_INIT(SCRATCH);
-    struct entry *found[DIRECTORY_TARGETS_MAX];
+    struct entry *found[DIRECTORY_MEMBERS_MAX];
     size_t n = 0;
     str canonical;
     bool may = false;
     if (directory_canonical(address, &a, &canonical, NULL) == 0) {
         pthread_rwlock_rdlock(&d->lock);
-        if (resolve_locked(&d->table, canonical, found, &n) == 0) {
+        const struct entry *named = table_lookup(&d->table, canonical, false);
+        if (named && named->kind != DIRECTORY_GROUP && resolve_locked(&d->table, canonical, &account, false, found, &n) == 0) {
             for (size_t i = 0; i < n && !may; i++)
                 may = memcmp(found[i]->id.b, account.b, sizeof account.b) == 0;
         }
@@ -241,8 +265,10 @@ int directory_find_account(struct directory *d, str address, struct arena *arena
     if (r < 0)
         return r;
     pthread_rwlock_rdlock(&d->lock);
-    struct entry *n = table_entry(&d->table, canonical);
-    r = n && n->kind == DIRECTORY_ACCOUNT ? account_copy(n, arena, ret) : ERR_NOTFOUND;
+    r = table_home_address(&d->table, canonical, arena, &canonical);
+    struct entry *n = r == 0 ? table_entry(&d->table, canonical) : NULL;
+    if (r == 0)
+        r = n && n->kind == DIRECTORY_ACCOUNT ? account_copy(&d->table, n, arena, ret) : ERR_NOTFOUND;
     pthread_rwlock_unlock(&d->lock);
     return r;
 }
@@ -250,115 +276,10 @@ int directory_find_account(struct directory *d, str address, struct arena *arena
 void directory_counts(struct directory *d, struct directory_counts *ret)
 {
     pthread_rwlock_rdlock(&d->lock);
-    *ret = (struct directory_counts){ .domains = d->table.domains.n,
+    *ret = (struct directory_counts){ .domains = d->table.domains.n - d->table.domain_alias_n,
                                       .accounts = d->table.account_n,
                                       .accounts_enabled = d->table.enabled_n,
                                       .aliases = d->table.alias_n };
     pthread_rwlock_unlock(&d->lock);
     ret->argon2_runs = directory_argon2_runs();
-}
-
-/* --- lists: a copy is taken under the lock and sorted, then handed out without it --- */
-
-struct list {
-    struct arena a;
-    struct entry *items; /* copies; of a domain only the address is set: its name */
-    size_t n;
-};
-
-static int by_address(const void *a, const void *b)
-{
-    return str_cmp(((const struct entry *)a)->address, ((const struct entry *)b)->address);
-}
-
-static int list_add(struct list *l, const struct entry *n)
-{
-    struct entry *copy = &l->items[l->n];
-    *copy = *n;
-    copy->targets = arena_array(&l->a, n->target_n, sizeof(str));
-    int r = copy->targets ? arena_dup(&l->a, n->address, &copy->address) : ERR_LIMIT;
-    for (size_t i = 0; r == 0 && i < n->target_n; i++)
-        r = arena_dup(&l->a, n->targets[i], &copy->targets[i]);
-    l->n++;
-    return r;
-}
-
-static int list_domains(const struct table *t, struct list *l)
-{
-    str key;
-    void *value;
-    int r = 0;
-    l->items = arena_array(&l->a, t->domains.n, sizeof *l->items);
-    if (!l->items)
-        return ERR_LIMIT;
-    for (size_t iter = 0; r == 0 && map_next(&t->domains, &iter, &key, &value);)
-        r = list_add(l, &(struct entry){ .address = key });
-    return r;
-}
-
-/* Entries of KIND in DOMAIN (empty: all). */
-static int list_entries(const struct table *t, enum directory_kind kind, str domain, struct list *l)
-{
-    str key;
-    void *value;
-    int r = 0;
-    if (domain.n && !table_domain(t, domain))
-        return ERR_NOTFOUND;
-    l->items = arena_array(&l->a, kind == DIRECTORY_ACCOUNT ? t->account_n : t->alias_n, sizeof *l->items);
-    if (!l->items)
-        return ERR_LIMIT;
-    for (size_t iter = 0; r == 0 && map_next(&t->entries, &iter, &key, &value);) {
-        const struct entry *n = value;
-        if (n->kind == kind && (!domain.n || str_eq(str_from(key, str_rfind_byte(key, '@') + 1), domain)))
-            r = list_add(l, n);
-    }
-    return r;
-}
-
-/* Makes list L: domains for DIRECTORY_NONE. L->a is to be released in every case. */
-static int list_make(struct directory *d, enum directory_kind kind, str domain, struct list *l)
-{
-    str canonical = { 0 };
-    *l = (struct list){ .a = ARENA_INIT(LIST_MEMORY_MAX) };
-    int r = domain.n ? directory_canonical_domain(domain, &l->a, &canonical, NULL) : 0;
-    if (r < 0)
-        return r;
-    pthread_rwlock_rdlock(&d->lock);
-    r = kind == DIRECTORY_NONE ? list_domains(&d->table, l) : list_entries(&d->table, kind, canonical, l);
-    pthread_rwlock_unlock(&d->lock);
-    if (r == 0)
-        qsort(l->items, l->n, sizeof *l->items, by_address);
-    return r;
-}
-
-int directory_domains(struct directory *d, int (*fn)(void *ctx, str domain), void *ctx)
-{
-    struct list l;
-    int r = list_make(d, DIRECTORY_NONE, STR(""), &l);
-    for (size_t i = 0; r == 0 && i < l.n; i++)
-        r = fn(ctx, l.items[i].address);
-    arena_done(&l.a);
-    return r;
-}
-
-int directory_accounts(struct directory *d, str domain, int (*fn)(void *ctx, const struct directory_account *account), void *ctx)
-{
-    struct list l;
-    int r = list_make(d, DIRECTORY_ACCOUNT, domain, &l);
-    for (size_t i = 0; r == 0 && i < l.n; i++) {
-        const struct entry *n = &l.items[i];
-        r = fn(ctx, &(struct directory_account){ n->id, n->address, n->enabled, n->role });
-    }
-    arena_done(&l.a);
-    return r;
-}
-
-int directory_aliases(struct directory *d, str domain, int (*fn)(void *ctx, str address, const str *targets, size_t n), void *ctx)
-{
-    struct list l;
-    int r = list_make(d, DIRECTORY_ALIAS, domain, &l);
-    for (size_t i = 0; r == 0 && i < l.n; i++)
-        r = fn(ctx, l.items[i].address, l.items[i].targets, l.items[i].target_n);
-    arena_done(&l.a);
-    return r;
 }

@@ -1,4 +1,4 @@
-/* directory: domains, accounts, aliases and passwords, kept in the store's directory partition.
+/* directory: domains, accounts, aliases, groups and passwords, kept in the store's directory partition.
  *
  * Addresses are compared as mail does: domain without case (IDN in A-label form), local part without case for accounts and
  * aliases of ours (stored lower-case, NFC). Lookups come from a copy in memory that follows each change, so that
@@ -15,7 +15,7 @@ int directory_open(struct engine *g, struct directory **ret, struct error *e) MU
 /* No call may be running. NULL accepted. */
 void directory_free(struct directory *d);
 
-enum directory_kind { DIRECTORY_NONE, DIRECTORY_ACCOUNT, DIRECTORY_ALIAS };
+enum directory_kind { DIRECTORY_NONE, DIRECTORY_ACCOUNT, DIRECTORY_ALIAS, DIRECTORY_GROUP };
 /* What an account is for. A program sends mail and logs in with application passwords only: it has no password of its own to lose, and
  * reads no mailboxes. */
 enum directory_role { DIRECTORY_USER, DIRECTORY_ADMIN, DIRECTORY_PROGRAM, DIRECTORY_ROLE_N };
@@ -24,26 +24,37 @@ const char *directory_role_name(enum directory_role role);
 /* The role called NAME, or DIRECTORY_ROLE_N. */
 enum directory_role directory_role_from_name(str name);
 
+/* How much an account may keep; 0: no limit. */
+struct directory_quota {
+    uint64_t bytes, messages;
+};
+
 struct directory_account {
     engine_part id;
     str address;  /* canonical */
     bool enabled; /* false: cannot log in; mail still arrives unless the caller decides otherwise */
     enum directory_role role;
+    struct directory_quota quota; /* its own, else the largest of its groups, else its domain's */
 };
 
 /* --- lookups: results in ARENA --- */
 
-/* Whether DOMAIN is one of ours, in any spelling. */
+/* Whether DOMAIN is one of ours, in any spelling; also by an alias. */
 bool directory_has_domain(struct directory *d, str domain);
-/* Which accounts mail for ADDRESS goes to: the account itself, or an alias followed (loops cut, at most 100 accounts),
- * "+detail" dropped when the whole local part is unknown; "postmaster" of a domain of ours always exists (falls back to the
- * first administrator, else the first account; without a domain it is that of the first domain). ERR_NOTFOUND: domain is ours,
- * address is not; ERR_REFUSED: domain is not ours; ERR_SYNTAX; ERR_LIMIT. */
+/* Which accounts mail of a stranger for ADDRESS goes to: the account itself, or an alias or group followed (loops cut), the domain
+ * perhaps by an alias, "+detail" dropped when the whole local part is unknown; "postmaster" of a domain of ours always exists (falls
+ * back to the first administrator, else the first account; without a domain it is that of the first domain); else who gets what is
+ * for nobody in the domain. ERR_NOTFOUND: domain is ours, address is not; ERR_REFUSED: domain is not ours; ERR_UNSUPPORTED: it is a
+ * group that strangers may not write to; ERR_SYNTAX; ERR_LIMIT, also for more than 1000 accounts. */
 int directory_resolve(struct directory *d, str address, struct arena *arena, struct directory_account **ret,
                       size_t *ret_n) MUST_USE;
-/* Whether ACCOUNT may send as ADDRESS: its own address (with any +detail) or an alias that leads to it. */
+/* The same for mail of account SENDER; NULL: a stranger. */
+int directory_resolve_from(struct directory *d, const engine_part *sender, str address, struct arena *arena,
+                           struct directory_account **ret, size_t *ret_n) MUST_USE;
+/* Whether ACCOUNT may send as ADDRESS: its own address (with any +detail) or an alias that leads to it; also by an alias of the
+ * domain. Being in a group, or getting what is for nobody, gives no such right. */
 bool directory_may_send_as(struct directory *d, engine_part account, str address);
-/* The account whose own address ADDRESS is (no aliases, no detail). ERR_NOTFOUND, ERR_SYNTAX, ERR_LIMIT. */
+/* The account whose own address ADDRESS is (no aliases but of the domain, no detail). ERR_NOTFOUND, ERR_SYNTAX, ERR_LIMIT. */
 int directory_find_account(struct directory *d, str address, struct arena *arena, struct directory_account *ret) MUST_USE;
 
 /* --- logging in --- */
@@ -99,8 +110,16 @@ struct directory_policy {
 void directory_set_policy(struct directory *d, const struct directory_policy *p);
 
 int directory_domain_add(struct directory *d, str domain, struct error *e) MUST_USE; /* ERR_EXISTS, ERR_SYNTAX */
-/* ERR_REFUSED while it has accounts or aliases. */
+/* ERR_REFUSED while it has accounts, aliases, groups or other names. */
 int directory_domain_remove(struct directory *d, str domain, struct error *e) MUST_USE;
+/* ALIAS is another name of DOMAIN from now on, for delivery, for logging in and for sending. ERR_NOTFOUND, ERR_EXISTS, ERR_SYNTAX. */
+int directory_domain_alias_add(struct directory *d, str alias, str domain, struct error *e) MUST_USE;
+int directory_domain_alias_remove(struct directory *d, str alias, struct error *e) MUST_USE;
+/* ADDRESS, one of ours, gets what comes for nobody in DOMAIN; empty: it is refused again. ERR_NOTFOUND, ERR_REFUSED, ERR_SYNTAX. */
+int directory_domain_catch_all(struct directory *d, str domain, str address, struct error *e) MUST_USE;
+/* Of the accounts of DOMAIN that have none of their own or by a group; NULL: none. The caller puts what counts for each account into
+ * its store. */
+int directory_domain_quota(struct directory *d, str domain, const struct directory_quota *quota, struct error *e) MUST_USE;
 /* Adds a user with PASSWORD (empty: cannot log in; at most 1024 bytes). *RET_ID is new; the caller makes its mailboxes.
  * ERR_SYNTAX, ERR_REFUSED (domain is not ours, or the policy says no), ERR_EXISTS (also as an alias), ERR_LIMIT; and for all changes ERR_UNAVAILABLE,
  * ERR_FULL, ERR_IO, ERR_UNKNOWN. */
@@ -113,6 +132,8 @@ int directory_account_password(struct directory *d, str address, str password, s
 int directory_account_enable(struct directory *d, str address, bool enabled, struct error *e) MUST_USE;
 /* Administrators stand in for a postmaster nobody named. A password stays, but counts for nothing while the account is a program's. */
 int directory_account_role(struct directory *d, str address, enum directory_role role, struct error *e) MUST_USE;
+/* NULL: that of the groups or the domain. The caller puts what counts into the account's store. */
+int directory_account_quota(struct directory *d, str address, const struct directory_quota *quota, struct error *e) MUST_USE;
 /* Makes an application password NAME (1 to 64 bytes, unique for the account, at most 32): logs in where the password does, but for
  * SCRAM, and stays when that changes. RET_SECRET is known to nobody afterwards; wipe it. ERR_EXISTS, ERR_NOTFOUND, ERR_LIMIT,
  * ERR_SYNTAX. */
@@ -134,14 +155,49 @@ int directory_left_behind(struct directory *d, engine_part *ids, size_t max, siz
 int directory_alias_add(struct directory *d, str address, const str *targets, size_t n, struct error *e) MUST_USE;
 int directory_alias_remove(struct directory *d, str address, struct error *e) MUST_USE;
 
+/* A group is a set of accounts and groups. One whose name is an address gets mail for all of them; one with a name of 1 to 64 letters,
+ * digits, ".", "-" and "_" is a set only. An alias stands for others, a group is what it has in it: it follows the account, not the
+ * address, and goes with it. */
+enum directory_senders { DIRECTORY_SENDERS_ANYONE, DIRECTORY_SENDERS_MEMBERS, DIRECTORY_SENDERS_DOMAIN, DIRECTORY_SENDERS_N };
+/* "anyone", "members", "domain". */
+const char *directory_senders_name(enum directory_senders senders);
+/* Those called NAME, or DIRECTORY_SENDERS_N. */
+enum directory_senders directory_senders_from_name(str name);
+/* SENDERS: who may write to it. ERR_EXISTS, ERR_REFUSED (domain is not ours), ERR_SYNTAX. */
+int directory_group_add(struct directory *d, str name, enum directory_senders senders, struct error *e) MUST_USE;
+int directory_group_remove(struct directory *d, str name, struct error *e) MUST_USE;
+int directory_group_senders(struct directory *d, str name, enum directory_senders senders, struct error *e) MUST_USE;
+int directory_group_quota(struct directory *d, str name, const struct directory_quota *quota, struct error *e) MUST_USE;
+/* MEMBER: the address of an account, or the name of a group. At most 1000. ERR_NOTFOUND, ERR_EXISTS, ERR_LIMIT, ERR_REFUSED (a group in
+ * itself). */
+int directory_group_member_add(struct directory *d, str name, str member, struct error *e) MUST_USE;
+int directory_group_member_remove(struct directory *d, str name, str member, struct error *e) MUST_USE;
+
 /* --- listing: FN gets each in order of name; strings live until it returns; non-zero ends and is returned. FN may call the
  * directory. An empty DOMAIN lists those of all; ERR_NOTFOUND when it is not ours --- */
 
-int directory_domains(struct directory *d, int (*fn)(void *ctx, str domain), void *ctx) MUST_USE;
+struct directory_domain {
+    str name, alias_of, catch_all; /* empty: none */
+    bool has_quota;
+    struct directory_quota quota;
+};
+int directory_domains(struct directory *d, int (*fn)(void *ctx, const struct directory_domain *domain), void *ctx) MUST_USE;
 int directory_accounts(struct directory *d, str domain, int (*fn)(void *ctx, const struct directory_account *account),
                        void *ctx) MUST_USE;
 int directory_aliases(struct directory *d, str domain, int (*fn)(void *ctx, str address, const str *targets, size_t n),
                       void *ctx) MUST_USE;
+
+struct directory_group {
+    str name;
+    enum directory_senders senders;
+    bool has_quota;
+    struct directory_quota quota;
+    const str *members; /* that are there still: addresses, and names of groups */
+    size_t member_n;
+};
+/* Those without a domain too when DOMAIN is empty. */
+int directory_groups(struct directory *d, str domain, int (*fn)(void *ctx, const struct directory_group *group),
+                     void *ctx) MUST_USE;
 
 struct directory_counts {
     size_t domains, accounts, accounts_enabled, aliases;

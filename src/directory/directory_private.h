@@ -16,7 +16,8 @@
 #include "directory/throttle.h"
 
 enum {
-    DIRECTORY_TARGETS_MAX = 100,   /* of one alias, and accounts that one address leads to */
+    DIRECTORY_TARGETS_MAX = 100,   /* of one alias */
+    DIRECTORY_MEMBERS_MAX = 1000,  /* of one group, and accounts that one address leads to */
     DIRECTORY_PASSWORD_MAX = 1024, /* bytes */
     DIRECTORY_HASH_MAX = 256,      /* bytes of an encoded hash */
     DIRECTORY_SCRAM_MAX = 96,      /* bytes of an encoded struct directory_scram */
@@ -26,34 +27,48 @@ enum {
 
 /* --- table.c: what is known, in memory --- */
 
+/* A quota that somebody has set; when not, that of the groups or of the domain counts. */
+struct quota {
+    bool is_set;
+    struct directory_quota limits;
+};
+
 struct domain {
     uint64_t seq; /* order of adding: the lowest is the first domain */
-    size_t accounts, aliases;
+    size_t accounts, aliases, groups;
     str name;
+    str alias_of;  /* the domain that this one is another name of; empty: it stands for itself */
+    str catch_all; /* the address that gets what is for nobody; empty: there is none */
+    struct quota quota;
 };
 
 struct entry {
     enum directory_kind kind;
-    engine_part id;           /* accounts */
+    engine_part id;           /* accounts, groups */
     bool enabled;             /* accounts */
     enum directory_role role; /* accounts */
     uint64_t seq;
-    str address;
+    str address;                 /* of a group perhaps a name without "@" */
     str hash;                    /* accounts: encoded Argon2id, empty when there is no password */
     str scram[DIRECTORY_HASH_N]; /* accounts: as scram_encode writes it, empty when not known */
     str apps;                    /* accounts: application passwords as app_password.c writes them */
+    struct quota quota;          /* accounts, groups */
     str *targets;                /* aliases */
     size_t target_n;
+    enum directory_senders senders; /* groups: who may write to it */
+    engine_part *members;           /* groups: accounts and groups; one that is gone is nobody */
+    size_t member_n;
 };
 
 struct table {
-    struct map domains;  /* name: struct domain */
-    struct map entries;  /* address: struct entry */
-    struct map accounts; /* id: struct entry, the same objects */
+    struct map domains; /* name: struct domain */
+    struct map entries; /* address: struct entry */
+    struct map by_id;   /* id: struct entry, the same objects: accounts and groups */
+    struct map groups;  /* id: struct entry, the groups alone */
     struct domain *first_domain;
     struct entry *postmaster; /* the account that stands in for a postmaster nobody named */
     uint64_t seq_max;
-    size_t account_n, enabled_n, alias_n;
+    size_t account_n, enabled_n, alias_n, domain_alias_n;
 };
 
 void table_init(struct table *t);
@@ -62,23 +77,39 @@ void table_done(struct table *t);
 int table_apply(struct table *t, str key, str value) MUST_USE;
 struct domain *table_domain(const struct table *t, str name);
 struct entry *table_entry(const struct table *t, str address);
-/* The entry for canonical ADDRESS with the rules of directory_resolve: exact, without its detail, postmaster. NULL when there
- * is none. */
-struct entry *table_lookup(const struct table *t, str address);
-/* The accounts that mail for FROM goes to, at most DIRECTORY_TARGETS_MAX; how many. */
-size_t table_follow(const struct table *t, struct entry *from, struct entry *ret[DIRECTORY_TARGETS_MAX]);
+struct entry *table_by_id(const struct table *t, const engine_part *id);
+
+/* --- follow.c: from an address to accounts --- */
+
+/* The domain that NAME stands for: itself, or what it is an alias of. NULL when there is none. */
+struct domain *table_home(const struct table *t, str name);
+/* ADDRESS, canonical, with the name that its domain has here, in ARENA: another when it came by an alias. ERR_LIMIT. */
+int table_home_address(const struct table *t, str address, struct arena *arena, str *ret) MUST_USE;
+/* The entry for canonical ADDRESS: exact, without its detail, postmaster; each also by an alias of its domain. NULL when there is
+ * none. With CATCH_ALL also the one that gets what is for nobody. */
+struct entry *table_lookup(const struct table *t, str address, bool catch_all);
+/* The accounts that mail of account SENDER (NULL: a stranger) for FROM goes to. 0; ERR_UNSUPPORTED: SENDER may not write to it;
+ * ERR_NOTFOUND: it leads nowhere; ERR_LIMIT: to more than DIRECTORY_MEMBERS_MAX. */
+int table_follow(const struct table *t, struct entry *from, const struct entry *sender, struct entry *ret[DIRECTORY_MEMBERS_MAX],
+                 size_t *ret_n) MUST_USE;
+/* Whether ACCOUNT is in GROUP, or in a group that is in it. */
+bool table_is_member(const struct table *t, const struct entry *group, const struct entry *account);
+/* The quota that counts for ACCOUNT: its own, else the largest of its groups, else its domain's, else none. */
+struct directory_quota table_quota(const struct table *t, const struct entry *account);
 
 /* --- row.c --- */
 
-/* A key is a kind and a name: "d" domain, "a" account, "l" alias; "m" and an id: the mail of an account that was removed. */
+/* A key is a kind and a name: "d" domain, "a" account, "g" group, "l" alias; "m" and an id: the mail of an account that was removed. */
 void row_key(struct buf *b, char kind, str name);
 void row_encode_domain(struct buf *b, const struct domain *d);
 void row_encode_account(struct buf *b, const struct entry *n);
 void row_encode_alias(struct buf *b, const str *targets, size_t n);
+void row_encode_group(struct buf *b, const struct entry *n);
 /* What VALUE says, in any version so far, into *RET, whose text points into VALUE. ERR_CORRUPT. */
 int row_decode_domain(str value, struct domain *ret) MUST_USE;
 int row_decode_account(str value, struct entry *ret) MUST_USE;
 int row_decode_alias(str value, struct entry *ret, str targets[DIRECTORY_TARGETS_MAX]) MUST_USE;
+int row_decode_group(str value, struct entry *ret, engine_part members[DIRECTORY_MEMBERS_MAX]) MUST_USE;
 
 /* --- password.c: Argon2id and what was verified lately --- */
 

@@ -40,7 +40,14 @@ static int login_canonical(struct directory *d, str login, struct arena *a, str 
         if (r < 0)
             return r;
     }
-    return directory_canonical(full, a, ret, NULL);
+    int r = directory_canonical(full, a, ret, NULL);
+    if (r == 0) {
+        /* By an alias of the domain one logs in as by the domain, and fails as by the domain. */
+        pthread_rwlock_rdlock(&d->lock);
+        r = table_home_address(&d->table, *ret, a, ret);
+        pthread_rwlock_unlock(&d->lock);
+    }
+    return r;
 }
 
 /* P4. */

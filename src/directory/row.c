@@ -9,6 +9,7 @@
 
 enum {
     ROW_VERSION = 1,
+    DOMAIN_VERSION = 2, /* version 1 of domains had no fields */
     ACCOUNT_VERSION = 4,
     SCRAM_SINCE = 2,  /* version 1 of accounts ended with the hash */
     APPS_SINCE = 3,   /* application passwords */
@@ -24,20 +25,86 @@ void row_key(struct buf *b, char kind, str name)
     buf_add(b, name);
 }
 
+/* --- fields --- */
+
+enum { FIELD_QUOTA = 1, FIELD_ALIAS_OF = 2, FIELD_CATCH_ALL = 3 };
+
+static bool field_next(struct unpack *u, unsigned *ret_tag, str *ret_value)
+{
+    if (u->error || unpack_rest(u).n == 0)
+        return false;
+    *ret_tag = unpack_u8(u);
+    *ret_value = unpack_str(u, ENGINE_VALUE_MAX);
+    return !u->error;
+}
+
+static void field_put(struct buf *b, unsigned tag, str value)
+{
+    pack_u8(b, (uint8_t)tag);
+    pack_str(b, value);
+}
+
+static void quota_put(struct buf *b, const struct quota *q)
+{
+    struct buf value = BUF_INIT(32);
+    if (!q->is_set)
+        return;
+    pack_varint(&value, q->limits.bytes);
+    pack_varint(&value, q->limits.messages);
+    field_put(b, FIELD_QUOTA, buf_str(&value));
+    buf_done(&value);
+}
+
+static int quota_take(str value, struct quota *ret)
+{
+    struct unpack u = unpack_init(value);
+    ret->is_set = true;
+    ret->limits.bytes = unpack_varint(&u);
+    ret->limits.messages = unpack_varint(&u);
+    return unpack_end(&u);
+}
+
+/* The fields left in U, of a row that has nothing but a quota. */
+static int quota_fields(struct unpack *u, struct quota *ret)
+{
+    unsigned tag;
+    str value;
+    while (field_next(u, &tag, &value))
+        if (tag != FIELD_QUOTA || quota_take(value, ret) < 0)
+            return ERR_CORRUPT;
+    return unpack_end(u);
+}
+
 /* --- domains --- */
 
 void row_encode_domain(struct buf *b, const struct domain *d)
 {
-    pack_u8(b, ROW_VERSION);
+    pack_u8(b, DOMAIN_VERSION);
     pack_varint(b, d->seq);
+    quota_put(b, &d->quota);
+    if (d->alias_of.n)
+        field_put(b, FIELD_ALIAS_OF, d->alias_of);
+    if (d->catch_all.n)
+        field_put(b, FIELD_CATCH_ALL, d->catch_all);
 }
 
 int row_decode_domain(str value, struct domain *ret)
 {
     struct unpack u = unpack_init(value);
     uint8_t version = unpack_u8(&u);
+    unsigned tag;
+    str field;
     ret->seq = unpack_varint(&u);
-    return unpack_end(&u) < 0 || version != ROW_VERSION ? ERR_CORRUPT : 0;
+    if (version < ROW_VERSION || version > DOMAIN_VERSION)
+        return ERR_CORRUPT;
+    while (field_next(&u, &tag, &field)) {
+        if (tag == FIELD_QUOTA && quota_take(field, &ret->quota) == 0)
+            continue;
+        if ((tag != FIELD_ALIAS_OF && tag != FIELD_CATCH_ALL) || !field.n || field.n > NAME_BYTES_MAX)
+            return ERR_CORRUPT;
+        *(tag == FIELD_ALIAS_OF ? &ret->alias_of : &ret->catch_all) = field;
+    }
+    return unpack_end(&u);
 }
 
 /* --- accounts --- */
@@ -53,12 +120,7 @@ void row_encode_account(struct buf *b, const struct entry *n)
         pack_str(b, n->scram[i]);
     pack_str(b, n->apps);
     pack_u8(b, (uint8_t)n->role);
-}
-
-/* The fields of accounts: there is none yet, so that any tag is of a newer program. */
-static int account_fields(struct unpack *u)
-{
-    return unpack_end(u);
+    quota_put(b, &n->quota);
 }
 
 int row_decode_account(str value, struct entry *n)
@@ -80,7 +142,7 @@ int row_decode_account(str value, struct entry *n)
     if (version >= APPS_SINCE)
         n->apps = unpack_str(&u, DIRECTORY_APPS_MAX);
     unsigned role = version >= FIELDS_SINCE ? unpack_u8(&u) : flags & FLAG_ADMINISTRATOR ? DIRECTORY_ADMIN : DIRECTORY_USER;
-    if (account_fields(&u) < 0 || role >= DIRECTORY_ROLE_N || app_passwords_check(n->apps) < 0)
+    if (quota_fields(&u, &n->quota) < 0 || role >= DIRECTORY_ROLE_N || app_passwords_check(n->apps) < 0)
         return ERR_CORRUPT;
     memcpy(n->id.b, id.p, sizeof n->id.b);
     n->enabled = flags & FLAG_ENABLED;
@@ -108,4 +170,35 @@ int row_decode_alias(str value, struct entry *n, str targets[DIRECTORY_TARGETS_M
     for (size_t i = 0; i < n->target_n; i++)
         targets[i] = unpack_str(&u, NAME_BYTES_MAX);
     return unpack_end(&u);
+}
+
+/* --- groups --- */
+
+void row_encode_group(struct buf *b, const struct entry *n)
+{
+    pack_u8(b, ROW_VERSION);
+    buf_add(b, (str){ (const char *)n->id.b, sizeof n->id.b });
+    pack_u8(b, (uint8_t)n->senders);
+    pack_varint(b, n->member_n);
+    for (size_t i = 0; i < n->member_n; i++)
+        buf_add(b, (str){ (const char *)n->members[i].b, sizeof n->members[i].b });
+    quota_put(b, &n->quota);
+}
+
+int row_decode_group(str value, struct entry *n, engine_part members[DIRECTORY_MEMBERS_MAX])
+{
+    struct unpack u = unpack_init(value);
+    unsigned version = unpack_u8(&u);
+    str id = unpack_bytes(&u, sizeof n->id.b);
+    unsigned senders = unpack_u8(&u);
+    n->member_n = (size_t)unpack_varint_max(&u, DIRECTORY_MEMBERS_MAX);
+    n->members = members;
+    str ids = unpack_bytes(&u, n->member_n * sizeof *members);
+    if (version != ROW_VERSION || senders >= DIRECTORY_SENDERS_N || quota_fields(&u, &n->quota) < 0)
+        return ERR_CORRUPT;
+    if (ids.n)
+        memcpy(members, ids.p, ids.n);
+    memcpy(n->id.b, id.p, sizeof n->id.b);
+    n->senders = (enum directory_senders)senders;
+    return 0;
 }

@@ -3,11 +3,18 @@
  *
  * Request: {"command": "user.add", ...}. Reply: {"ok": true, ...} or {"ok": false, "error": "not-found", "text": "..."}.
  *
- *   status                                     domain.add|remove domain        domain.list
- *   reload                                     user.add address password [role] user.passwd address password
- *   check [deep]                               user.remove|enable|disable address  user.role address role
- *                                                                              user.list [domain]
- *   alias.add address targets[]                alias.remove address            alias.list [domain] */
+ *   status      reload      check [deep]
+ *   domain.add|remove domain       domain.list                     domain.alias.add alias domain      domain.alias.remove alias
+ *   domain.catch-all domain [address]                              domain.quota domain QUOTA
+ *   user.add address password [role]     user.passwd address password     user.role address role     user.quota address [QUOTA]
+ *   user.remove|enable|disable address   user.list [domain]        user.history address [since] [failed]
+ *   user.app-password.add|remove address name                      user.app-password.list address
+ *   alias.add address targets[]    alias.remove address            alias.list [domain]
+ *   group.add group [senders]      group.remove group              group.list [domain]                group.senders group senders
+ *   group.member.add|remove group members[]                        group.quota group QUOTA
+ *   lockout.list                   lockout.lift what|all
+ *
+ * QUOTA is storage (bytes) and messages (what is missing has no limit), or none: true, or default: true. */
 #ifndef VALISE_ROLE_ADMIN_H
 #define VALISE_ROLE_ADMIN_H
 

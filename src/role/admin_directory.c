@@ -2,7 +2,9 @@
 #include "base/log.h"
 #include "role/admin_private.h"
 
-enum { ARENA_MAX = 16 << 20, TARGETS_MAX = 100 };
+#include "base/log.h"
+
+enum { TARGETS_MAX = 100 };
 
 /* --- domains --- */
 
@@ -20,20 +22,56 @@ json_t *admin_domain_remove(struct admin *a, const json_t *request)
     return admin_done(err, &e);
 }
 
-static int list_domain(void *ctx, str domain)
+/* "domains" are the names, "details" what is set for each, other names of them in "aliases". */
+struct domain_lists {
+    json_t *names, *aliases, *details;
+};
+
+static int list_domain(void *ctx, const struct directory_domain *d)
 {
-    return json_array_append_new(ctx, admin_json_text(domain));
+    struct domain_lists *l = ctx;
+    if (d->alias_of.n)
+        return json_array_append_new(
+            l->aliases, json_pack("{s:o,s:o}", "alias", admin_json_text(d->name), "domain", admin_json_text(d->alias_of)));
+    json_t *v = json_pack("{s:o}", "domain", admin_json_text(d->name));
+    if (d->catch_all.n)
+        json_object_set_new(v, "catch-all", admin_json_text(d->catch_all));
+    if (d->has_quota)
+        json_object_set_new(v, "quota", admin_json_quota(&d->quota));
+    json_array_append_new(l->details, v);
+    return json_array_append_new(l->names, admin_json_text(d->name));
 }
 
 json_t *admin_domain_list(struct admin *a, const json_t *request)
 {
-    json_t *list = json_array();
-    int err = directory_domains(a->directory, list_domain, list);
-    if (err) {
-        json_decref(list);
-        return admin_error(err, "the domains cannot be listed");
-    }
-    return json_pack("{s:b,s:o}", "ok", 1, "domains", list);
+    struct domain_lists l = { json_array(), json_array(), json_array() };
+    int err = directory_domains(a->directory, list_domain, &l);
+    json_t *v = json_pack("{s:b,s:o,s:o,s:o}", "ok", 1, "domains", l.names, "aliases", l.aliases, "details", l.details);
+    if (err == 0)
+        return v;
+    json_decref(v);
+    return admin_error(err, "the domains cannot be listed");
+}
+
+json_t *admin_domain_alias_add(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_domain_alias_add(a->directory, admin_text(request, "alias"), admin_text(request, "domain"), &e);
+    return admin_done(err, &e);
+}
+
+json_t *admin_domain_alias_remove(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_domain_alias_remove(a->directory, admin_text(request, "alias"), &e);
+    return admin_done(err, &e);
+}
+
+json_t *admin_domain_catch_all(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    int err = directory_domain_catch_all(a->directory, admin_text(request, "domain"), admin_text(request, "address"), &e);
+    return admin_done(err, &e);
 }
 
 /* --- users --- */
@@ -72,6 +110,13 @@ json_t *admin_user_role(struct admin *a, const json_t *request)
     return admin_done(err, &e);
 }
 
+/* Deletes the mail of an account that is not in the directory any more. admin_accounts_lock is held. */
+static int delete_mail(struct admin *a, engine_part id)
+{
+    int err = mail_account_delete(a->mail, id);
+    return err == 0 || err == ERR_NOTFOUND ? directory_mail_is_gone(a->directory, id) : err;
+}
+
 json_t *admin_user_add(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
@@ -86,12 +131,16 @@ json_t *admin_user_add(struct admin *a, const json_t *request)
     bool named = err == 0;
     if (named)
         err = mail_account_create(a->mail, id);
+    if (named && !err)
+        err = admin_quota_apply(a, address);
     if (named && err) {
         engine_part gone;
         (void)error_set(&e, err, "the mailboxes of %.*s cannot be made (%s); the account was not added", STR_ARG(address),
                         err_name(err));
         if (directory_account_remove(a->directory, address, &gone, NULL))
             (void)error_prefix(&e, "and the account could not be taken back; remove it by hand");
+        else if (delete_mail(a, gone))
+            log_warning("user-add", LOG_STR("user", address), LOG_Z("note", "its empty mailboxes will be deleted later"));
     }
     pthread_mutex_unlock(&admin_accounts_lock);
     return admin_done(err, &e);
@@ -139,13 +188,6 @@ json_t *admin_app_password_list(struct admin *a, const json_t *request)
         return admin_error(err, err == ERR_NOTFOUND ? "there is no such user" : "the application passwords cannot be listed");
     }
     return json_pack("{s:b,s:o}", "ok", 1, "app-passwords", list);
-}
-
-/* Deletes the mail of an account that is not in the directory any more. admin_accounts_lock is held. */
-static int delete_mail(struct admin *a, engine_part id)
-{
-    int err = mail_account_delete(a->mail, id);
-    return err == 0 || err == ERR_NOTFOUND ? directory_mail_is_gone(a->directory, id) : err;
 }
 
 int admin_finish_removals(struct admin *a)
@@ -205,21 +247,16 @@ struct listing {
 static int list_user(void *ctx, const struct directory_account *account)
 {
     struct listing *l = ctx;
-    json_int_t messages = 0, bytes = 0;
-    struct arena arena = ARENA_INIT(ARENA_MAX);
+    struct mail_quota q = { 0 };
     struct mail_account *m = NULL;
-    struct mailbox_info *boxes;
-    size_t n;
-    if (mail_account_open(l->admin->mail, account->id, &m) == 0 && mailbox_list(m, &arena, &boxes, &n) == 0)
-        for (size_t i = 0; i < n; i++) {
-            messages += boxes[i].messages;
-            bytes += (json_int_t)boxes[i].bytes;
-        }
+    if (mail_account_open(l->admin->mail, account->id, &m) == 0 && mail_account_quota(m, &q) != 0)
+        q = (struct mail_quota){ 0 };
     mail_account_unref(m);
-    arena_done(&arena);
-    return json_array_append_new(l->list, json_pack("{s:o,s:b,s:s,s:I,s:I}", "address", admin_json_text(account->address),
-                                                    "enabled", (int)account->enabled, "role", directory_role_name(account->role),
-                                                    "messages", messages, "bytes", bytes));
+    return json_array_append_new(l->list,
+                                 json_pack("{s:o,s:b,s:s,s:I,s:I,s:{s:I,s:I}}", "address", admin_json_text(account->address),
+                                           "enabled", (int)account->enabled, "role", directory_role_name(account->role),
+                                           "messages", (json_int_t)q.messages, "bytes", (json_int_t)q.bytes, "quota", "bytes",
+                                           (json_int_t)q.bytes_max, "messages", (json_int_t)q.messages_max));
 }
 
 json_t *admin_user_list(struct admin *a, const json_t *request)

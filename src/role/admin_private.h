@@ -20,6 +20,9 @@ extern pthread_mutex_t admin_accounts_lock;
 json_t *admin_domain_add(struct admin *a, const json_t *request);
 json_t *admin_domain_remove(struct admin *a, const json_t *request);
 json_t *admin_domain_list(struct admin *a, const json_t *request);
+json_t *admin_domain_alias_add(struct admin *a, const json_t *request);
+json_t *admin_domain_alias_remove(struct admin *a, const json_t *request);
+json_t *admin_domain_catch_all(struct admin *a, const json_t *request);
 json_t *admin_user_add(struct admin *a, const json_t *request);
 json_t *admin_user_passwd(struct admin *a, const json_t *request);
 json_t *admin_user_remove(struct admin *a, const json_t *request);
@@ -33,6 +36,27 @@ json_t *admin_app_password_list(struct admin *a, const json_t *request);
 json_t *admin_alias_add(struct admin *a, const json_t *request);
 json_t *admin_alias_remove(struct admin *a, const json_t *request);
 json_t *admin_alias_list(struct admin *a, const json_t *request);
+
+/* --- admin_group.c --- */
+
+json_t *admin_group_add(struct admin *a, const json_t *request);
+json_t *admin_group_remove(struct admin *a, const json_t *request);
+json_t *admin_group_list(struct admin *a, const json_t *request);
+json_t *admin_group_senders(struct admin *a, const json_t *request);
+json_t *admin_group_member_add(struct admin *a, const json_t *request);
+json_t *admin_group_member_remove(struct admin *a, const json_t *request);
+
+/* --- admin_quota.c --- */
+
+json_t *admin_user_quota(struct admin *a, const json_t *request);
+json_t *admin_domain_quota(struct admin *a, const json_t *request);
+json_t *admin_group_quota(struct admin *a, const json_t *request);
+json_t *admin_json_quota(const struct directory_quota *q);
+/* Puts the quota that counts for account ADDRESS into its store. */
+int admin_quota_apply(struct admin *a, str address) MUST_USE;
+/* Runs CHANGE, then puts into their stores the quotas of all accounts for whom another counts than before. */
+int admin_with_quotas(struct admin *a, int (*change)(struct admin *a, const json_t *request, struct error *e),
+                      const json_t *request, struct error *e) MUST_USE;
 
 /* --- admin_login.c --- */
 

@@ -47,31 +47,40 @@ static int room_of(struct core *c, const struct directory_account *list, size_t 
 }
 
 /* ANY: of an address that stands for several, one who can have the message is enough. */
-static int verdict_of(struct core *c, str address, uint64_t size, bool any, enum smtp_recipient_verdict *ret, struct error *e)
+static int verdict_of(struct core *c, const struct smtp_login *login, str address, uint64_t size, bool any,
+                      enum smtp_recipient_verdict *ret, struct error *e)
 {
     struct arena a = ARENA_INIT(1 << 20);
     struct directory_account *list;
     size_t n;
-    int err = directory_resolve(c->directory, address, &a, &list, &n);
+    engine_part sender;
+    if (login)
+        memcpy(sender.b, login->account, sizeof sender.b);
+    int err = directory_resolve_from(c->directory, login ? &sender : NULL, address, &a, &list, &n);
     if (err == 0)
         err = room_of(c, list, n, size, any, ret, e);
-    else if (err == ERR_NOTFOUND || err == ERR_SYNTAX || err == ERR_REFUSED)
-        *ret = err == ERR_REFUSED ? SMTP_RECIPIENT_NOT_OURS : SMTP_RECIPIENT_UNKNOWN, err = 0;
+    else if (err == ERR_NOTFOUND || err == ERR_SYNTAX || err == ERR_REFUSED || err == ERR_UNSUPPORTED)
+        *ret = err == ERR_REFUSED       ? SMTP_RECIPIENT_NOT_OURS
+               : err == ERR_UNSUPPORTED ? SMTP_RECIPIENT_FORBIDDEN
+                                        : SMTP_RECIPIENT_UNKNOWN,
+        err = 0;
     else
         err = error_set(e, err, "the directory cannot be read");
     arena_done(&a);
     return err;
 }
 
-static int core_recipient(void *ctx, str address, uint64_t size, enum smtp_recipient_verdict *ret, struct error *e)
+static int core_recipient(void *ctx, const struct smtp_login *login, str address, uint64_t size, enum smtp_recipient_verdict *ret,
+                          struct error *e)
 {
-    return verdict_of(ctx, address, size, false, ret, e);
+    return verdict_of(ctx, login, address, size, false, ret, e);
 }
 
 /* A user gets a report on those of several who had no room (core_submit). */
-static int core_recipient_of_user(void *ctx, str address, uint64_t size, enum smtp_recipient_verdict *ret, struct error *e)
+static int core_recipient_of_user(void *ctx, const struct smtp_login *login, str address, uint64_t size,
+                                  enum smtp_recipient_verdict *ret, struct error *e)
 {
-    return verdict_of(ctx, address, size, true, ret, e);
+    return verdict_of(ctx, login, address, size, true, ret, e);
 }
 
 static int core_spool(void *ctx, struct error *e)
@@ -99,7 +108,7 @@ static int on_recipient(void *ctx, const struct frame *request, struct arena *a,
     str address = unpack_str(&u, WIRE_ADDRESS_MAX);
     if (unpack_end(&u))
         return error_set(e, ERR_CORRUPT, "the question about a recipient is malformed");
-    int err = core_recipient(ctx, address, size, &v, e);
+    int err = core_recipient(ctx, NULL, address, size, &v, e);
     if (err == 0)
         pack_u8(reply, (uint8_t)v);
     return err;

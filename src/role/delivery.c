@@ -78,7 +78,10 @@ static int resolve(struct delivery *v, size_t i)
     struct directory_account *list;
     size_t n;
     bool any = false;
-    int err = directory_resolve(v->core->directory, v->d->recipients[i], &v->arena, &list, &n);
+    engine_part sender;
+    if (v->d->login)
+        memcpy(sender.b, v->d->login->account, sizeof sender.b);
+    int err = directory_resolve_from(v->core->directory, v->d->login ? &sender : NULL, v->d->recipients[i], &v->arena, &list, &n);
     for (size_t k = 0; err == 0 && k < n; k++) {
         if (list[k].enabled)
             err = add_lead(v, i, &list[k]);
@@ -87,7 +90,7 @@ static int resolve(struct delivery *v, size_t i)
     if (err == 0 && any)
         return 0;
     /* RCPT was answered with 250, so whatever has changed since is for another attempt to find out. */
-    return err && err != ERR_NOTFOUND && err != ERR_REFUSED && err != ERR_LIMIT ? err : ERR_UNAVAILABLE;
+    return err && err != ERR_NOTFOUND && err != ERR_REFUSED && err != ERR_LIMIT && err != ERR_UNSUPPORTED ? err : ERR_UNAVAILABLE;
 }
 
 /* Invariant 1: looks at the room that each account has. */
@@ -199,7 +202,7 @@ static int sender_accounts(struct delivery *v, struct mail_recipient **ret, size
     *ret_n = 0;
     int err = directory_resolve(v->core->directory, v->d->reverse_path, &v->arena, &list, &n);
     if (err)
-        return err == ERR_NOTFOUND || err == ERR_REFUSED || err == ERR_SYNTAX ? 0 : err;
+        return err == ERR_UNSUPPORTED || err == ERR_NOTFOUND || err == ERR_REFUSED || err == ERR_SYNTAX ? 0 : err;
     *ret = arena_array(&v->arena, n, sizeof **ret);
     if (!*ret)
         return ERR_LIMIT;

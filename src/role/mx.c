@@ -10,7 +10,8 @@ struct mx {
     struct smtp_service service;
 };
 
-static int ask_recipient(void *ctx, str address, uint64_t size, enum smtp_recipient_verdict *ret, struct error *e)
+static int ask_recipient(void *ctx, const struct smtp_login *login, str address, uint64_t size, enum smtp_recipient_verdict *ret,
+                         struct error *e)
 {
     struct role_run *r = ctx;
     struct arena a = ARENA_INIT(REPLY_MAX);

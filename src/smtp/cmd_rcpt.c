@@ -77,6 +77,8 @@ static enum smtp_reply from_verdict(const struct smtp_session *s, enum smtp_reci
         return smtp_reply_from_delivery(ERR_REFUSED, s->config->full_is_final);
     case SMTP_RECIPIENT_TOO_SMALL:
         return smtp_reply_from_delivery(ERR_LIMIT, true);
+    case SMTP_RECIPIENT_FORBIDDEN:
+        return SMTP_REPLY_CLOSED_GROUP;
     case SMTP_RECIPIENT_NOT_OURS:
         return s->config->submission ? SMTP_REPLY_NO_QUEUE : SMTP_REPLY_RELAY_DENIED;
     }
@@ -90,12 +92,13 @@ static enum smtp_reply from_verdict(const struct smtp_session *s, enum smtp_reci
 static int ask(struct smtp_session *s, str address, enum smtp_recipient_verdict *ret, bool *alone, struct error *e)
 {
     const struct smtp_service *service = s->config->service;
+    const struct smtp_login *login = smtp_session_login(s);
     const struct smtp_mail *mail = &s->transaction->mail;
     bool is_split = !s->config->submission && !s->config->lmtp && !mail->has_size;
     uint64_t size = is_split ? s->config->size_max : mail->has_size ? mail->size : 0;
-    int rc = service->recipient(service->ctx, address, size + SMTP_ADDED_MAX, ret, e);
+    int rc = service->recipient(service->ctx, login, address, size + SMTP_ADDED_MAX, ret, e);
     *alone = is_split && (*ret == SMTP_RECIPIENT_FULL || *ret == SMTP_RECIPIENT_TOO_SMALL);
-    return rc || !*alone ? rc : service->recipient(service->ctx, address, 0, ret, e);
+    return rc || !*alone ? rc : service->recipient(service->ctx, login, address, 0, ret, e);
 }
 
 enum conn_next smtp_cmd_rcpt(struct smtp_session *s, str argument)

@@ -159,6 +159,7 @@ static enum smtp_reply deliver(struct smtp_session *s, int *results, struct erro
                                .envid = t->mail.envid,
                                .smtputf8 = t->mail.smtputf8,
                                .body_8bit = t->mail.body != SMTP_BODY_7BIT || t->data.has_8bit,
+                               .login = smtp_session_login(s),
                                .fd = -1 };
     enum smtp_reply reply = SMTP_REPLY_ACCEPTED;
     if (t->data.faults)

@@ -14,7 +14,8 @@ enum smtp_recipient_verdict {
     SMTP_RECIPIENT_DISABLED,
     SMTP_RECIPIENT_FULL,      /* no room under its quota now */
     SMTP_RECIPIENT_TOO_SMALL, /* the message is more than its quota allows in all */
-    SMTP_RECIPIENT_LAST = SMTP_RECIPIENT_TOO_SMALL
+    SMTP_RECIPIENT_FORBIDDEN, /* a group that this sender may not write to */
+    SMTP_RECIPIENT_LAST = SMTP_RECIPIENT_FORBIDDEN
 };
 
 struct smtp_login {
@@ -32,15 +33,18 @@ struct smtp_delivery {
     enum dsn_ret ret;              /* what reports return (RFC 3461) */
     str envid;                     /* in xtext; empty: not said */
     bool smtputf8, body_8bit;
-    str message;   /* lines, whatever BODY= said, whole, Received: on top; heap or mapped */
-    int fd;        /* of the spool file or memfd that MESSAGE maps, -1 when it is on the heap */
-    str structure; /* from message_parse */
+    str message;                    /* lines, whatever BODY= said, whole, Received: on top; heap or mapped */
+    const struct smtp_login *login; /* who sends it; NULL: a stranger */
+    int fd;                         /* of the spool file or memfd that MESSAGE maps, -1 when it is on the heap */
+    str structure;                  /* from message_parse */
 };
 
 struct smtp_service {
     void *ctx;
-    /* May a message of SIZE bytes (0: not known) for ADDRESS be taken? ERR_* for a temporary failure. Blocks. */
-    int (*recipient)(void *ctx, str address, uint64_t size, enum smtp_recipient_verdict *ret, struct error *e);
+    /* May a message of SIZE bytes (0: not known) from LOGIN (NULL: a stranger) for ADDRESS be taken? ERR_* for a temporary failure.
+     * Blocks. */
+    int (*recipient)(void *ctx, const struct smtp_login *login, str address, uint64_t size, enum smtp_recipient_verdict *ret,
+                     struct error *e);
     /* Takes responsibility for the message: 0 means it survives power loss. ERR_FULL, ERR_UNAVAILABLE, ...; ERR_REFUSED when the
      * quota of a recipient is used up, ERR_LIMIT when the message can never fit. Where it returns an error nobody has the message, but
      * for failures of the store half-way. Blocks. */

@@ -33,6 +33,11 @@ static void check(const struct smtp_session *s)
     require(!s->is_authenticated || smtp_session_tls(s)->active);
 }
 
+const struct smtp_login *smtp_session_login(const struct smtp_session *s)
+{
+    return s->is_authenticated ? &s->login : NULL;
+}
+
 const struct tls_info *smtp_session_tls(const struct smtp_session *s)
 {
     return conn_tls(s->conn);

@@ -138,6 +138,8 @@ enum conn_next smtp_cmd_auth(struct smtp_session *s, str argument);
 
 enum smtp_stage smtp_session_stage(const struct smtp_session *s);
 const struct tls_info *smtp_session_tls(const struct smtp_session *s);
+/* Who is logged in; NULL: nobody. */
+const struct smtp_login *smtp_session_login(const struct smtp_session *s);
 /* Whether AUTH may be said now: submission, under TLS, not logged in yet. */
 bool smtp_session_offers_auth(const struct smtp_session *s);
 bool smtp_session_offers_starttls(const struct smtp_session *s);

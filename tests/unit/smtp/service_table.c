@@ -6,9 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int table_recipient(void *ctx, str address, uint64_t size, enum smtp_recipient_verdict *ret, struct error *e)
+static int table_recipient(void *ctx, const struct smtp_login *login, str address, uint64_t size,
+                           enum smtp_recipient_verdict *ret, struct error *e)
 {
     (void)ctx;
+    if (str_ieq(address, STR("closed@example.org")) && !login) {
+        *ret = SMTP_RECIPIENT_FORBIDDEN;
+        return 0;
+    }
     if (str_ieq(address, STR("busy@example.org")))
         return error_set(e, ERR_UNAVAILABLE, "the directory is closed");
     if (str_ieq(address, STR("full@example.org")))
