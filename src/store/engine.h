@@ -124,7 +124,8 @@ int engine_blob_size(struct engine *g, const engine_blob *blob, uint64_t *ret) M
 /* Shared blobs, for one message to many partitions. They have no owner; each partition that links one must hold it FIRST:
  *     engine_blob_put_shared, then per partition: engine_blob_hold(part), engine_link in a commit on part; in the end engine_unlink in a commit on part.
  * The unlink gives the hold back after the grace time; nothing else is to be done. A hold is a tag named by PART, so that holding or releasing again
- * changes nothing. Not durable by itself: it becomes so no later than the next commit of anyone. */
+ * changes nothing. Not durable by itself: it becomes so no later than the next commit of anyone. A hold without a link is taken back when the blob has been
+ * there for an hour (or the grace time, when that is shorter): the link is then answered ERR_CONFLICT. */
 struct engine_blob_writer *engine_blob_new_shared(struct engine *g);
 int engine_blob_put_shared(struct engine *g, str bytes, engine_blob *ret) MUST_USE;
 /* ERR_CONFLICT when the collector has condemned the blob: put it again. ERR_FULL, ERR_UNKNOWN, ERR_UNAVAILABLE, ERR_INTERNAL for one that is not shared. */

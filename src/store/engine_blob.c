@@ -100,6 +100,11 @@ static uint32_t piece_sum(str key, str bytes, size_t i)
     return piece.n ? libdeflate_crc32(sum, piece.p, piece.n) : sum;
 }
 
+int64_t engine_blob_made_ms(const uint8_t *stem)
+{
+    return (int64_t)engine_get_be(stem + 1, 6);
+}
+
 int64_t engine_orphan_ms(const struct engine *g)
 {
     return g->grace_ms < ORPHAN_MS_MAX ? g->grace_ms : ORPHAN_MS_MAX;

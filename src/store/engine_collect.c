@@ -6,7 +6,8 @@
  *  C1  A blob is condemned in a partition by an atomic write that requires the absence of its link there and of a newer unlink; each link requires
  *      that it is not condemned. So whatever was paused for however long, no link to a deleted blob is ever committed.
  *  C2  A private blob is deleted in the write that condemns it in its owner. A shared blob loses its hold in a partition after it was condemned there, and is
- *      deleted when it is condemned in its holder partition, at a version at which no hold exists.
+ *      deleted when it is condemned in its holder partition, at a version at which no hold exists. A hold without a link is taken back the same way
+ *      once the blob is older than the orphan time.
  *  C3  A row leaves the journal only with the write that settles it, or when a later row for the same pair is known to exist.
  *
  * A condemned mark outlives by far what a caller could still have in hand, then the journal removes it. */
@@ -204,13 +205,79 @@ static int drop_hold(struct engine *g, const struct due_row *row)
     return engine_commit_unsynced(t, NULL);
 }
 
+/* --- holds whose link never came: a crash between the two commits --- */
+
+struct holder_page {
+    engine_part parts[BATCH];
+    size_t n;
+    struct engine_own_key from; /* where the next page begins */
+};
+
+static int holder_fn(void *ctx, str key, str value)
+{
+    struct holder_page *page = ctx;
+    if (page->n == BATCH)
+        return 1;
+    if (key.n != 1 + ENGINE_STEM + sizeof page->parts[0].b)
+        return ERR_CORRUPT;
+    memcpy(page->parts[page->n++].b, key.p + 1 + ENGINE_STEM, sizeof page->parts[0].b);
+    memcpy(page->from.b, key.p, key.n);
+    page->from.b[key.n] = 0; /* the next key behind this one */
+    page->from.n = key.n + 1;
+    return 0;
+}
+
+/* Takes the hold of row->part when it neither links the blob nor gave it up, after condemning it there: who links it later finds out (C1). */
+static int drop_hold_without_link(struct engine *g, const struct due_row *row)
+{
+    struct arena a = ARENA_INIT(4096);
+    struct engine_own_key b = engine_own_key('b', row->stem, NULL), m = engine_own_key('g', row->stem, NULL),
+                          x = engine_own_key('x', row->stem, NULL);
+    str keys[3] = { engine_own_str(&b), engine_own_str(&m), engine_own_str(&x) }, values[3];
+    int rc = g->ops->get(g, row->part, ENGINE_SPACE_OWN, keys, 3, ENGINE_UNSYNCED, &a, values, NULL);
+    if (!rc && !values[0].p && !values[1].p) {
+        if (!values[2].p)
+            rc = engine_commit_unsynced(condemn(g, row, absent), NULL);
+        if (!rc)
+            rc = drop_hold(g, row);
+    }
+    arena_done(&a);
+    return rc == ERR_CONFLICT ? 0 : rc; /* linked just now */
+}
+
+/* Holds are taken right before their links, so when the orphan time has passed since the blob was made, a hold alone keeps it for nobody. */
+static int drop_holds_without_links(struct engine *g, const struct due_row *row, int64_t now)
+{
+    if (engine_blob_made_ms(row->stem) + engine_orphan_ms(g) > now)
+        return 0;
+    struct holder_page page = { .from = engine_own_key('h', row->stem, NULL) };
+    struct engine_own_key to = page.from;
+    for (size_t i = to.n; i-- > 0 && !++to.b[i];)
+        ;
+    int rc = 1;
+    while (rc > 0) {
+        page.n = 0;
+        rc = g->ops->scan(g, row->part, ENGINE_SPACE_OWN, engine_own_str(&page.from), engine_own_str(&to), ENGINE_UNSYNCED,
+                          holder_fn, &page, NULL);
+        for (size_t i = 0; rc >= 0 && i < page.n; i++) {
+            struct due_row there = *row;
+            there.part = page.parts[i];
+            int dropped = drop_hold_without_link(g, &there);
+            rc = dropped ? dropped : rc;
+        }
+    }
+    return rc;
+}
+
 /* Looks at a blob in a partition that may link it. */
 static int collect_blob(struct engine *g, const struct due_row *row, int64_t now)
 {
     bool shared = engine_blob_is_shared(row->stem);
     engine_part holders = engine_blob_holders(row->stem);
-    if (shared && !memcmp(holders.b, row->part.b, sizeof holders.b))
-        return collect_holders(g, row, now);
+    if (shared && !memcmp(holders.b, row->part.b, sizeof holders.b)) {
+        int r = drop_holds_without_links(g, row, now);
+        return r ? r : collect_holders(g, row, now);
+    }
     struct arena a = ARENA_INIT(4096);
     struct engine_own_key b = engine_own_key('b', row->stem, NULL), m = engine_own_key('g', row->stem, NULL),
                           x = engine_own_key('x', row->stem, NULL);

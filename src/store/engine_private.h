@@ -136,6 +136,8 @@ uint32_t engine_blob_chunks(uint64_t size);
 void engine_chunk_key(const uint8_t *stem, uint32_t number, char ret[ENGINE_CHUNK_KEY]);
 /* The partition that keeps the holds of a shared blob. */
 engine_part engine_blob_holders(const uint8_t *stem);
+/* When the blob was made, ms of the clock. */
+int64_t engine_blob_made_ms(const uint8_t *stem);
 /* How long an unlinked or orphaned blob is left alone. */
 int64_t engine_orphan_ms(const struct engine *g);
 

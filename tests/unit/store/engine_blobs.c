@@ -251,7 +251,6 @@ static void shared_blob_lives_as_long_as_any_holder(void **state)
     assert_int_equal(link_in(f, Q, blob, true), 0);
     collect_all(f);
     assert_true(blob_there(f, blob));
-    assert_true(blob_there(f, released));
     assert_false(blob_there(f, unheld));
     assert_int_equal(engine_blob_hold(f->g, unheld, P), ERR_CONFLICT);
     assert_int_equal(link_in(f, P, blob, false), 0);
@@ -264,6 +263,32 @@ static void shared_blob_lives_as_long_as_any_holder(void **state)
     assert_int_equal(link_in(f, Q, blob, false), 0);
     collect_all(f);
     assert_false(blob_there(f, blob));
+}
+
+/* What a crash between hold and link leaves does not keep the blob; nor does it take the blob from those who have linked it. */
+static void hold_without_a_link_is_taken_back(void **state)
+{
+    struct fixture *f = *state;
+    enum { HOLDERS = 150 };
+    engine_blob alone, linked;
+    assert_int_equal(engine_blob_put_shared(f->g, STR("alone"), &alone), 0);
+    assert_int_equal(engine_blob_put_shared(f->g, STR("linked"), &linked), 0);
+    for (uint8_t i = 0; i < HOLDERS; i++) {
+        engine_part part = { .b = { 'x', i } };
+        assert_int_equal(engine_blob_hold(f->g, alone, part), 0);
+        assert_int_equal(engine_blob_hold(f->g, linked, part), 0);
+    }
+    assert_int_equal(engine_blob_hold(f->g, linked, Q), 0);
+    assert_int_equal(link_in(f, Q, linked, true), 0);
+    collect_all(f);
+    assert_false(blob_there(f, alone));
+    assert_true(blob_there(f, linked));
+    engine_part late = { .b = { 'x', 1 } };
+    assert_int_equal(link_in(f, late, alone, true), ERR_CONFLICT);
+    assert_int_equal(link_in(f, late, linked, true), ERR_CONFLICT);
+    assert_int_equal(link_in(f, Q, linked, false), 0);
+    collect_all(f);
+    assert_false(blob_there(f, linked));
 }
 
 static void holding_a_private_blob_is_refused(void **state)
@@ -296,7 +321,8 @@ static void collection_keeps_its_budget(void **state)
     T(kind, blob_sizes), T(kind, blob_ranges), T(kind, blob_in_pieces), T(kind, blob_that_never_was),                            \
         T(kind, blob_of_another_partition_cannot_be_linked), T(kind, orphans_are_collected_and_linked_blobs_stay),               \
         T(kind, unlinked_is_collected), T(kind, relinked_stays), T(kind, shared_blob_lives_as_long_as_any_holder),               \
-        T(kind, holding_a_private_blob_is_refused), T(kind, collection_keeps_its_budget), T(kind, blob_within_a_transaction),    \
+        T(kind, hold_without_a_link_is_taken_back), T(kind, holding_a_private_blob_is_refused),                                  \
+        T(kind, collection_keeps_its_budget), T(kind, blob_within_a_transaction),                                                \
         T(kind, blob_of_a_failed_transaction_never_was)
 
 int main(void)
