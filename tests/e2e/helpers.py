@@ -123,6 +123,16 @@ class Dialogue:
         line, _, self.buffer = self.buffer.partition(b"\n")
         return (line + b"\n").decode(errors="replace")
 
+    def read_until(self, end):
+        """Bytes up to and with END; all there is when it does not come."""
+        while end not in self.buffer[-(1 << 20):]:
+            more = self.socket.recv(1 << 19)
+            if not more:
+                break
+            self.buffer += more
+        got, found, self.buffer = self.buffer.partition(end)
+        return got + found
+
     def reply(self):
         """(code, lines) of one SMTP reply; (0, []) at the end of the connection."""
         lines = []

@@ -493,7 +493,7 @@ static void *guess_run(void *p)
             &(struct directory_attempt){ .login = STR("alice"), .password = str_from_z(password), .peer = STR("192.0.2.66") }, &a,
             &account, &delay);
         g->checked += r == ERR_REFUSED;
-        g->turned_away += r == ERR_AGAIN;
+        g->turned_away += r == ERR_AGAIN || r == ERR_UNAVAILABLE; /* too many wait already: a slow machine */
         arena_done(&a);
     }
     return NULL;
