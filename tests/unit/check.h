@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -24,6 +25,12 @@ static inline str check_copy(str s)
 static inline void check_free(str copy)
 {
     free((char *)(uintptr_t)copy.p);
+}
+
+/* How often or how many: MANY, or FEW where everything takes twenty times as long (scripts/test sets CHECK_FEW under valgrind). */
+static inline unsigned check_many(unsigned many, unsigned few)
+{
+    return getenv("CHECK_FEW") ? few : many;
 }
 
 /* S equals Z; shows both when not. */

@@ -2,12 +2,6 @@
 #ifndef VALISE_TEST_RUN_LOOPBACK_H
 #define VALISE_TEST_RUN_LOOPBACK_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +14,7 @@
 
 #include "base/log.h"
 #include "run/server.h"
+#include "../check.h"
 
 /* --- the session --- */
 

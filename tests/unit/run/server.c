@@ -101,22 +101,23 @@ static void drains_piece_by_piece(void **state)
     loopback_stop(&l, 10000);
 }
 
-enum { SLOW = 80 };
+enum { SLOW_MAX = 320 };
 
 /* Silent from the start, silent in a line, not reading much, not reading a drain: none holds a thread. */
 static void slow_peers_cost_no_threads(void **state)
 {
     static const char *const openings[] = { "", "half a li", "BIG 500000000\r\n", "MANY 9000000\r\n" };
     struct loopback l;
-    int slow[SLOW * 4];
+    int slow[SLOW_MAX];
+    const unsigned slow_n = check_many(SLOW_MAX, 16), users = check_many(20, 2);
     unsigned before = threads_of_process();
     loopback_start(&l, &small, NULL, false);
-    for (size_t i = 0; i < SLOW * 4; i++) {
+    for (size_t i = 0; i < slow_n; i++) {
         slow[i] = client_connect(&l);
         client_expect(slow[i], STR("hello\r\n"));
         client_send(slow[i], str_from_z(openings[i % 4]));
     }
-    for (int k = 0; k < 20; k++) {
+    for (unsigned k = 0; k < users; k++) {
         int fd = client_connect(&l);
         client_expect(fd, STR("hello\r\n"));
         for (int i = 0; i < 20; i++) {
@@ -130,8 +131,8 @@ static void slow_peers_cost_no_threads(void **state)
     assert_true(server_counts(l.server).workers_peak <= 3);
     assert_true(threads_of_process() <= before + 3 + 1); /* workers and herder */
     /* Backpressure: of each 500 MB no more was pulled than sockets hold. */
-    assert_true(atomic_load(&l.world.pulled) < UINT64_C(20000000) + SLOW * UINT64_C(12000000));
-    for (size_t i = 0; i < SLOW * 4; i++) {
+    assert_true(atomic_load(&l.world.pulled) < UINT64_C(20000000) + slow_n / 4 * UINT64_C(12000000));
+    for (size_t i = 0; i < slow_n; i++) {
         if (i % 4 == 1) { /* they are alive */
             client_send(slow[i], STR("ne\r\n"));
             client_expect(slow[i], STR("half a line\r\n"));
@@ -145,7 +146,7 @@ static void slow_peers_cost_no_threads(void **state)
 
 struct waker {
     struct loopback *l;
-    unsigned last;
+    unsigned times;
 };
 
 static void wake_all(struct echo_world *w)
@@ -160,7 +161,7 @@ static void wake_all(struct echo_world *w)
 static void *waker_main(void *arg)
 {
     struct waker *w = arg;
-    for (unsigned i = 0; i < 3000; i++) {
+    for (unsigned i = 0; i < w->times; i++) {
         atomic_fetch_add(&w->l->world.counter, 1);
         wake_all(&w->l->world);
     }
@@ -192,7 +193,9 @@ static void no_wakeup_is_lost(void **state)
         client_expect(fd[i], STR("hello\r\nready\r\n"));
     }
     pthread_t threads[2];
-    struct waker w = { &l, 0 };
+    struct waker w = { &l, check_many(3000, 100) };
+    char last[32];
+    (void)snprintf(last, sizeof last, "count %u\r\n", 2 * w.times);
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, waker_main, &w), 0);
     for (int k = 0; k < 50; k++) /* at the same time they talk, and some die */
@@ -211,7 +214,7 @@ static void no_wakeup_is_lost(void **state)
             continue;
         client_send(fd[i], STR("end\r\n"));
         struct buf b = BUF_INIT(1 << 24);
-        while (str_find(buf_str(&b), STR("count 6000\r\n")) == b.n || str_find(buf_str(&b), STR("end\r\n")) == b.n) {
+        while (str_find(buf_str(&b), str_from_z(last)) == b.n || str_find(buf_str(&b), STR("end\r\n")) == b.n) {
             char *p = buf_reserve(&b, 4096);
             ssize_t n = recv(fd[i], p, 4096, 0);
             assert_true(n > 0);
@@ -220,7 +223,7 @@ static void no_wakeup_is_lost(void **state)
         buf_done(&b);
     }
     /* A parked one is woken. */
-    for (unsigned k = 1; k <= 200; k++) {
+    for (unsigned k = 1; k <= check_many(200, 20); k++) {
         atomic_store(&l.world.counter, 10000 + k);
         wake_all(&l.world);
         char line[32];
@@ -396,7 +399,7 @@ static void *chaos_waker(void *arg)
 /* However they come and go, and though the server stops in the middle: all sessions and sources are freed, each once. */
 static void chaos(void **state)
 {
-    for (unsigned round = 0; round < 3; round++) {
+    for (unsigned round = 0; round < check_many(3, 2); round++) {
         struct loopback l;
         atomic_uint served = 0;
         pthread_t threads[4], waker;
@@ -408,7 +411,7 @@ static void chaos(void **state)
             assert_int_equal(pthread_create(&threads[i], NULL, chaos_main, &k[i]), 0);
         }
         assert_int_equal(pthread_create(&waker, NULL, chaos_waker, &l.world), 0);
-        eventually(atomic_load(&served) > 1000);
+        eventually(atomic_load(&served) > check_many(1000, 20));
         server_stop(l.server, round == 0 ? 0 : 5000);
         assert_int_equal(pthread_join(l.thread, NULL), 0);
         atomic_store(&chaos_over, true);

@@ -3,12 +3,6 @@
  * fdatasync is ours here, so that the tests see each sync, can hold it and can let it fail. What needs a process of its own (to be killed, to have
  * a file system of its own) is this program again with arguments. Longer than 800 lines: the interposed fdatasync and the program's own
  * sub-commands serve all of the tests. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +25,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "store/engine.h"
+#include "../check.h"
 
 extern char **environ;
 
@@ -201,15 +196,15 @@ static void reopen_keeps_all(void **state)
 static void versions_survive_a_crowd_of_partitions(void **state)
 {
     struct fixture *f = *state;
-    enum { N = 40000 }; /* more than the engine keeps in memory */
-    for (uint32_t i = 0; i < N; i++) {
+    const uint32_t crowd = check_many(40000, 1000); /* more than the engine keeps in memory */
+    for (uint32_t i = 0; i < crowd; i++) {
         engine_part part = { { 0 } };
         memcpy(part.b, &i, sizeof i);
         assert_int_equal(put_unsynced(f->g, part, STR("k"), STR("v")), 0);
         if (i % 500 == 0)
             assert_int_equal(engine_wait_synced(f->g, part), 0);
     }
-    for (uint32_t i = 0; i < N; i += 97) {
+    for (uint32_t i = 0; i < crowd; i += 97) {
         engine_part part = { { 0 } };
         memcpy(part.b, &i, sizeof i);
         struct engine_txn *t = engine_begin(f->g, part, 1);
@@ -221,7 +216,7 @@ static void a_crowd_does_not_hide_what_is_pending(void **state)
 {
     struct fixture *f = *state;
     assert_int_equal(put_unsynced(f->g, P, STR("a"), STR("1")), 0);
-    for (uint32_t i = 0; i < 60000; i++) {
+    for (uint32_t i = 0; i < check_many(60000, 1000); i++) {
         engine_part part = { { 0 } };
         memcpy(part.b, &i, sizeof i);
         assert_int_equal(put_unsynced(f->g, part, STR("k"), STR("v")), 0);
@@ -256,6 +251,8 @@ static void path_that_cannot_be(void **state)
 
 /* --- other processes --- */
 
+static const char *program; /* ours; under valgrind /proc/self/exe is valgrind */
+
 static pid_t spawn_self(const char *mode, const char *dir, int *ret_fd)
 {
     int fds[2];
@@ -265,7 +262,7 @@ static pid_t spawn_self(const char *mode, const char *dir, int *ret_fd)
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, fds[1], 3);
-    assert_int_equal(posix_spawn(&pid, "/proc/self/exe", &actions, NULL, argv, environ), 0);
+    assert_int_equal(posix_spawn(&pid, program, &actions, NULL, argv, environ), 0);
     posix_spawn_file_actions_destroy(&actions);
     (void)close(fds[1]);
     *ret_fd = fds[0];
@@ -406,10 +403,10 @@ static void lose_unsynced(const char *dir_name)
 }
 
 /* Lets another process commit, kills it after 1 to MOST commits, and looks for what it told. */
-static void kill_rounds(struct fixture *f, const char *mode, size_t bytes, int rounds, uint32_t most)
+static void kill_rounds(struct fixture *f, const char *mode, size_t bytes, unsigned rounds, uint32_t most)
 {
     uint64_t acked[KILL_THREADS] = { 0 };
-    for (int round = 0; round < rounds; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         int fd;
         engine_close(f->g);
         f->g = NULL;
@@ -437,19 +434,19 @@ static void kill_rounds(struct fixture *f, const char *mode, size_t bytes, int r
 
 static void killed_keeps_what_was_told(void **state)
 {
-    kill_rounds(*state, "commits", SMALL, 5, 300);
+    kill_rounds(*state, "commits", SMALL, check_many(5, 2), 300);
 }
 
 static void power_loss_keeps_what_was_told(void **state)
 {
-    kill_rounds(*state, "power", LARGE, 4, 400);
+    kill_rounds(*state, "power", LARGE, check_many(4, 1), 400);
 }
 
 static void torn_log_gives_a_prefix(void **state)
 {
     struct fixture *f = *state;
     const uint64_t none[KILL_THREADS] = { 0 };
-    for (int round = 0; round < 5; round++) {
+    for (unsigned round = 0; round < check_many(5, 2); round++) {
         int fd;
         uint64_t told[2], reached[KILL_THREADS];
         engine_close(f->g);
@@ -793,6 +790,7 @@ static void damaged_blob_is_noticed(void **state)
 
 int main(int argc, char **argv)
 {
+    program = argv[0];
     if (argc == 3 && !strcmp(argv[1], "commits"))
         return child_commits(argv[2], SMALL);
     if (argc == 3 && !strcmp(argv[1], "power"))
