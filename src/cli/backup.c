@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -34,7 +35,7 @@ static int fail_at(const char *path, struct error *e)
     return error_set(e, err_from_errno(errno), "%s: %s", path, strerrordesc_np(errno));
 }
 
-static int join(char ret[TREE_PATH_MAX], const char *a, const char *b, struct error *e)
+int backup_join(char ret[TREE_PATH_MAX], const char *a, const char *b, struct error *e)
 {
     int n = snprintf(ret, TREE_PATH_MAX, "%s/%s", a, b);
     return n > 0 && n < TREE_PATH_MAX ? 0 : error_set(e, ERR_LIMIT, "%s/%s: the path is too long", a, b);
@@ -48,7 +49,7 @@ int backup_manifest(const char *generation, json_t **ret, struct error *e)
     json_error_t bad;
     json_t *file;
     size_t i;
-    int err = join(path, generation, "manifest.json", e);
+    int err = backup_join(path, generation, "manifest.json", e);
     if (err)
         return err;
     json_t *v = json_load_file(path, JSON_REJECT_DUPLICATES, &bad);
@@ -78,25 +79,68 @@ static int is_generation(const struct dirent *d)
     return name.n == 16 && name.p[8] == 'T' && name.p[15] == 'Z';
 }
 
+int backup_generations(const char *target, struct backup_list *ret, struct error *e)
+{
+    struct dirent **list;
+    *ret = (struct backup_list){ 0 };
+    int n = scandir(target, &list, is_generation, alphasort);
+    if (n < 0)
+        return fail_at(target, e);
+    ret->names = calloc((size_t)n + 1, sizeof *ret->names);
+    if (!ret->names)
+        panic("out of memory for a list of backups");
+    for (int i = 0; i < n; i++) {
+        (void)snprintf(ret->names[ret->n++], BACKUP_NAME_MAX, "%.16s", list[i]->d_name);
+        free(list[i]);
+    }
+    free(list);
+    return ret->n ? 0 : error_set(e, ERR_NOTFOUND, "%s holds no backup", target);
+}
+
+void backup_list_done(struct backup_list *l)
+{
+    free(l->names);
+    *l = (struct backup_list){ 0 };
+}
+
 int backup_find(const char *path, char ret[TREE_PATH_MAX], struct error *e)
 {
     char manifest[TREE_PATH_MAX];
-    struct dirent **list;
-    int err = join(manifest, path, "manifest.json", e);
+    struct backup_list list;
+    int err = backup_join(manifest, path, "manifest.json", e);
     if (err)
         return err;
     if (access(manifest, F_OK) == 0) {
         (void)snprintf(ret, TREE_PATH_MAX, "%s", path);
         return 0;
     }
-    int n = scandir(path, &list, is_generation, alphasort);
-    if (n < 0)
-        return fail_at(path, e);
-    err = n ? join(ret, path, list[n - 1]->d_name, e) : error_set(e, ERR_NOTFOUND, "%s holds no backup", path);
-    for (int i = 0; i < n; i++)
-        free(list[i]);
-    free(list);
+    err = backup_generations(path, &list, e);
+    if (err == 0)
+        err = backup_join(ret, path, list.names[list.n - 1], e);
+    backup_list_done(&list);
     return err;
+}
+
+int backup_lock(const char *target, int *ret_lock, struct error *e)
+{
+    char path[TREE_PATH_MAX];
+    struct dirent **list;
+    int fd = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *ret_lock = fd;
+    if (fd < 0)
+        return fail_at(target, e);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        return error_set(e, ERR_UNAVAILABLE, "another command works in %s", target);
+    int n = scandir(target, &list, NULL, NULL);
+    for (int i = 0; i < n; i++) {
+        if (str_ends(str_from_z(list[i]->d_name), STR("Z.partial")) && backup_join(path, target, list[i]->d_name, NULL) == 0)
+            tree_remove(path);
+        free(list[i]);
+    }
+    if (n >= 0)
+        free(list);
+    tree_remove_stale(target, "restore-");
+    return 0;
 }
 
 /* --- one file --- */
@@ -166,9 +210,9 @@ static int add_folder(struct backup *b, const char *from, const char *prefix, st
     for (int i = 0; i < n; i++) {
         const char *name = list[i]->d_name;
         if (err == 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "LOCK") != 0) {
-            err = join(source, from, name, e);
+            err = backup_join(source, from, name, e);
             if (err == 0)
-                err = join(path, prefix, name, e);
+                err = backup_join(path, prefix, name, e);
             if (err == 0)
                 err = add_file(b, source, path, e);
         }
@@ -197,12 +241,12 @@ static int add_all(struct backup *b, struct error *e)
     char from[TREE_PATH_MAX];
     int err = make_folders(b, e);
     for (size_t i = 0; err == 0 && i < sizeof single / sizeof single[0]; i++) {
-        err = join(from, b->dir, single[i], e);
+        err = backup_join(from, b->dir, single[i], e);
         if (err == 0 && access(from, F_OK) == 0)
             err = add_file(b, from, single[i], e);
     }
     for (size_t i = 0; err == 0 && i < sizeof folders / sizeof folders[0]; i++) {
-        err = join(from, b->dir, folders[i], e);
+        err = backup_join(from, b->dir, folders[i], e);
         if (err == 0)
             err = add_folder(b, from, folders[i], e);
     }
@@ -235,7 +279,7 @@ static int finish(struct backup *b, const char *target, struct error *e)
         if (fd >= 0)
             (void)close(fd);
         if (err == 0)
-            err = join(whole, target, b->name, e);
+            err = backup_join(whole, target, b->name, e);
         if (err == 0 && rename(b->build, whole) != 0)
             err = fail_at(whole, e);
         if (err == 0)
@@ -252,7 +296,7 @@ static int lock_spool(const struct backup *b, int *ret_lock, struct error *e)
 {
     char spool[TREE_PATH_MAX], path[TREE_PATH_MAX];
     struct dirent **list;
-    int err = join(spool, b->dir, "spool", e);
+    int err = backup_join(spool, b->dir, "spool", e);
     if (err)
         return err;
     int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -263,7 +307,7 @@ static int lock_spool(const struct backup *b, int *ret_lock, struct error *e)
         return error_set(e, ERR_UNAVAILABLE, "another backup of %s is being made", b->dir);
     int n = scandir(spool, &list, NULL, NULL);
     for (int i = 0; i < n; i++) {
-        if (str_starts(str_from_z(list[i]->d_name), STR("backup-")) && join(path, spool, list[i]->d_name, NULL) == 0)
+        if (str_starts(str_from_z(list[i]->d_name), STR("backup-")) && backup_join(path, spool, list[i]->d_name, NULL) == 0)
             tree_remove(path);
         free(list[i]);
     }
@@ -281,14 +325,14 @@ static int checkpoint(struct backup *b, struct error *e)
         return err;
     err = bulk_call(&port.client, json_pack("{s:s}", "command", "backup.begin"), (str){ NULL, 0 }, &reply, NULL, e);
     if (err == 0) {
-        err = join(b->checkpoint, b->dir, json_string_value(json_object_get(reply, "path")), e);
+        err = backup_join(b->checkpoint, b->dir, json_string_value(json_object_get(reply, "path")), e);
         json_decref(reply);
     }
     port_close(&port);
     return err;
 }
 
-static int prepare_target(struct backup *b, const char *target, struct error *e)
+static int prepare_target(struct backup *b, const char *target, int *ret_lock, struct error *e)
 {
     char partial[NAME_BYTES + 16];
     json_t *manifest, *file;
@@ -296,7 +340,9 @@ static int prepare_target(struct backup *b, const char *target, struct error *e)
     if (mkdir(target, 0700) != 0 && errno != EEXIST)
         return fail_at(target, e);
     (void)snprintf(partial, sizeof partial, "%s.partial", b->name);
-    int err = join(b->build, target, partial, e);
+    int err = backup_lock(target, ret_lock, e);
+    if (err == 0)
+        err = backup_join(b->build, target, partial, e);
     if (err == 0 && backup_find(target, b->previous, NULL) == 0 && backup_manifest(b->previous, &manifest, NULL) == 0) {
         json_array_foreach(json_object_get(manifest, "files"), i, file)
             json_object_set(b->before, json_string_value(json_object_get(file, "path")), file);
@@ -305,16 +351,18 @@ static int prepare_target(struct backup *b, const char *target, struct error *e)
     return err;
 }
 
-static void report(const struct cli *c, const struct backup *b, const char *target)
+static void report(const struct cli *c, const struct backup *b, const char *target, uint64_t pruned)
 {
     if (c->json) {
-        json_t *v = json_pack("{s:b,s:s,s:s,s:I,s:I}", "ok", 1, "target", target, "generation", b->name, "copied-bytes",
-                              (json_int_t)b->copied, "shared-bytes", (json_int_t)b->shared);
+        json_t *v = json_pack("{s:b,s:s,s:s,s:I,s:I,s:I}", "ok", 1, "target", target, "generation", b->name, "copied-bytes",
+                              (json_int_t)b->copied, "shared-bytes", (json_int_t)b->shared, "removed", (json_int_t)pruned);
         cli_print_json(v);
         json_decref(v);
     } else {
         (void)printf("%s/%s: %llu bytes copied, %llu shared with the backup before. It holds private keys: guard it.\n", target,
                      b->name, (unsigned long long)b->copied, (unsigned long long)b->shared);
+        if (pruned)
+            (void)printf("%llu older ones removed\n", (unsigned long long)pruned);
     }
 }
 
@@ -326,17 +374,24 @@ int cmd_backup(struct cli *c)
     struct error e = ERROR_NONE;
     if (!b)
         panic("out of memory for a backup");
+    uint64_t keep = 0, pruned = 0;
+    int status = cli_number(c, "keep", 100000, &keep);
+    if (status || (stream && keep)) {
+        free(b);
+        return status ? status : cli_usage(c, "backup: --keep is for a directory");
+    }
     time_t now = clock_real_ms() / 1000;
     struct date d = date_from_unix(now, 0);
-    int lock = -1, err = 0;
+    int lock = -1, target_lock = -1, err = 0;
     *b = (struct backup){ .dir = c->dir, .before = json_object(), .files = json_array() };
     (void)snprintf(b->name, sizeof b->name, "%04d%02d%02dT%02d%02d%02dZ", d.year, d.month, d.day, d.hour, d.minute, d.second);
+    (void)signal(SIGPIPE, SIG_IGN); /* whoever reads the stream may leave: an error, after which all is tidied up */
     if (stream && isatty(STDOUT_FILENO))
         err = error_set(&e, ERR_REFUSED, "a backup is not for a terminal: valise backup - >file.tar");
     if (err == 0)
         err = lock_spool(b, &lock, &e);
     if (err == 0 && !stream)
-        err = prepare_target(b, target, &e);
+        err = prepare_target(b, target, &target_lock, &e);
     if (err == 0)
         err = checkpoint(b, &e);
     progress_begin(&b->progress, 0, c->json);
@@ -347,12 +402,16 @@ int cmd_backup(struct cli *c)
     progress_end(&b->progress);
     if (b->checkpoint[0])
         tree_remove(b->checkpoint);
-    if (err && b->build[0])
+    if (err && b->build[0] && target_lock >= 0)
         tree_remove(b->build);
+    if (err == 0 && keep)
+        err = backup_prune(target, keep, &pruned, &e);
     if (lock >= 0)
         (void)close(lock);
+    if (target_lock >= 0)
+        (void)close(target_lock);
     if (err == 0 && !stream)
-        report(c, b, target);
+        report(c, b, target, pruned);
     json_decref(b->before);
     json_decref(b->files);
     free(b);

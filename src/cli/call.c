@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "role/control.h"
+#include "role/format.h"
 #include "role/lock.h"
 
 /* Checking or deleting much mail takes long; whoever does not want to wait has Ctrl-C. */
@@ -51,6 +52,9 @@ static int run_here(const json_t *request, json_t **ret, struct error *e)
         return err;
     a.mail = mail_store_new(a.engine);
     err = directory_open(a.engine, &a.directory, e);
+    /* `valise upgrade' wants to see the store as it is. */
+    if (err == 0 && !str_eq(str_from_z(json_string_value(json_object_get(request, "command"))), STR("upgrade")))
+        err = store_upgrade(&a, e);
     if (err == 0)
         *ret = admin_run(&a, request);
     directory_free(a.directory);

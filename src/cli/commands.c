@@ -16,6 +16,22 @@ static const struct cli_option status_options[] = {
     { "wait", "SECONDS", "wait until every listener answers, at most SECONDS" },
     { NULL, NULL, NULL },
 };
+static const struct cli_option backup_options[] = {
+    { "keep", "N", "afterwards remove all but the N latest backups in TARGET" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option backup_check_options[] = {
+    { "all", NULL, "every backup in the directory, not only the latest" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option backup_prune_options[] = {
+    { "keep", "N", "how many of the latest stay" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option upgrade_options[] = {
+    { "dry-run", NULL, "only tell what would be done" },
+    { NULL, NULL, NULL },
+};
 static const struct cli_option restore_options[] = {
     { "account", "ADDRESS", "only this account's mail, into the store of --dir, where the account must be there" },
     { "mailbox", "NAME", "only this mailbox of the account" },
@@ -117,8 +133,10 @@ const struct cli_command cli_commands[] = {
     { "reload", NULL, "read configuration and certificates again",
       "Sessions go on. A mistake is refused with file, line and reason; the old settings stay in force.", NULL, cmd_reload },
     { "status", NULL, "what runs, where it listens, how much it does", NULL, status_options, cmd_status },
-    { "metrics", NULL, "the numbers of status for Prometheus",
-      "Text in exposition format 0.0.4, as a textfile collector takes it.", NULL, cmd_metrics },
+    { "metrics", NULL, "what the server counts, for Prometheus",
+      "Text in exposition format 0.0.4, as a textfile collector takes it. A listener of protocol metrics in valise.conf serves "
+      "the same over HTTP.",
+      NULL, cmd_metrics },
     { "check", NULL, "verify every invariant of the store", "Exit status 0 when clean, 65 when something is wrong.",
       check_options, cmd_check },
     { "domain add", "DOMAIN", "take mail for a domain", NULL, NULL, cmd_domain_add },
@@ -183,11 +201,18 @@ const struct cli_command cli_commands[] = {
       NULL, cmd_lockout_list },
     { "lockout lift", "[WHAT]", "let a user (an address) or a network (192.0.2.7, 2001:db8::/64) log in again at once", NULL,
       lift_options, cmd_lockout_lift },
+    { "backup list", "TARGET", "list the backups in a directory", NULL, NULL, cmd_backup_list },
+    { "backup check", "BACKUP", "compare every file of a backup with its checksum",
+      "BACKUP is one made by backup, or the directory of many, of which the latest is taken. Exit status 65 when something is "
+      "damaged.",
+      backup_check_options, cmd_backup_check },
+    { "backup prune", "TARGET", "remove old backups", "The latest are kept; what they share with older ones stays whole.",
+      backup_prune_options, cmd_backup_prune },
     { "backup", "TARGET", "make a backup of everything while the server works",
       "TARGET is a directory that gets one directory more each time, which shares what did not change with the one before; or -, "
       "for a tar archive on "
       "standard output. It holds mail and private keys.",
-      NULL, cmd_backup },
+      backup_options, cmd_backup },
     { "restore", "BACKUP", "bring back a backup: all of it into a new directory, or one account's mail",
       "BACKUP is one made by backup, or the directory of many, of which the latest is taken. Messages that are there already, by "
       "Message-ID and size, are "
@@ -217,8 +242,12 @@ const struct cli_command cli_commands[] = {
     { "cert renew", "NAME", "renew the server certificate tls/NAME.pem of our CA now, with the same key",
       "A user's certificate is not renewed: issue a new one.", NULL, cmd_cert_renew },
     { "cert revoke", "SERIAL", "mark a certificate as revoked", NULL, NULL, cmd_cert_revoke },
+    { "upgrade", NULL, "bring a store of an older valise to the present format",
+      "A server does so by itself when it starts; a store of a newer valise is refused and left alone.", upgrade_options,
+      cmd_upgrade },
     { "man", NULL, "print the manual page", "As roff: valise man | man -l -.", man_options, cmd_man },
     { "completion", "SHELL", "print the completion of the command line for a shell",
-      "For bash: eval \"$(valise completion bash)\".", NULL, cmd_completion },
+      "SHELL is bash, zsh or fish; the Debian package installs all three. In a running bash: eval \"$(valise completion bash)\".",
+      NULL, cmd_completion },
     { NULL, NULL, NULL, NULL, NULL, NULL },
 };

@@ -16,6 +16,7 @@
 #include "cli/cli.h"
 #include "pki/pki.h"
 #include "role/admin.h"
+#include "role/format.h"
 #include "role/config.h"
 
 enum { SANS_MAX = 40, PATH_BYTES = 512 };
@@ -172,6 +173,8 @@ static int make_store(struct init *i, struct error *e)
         return err;
     a.mail = mail_store_new(a.engine);
     err = directory_open(a.engine, &a.directory, e);
+    if (err == 0)
+        err = store_upgrade(&a, e);
     if (err == 0)
         err = directory_domain_add(a.directory, i->domain, e);
     for (size_t k = 0; err == 0 && i->lab && k < sizeof lab_users / sizeof lab_users[0]; k++)

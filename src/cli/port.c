@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "role/control.h"
+#include "role/format.h"
 #include "role/lock.h"
 
 enum { LOCK_WAIT_MS = 10000, KEY_MAX = 70000 };
@@ -47,6 +48,8 @@ static void serve_store(const char *dir, int fd)
     }
     a.mail = mail_store_new(a.engine);
     err = directory_open(a.engine, &a.directory, &e);
+    if (err == 0)
+        err = store_upgrade(&a, &e);
     if (err == 0)
         bulk_serve(&a, fd);
     else

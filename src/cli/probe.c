@@ -49,13 +49,15 @@ static ssize_t read_tls(int fd, char *p, size_t n, bool *ret_closed)
     return got;
 }
 
-int probe_listener(const char *address, unsigned port, bool implicit_tls, str greeting, int64_t ms, struct error *e)
+int probe_listener(const char *address, unsigned port, bool implicit_tls, str first, str greeting, int64_t ms, struct error *e)
 {
     char text[256];
     int fd = dial(address, port, ms, e);
     if (fd < 0)
         return fd;
     bool members_only = false;
+    if (first.n)
+        (void)!send(fd, first.p, first.n, MSG_NOSIGNAL); /* if it fails, so does what follows */
     ssize_t n = implicit_tls ? read_tls(fd, text, sizeof text, &members_only) : recv(fd, text, sizeof text, 0);
     (void)close(fd);
     if (members_only)

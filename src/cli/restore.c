@@ -17,12 +17,6 @@ static int fail_at(const char *path, struct error *e)
     return error_set(e, err_from_errno(errno), "%s: %s", path, strerrordesc_np(errno));
 }
 
-static int join(char ret[TREE_PATH_MAX], const char *a, const char *b, struct error *e)
-{
-    int n = snprintf(ret, TREE_PATH_MAX, "%s/%s", a, b);
-    return n > 0 && n < TREE_PATH_MAX ? 0 : error_set(e, ERR_LIMIT, "%s/%s: the path is too long", a, b);
-}
-
 /* --- all --- */
 
 static int make_folders(const char *dir, struct error *e)
@@ -34,7 +28,7 @@ static int make_folders(const char *dir, struct error *e)
     char path[TREE_PATH_MAX];
     int err = mkdir(dir, 0755) == 0 ? 0 : fail_at(dir, e);
     for (size_t i = 0; err == 0 && i < sizeof folders / sizeof folders[0]; i++) {
-        err = join(path, dir, folders[i].name, e);
+        err = backup_join(path, dir, folders[i].name, e);
         if (err == 0 && mkdir(path, folders[i].mode) != 0)
             err = fail_at(path, e);
     }
@@ -49,7 +43,7 @@ static int restore_file(const char *generation, const char *dir, const json_t *f
     char from[TREE_PATH_MAX * 2 + 16], to[TREE_PATH_MAX], sum[TREE_SUM_TEXT];
     uint64_t size;
     (void)snprintf(from, sizeof from, "%s/files/%s", generation, path);
-    int err = join(to, dir, path, e);
+    int err = backup_join(to, dir, path, e);
     if (err == 0)
         err = tree_copy(from, to, (mode_t)json_integer_value(json_object_get(file, "mode")), &size, sum, e);
     if (err == 0 && !str_eq(str_from_z(want), str_from_z(sum)))
@@ -79,24 +73,45 @@ static int give_to_user(const char *dir, struct error *e)
     return nftw(dir, give_one, 16, FTW_PHYS) == 0 ? 0 : fail_at(dir, e);
 }
 
+/* The directory beside DIR in which it is built; what is left there of a restore that was interrupted is removed. */
+static int name_build(const char *dir, char ret[TREE_PATH_MAX], struct error *e)
+{
+    char parent[TREE_PATH_MAX], prefix[TREE_PATH_MAX];
+    str path = str_from_z(dir);
+    while (path.n > 1 && path.p[path.n - 1] == '/')
+        path.n--;
+    size_t slash = str_rfind_byte(path, '/');
+    int n = snprintf(ret, TREE_PATH_MAX, "%.*s.restore-%d", STR_ARG(path), (int)getpid());
+    if (n < 0 || n >= TREE_PATH_MAX)
+        return error_set(e, ERR_LIMIT, "the directory's path is too long");
+    (void)snprintf(parent, sizeof parent, "%.*s", (int)(slash < path.n ? slash : 0), path.p);
+    (void)snprintf(prefix, sizeof prefix, "%.*s.restore-", STR_ARG(slash < path.n ? str_from(path, slash + 1) : path));
+    tree_remove_stale(slash == path.n ? "." : parent[0] ? parent : "/", prefix);
+    return 0;
+}
+
 static int restore_all(const struct cli *c, const char *generation, struct error *e)
 {
     char build[TREE_PATH_MAX];
     json_t *manifest, *file;
     size_t i;
     struct progress progress;
-    int n = snprintf(build, sizeof build, "%s.restore-%d", c->dir, (int)getpid());
-    if (n < 0 || (size_t)n >= sizeof build)
-        return error_set(e, ERR_LIMIT, "the directory's path is too long");
+    int claim = -1, err = name_build(c->dir, build, e);
+    if (err)
+        return err;
     if (rmdir(c->dir) != 0 && errno != ENOENT)
         return error_set(e, ERR_EXISTS,
                          "%s: %s; a whole backup goes into a new or empty directory (--dir), --account into a store in use",
                          c->dir, strerrordesc_np(errno));
-    int err = backup_manifest(generation, &manifest, e);
+    err = backup_manifest(generation, &manifest, e);
     if (err)
         return err;
     progress_begin(&progress, json_array_size(json_object_get(manifest, "files")), c->json);
     err = make_folders(build, e);
+    if (err == 0) {
+        claim = tree_claim(build, e);
+        err = claim < 0 ? claim : 0;
+    }
     json_array_foreach(json_object_get(manifest, "files"), i, file)
     {
         if (err == 0)
@@ -111,6 +126,8 @@ static int restore_all(const struct cli *c, const char *generation, struct error
         err = fail_at(c->dir, e);
     if (err)
         tree_remove(build);
+    if (claim >= 0)
+        (void)close(claim);
     return err;
 }
 
@@ -217,19 +234,33 @@ static int restore_mailboxes(struct restore *r, const struct cli *c, struct erro
     return err ? err : flush;
 }
 
+/* A directory for the clone, beside the backup where that can be; what interrupted restores left is removed. The claim on it. */
+static int make_clone(const char *generation, char ret[TREE_PATH_MAX], struct error *e)
+{
+    char beside[TREE_PATH_MAX];
+    int err = backup_join(beside, generation, "..", e);
+    if (err == 0)
+        err = backup_join(ret, beside, "restore-XXXXXX", e);
+    if (err)
+        return err;
+    tree_remove_stale(beside, "restore-");
+    tree_remove_stale("/tmp", "valise-restore-");
+    if (!mkdtemp(ret)) {
+        (void)snprintf(ret, TREE_PATH_MAX, "/tmp/valise-restore-XXXXXX");
+        if (!mkdtemp(ret))
+            return fail_at(ret, e);
+    }
+    return tree_claim(ret, e);
+}
+
 static int restore_account(const struct cli *c, const char *generation, struct deposit *ret, struct error *e)
 {
     struct restore r = { .message = BUF_INIT((size_t)BULK_MESSAGE_MAX) };
     char clone[TREE_PATH_MAX];
-    int err = join(clone, generation, "../restore-XXXXXX", e);
-    if (err)
-        return err;
-    if (!mkdtemp(clone)) {
-        (void)snprintf(clone, sizeof clone, "/tmp/valise-restore-XXXXXX");
-        if (!mkdtemp(clone))
-            return fail_at(clone, e);
-    }
-    err = clone_store(generation, clone, e);
+    int claim = make_clone(generation, clone, e);
+    if (claim < 0)
+        return claim;
+    int err = clone_store(generation, clone, e);
     if (err == 0)
         err = port_open_store(clone, &r.from, e);
     if (err == 0) {
@@ -247,6 +278,7 @@ static int restore_account(const struct cli *c, const char *generation, struct d
     }
     buf_done(&r.message);
     tree_remove(clone);
+    (void)close(claim);
     return err;
 }
 

@@ -81,8 +81,8 @@ static void print_ready(void *ctx, const struct config *config)
 /* What is wrong with the configuration or a file that it names is 78; with the directory itself, 66. */
 static int fail(const struct cli *c, const struct error *e)
 {
-    bool config =
-        e->code == ERR_SYNTAX || (e->code == ERR_NOTFOUND && access(".", F_OK) == 0 && access("valise.conf", F_OK) == 0);
+    bool config = e->code == ERR_SYNTAX || e->code == ERR_UNSUPPORTED ||
+                  (e->code == ERR_NOTFOUND && access(".", F_OK) == 0 && access("valise.conf", F_OK) == 0);
     return config ? cli_fail_with(c, EX_CONFIG, e->code, e->text) : cli_fail_files(c, e);
 }
 

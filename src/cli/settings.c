@@ -43,9 +43,10 @@ const struct cli_setting cli_settings[] = {
     { NULL, "login-history-days", "90",
       "Days that each user's logins are remembered; 0: not at all. See `valise user history'." },
     { "listener NAME", "protocol", "\"smtp\"",
-      "What is spoken: smtp (mail from other servers), submission (mail from people and programs), imap, or "
+      "What is spoken: smtp (mail from other servers), submission (mail from people and programs), imap, "
       "lmtp (mail from another mail server on this machine, which says what became of each recipient; Postfix is told "
-      "lmtp_assume_final = yes)." },
+      "lmtp_assume_final = yes), or metrics (GET /metrics over HTTP, for Prometheus: no login and no TLS, so stay on addresses that "
+      "you trust)." },
     { "listener NAME", "port", "25", "The port; `valise serve --port-offset' is added to it." },
     { "listener NAME", "tls", "\"opportunistic\"",
       "off; opportunistic: STARTTLS is offered; required: nothing of worth happens before STARTTLS; implicit: TLS from the first "

@@ -28,10 +28,13 @@ static int probe_all(const json_t *status, struct error *e)
     json_array_foreach(json_object_get(status, "listeners"), i, listener)
     {
         bool implicit = str_eq(str_from_z(text_of(listener, "tls")), STR("implicit"));
-        str greeting = str_eq(str_from_z(text_of(listener, "protocol")), STR("imap")) ? STR("* OK") : STR("220");
+        str protocol = str_from_z(text_of(listener, "protocol"));
+        bool http = str_eq(protocol, STR("metrics"));
+        str first = http ? STR("HEAD /metrics HTTP/1.0\r\n\r\n") : STR("");
+        str greeting = http ? STR("HTTP/1.1 200 ") : str_eq(protocol, STR("imap")) ? STR("* OK") : STR("220");
         json_array_foreach(json_object_get(listener, "addresses"), k, address)
         {
-            int err = probe_listener(json_string_value(address), (unsigned)number_of(listener, "port"), implicit, greeting,
+            int err = probe_listener(json_string_value(address), (unsigned)number_of(listener, "port"), implicit, first, greeting,
                                      PROBE_MS, e);
             if (err) {
                 (void)error_prefix(e, "listener %s", text_of(listener, "name"));

@@ -1,10 +1,12 @@
 /* tree: see tree.h. */
 #include "cli/tree.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <openssl/evp.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -101,6 +103,37 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 void tree_remove(const char *path)
 {
     (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+int tree_claim(const char *path, struct error *e)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return fail_at(path, e);
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    (void)close(fd);
+    return error_set(e, ERR_UNAVAILABLE, "%s: another command works there", path);
+}
+
+void tree_remove_stale(const char *path, const char *prefix)
+{
+    struct dirent **list;
+    int n = scandir(path, &list, NULL, NULL);
+    for (int i = 0; i < n; i++) {
+        char one[TREE_PATH_MAX];
+        int len = snprintf(one, sizeof one, "%s/%s", path, list[i]->d_name);
+        int fd = str_starts(str_from_z(list[i]->d_name), str_from_z(prefix)) && len > 0 && len < TREE_PATH_MAX
+                     ? tree_claim(one, NULL)
+                     : -1;
+        if (fd >= 0) {
+            tree_remove(one);
+            (void)close(fd);
+        }
+        free(list[i]);
+    }
+    if (n >= 0)
+        free(list);
 }
 
 int tree_sync(const char *path, struct error *e)

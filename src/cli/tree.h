@@ -28,6 +28,10 @@ int tree_copy(const char *from, const char *to, mode_t mode, uint64_t *ret_size,
               struct error *e) MUST_USE;
 /* Removes the directory PATH and what is in it; what cannot be removed stays. */
 void tree_remove(const char *path);
+/* Marks the directory PATH as in use by this process: a descriptor that holds the mark until it is closed or the process ends, or an error. */
+int tree_claim(const char *path, struct error *e) MUST_USE;
+/* Removes each directory in PATH whose name begins with PREFIX and that nobody has claimed: what an interrupted command left. */
+void tree_remove_stale(const char *path, const char *prefix);
 /* Makes what was renamed or created in the directory PATH durable. */
 int tree_sync(const char *path, struct error *e) MUST_USE;
 

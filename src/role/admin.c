@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "pki/pki.h"
 #include "role/certificates.h"
+#include "role/format.h"
+#include "role/metrics.h"
 
 enum { ASK_DEADLINE_MS = 60000 };
 
@@ -105,6 +107,36 @@ static json_t *check(struct admin *a, const json_t *request)
                      (json_int_t)c.report.mailboxes, "entries", (json_int_t)c.report.entries, "emails",
                      (json_int_t)c.report.emails, "blobs", (json_int_t)c.report.blobs, "problems", (json_int_t)c.report.problems,
                      "list", c.problems);
+}
+
+/* --- the store's format --- */
+
+static json_t *steps_json(uint32_t from)
+{
+    size_t n;
+    const struct store_step *s = store_steps(from, &n);
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_pack("{s:I,s:s,s:b,s:I}", "to", (json_int_t)s[i].to, "what", s[i].what, "reversible",
+                                              (int)s[i].reversible, "bytes", (json_int_t)s[i].bytes));
+    return list;
+}
+
+/* A server has done it when it started, and finds nothing to do. */
+static json_t *upgrade(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    uint32_t from = 0;
+    bool dry = json_is_true(json_object_get(request, "dry-run"));
+    int err = store_format(a->engine, &from);
+    if (err)
+        return admin_error(err, "the store's format cannot be read");
+    if (!dry || from > STORE_FORMAT)
+        err = store_upgrade(a, &e);
+    if (err)
+        return admin_error(err, e.text);
+    return json_pack("{s:b,s:i,s:I,s:I,s:o}", "ok", 1, "configuration", CONFIG_VERSION, "from", (json_int_t)from, "to",
+                     (json_int_t)STORE_FORMAT, "steps", steps_json(from));
 }
 
 /* --- the running server --- */
@@ -212,6 +244,8 @@ static const struct {
     const char *needs; /* a text member that must be there */
 } commands[] = {
     { "status", status, NULL },
+    { "metrics", metrics_show, NULL },
+    { "upgrade", upgrade, NULL },
     { "reload", reload, NULL },
     { "check", check, NULL },
     { "domain.add", admin_domain_add, "domain" },

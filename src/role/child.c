@@ -132,6 +132,17 @@ int child_counts(struct child *c, struct wire_counts *ret)
     return err;
 }
 
+int child_metrics(struct child *c, struct buf *b)
+{
+    struct arena a = ARENA_INIT(CHANNEL_PAYLOAD_MAX * 2);
+    struct frame f = { .type = WIRE_METRICS }, reply;
+    int err = ask(c, &f, COUNTS_MS, &a, &reply, NULL);
+    if (err == 0)
+        pack_str(b, reply.payload);
+    arena_done(&a);
+    return err;
+}
+
 int child_stop(struct child *c, uint32_t grace_ms)
 {
     struct buf b = BUF_INIT(16);

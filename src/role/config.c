@@ -24,9 +24,12 @@ static pthread_mutex_t confuse_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct error *confuse_error;
 static const char *confuse_name;
 
-static const char *const protocol_names[] = {
-    [CONFIG_SMTP] = "smtp", [CONFIG_SUBMISSION] = "submission", [CONFIG_IMAP] = "imap", [CONFIG_LMTP] = "lmtp"
-};
+static const char *const protocol_names[] = { [CONFIG_SMTP] = "smtp",
+                                              [CONFIG_SUBMISSION] = "submission",
+                                              [CONFIG_IMAP] = "imap",
+                                              [CONFIG_LMTP] = "lmtp",
+                                              [CONFIG_METRICS] = "metrics" };
+enum { PROTOCOLS = sizeof protocol_names / sizeof protocol_names[0] };
 static const char *const tls_names[] = { [SMTP_TLS_OFF] = "off",
                                          [SMTP_TLS_OPPORTUNISTIC] = "opportunistic",
                                          [SMTP_TLS_REQUIRED] = "required",
@@ -72,9 +75,9 @@ static const char *last_string(cfg_opt_t *opt)
 
 static int check_protocol(cfg_t *cfg, cfg_opt_t *opt)
 {
-    if (index_of(last_string(opt), protocol_names, 4) >= 0)
+    if (index_of(last_string(opt), protocol_names, PROTOCOLS) >= 0)
         return 0;
-    cfg_error(cfg, "protocol must be one of \"smtp\", \"submission\", \"imap\", \"lmtp\"");
+    cfg_error(cfg, "protocol must be one of \"smtp\", \"submission\", \"imap\", \"lmtp\", \"metrics\"");
     return -1;
 }
 
@@ -273,6 +276,20 @@ static int take_auth(cfg_t *sec, struct config_listener *l, const char *name, st
     return r;
 }
 
+/* Metrics are plain HTTP. Nobody logs in there: the address decides who may look. */
+static int take_metrics(cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
+{
+    if (l->protocol == CONFIG_METRICS && l->tls != SMTP_TLS_OFF && cfg_getopt(sec, "tls")->flags & CFGF_MODIFIED)
+        return error_set(e, ERR_SYNTAX,
+                         "%s:%d: listener %.*s: metrics have no TLS; leave tls out, and stay on addresses of this machine or of "
+                         "a network that "
+                         "you trust",
+                         name, sec->line, STR_ARG(l->name));
+    if (l->protocol == CONFIG_METRICS)
+        l->tls = SMTP_TLS_OFF;
+    return 0;
+}
+
 /* LMTP knows no login and is not for port 25 (RFC 2033 section 5): only programs of this machine may reach it. */
 static int check_lmtp(const struct config_listener *l, const char *name, int line, struct error *e)
 {
@@ -303,13 +320,16 @@ static int take_listener(struct config *c, cfg_t *sec, struct config_listener *l
     if (!is_listener_name(l->name))
         return error_set(e, ERR_SYNTAX, "%s:%d: a listener's name has 1 to 32 letters, digits, hyphens and underscores", name,
                          sec->line);
-    l->protocol = (enum config_protocol)index_of(cfg_getstr(sec, "protocol"), protocol_names, 4);
+    l->protocol = (enum config_protocol)index_of(cfg_getstr(sec, "protocol"), protocol_names, PROTOCOLS);
     l->tls = (enum smtp_tls)index_of(cfg_getstr(sec, "tls"), tls_names, 4);
     l->tls13_only = index_of(cfg_getstr(sec, "min-tls"), min_tls_names, 2) == 1;
     l->client_cert = (enum tls_client_cert)index_of(cfg_getstr(sec, "client-cert"), client_cert_names, 3);
     l->port = (uint16_t)cfg_getint(sec, "port");
     if (!cfg_opt_size(cfg_getopt(sec, "protocol")) || (int)l->protocol < 0)
         return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no protocol", name, sec->line, cfg_title(sec));
+    r = take_metrics(sec, l, name, e);
+    if (r)
+        return r;
     r = take_auth(sec, l, name, e);
     if (r)
         return r;
@@ -464,7 +484,7 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                                   CFG_END() };
     cfg_opt_t certificate_opts[] = { CFG_STR_LIST("chain", NULL, CFGF_NODEFAULT), CFG_STR("name", NULL, CFGF_NODEFAULT),
                                      CFG_END() };
-    cfg_opt_t opts[] = { CFG_INT("version", 1, CFGF_NONE),
+    cfg_opt_t opts[] = { CFG_INT("version", CONFIG_VERSION, CFGF_NONE),
                          CFG_STR("hostname", NULL, CFGF_NODEFAULT),
                          CFG_STR("user", "valise", CFGF_NONE),
                          CFG_STR("log-level", "info", CFGF_NONE),
@@ -509,8 +529,10 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
     if (bare)
         blank_comments(bare);
     int r = bare && cfg_parse_buf(cfg, bare) == CFG_SUCCESS ? 0 : ERR_SYNTAX;
-    if (r == 0 && cfg_getint(cfg, "version") != 1)
-        r = error_set(&local, ERR_SYNTAX, "%s: version %ld is not known to this program", name, cfg_getint(cfg, "version"));
+    if (r == 0 && cfg_getint(cfg, "version") != CONFIG_VERSION)
+        r = error_set(&local, ERR_SYNTAX,
+                      "%s: version %ld is of a newer valise, this one knows %d: install that, or restore the file", name,
+                      cfg_getint(cfg, "version"), CONFIG_VERSION);
     if (r == 0)
         r = take_all(c, cfg, name, &local);
     if (r && !local.code)
@@ -618,6 +640,9 @@ void config_write_default(struct buf *b, str hostname, bool lab)
     write_listener(b, "submissions", "submission", 465, "implicit", "The same, TLS from the first byte (RFC 8314).", lab);
     write_listener(b, "imap", "imap", 143, "required", "Mailboxes: STARTTLS before LOGIN.", lab);
     write_listener(b, "imaps", "imap", 993, "implicit", "Mailboxes, TLS from the first byte.", lab);
+    buf_add(b,
+            STR("# What the server counts, for Prometheus: GET /metrics over HTTP, without login, so on this machine only.\n"
+                "# listener metrics {\n#   protocol = \"metrics\"\n#   port = 9425\n#   addresses = {\"127.0.0.1\"}\n# }\n\n"));
     buf_add(b, STR("# The certificate shown when no other section bears the server name that the client asks for (SNI).\n"
                    "# Its private key lies in keys/, found by the certificate's public key.\n"
                    "certificate default {\n  chain = \"tls/server.pem\"\n}\n"));

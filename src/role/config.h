@@ -15,7 +15,7 @@
 
 enum { CONFIG_SOCKET_MAX = 100 }; /* bytes of a path that fit every sun_path */
 
-enum config_protocol { CONFIG_SMTP, CONFIG_SUBMISSION, CONFIG_IMAP, CONFIG_LMTP };
+enum config_protocol { CONFIG_SMTP, CONFIG_SUBMISSION, CONFIG_IMAP, CONFIG_LMTP, CONFIG_METRICS };
 
 struct config_listener {
     str name; /* title of the section */
@@ -35,6 +35,7 @@ struct config_certificate {
     str chain; /* path below the directory: PEM, leaf first */
 };
 
+enum { CONFIG_VERSION = 1 };              /* of the grammar; `version = 1' */
 enum { CONFIG_PASSWORD_LENGTH_MIN = 10 }; /* where no configuration says otherwise */
 
 /* What failed logins cost (directory/lockout.h) and how long logins are remembered. */

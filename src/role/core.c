@@ -12,9 +12,12 @@
 #include "base/log.h"
 #include "directory/history.h"
 #include "directory/lockout.h"
+#include "http/http.h"
 #include "role/certificates.h"
 #include "role/control.h"
+#include "role/format.h"
 #include "role/login.h"
+#include "role/metrics.h"
 
 /* ADDED_MAX: what the server itself puts in front of a message. */
 enum {
@@ -228,7 +231,10 @@ static const struct channel_service *core_service_for(struct role_run *r, str pe
 static const struct conn_ops *core_protocol(const struct config_listener *l)
 {
     bool is_smtp = l->protocol == CONFIG_SUBMISSION || l->protocol == CONFIG_LMTP;
-    return is_smtp ? &smtp_session_ops : l->protocol == CONFIG_IMAP ? &imap_session_ops : NULL;
+    return is_smtp                         ? &smtp_session_ops
+           : l->protocol == CONFIG_IMAP    ? &imap_session_ops
+           : l->protocol == CONFIG_METRICS ? &http_session_ops
+                                           : NULL;
 }
 
 static const void *smtp_context(struct core *c, struct role_snapshot *s, const struct config_listener *l)
@@ -265,9 +271,26 @@ static const void *imap_context(struct core *c, struct role_snapshot *s, const s
     return ret;
 }
 
+static int get_metrics(void *ctx, struct buf *out, struct error *e)
+{
+    struct core *c = ctx;
+    return metrics_text(&c->admin, out, e);
+}
+
+static const void *http_context(struct core *c, struct role_snapshot *s)
+{
+    static const struct http_resource resources[] = { { "/metrics", "text/plain; version=0.0.4; charset=utf-8", get_metrics } };
+    struct http_config *ret = arena_new(&s->arena, struct http_config);
+    if (ret)
+        *ret = (struct http_config){ .resources = resources, .resource_n = 1, .ctx = c };
+    return ret;
+}
+
 static const void *core_context(struct role_run *r, struct role_snapshot *s, const struct config_listener *l)
 {
-    return l->protocol == CONFIG_IMAP ? imap_context(r->state, s, l) : smtp_context(r->state, s, l);
+    return l->protocol == CONFIG_METRICS ? http_context(r->state, s)
+           : l->protocol == CONFIG_IMAP  ? imap_context(r->state, s, l)
+                                         : smtp_context(r->state, s, l);
 }
 
 static void collect(void *ctx)
@@ -364,7 +387,9 @@ static int core_start(struct role_run *r, struct error *e)
         (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept_each = core_accept_each, .spool = core_spool };
     c->mx_service = (struct channel_service){ .peer = "mx", .handlers = mx_handlers, .ctx = c };
     c->admin = (struct admin){ .engine = c->engine, .mail = c->mail, .directory = c->directory, .run = r };
-    err = listen_control(c, e);
+    err = store_upgrade(&c->admin, e);
+    if (err == 0)
+        err = listen_control(c, e);
     if (err == 0)
         server_every(r->server, COLLECT_EVERY_MS, collect, c);
     if (err == 0)

@@ -16,6 +16,7 @@
  *  3. A report has the null reverse-path, and none is made on a message that has it: no report on a report (RFC 3461 section 6.1). */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "dsn/report.h"
 #include "role/core.h"
 
@@ -134,7 +135,9 @@ static int store(struct delivery *v, struct error *e)
     int err = mail_deposit_from(v->core->mail, v->d->message, v->d->structure, &deposit, e);
     if (err)
         return err;
+    int64_t began_us = clock_mono_us();
     err = mail_deliver(v->core->mail, deposit, list, n, e);
+    metric_observe(metric_get(METRIC_DELIVERY_TIME, NULL), clock_mono_us() - began_us);
     mail_deposit_free(deposit);
     bool known = false; /* whether the error is one account's own */
     for (size_t i = v->account_n; i-- > 0;) {
@@ -147,6 +150,7 @@ static int store(struct delivery *v, struct error *e)
 
 static void note(const struct delivery *v, str to, int err, const struct error *e)
 {
+    metric_add(metric_get(METRIC_DELIVERIES, "result", err ? err_name(err) : "ok", NULL), 1);
     log_event(err ? LOG_WARNING : LOG_INFO, err ? "delivery-failed" : "delivered", LOG_STR("session", v->d->session),
               LOG_STR("id", v->d->id), LOG_STR("to", to), LOG_Z("error", err ? err_name(err) : ""),
               LOG_Z("text", err && e ? e->text : ""));

@@ -2,7 +2,9 @@
  * for, or else the first that is an account's, is the own address of an enabled account: an alias may lead elsewhere tomorrow. */
 #include "role/login.h"
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/metric.h"
 #include "role/certificates.h"
 
 static int on_scram(void *ctx, str login, enum sasl_hash hash, struct sasl_scram *ret)
@@ -89,7 +91,14 @@ static int log_in(struct core *c, enum directory_service service, const struct s
                                          .mechanism = t->mechanism,
                                          .tls = t->tls && t->tls->active ? t->tls->version : STR("") };
     int err = t->proof == SASL_PROOF_CERTIFICATE ? take_certificate(c, t, a, &attempt) : 0;
-    return err ? err : directory_login(c->directory, &attempt, a, ret, ret_delay_ms);
+    int64_t began_us = clock_mono_us();
+    if (err == 0)
+        err = directory_login(c->directory, &attempt, a, ret, ret_delay_ms);
+    metric_observe(metric_get(METRIC_LOGIN_TIME, NULL), clock_mono_us() - began_us);
+    metric_add(metric_get(METRIC_LOGINS, "service", service == DIRECTORY_SUBMISSION ? "submission" : "mailboxes", "result",
+                          err ? err_name(err) : "ok", NULL),
+               1);
+    return err;
 }
 
 int login_smtp(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms)

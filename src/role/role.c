@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/metric.h"
 
 enum { SETUP_DEADLINE_MS = 60000, ARENA_MAX = 1 << 20, ASK_DEADLINE_MS = 10000, TICKET_CHECK_MS = 60000, TRIM_MS = 60000 };
 
@@ -297,8 +298,20 @@ static int on_status(void *ctx, const struct frame *request, struct arena *a, st
 {
     struct role_run *r = ctx;
     struct server_counts n = server_counts(r->server);
-    wire_pack_counts(reply,
-                     &(struct wire_counts){ n.connections, n.workers, n.workers_busy, n.workers_peak, n.accepted, n.refused });
+    wire_pack_counts(reply, &(struct wire_counts){ .connections = n.connections,
+                                                   .workers = n.workers,
+                                                   .workers_busy = n.workers_busy,
+                                                   .workers_peak = n.workers_peak,
+                                                   .queued = n.queued,
+                                                   .accepted = n.accepted,
+                                                   .refused = n.refused });
+    return 0;
+}
+
+static int on_metrics(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                      size_t *ret_fd_n, struct error *e)
+{
+    metric_pack(reply);
     return 0;
 }
 
@@ -323,10 +336,15 @@ static int on_serve(void *ctx, const struct frame *request, struct arena *a, str
 }
 
 static const struct channel_handler link_handlers[] = {
-    { WIRE_PREPARE, "prepare", 0, 1, 1, on_prepare }, { WIRE_LISTENER, "listener", ROLE_LISTENER_NAME_MAX, 1, 1, on_listener },
-    { WIRE_COMMIT, "commit", 0, 0, 0, on_commit },    { WIRE_STOP, "stop", 4, 0, 0, on_stop },
-    { WIRE_STATUS, "status", 0, 0, 0, on_status },    { WIRE_PEER, "peer", 32, 1, 1, on_peer },
-    { WIRE_SERVE, "serve", 32, 1, 1, on_serve },      { .handle = NULL },
+    { WIRE_PREPARE, "prepare", 0, 1, 1, on_prepare },
+    { WIRE_LISTENER, "listener", ROLE_LISTENER_NAME_MAX, 1, 1, on_listener },
+    { WIRE_COMMIT, "commit", 0, 0, 0, on_commit },
+    { WIRE_STOP, "stop", 4, 0, 0, on_stop },
+    { WIRE_STATUS, "status", 0, 0, 0, on_status },
+    { WIRE_METRICS, "metrics", 0, 0, 0, on_metrics },
+    { WIRE_PEER, "peer", 32, 1, 1, on_peer },
+    { WIRE_SERVE, "serve", 32, 1, 1, on_serve },
+    { .handle = NULL },
 };
 
 /* --- life of the process --- */

@@ -293,9 +293,36 @@ static int on_status(void *ctx, const struct frame *request, struct arena *a, st
     return 0;
 }
 
+static int on_metrics(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                      size_t *ret_fd_n, struct error *e)
+{
+    struct supervisor *s = ctx;
+    struct buf b = BUF_INIT(WIRE_METRICS_MAX);
+    for (size_t i = 0; i < s->child_n; i++) {
+        struct child *c = &s->children[i];
+        size_t before = b.n;
+        char name[32];
+        if (strcmp(c->kind, "mx") == 0)
+            (void)snprintf(name, sizeof name, "mx-%u", c->instance);
+        else
+            (void)snprintf(name, sizeof name, "%s", c->kind);
+        pack_str(&b, str_from_z(name));
+        if (!is_running(c) || child_metrics(c, &b))
+            buf_truncate(&b, before);
+    }
+    int fd = channel_memfd("metrics", buf_str(&b));
+    buf_done(&b);
+    if (fd < 0)
+        return error_set(e, fd, "no memory for the metrics");
+    reply_fds[0] = fd;
+    *ret_fd_n = 1;
+    return 0;
+}
+
 static const struct channel_handler core_handlers[] = {
     { WIRE_RELOAD, "reload", 0, 0, 0, on_reload },
     { WIRE_STATUS, "status", 0, 0, 0, on_status },
+    { WIRE_METRICS, "metrics", 0, 0, 0, on_metrics },
     { .handle = NULL },
 };
 

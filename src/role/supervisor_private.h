@@ -107,6 +107,8 @@ int child_send_setup(struct child *c, const struct snapshot *s, uint16_t type, s
  * when the server is to stop). */
 int child_start(struct child *c, struct error *e) MUST_USE;
 int child_counts(struct child *c, struct wire_counts *ret) MUST_USE;
+/* Appends what it counts to B, packed as one text. */
+int child_metrics(struct child *c, struct buf *b) MUST_USE;
 int child_stop(struct child *c, uint32_t grace_ms) MUST_USE;
 /* Kills and reaps it. */
 void child_kill(struct child *c);

@@ -120,6 +120,7 @@ void wire_pack_counts(struct buf *b, const struct wire_counts *c)
     pack_u32(b, c->workers);
     pack_u32(b, c->workers_busy);
     pack_u32(b, c->workers_peak);
+    pack_u32(b, c->queued);
     pack_u64(b, c->accepted);
     pack_u64(b, c->refused);
 }
@@ -130,6 +131,7 @@ static struct wire_counts read_counts(struct unpack *u)
     c.workers = unpack_u32(u);
     c.workers_busy = unpack_u32(u);
     c.workers_peak = unpack_u32(u);
+    c.queued = unpack_u32(u);
     c.accepted = unpack_u64(u);
     c.refused = unpack_u64(u);
     return c;

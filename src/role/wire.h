@@ -3,8 +3,8 @@
  *
  *   mx    -> core        recipient, accept, spool, revoked
  *   mx, core -> keeper   sign, ticket-keys
- *   supervisor -> all    setup, peer, serve, listener, start; then peer, serve, prepare, commit, stop, status
- *   core  -> supervisor  reload, status
+ *   supervisor -> all    setup, peer, serve, listener, start; then peer, serve, prepare, listener, commit, stop, status, metrics
+ *   core  -> supervisor  reload, status, metrics
  *
  * Which role may ask what is the table that it is served with (role/<role>.c). Unpacking validates everything; text views point
  * into the payload. */
@@ -33,7 +33,8 @@ enum wire_type {
     WIRE_STOP = 26,        /* grace in ms u32: drain and exit */
     WIRE_STATUS = 27,      /* -> counts (to a role), roles (from core) */
     WIRE_PREPARE = 28,     /* a new setup as memfd: check it and keep it aside */
-    WIRE_COMMIT = 29       /* what was prepared is in force */
+    WIRE_COMMIT = 29,      /* what was prepared is in force */
+    WIRE_METRICS = 30      /* -> what the role counts (base/metric.h); from core -> memfd: process name and that, of each role */
 };
 
 /* The control socket among the listeners; the dot keeps it apart from those of the configuration. */
@@ -41,6 +42,8 @@ enum wire_type {
 
 enum {
     WIRE_SETUP_MAX = 16 << 20,
+    WIRE_METRICS_MAX = 4 << 20,
+    WIRE_PROCESSES_MAX = 80,
     WIRE_SIGN_DATA_MAX = 1024,
     WIRE_SIGNATURE_MAX = 1024,
     WIRE_INLINE_MAX = 64 * 1024,
@@ -78,7 +81,7 @@ int wire_unpack_setup(str payload, struct arena *a, struct wire_setup *ret) MUST
 /* --- status --- */
 
 struct wire_counts {
-    uint32_t connections, workers, workers_busy, workers_peak;
+    uint32_t connections, workers, workers_busy, workers_peak, queued;
     uint64_t accepted, refused;
 };
 void wire_pack_counts(struct buf *b, const struct wire_counts *c);

@@ -24,6 +24,13 @@ struct listener *listener_new(const struct listener_settings *settings)
     atomic_init(&l->refs, 1);
     l->settings = *settings;
     l->settings.name = l->name = name;
+    const char *protocol = settings->ops->name;
+    l->accepted = metric_get(METRIC_CONNECTIONS, "listener", name, "protocol", protocol, NULL);
+    l->refused = metric_get(METRIC_REFUSED, "listener", name, "protocol", protocol, NULL);
+    l->bytes_in = metric_get(METRIC_BYTES_IN, "listener", name, "protocol", protocol, NULL);
+    l->bytes_out = metric_get(METRIC_BYTES_OUT, "listener", name, "protocol", protocol, NULL);
+    l->turns = metric_get(METRIC_TURNS, "listener", name, "protocol", protocol, NULL);
+    l->tls_failed = metric_get(METRIC_TLS_FAILED, "listener", name, "protocol", protocol, NULL);
     if (l->settings.handshake_ms <= 0)
         l->settings.handshake_ms = HANDSHAKE_MS;
     return l;

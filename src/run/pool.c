@@ -623,6 +623,10 @@ struct pool_counts pool_counts(const struct pool *const_pool)
     pthread_mutex_lock(&p->workers_lock);
     struct pool_counts c = { .workers = p->workers, .peak = p->peak, .tasks = atomic_load(&p->task_n) };
     pthread_mutex_unlock(&p->workers_lock);
+    pthread_mutex_lock(&p->queue_lock);
+    for (const struct task *t = p->queue_first; t; t = t->queued)
+        c.queued++;
+    pthread_mutex_unlock(&p->queue_lock);
     unsigned waiting = atomic_load(&p->waiting);
     c.busy = c.workers > waiting ? c.workers - waiting : 0;
     return c;

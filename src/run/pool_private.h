@@ -78,7 +78,7 @@ void pool_quit(struct pool *p);
 
 struct pool_counts {
     unsigned workers, busy, peak;
-    size_t tasks;
+    size_t tasks, queued; /* there are; runnable and waiting for a worker */
 };
 struct pool_counts pool_counts(const struct pool *p);
 

@@ -244,6 +244,7 @@ struct server_counts server_counts(const struct server *s)
         .workers = p.workers,
         .workers_busy = p.busy,
         .workers_peak = p.peak,
+        .queued = (unsigned)p.queued,
         .accepted = atomic_load(&s->accepted),
         .refused = atomic_load(&s->refused),
     };

@@ -55,6 +55,7 @@ void server_stop(struct server *s, int64_t grace_ms);
 
 struct server_counts {
     unsigned connections, workers, workers_busy, workers_peak;
+    unsigned queued; /* connections and other tasks that wait for a worker */
     uint64_t accepted, refused;
 };
 struct server_counts server_counts(const struct server *s);

@@ -42,10 +42,11 @@ struct server_conn {
     const char *reason; /* why it ends, for the log */
     uint64_t linger_in;
     int64_t opened_ms;
-    int64_t expiry_ms;       /* of this phase or of the present wait */
-    int64_t output_since_ms; /* since when output is waiting; 0: none is */
-    uint64_t output_base;    /* stream_bytes_out then */
-    unsigned pending;        /* enum conn_why */
+    int64_t expiry_ms;                /* of this phase or of the present wait */
+    int64_t output_since_ms;          /* since when output is waiting; 0: none is */
+    uint64_t output_base;             /* stream_bytes_out then */
+    uint64_t counted_in, counted_out; /* bytes that the metrics know of */
+    unsigned pending;                 /* enum conn_why */
     unsigned idle_turns;
     uint8_t phase, next; /* enum phase, enum conn_next */
     bool handshaking;    /* the TLS layer is in place */
@@ -105,6 +106,7 @@ static enum progress start_closing(struct server_conn *c, const char *reason)
 
 static enum progress handshake_failed(struct server_conn *c, const char *why)
 {
+    metric_add(c->listener->tls_failed, 1);
     log_info("tls-failed", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
              LOG_Z("listener", c->listener->name), LOG_Z("reason", why));
     return over(c, "tls-failed");
@@ -152,6 +154,7 @@ static enum progress phase_handshake(struct server_conn *c, unsigned flags, stru
     if (c->listener->settings.client_cert == TLS_CLIENT_REQUIRED && !info.client_verified)
         return handshake_failed(c, "the client's certificate is over or revoked since its session began");
     conn_set_tls(&c->conn, &info);
+    metric_add(metric_get(METRIC_TLS, "version", info.version.p, "cipher", info.cipher.p, NULL), 1);
     c->handshaking = false;
     if (!c->conn.session)
         return enter(c, PHASE_OPEN, 0);
@@ -302,7 +305,9 @@ static enum progress phase_session(struct server_conn *c, unsigned flags, struct
     size_t unread = stream_peek(s).n;
     c->pending = 0;
     c->for_input = false;
+    int64_t began_us = clock_mono_us();
     c->next = (uint8_t)c->conn.ops->run(&c->conn, c->conn.session, why);
+    metric_observe(c->listener->turns, clock_mono_us() - began_us);
     return is_spinning(c, why, bytes_in, unread) ? over(c, "session-spins") : PROGRESS_ON;
 }
 
@@ -372,6 +377,17 @@ static void conn_task_end(struct task *t)
 
 /* --- the task --- */
 
+static void count_bytes(struct server_conn *c)
+{
+    uint64_t in = stream_bytes_in(c->conn.stream), out = stream_bytes_out(c->conn.stream);
+    if (in != c->counted_in)
+        metric_add(c->listener->bytes_in, in - c->counted_in);
+    if (out != c->counted_out)
+        metric_add(c->listener->bytes_out, out - c->counted_out);
+    c->counted_in = in;
+    c->counted_out = out;
+}
+
 static bool conn_task_step(struct task *t, unsigned flags, struct task_wait *w)
 {
     struct server_conn *c = conn_of_task(t);
@@ -406,8 +422,10 @@ static bool conn_task_step(struct task *t, unsigned flags, struct task_wait *w)
             p = phase_linger(c, flags, w);
             break;
         }
-        if (p != PROGRESS_ON)
+        if (p != PROGRESS_ON) {
+            count_bytes(c);
             return p == PROGRESS_WAIT;
+        }
         flags &= TASK_SHUTDOWN;
     }
 }
@@ -468,6 +486,7 @@ static int refuse(struct server *s, int fd, const struct sockaddr_storage *peer,
 {
     char text[CONN_ADDRESS_MAX];
     int64_t now = clock_mono_ms(), last = atomic_load(&s->refusal_logged_ms);
+    metric_add(l->refused, 1);
     address_text(peer, text);
     if ((last == 0 || now - last >= 1000) && atomic_compare_exchange_strong(&s->refusal_logged_ms, &last, now))
         log_warning("conn-refused", LOG_Z("peer", text), LOG_Z("listener", l->name), LOG_Z("reason", "too many connections"),
@@ -500,6 +519,7 @@ int server_conn_start(struct server *s, int fd, struct listener *l,
         (void)enter(c, PHASE_OPEN, 0);
     log_info("conn-open", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
              LOG_NUM("port", c->conn.peer_port), LOG_Z("listener", c->listener->name));
+    metric_add(l->accepted, 1);
     if (start(s->pool, &c->task, &conn_task_kind, fd))
         return 0;
     conn_done(&c->conn);

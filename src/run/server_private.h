@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/map.h"
+#include "base/metric.h"
 #include "run/pool_private.h"
 #include "run/server.h"
 
@@ -30,6 +31,7 @@ struct listener {
     atomic_uint refs;
     struct listener_settings settings;
     char *name;
+    struct metric *accepted, *refused, *bytes_in, *bytes_out, *turns, *tls_failed; /* of the series with its name */
 };
 struct listener *listener_new(const struct listener_settings *settings);
 struct listener *listener_ref(struct listener *l);

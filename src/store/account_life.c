@@ -127,6 +127,67 @@ int mail_account_create(struct mail_store *s, engine_part id)
     return ERR_CONFLICT;
 }
 
+/* --- UIDVALIDITY of its own for each mailbox --- */
+
+struct renumbering {
+    struct engine_txn *t;
+    struct buf value;
+    uint32_t last; /* of the mailbox before */
+    size_t n;      /* changed */
+};
+
+static int renumber_row(void *ctx, str key, str value)
+{
+    struct renumbering *w = ctx;
+    struct mailbox_record m;
+    uint64_t id;
+    if (w->n == RELEASE_MAX)
+        return 1;
+    if (!key_read_id(key, KEY_MAILBOX, &id) || mailbox_decode(value, &m))
+        return ERR_CORRUPT;
+    if (m.uidvalidity <= w->last) {
+        m.uidvalidity = w->last + 1;
+        mailbox_encode(&w->value, &m);
+        put(w->t, key_of_id(KEY_MAILBOX, id), &w->value);
+        w->n++;
+    }
+    w->last = m.uidvalidity;
+    return 0;
+}
+
+/* One commit of it; *RET_MORE: another is needed. */
+static int renumber_some(struct mail_store *s, engine_part id, bool *ret_more)
+{
+    struct header_record h;
+    struct key header = key_of(KEY_HEADER), from = key_of(KEY_MAILBOX), to = key_of(KEY_MAILBOX + 1);
+    struct renumbering w = { .value = BUF_INIT(ENGINE_VALUE_MAX) };
+    int r = header_read(s, id, &h);
+    if (r || h.dead)
+        return r ? r : ERR_NOTFOUND;
+    w.t = engine_begin(s->g, id, ENGINE_ANY_VERSION);
+    r = engine_scan(s->g, id, key_str(&from), key_str(&to), ENGINE_SYNCED, renumber_row, &w, NULL);
+    if (r >= 0 && w.n) {
+        h.last_uidvalidity = w.last > h.last_uidvalidity ? w.last : h.last_uidvalidity;
+        header_encode(&w.value, &h);
+        put(w.t, header, &w.value);
+        r = engine_commit(w.t, NULL);
+    } else {
+        engine_abort(w.t);
+    }
+    *ret_more = w.n == RELEASE_MAX;
+    buf_done(&w.value);
+    return r < 0 ? r : 0;
+}
+
+int mail_account_renumber(struct mail_store *s, engine_part id)
+{
+    bool more = true;
+    int r = 0;
+    while (r == 0 && more)
+        r = renumber_some(s, id, &more);
+    return r;
+}
+
 /* Takes all mailboxes out of the table: their views find them gone, also when an account with the same id is created again.
  * The references go to the caller. */
 static struct mailbox **abandon(struct mail_account *a, size_t *ret_n)

@@ -46,6 +46,9 @@ void mail_store_set_spool(struct mail_store *s, int dir);
 /* Creates account ID with its standard mailboxes: INBOX, Drafts, Sent, Junk, Trash, Archive (special use set, subscribed).
  * ERR_EXISTS. */
 int mail_account_create(struct mail_store *s, engine_part id) MUST_USE;
+/* Gives the mailboxes of account ID, of which no session is open, each a UIDVALIDITY above those of the older ones (M1), where they have not; for
+ * accounts made before that rule. ERR_NOTFOUND. */
+int mail_account_renumber(struct mail_store *s, engine_part id) MUST_USE;
 /* Deletes all of an account; open sessions find it ERR_NOTFOUND. */
 int mail_account_delete(struct mail_store *s, engine_part id) MUST_USE;
 /* A reference to account ID. ERR_NOTFOUND. */

@@ -1,7 +1,10 @@
-"""Manual pages, completion and metrics: made from the same tables as --help, without a warning of the programs that read them."""
+"""Manual pages and completion: made from the same tables as --help, without a warning of the programs that read them."""
 
 import re
+import shutil
 import subprocess
+
+import pytest
 
 import harness
 from helpers import client
@@ -60,19 +63,45 @@ def test_completion(server):
     assert server.run("completion", "csh", check=False).returncode == 64
 
 
-def test_metrics(server):
-    text = server.run("metrics", "--dir", str(server.dir)).stdout
-    values = {}
-    for line in text.splitlines():
-        if line.startswith("#"):
-            assert re.match(r"# (HELP|TYPE) valise_[a-z_]+ \S", line), line
-            continue
-        match = re.fullmatch(r'(valise_[a-z_]+)(\{[a-z]+="[^"\\]*"\})? (-?[0-9.]+)', line)
-        assert match, line
-        values[(match.group(1), match.group(2))] = float(match.group(3))
-    assert values[("valise_store_writable", None)] == 1
-    assert ("valise_store_commits_total", None) in values
-    assert values[("valise_role_connections_accepted_total", '{role="core"}')] >= 1
-    assert ("valise_role_restarts_total", '{role="keeper"}') in values
-    families = re.findall(r"^# TYPE (\S+)", text, re.M)
-    assert len(families) == len(set(families))
+def test_completion_goes_down_to_the_last_word(server):
+    assert set(complete(server, "valise", "user", "app-password", "''")) == {"add", "remove", "list"}
+    assert "--keep" in complete(server, "valise", "backup", "prune", "--")
+    assert "check" in complete(server, "valise", "backup", "''"), "a command that others begin with"
+    assert "--account" in complete(server, "valise", "restore", "x", "--")
+
+
+@pytest.mark.parametrize("words, wanted", [(["rel"], "reload"), (["user", "pass"], "passwd"), (["user", "app-password", ""], "list"),
+                                           (["cert", "issue", "--p12-"], "--p12-legacy")])
+def test_completion_of_fish(server, scratch, words, wanted):
+    if not shutil.which("fish"):
+        pytest.skip("no fish")
+    path = scratch / "valise.fish"
+    path.write_text(server.run("completion", "fish").stdout)
+    done = client("fish", "--no-config", "-c", f"source {path}; complete -C 'valise {' '.join(words)}'")
+    assert done.returncode == 0 and wanted in [line.split("\t")[0] for line in done.stdout.splitlines()], done.stdout
+    assert any("\t" in line for line in done.stdout.splitlines()), "each with its help"
+
+
+@pytest.mark.parametrize("words, wanted", [([""], "reload"), (["user", ""], "passwd"), (["user", "app-password", ""], "list"),
+                                           (["cert", "issue", "--"], "--p12-legacy")])
+def test_completion_of_zsh(server, scratch, words, wanted):
+    """What the function offers; the last step of zsh's own, which needs a terminal, is played."""
+    if not shutil.which("zsh"):
+        pytest.skip("no zsh")
+    path = scratch / "_valise"
+    path.write_text(server.run("completion", "zsh").stdout)
+    play = ("compdef() { }; _files() { print FILES }; _describe() { print -l -- ${(P)2} };"
+            f"source {path}; words=(valise {' '.join(repr(w) for w in words)}); CURRENT={len(words) + 1}; _valise")
+    done = client("zsh", "-f", "-c", play)
+    assert done.returncode == 0 and wanted in [line.split(":")[0] for line in done.stdout.splitlines()], done.stdout
+
+
+def test_mandoc_finds_no_fault(server, scratch):
+    if not shutil.which("mandoc"):
+        pytest.skip("no mandoc")
+    for options in ((), ("--conf",)):
+        path = scratch / "page"
+        path.write_text(page(server, *options))
+        done = client("mandoc", "-T", "lint", "-W", "warning", path)
+        found = [line for line in done.stdout.splitlines() if "missing date" not in line]   # the page is of a version, not of a day
+        assert not found, found
