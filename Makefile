@@ -9,7 +9,7 @@ PORT_OFFSET ?= 10000
 comma    := ,
 MESON_ARGS = --prefix=$(prefix) $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Dbuildtype=debug)
 
-.PHONY: all help deps build run test check unit e2e scan tsan valgrind bench fuzz crash model powercut fmt rfc install deb clean
+.PHONY: all help deps build run test check unit e2e scan tsan valgrind bench fuzz crash model powercut fmt rfc install deb test-deb clean
 .DEFAULT_GOAL := build
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo "make SANITIZE=address,undefined   a build with sanitizers"
 	@echo "make install DESTDIR=/somewhere"
 	@echo "make deb             a Debian package in build-deb/ (lintian looks at it when it is there)"
+	@echo "make test-deb        that package in a Debian of its own under systemd (root; FORMER=older.deb to upgrade from)"
 
 deps:
 	@scripts/deps build run
@@ -96,6 +97,9 @@ install: build
 
 deb:
 	@scripts/deb
+
+test-deb:
+	@scripts/test-deb $(FORMER)
 
 clean:
 	rm -rf build build-*

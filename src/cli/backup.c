@@ -191,7 +191,7 @@ static int add_file(struct backup *b, const char *from, const char *path, struct
         goto listed;
     b->copied += file.size;
 listed:
-    progress_step(&b->progress, file.size >> 10);
+    progress_step(&b->progress, file.size);
     if (err == 0)
         json_array_append_new(b->files,
                               json_pack("{s:s,s:I,s:I,s:i,s:s}", "path", file.path, "size", (json_int_t)file.size, "mtime",
@@ -394,7 +394,8 @@ int cmd_backup(struct cli *c)
         err = prepare_target(b, target, &target_lock, &e);
     if (err == 0)
         err = checkpoint(b, &e);
-    progress_begin(&b->progress, 0, c->json);
+    progress_begin(&b->progress, err ? 0 : tree_bytes(b->checkpoint), c->json);
+    b->progress.bytes = true;
     if (err == 0)
         err = add_all(b, &e);
     if (err == 0)

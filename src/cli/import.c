@@ -13,6 +13,7 @@
 #include "cli/cli.h"
 #include "cli/deposit.h"
 #include "cli/progress.h"
+#include "cli/tree.h"
 
 enum { PATH_BYTES = 4096, DEPTH_MAX = 20 };
 
@@ -85,7 +86,7 @@ static int import_file(struct import *m, const char *path, const char *name, con
     if (err == 0)
         err = deposit_add(&m->deposit, buf_str(&m->message), &flags, (int64_t)st.st_mtim.tv_sec * 1000, e);
     arena_done(&a);
-    progress_step(&m->progress, 1);
+    progress_step(&m->progress, err ? 0 : (uint64_t)st.st_size);
     return err == ERR_NOTFOUND ? 0 : err; /* moved by a client meanwhile: the next run finds it */
 }
 
@@ -168,10 +169,13 @@ static int import_letters(struct import *m, const char *path, str text, struct e
 {
     struct mbox_message letter;
     str rest = text;
+    size_t left = text.n;
     int err = 0;
     while (err == 0 && mbox_next(&rest, &letter)) {
         struct arena a = ARENA_INIT(1 << 16);
         struct mail_flags flags;
+        progress_step(&m->progress, left - rest.n);
+        left = rest.n;
         buf_reset(&m->message);
         err = mbox_decode(letter.text, &m->message, &a, &flags);
         if (err)
@@ -179,7 +183,6 @@ static int import_letters(struct import *m, const char *path, str text, struct e
         else
             err = deposit_add(&m->deposit, buf_str(&m->message), &flags, letter.received * 1000, e);
         arena_done(&a);
-        progress_step(&m->progress, 1);
     }
     return err == 0 && rest.n
                ? error_set(e, ERR_SYNTAX, "%s is no mbox: it does not begin with a line \"From sender date\"", path)
@@ -266,7 +269,8 @@ static int run(struct cli *c, int (*import)(struct import *m, const char *source
         return cli_fail(c, err, e.text);
     deposit_init(&m.deposit, &m.port);
     err = bulk_do(&m.port.client, json_pack("{s:s,s:s}", "command", "bulk.open", "address", c->words[0]), (str){ NULL, 0 }, &e);
-    progress_begin(&m.progress, 0, c->json);
+    progress_begin(&m.progress, tree_bytes(c->words[1]), c->json);
+    m.progress.bytes = true;
     if (err == 0)
         err = import(&m, c->words[1], &e);
     /* What was taken before a mistake is kept: the next run goes on from there. */

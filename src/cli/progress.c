@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-enum { WIDTH = 40, EVERY_MS = 100 };
+enum { WIDTH = 40, EVERY_MS = 100, MIB = 1 << 20 };
 
 static void draw(struct progress *p)
 {
@@ -14,7 +14,9 @@ static void draw(struct progress *p)
     (void)fputs("\r[", stderr);
     for (unsigned i = 0; i < WIDTH; i++)
         (void)fputc(i < filled ? '#' : ' ', stderr);
-    if (p->total)
+    if (p->total && p->bytes)
+        (void)fprintf(stderr, "] %.1f of %.1f MiB ", (double)p->done / MIB, (double)p->total / MIB);
+    else if (p->total)
         (void)fprintf(stderr, "] %llu of %llu ", (unsigned long long)p->done, (unsigned long long)p->total);
     else
         (void)fprintf(stderr, "] %llu ", (unsigned long long)p->done);

@@ -7,11 +7,12 @@
 
 struct progress {
     bool shown;
+    bool bytes;           /* what is counted are bytes */
     uint64_t done, total; /* total 0: not known */
     int64_t drawn_ms;
 };
 
-/* QUIET: nothing is drawn. */
+/* QUIET: nothing is drawn. Set BYTES afterwards where they are what is counted. */
 void progress_begin(struct progress *p, uint64_t total, bool quiet);
 /* N more are done. */
 void progress_step(struct progress *p, uint64_t n);

@@ -217,6 +217,9 @@ static int restore_mailboxes(struct restore *r, const struct cli *c, struct erro
     int err = open_both(r, account, into ? into : account, &reply, e);
     if (err)
         return err;
+    json_array_foreach(json_object_get(reply, "mailboxes"), i,
+                       box) if (!only.n || str_eq(only, str_from_z(json_string_value(json_object_get(box, "name")))))
+        r->progress.total += (uint64_t)json_integer_value(json_object_get(box, "messages"));
     json_array_foreach(json_object_get(reply, "mailboxes"), i, box)
     {
         str name = str_from_z(json_string_value(json_object_get(box, "name")));

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "cli/concerns.h"
 #include "cli/probe.h"
 #include "role/control.h"
 
@@ -57,12 +58,26 @@ static int ask(const struct cli *c, json_t **ret, struct error *e)
     return err;
 }
 
+/* Whether all is well comes first. */
+static void print_head(const json_t *s)
+{
+    json_t *concerns = concerns_of(s), *v;
+    size_t i;
+    long long minutes = number_of(json_array_get(json_object_get(s, "roles"), 0), "uptime-ms") / 60000;
+    (void)printf("valise %s on %s, up %lld d %lld h %lld min: ", text_of(s, "version"), text_of(s, "hostname"), minutes / 1440,
+                 minutes / 60 % 24, minutes % 60);
+    (void)printf(json_array_size(concerns) ? "needs attention\n" : "all is well\n");
+    json_array_foreach(concerns, i, v)(void) printf("  ! %s\n", json_string_value(v));
+    json_decref(concerns);
+}
+
 static void print_status(const json_t *s)
 {
     json_t *v, *address;
     size_t i, k;
     const json_t *store = json_object_get(s, "store");
-    (void)printf("valise %s on %s\n\nlisteners\n", text_of(s, "version"), text_of(s, "hostname"));
+    print_head(s);
+    (void)printf("\nlisteners\n");
     json_array_foreach(json_object_get(s, "listeners"), i, v)
     {
         (void)printf("  %-12s %-10s port %-5lld tls %-13s", text_of(v, "name"), text_of(v, "protocol"), number_of(v, "port"),
@@ -125,6 +140,7 @@ int cmd_status(struct cli *c)
             return cli_fail_with(c, err == ERR_REFUSED ? EX_NOPERM : EX_UNAVAILABLE, err, e.text);
         (void)usleep(PAUSE_US);
     }
+    json_object_set_new(status, "concerns", concerns_of(status));
     if (c->json)
         cli_print_json(status);
     else

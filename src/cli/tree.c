@@ -105,6 +105,23 @@ void tree_remove(const char *path)
     (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+static uint64_t counted;
+
+static int count_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)path;
+    (void)at;
+    counted += kind == FTW_F ? (uint64_t)st->st_size : 0;
+    return 0;
+}
+
+uint64_t tree_bytes(const char *path)
+{
+    counted = 0;
+    (void)nftw(path, count_one, 16, FTW_PHYS);
+    return counted;
+}
+
 int tree_claim(const char *path, struct error *e)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

@@ -32,6 +32,8 @@ void tree_remove(const char *path);
 int tree_claim(const char *path, struct error *e) MUST_USE;
 /* Removes each directory in PATH whose name begins with PREFIX and that nobody has claimed: what an interrupted command left. */
 void tree_remove_stale(const char *path, const char *prefix);
+/* The bytes of all files in the directory PATH and below it, or of the file PATH; what cannot be looked at counts as none. */
+uint64_t tree_bytes(const char *path);
 /* Makes what was renamed or created in the directory PATH durable. */
 int tree_sync(const char *path, struct error *e) MUST_USE;
 

@@ -39,3 +39,15 @@ void notify_reloading(int fd)
     (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)clock_mono_us());
     notify_send(fd, state);
 }
+
+int64_t notify_watchdog_ms(void)
+{
+    uint64_t us = 0;
+    uint32_t pid = 0;
+    bool ours = str_to_u64(str_from_z(getenv("WATCHDOG_USEC")), UINT32_MAX * 1000ULL, &us) &&
+                (!getenv("WATCHDOG_PID") ||
+                 (str_to_u32(str_from_z(getenv("WATCHDOG_PID")), UINT32_MAX, &pid) && pid == (uint32_t)getpid()));
+    (void)unsetenv("WATCHDOG_USEC");
+    (void)unsetenv("WATCHDOG_PID");
+    return ours ? (int64_t)(us / 2000) : 0;
+}

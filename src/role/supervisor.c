@@ -375,7 +375,20 @@ static int next_timeout(const struct supervisor *s)
         int64_t left = c->restart_at_ms > now ? c->restart_at_ms - now : 0;
         least = least < 0 || left < least ? left : least;
     }
+    int64_t sign = s->watchdog_due_ms > now ? s->watchdog_due_ms - now : 0;
+    if (s->watchdog_ms && (least < 0 || sign < least))
+        least = sign;
     return (int)least;
+}
+
+/* A supervisor that hangs does not come here, and is started anew by the service manager. */
+static void give_sign_of_life(struct supervisor *s)
+{
+    int64_t now = clock_mono_ms();
+    if (!s->watchdog_ms || now < s->watchdog_due_ms)
+        return;
+    notify_send(s->notify_fd, "WATCHDOG=1");
+    s->watchdog_due_ms = now + s->watchdog_ms;
 }
 
 static void on_signal(struct supervisor *s)
@@ -395,6 +408,7 @@ static void on_signal(struct supervisor *s)
 static void loop(struct supervisor *s)
 {
     while (!s->stopping) {
+        give_sign_of_life(s);
         struct pollfd fds[SUPERVISOR_LANES_MAX + 1] = { { .fd = s->signal_fd, .events = POLLIN } };
         size_t n = s->lane_n;
         for (size_t i = 0; i < n; i++)
@@ -576,6 +590,7 @@ int supervisor_run(const struct supervisor_settings *settings, struct error *e)
     s->started_ms = clock_mono_ms();
     s->signal_fd = open_signals();
     s->notify_fd = notify_open();
+    s->watchdog_ms = notify_watchdog_ms();
     int err = s->signal_fd < 0 ? error_set(e, ERR_INTERNAL, "signalfd: errno %d", errno) : set_up(s, settings, e);
     if (err == 0) {
         add_children(s);

@@ -58,7 +58,8 @@ struct supervisor {
     struct snapshot *snapshot;
     uint16_t port_offset;
     int lock_fd, signal_fd;
-    int notify_fd; /* of the service manager; -1: none */
+    int notify_fd;                        /* of the service manager; -1: none */
+    int64_t watchdog_ms, watchdog_due_ms; /* how often it wants a sign of life, 0: never; when the next is due */
     bool stopping;
     int64_t started_ms;
     struct child children[SUPERVISOR_CHILDREN_MAX];

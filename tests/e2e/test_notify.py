@@ -35,3 +35,17 @@ def test_no_service_manager(lab, scratch, monkeypatch):
     monkeypatch.setenv("NOTIFY_SOCKET", str(scratch / "nobody"))
     lab.start()
     assert lab.stop() == 0
+
+
+def test_signs_of_life(lab, scratch, monkeypatch):
+    """As often as the service manager wants, and none to it when it wants none (the tests above)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(scratch / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(scratch / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "200000")
+        lab.start()
+        monkeypatch.delenv("NOTIFY_SOCKET")
+        monkeypatch.delenv("WATCHDOG_USEC")
+        assert states(sock) == ["READY=1"]
+        assert [states(sock) for _ in range(5)] == [["WATCHDOG=1"]] * 5
+        assert lab.stop() == 0

@@ -91,7 +91,8 @@ static void test_mistakes_name_line_and_reason(void **state)
           "{\"SCRAM-SHA-256-PLUS\"}\n}\n",
           "auth: SCRAM-SHA-256-PLUS needs TLS" },
         { "hostname = \"a.b\"\nlog-level = \"loud\"\n", "x.conf:2: log-level must be one of" },
-        { "hostname = \"a.b\"\nversion = 2\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n", "version 2 is not known" },
+        { "hostname = \"a.b\"\nversion = 2\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n",
+          "version 2 is of a newer valise" },
         { "hostname = \"a.b\"\nlistener l {\n", "x.conf:" },
         { "hostname = \"unfinished\n", "x.conf" },
     };

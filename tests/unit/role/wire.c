@@ -163,13 +163,14 @@ static void test_setup_counts_and_roles_round_trip(void **state)
     buf_add_byte(&b, 0);
     assert_int_equal(wire_unpack_setup(buf_str(&b), &a, &got), ERR_CORRUPT);
     buf_reset(&b);
-    const struct wire_role_status roles[] = { { STR("mx"), 77, 1, 1234, { 1, 2, 3, 4, 5, 6 } } };
+    const struct wire_role_status roles[] = { { STR("mx"), 77, 1, 1234, { 1, 2, 3, 4, 5, 6, 7 } } };
     struct wire_role_status *list;
     size_t n;
     wire_pack_roles(&b, roles, 1);
     assert_int_equal(wire_unpack_roles(buf_str(&b), &a, &list, &n), 0);
     assert_int_equal(n, 1);
-    assert_int_equal(list[0].counts.refused, 6);
+    assert_int_equal(list[0].counts.queued, 5);
+    assert_int_equal(list[0].counts.refused, 7);
     assert_int_equal(list[0].pid, 77);
     buf_reset(&b);
     str key, data;
