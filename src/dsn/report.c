@@ -215,7 +215,8 @@ static str subject_of(const struct dsn_report *r)
     size_t failed = count(r, DSN_ACTION_FAILED);
     if (!failed)
         return STR("Your message was delivered");
-    return failed == r->outcome_n ? STR("Your message was not delivered") : STR("Your message was not delivered to everyone");
+    bool reached = failed < r->outcome_n || r->has_reached_others;
+    return reached ? STR("Your message was not delivered to everyone") : STR("Your message was not delivered");
 }
 
 int dsn_report_write(struct buf *out, const struct dsn_report *r)

@@ -35,7 +35,8 @@ struct dsn_report {
     int zone; /* minutes east of UTC */
     str message;
     const struct dsn_outcome *outcomes;
-    size_t outcome_n; /* at least 1 */
+    size_t outcome_n;        /* at least 1 */
+    bool has_reached_others; /* it is in mailboxes of which nothing is to be reported */
 };
 
 /* Of the returned message at most so much: more is cut after its header (RFC 3461 section 6.2). */

@@ -244,7 +244,9 @@ static int write_report(struct delivery *v, const struct dsn_outcome *outcomes, 
                                                           .zone = date_local_zone(now_s),
                                                           .message = v->d->message,
                                                           .outcomes = outcomes,
-                                                          .outcome_n = n });
+                                                          .outcome_n = n,
+                                                          /* else the message was refused, see core_submit */
+                                                          .has_reached_others = true });
     return err ? error_set(e, err, "the report to the sender cannot be written") : 0;
 }
 
@@ -339,8 +341,8 @@ int core_submit(void *ctx, const struct smtp_delivery *d, struct error *e)
     struct delivery v = { .core = ctx, .d = d, .arena = ARENA_INIT(ARENA_MAX) };
     size_t n = 0;
     int err = prepare(&v, e);
-    if (err == 0 && refusal(&v, &n, e)) /* whoever can be told at once is not sent a report */
-        err = n && d->reverse_path.n ? 0 : refusal(&v, &n, e);
+    if (err == 0 && refusal(&v, &n, NULL) && (n == 0 || d->reverse_path.n == 0))
+        err = refusal(&v, &n, e); /* whoever can be told at once is not sent a report */
     for (size_t i = 0; err == 0 && i < v.account_n; i++)
         v.take[i] = v.room[i] == 0;
     if (err == 0)

@@ -104,3 +104,21 @@ def test_one_connection_carries_many_messages(server, postfix):
     for subject in subjects:
         helpers.wait_for_mail(server, account, subject, seconds=20)
     assert "conn_use=" in postfix.log(), "Postfix has reused no connection"
+
+
+def test_one_full_mailbox_waits_and_the_other_has_its_copy_once(server, postfix):
+    full, other = accounts(server)
+    server.run("user", "quota", full.address, "--messages", "1", "--dir", str(server.dir))
+    first, _ = helpers.letter(full.address)
+    helpers.deliver(server, full.address, first)
+    message, subject = helpers.letter(full.address)
+    send(postfix, helpers.STRANGER, [full.address, other.address], message)
+    helpers.wait_for_mail(server, other, subject, seconds=20)
+    harness.wait_until(lambda: "452 4.2.2" in postfix.queue(), 20, "the full recipient in Postfix's queue")
+    server.run("user", "quota", full.address, "--none", "--dir", str(server.dir))
+    postfix.flush()
+    helpers.wait_for_mail(server, full, subject, seconds=30)
+    harness.wait_until(lambda: "Mail queue is empty" in postfix.queue(), 20, "an empty queue")
+    for account in (full, other):
+        with helpers.imap(server, account) as session:
+            assert helpers.subjects(session).count(subject) == 1

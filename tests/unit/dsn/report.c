@@ -91,6 +91,15 @@ static void failure_returns_the_message_unless_headers_are_wanted(void **state)
     write_report(&out, &r, STR("delivery-status"), STR("rfc822-headers"));
     assert_false(has(&out, "Body"));
     buf_done(&out);
+    /* others may have got it of whom nothing was to be said */
+    r = report_of(&failed, 1);
+    write_report(&out, &r, STR("delivery-status"), STR("rfc822"));
+    assert_true(has(&out, "Subject: Your message was not delivered\r\n"));
+    buf_done(&out);
+    r.has_reached_others = true;
+    write_report(&out, &r, STR("delivery-status"), STR("rfc822"));
+    assert_true(has(&out, "Subject: Your message was not delivered to everyone\r\n"));
+    buf_done(&out);
 }
 
 static void a_long_message_is_returned_as_its_header(void **state)
