@@ -105,6 +105,9 @@ class Server:
     password = "un-secret-de-banc"
     greeted_after = 0.0              # seconds from the start to the greetings of SMTP and IMAP
 
+    def forget(self):
+        """Lets go of the memory that earlier sessions had: theirs were processes of their own, and have ended."""
+
     def await_greetings(self, begin):
         for port in (self.smtp, self.imap):
             while True:
@@ -154,6 +157,10 @@ class Valise(Server):
         self.smtp, self.imap, self.imaps = lab.ports["smtp"], PLAIN_PORT + lab.offset, lab.ports["imaps"]
         self.await_greetings(begin)
         lab.wait(30)
+
+    def forget(self):
+        self.lab.stop()
+        self.start()
 
     def stop(self):
         self.lab.stop()
