@@ -93,7 +93,8 @@ struct directory_attempt {
 };
 /* Checks ATTEMPT of a login (an address; without "@" the first domain is assumed). 0 with *RET; ERR_REFUSED for a wrong name or password
  * alike (the same time for both); ERR_AGAIN: locked out, nothing was checked (lockout.h); ERR_UNSUPPORTED: it is all right, but the
- * account's role has no business with this service; ERR_UNAVAILABLE while too many checks run; ERR_LIMIT. Argon2id: may take 50 ms of
+ * account's role has no business with this service; ERR_UNAVAILABLE while
+ * too many checks run: with *RET_DELAY_MS the same attempt is to be made again after that time, 0: never mind; ERR_LIMIT. Argon2id: may take 50 ms of
  * CPU; a success is remembered some minutes under a keyed hash in memory. A success with a password makes what is missing or outdated
  * of the account's credentials; that it could not be stored is no failure. */
 int directory_login(struct directory *d, const struct directory_attempt *attempt, struct arena *arena,

@@ -130,6 +130,8 @@ struct gate *gate_new(void);
 void gate_free(struct gate *g);
 /* Waits for a place, which gate_leave gives back. ERR_UNAVAILABLE: there is none within reason. */
 int gate_enter(struct gate *g) MUST_USE;
+/* The same without waiting. ERR_UNAVAILABLE: try again after *RET_AGAIN_MS; 0: too many wait already. */
+int gate_try(struct gate *g, int64_t *ret_again_ms) MUST_USE;
 void gate_leave(struct gate *g);
 /* The encoded hash of PASSWORD. ERR_UNAVAILABLE, ERR_LIMIT, ERR_INTERNAL. Blocks. */
 int password_hash(struct gate *g, str password, char ret[DIRECTORY_HASH_MAX], struct error *e) MUST_USE;

@@ -4,6 +4,7 @@
  *  P2  A remembered success is bound to the account's present hash; disabled accounts are not looked up there at all.
  *  P3  What failures cost is B1 to B10 of lockout.h. Whoever waited for the check while others failed in the same place is turned away
  *      without it, so that many guesses at once are no way around a lock-out.
+ *      No thread waits for the check: whoever finds no place is told when to ask again.
  *  P4  A program's account has no password of its own: what is in its row counts for nothing. */
 #include "directory/directory_private.h"
 
@@ -26,6 +27,7 @@ struct outcome {
     struct throttle_try try;
     bool is_remembered; /* it was right lately */
     str app;            /* the application password that it was; empty: the account's own */
+    int64_t again_ms;   /* there was no place: when to ask again */
 };
 
 /* LOGIN as a canonical address, the first domain assumed when it names none. */
@@ -107,7 +109,7 @@ static int check_password(struct directory *d, const struct directory_attempt *t
     o->is_remembered = possible && verified_has(d->verified, &tag);
     if (o->is_remembered)
         return 0;
-    int r = gate_enter(d->gate);
+    int r = gate_try(d->gate, &o->again_ms);
     if (r < 0)
         return r;
     if (throttle_locked(d->throttle, &o->try, d->clock(), false))
@@ -181,6 +183,8 @@ static int attempt_run(struct directory *d, const struct directory_attempt *t, c
     if (is_guess && throttle_locked(d->throttle, &o->try, o->now, true))
         return ERR_AGAIN;
     int r = attempt_check(d, t, c, o);
+    if (r == ERR_UNAVAILABLE)
+        *ret_delay_ms = o->again_ms;
     if (r != 0 && r != ERR_REFUSED)
         return r;
     int64_t delay = attempt_count(d, r, c, o);

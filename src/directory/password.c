@@ -17,6 +17,7 @@
 /* RFC 9106 leaves the choice to the machine; these are OWASP's least memory-hungry recommendation for Argon2id. */
 enum { ARGON_PASSES = 2, ARGON_KIB = 19456, ARGON_LANES = 1, SALT_SIZE = 16, HASH_SIZE = 32 };
 enum { GATE_RUNNING_MAX = 2, GATE_WAITING_MAX = 64, GATE_WAIT_MS = 5000 };
+enum { GATE_APART_MS = 15, GATE_AHEAD_MAX_MS = 20000 }; /* between two appointments; how far ahead one may be */
 enum { VERIFIED_MAX = 10000, VERIFIED_MS = 10 * 60 * 1000 };
 
 /* --- the gate --- */
@@ -25,6 +26,7 @@ struct gate {
     pthread_mutex_t lock;
     pthread_cond_t left;
     unsigned running, waiting;
+    int64_t next_ms; /* clock_mono_ms of the next appointment that can be given */
 };
 
 static _Atomic uint64_t argon2_runs; /* of the process: a figure for the status, nothing depends on it */
@@ -72,6 +74,29 @@ int gate_enter(struct gate *g)
     g->waiting--;
     if (r == 0)
         g->running++;
+    pthread_mutex_unlock(&g->lock);
+    return r;
+}
+
+int gate_try(struct gate *g, int64_t *ret_again_ms)
+{
+    int64_t now = clock_mono_ms();
+    int r = 0;
+    pthread_mutex_lock(&g->lock);
+    if (g->running + g->waiting < GATE_RUNNING_MAX) {
+        g->running++;
+    } else {
+        /* An appointment behind all others, so that however many wait, few ask again at a time. */
+        if (g->next_ms < now)
+            g->next_ms = now;
+        r = ERR_UNAVAILABLE;
+        if (g->next_ms - now > GATE_AHEAD_MAX_MS) {
+            *ret_again_ms = 0;
+        } else {
+            g->next_ms += GATE_APART_MS;
+            *ret_again_ms = g->next_ms - now;
+        }
+    }
     pthread_mutex_unlock(&g->lock);
     return r;
 }

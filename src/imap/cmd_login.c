@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "imap/syntax_private.h"
 
+enum { LOGIN_PATIENCE_MS = 30000 };
+
 bool imap_login_allowed(const struct imap_session *s)
 {
     return !s->config->tls_required || conn_tls(s->conn)->active;
@@ -46,6 +48,9 @@ static enum imap_next say_unavailable(struct imap_session *s)
 struct accepted {
     struct imap_login login;
     str proof;
+    struct sasl_credentials credentials;
+    str mechanism;
+    int64_t until; /* clock_mono_ms: how long it is worth asking again */
 };
 
 static enum imap_next finish_login(struct imap_session *s)
@@ -90,15 +95,22 @@ static enum imap_next accept_login(struct imap_session *s)
     return IMAP_LINE;
 }
 
-enum imap_next imap_login(struct imap_session *s, const struct sasl_credentials *c, str mechanism, str proof)
+/* Asks whether the login is right, again while there is no place to check it. */
+static enum imap_next decide(struct imap_session *s)
 {
-    struct accepted *a = arena_new(&s->arena, struct accepted);
+    struct accepted *a = s->work;
+    const struct sasl_credentials *c = &a->credentials;
+    str mechanism = a->mechanism;
     struct sasl_attempt attempt = sasl_attempt_of(c, mechanism, s->conn);
     int64_t delay = 0;
-    if (!a || arena_dup(&s->arena, proof, &a->proof) < 0)
-        return say_unavailable(s);
-    s->work = a;
     int r = s->config->authenticate(s->config->ctx, &attempt, &s->arena, &a->login, &delay);
+    if (r == ERR_UNAVAILABLE && delay > 0 && clock_mono_ms() + delay < a->until) {
+        s->resume = decide;
+        s->hold_until = clock_mono_ms() + delay;
+        return IMAP_HOLD;
+    }
+    if (r == ERR_UNAVAILABLE)
+        delay = 0;
     /* Acting as another is nobody's right; that is said only to who has proved to be himself. */
     bool is_other = r == 0 && !sasl_is_oneself(c, a->login.address);
     if (r != 0)
@@ -118,6 +130,18 @@ enum imap_next imap_login(struct imap_session *s, const struct sasl_credentials 
         return s->resume(s);
     s->hold_until = clock_mono_ms() + delay;
     return IMAP_HOLD;
+}
+
+enum imap_next imap_login(struct imap_session *s, const struct sasl_credentials *c, str mechanism, str proof)
+{
+    struct accepted *a = arena_new(&s->arena, struct accepted);
+    if (!a || arena_dup(&s->arena, proof, &a->proof) < 0)
+        return say_unavailable(s);
+    a->credentials = *c;
+    a->mechanism = mechanism;
+    a->until = clock_mono_ms() + LOGIN_PATIENCE_MS;
+    s->work = a;
+    return decide(s);
 }
 
 /* login = "LOGIN" SP userid SP password */

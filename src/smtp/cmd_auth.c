@@ -2,6 +2,7 @@
 #include "smtp/session_private.h"
 
 #include "base/base64.h"
+#include "base/clock.h"
 #include "base/log.h"
 
 void smtp_auth_abort(struct smtp_session *s)
@@ -23,13 +24,14 @@ static void say_challenge(struct smtp_session *s, str bytes)
     buf_done(&line);
 }
 
+static void verify(struct smtp_session *s);
+
 /* Gives the answer to an exchange that is over, after DELAY_MS. */
 static void answer(struct smtp_session *s, enum smtp_reply reply, int64_t delay_ms)
 {
     sasl_server_free(s->sasl);
     s->sasl = NULL;
     s->held = reply;
-    s->has_input_while_held = false;
     if (delay_ms <= 0) {
         smtp_auth_release(s);
         return;
@@ -41,6 +43,12 @@ static void answer(struct smtp_session *s, enum smtp_reply reply, int64_t delay_
 void smtp_auth_release(struct smtp_session *s)
 {
     smtp_session_wait(s, SMTP_IDLE_MS);
+    if (s->auth_asks_again) {
+        s->auth_asks_again = false;
+        s->mode = SMTP_MODE_AUTH;
+        verify(s);
+        return;
+    }
     if (s->held == SMTP_REPLY_AUTHENTICATED && s->auth_proof.n) {
         /* RFC 4954 section 4: no data goes with success, so the server's last word is a challenge of its own. */
         s->mode = SMTP_MODE_AUTH;
@@ -60,9 +68,11 @@ void smtp_auth_release(struct smtp_session *s)
         smtp_say(s, SMTP_REPLY_INPUT_WHILE_HELD);
 }
 
-/* Asks the service about the credentials and answers. */
-static void verify(struct smtp_session *s, const struct sasl_credentials *c, str mechanism)
+/* Asks the service about the credentials and answers; while there is no place to check them, asks again later. */
+static void verify(struct smtp_session *s)
 {
+    const struct sasl_credentials *c = sasl_server_credentials(s->sasl);
+    str mechanism = sasl_server_mechanism(s->sasl)->name;
     const struct smtp_service *service = s->config->service;
     struct smtp_login login = { 0 };
     struct sasl_attempt attempt = sasl_attempt_of(c, mechanism, s->conn);
@@ -70,6 +80,14 @@ static void verify(struct smtp_session *s, const struct sasl_credentials *c, str
     enum smtp_reply reply = SMTP_REPLY_AUTH_REFUSED;
     /* Acting as another is nobody's right. The password is checked before that is said: the answer takes the same time. */
     int rc = service->authenticate(service->ctx, &attempt, conn_arena(s->conn), &login, &delay_ms);
+    if (rc == ERR_UNAVAILABLE && delay_ms > 0 && clock_mono_ms() + delay_ms < s->auth_until_ms) {
+        s->auth_asks_again = true;
+        s->mode = SMTP_MODE_HELD;
+        smtp_session_wait(s, delay_ms);
+        return;
+    }
+    if (rc == ERR_UNAVAILABLE)
+        delay_ms = 0;
     if (rc == 0 && sasl_is_oneself(c, login.address)) {
         reply = SMTP_REPLY_AUTHENTICATED;
         buf_reset(&s->login_address);
@@ -92,7 +110,9 @@ static void after_step(struct smtp_session *s, int rc, const struct buf *challen
     if (rc == 0) {
         buf_reset(&s->auth_proof);
         buf_add(&s->auth_proof, buf_str(challenge));
-        verify(s, sasl_server_credentials(s->sasl), sasl_server_mechanism(s->sasl)->name);
+        s->has_input_while_held = false;
+        s->auth_until_ms = clock_mono_ms() + SMTP_AUTH_PATIENCE_MS;
+        verify(s);
         return;
     }
     if (rc == ERR_AGAIN) {

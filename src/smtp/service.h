@@ -52,7 +52,7 @@ struct smtp_service {
     /* LMTP only (else NULL): the same with a result for each recipient in RESULTS, 0 or an error, when it returns 0; an error
      * returned holds for all. Blocks. */
     int (*accept_each)(void *ctx, const struct smtp_delivery *delivery, int *results, struct error *e);
-    /* Submission only (else NULL): as directory_login; ERR_AGAIN: locked out. */
+    /* Submission only (else NULL): as directory_login; ERR_AGAIN: locked out; ERR_UNAVAILABLE with a delay: ask again after it. */
     int (*authenticate)(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct smtp_login *ret,
                         int64_t *ret_delay_ms);
     /* Submission only: whether LOGIN may send as ADDRESS. */

@@ -29,7 +29,7 @@ static void check(const struct smtp_session *s)
     require(!s->transaction || !s->config->submission || s->is_authenticated);
     require(s->mode != SMTP_MODE_DATA || smtp_session_stage(s) == SMTP_STAGE_RCPT);
     require(s->mode != SMTP_MODE_CHUNK || s->chunk.is_refused || smtp_session_stage(s) == SMTP_STAGE_CHUNK);
-    require((s->mode == SMTP_MODE_AUTH) == (s->sasl != NULL || s->auth_is_proved));
+    require((s->mode == SMTP_MODE_AUTH || s->auth_asks_again) == (s->sasl != NULL || s->auth_is_proved));
     require(!s->is_authenticated || smtp_session_tls(s)->active);
 }
 

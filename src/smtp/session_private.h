@@ -11,6 +11,7 @@ enum {
     SMTP_IDLE_MS = 300 * 1000, /* RFC 5321 section 4.5.3.2.7: at least 5 minutes */
     SMTP_BODY_RATE = 100,      /* bytes per second that a message must come in with */
     SMTP_AUTH_FAILURES_MAX = 3,
+    SMTP_AUTH_PATIENCE_MS = 30000, /* for a place to check a password */
     SMTP_UNKNOWN_MAX = 100,                /* unknown recipients on one connection: somebody guesses addresses */
     SMTP_JUNK_MAX = 100,                   /* commands that lead to nothing, since the last message */
     SMTP_ADDED_MAX = 2048,                 /* bytes that the server puts on top of a message, about */
@@ -78,6 +79,8 @@ struct smtp_session {
     uint64_t dropped;         /* bytes of refused chunks */
     struct sasl_server *sasl; /* of MODE_AUTH */
     struct buf auth_proof;    /* the server's own proof: the last challenge of an accepted login, empty for none */
+    bool auth_asks_again;     /* at the end of MODE_HELD there is no answer yet: the service is asked once more */
+    int64_t auth_until_ms;    /* monotonic: how long that is worth it */
     bool auth_is_proved;      /* it is out: an empty response ends the exchange */
     bool is_authenticated;
     struct smtp_login login; /* address points into login_address */

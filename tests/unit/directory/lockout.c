@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "directory/directory_private.h"
 
@@ -488,10 +490,15 @@ static void *guess_run(void *p)
         struct directory_account account;
         int64_t delay;
         (void)snprintf(password, sizeof password, "guess %d %d", g->number, i);
-        int r = directory_login(
-            g->f->d,
-            &(struct directory_attempt){ .login = STR("alice"), .password = str_from_z(password), .peer = STR("192.0.2.66") }, &a,
-            &account, &delay);
+        int r;
+        do {
+            r = directory_login(
+                g->f->d,
+                &(struct directory_attempt){ .login = STR("alice"), .password = str_from_z(password), .peer = STR("192.0.2.66") },
+                &a, &account, &delay);
+            if (r == ERR_UNAVAILABLE)
+                usleep((unsigned)delay * 1000);
+        } while (r == ERR_UNAVAILABLE);
         g->checked += r == ERR_REFUSED;
         g->turned_away += r == ERR_AGAIN || r == ERR_UNAVAILABLE; /* too many wait already: a slow machine */
         arena_done(&a);

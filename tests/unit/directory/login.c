@@ -189,6 +189,29 @@ static void what_is_remembered_is_bounded(void **state)
     verified_free(v);
 }
 
+/* Two are checked at a time; each of the others gets an appointment behind the one before, until they would be too far ahead. */
+static void the_gate_gives_appointments(void **state)
+{
+    struct gate *g = gate_new();
+    int64_t again = 0, last = 0;
+    int n = 0;
+    (void)state;
+    assert_int_equal(gate_try(g, &again), 0);
+    assert_int_equal(gate_try(g, &again), 0);
+    while (gate_try(g, &again) == ERR_UNAVAILABLE && again > 0) {
+        assert_true(again + 500 > last); /* within what the test itself takes */
+        last = again;
+        n++;
+    }
+    assert_int_equal(again, 0);
+    assert_in_range(n, 1000, 2000);
+    gate_leave(g);
+    assert_int_equal(gate_try(g, &again), 0);
+    gate_leave(g);
+    gate_leave(g);
+    gate_free(g);
+}
+
 struct guess {
     struct fixture *f;
     pthread_t thread;
@@ -266,6 +289,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(programs_send_with_application_passwords, setup, teardown),
         cmocka_unit_test(what_is_remembered_is_bounded),
         cmocka_unit_test_setup_teardown(certificates, setup, teardown),
+        cmocka_unit_test(the_gate_gives_appointments),
         cmocka_unit_test_setup_teardown(many_at_once, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

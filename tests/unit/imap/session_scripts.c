@@ -18,7 +18,8 @@ struct world {
     struct mail_store *store;
     struct imap_config config;
     int64_t delay_ms;
-    uint64_t reads; /* of the engine, at "! reads" */
+    unsigned busy_n; /* logins of bob that found no place */
+    uint64_t reads;  /* of the engine, at "! reads" */
 };
 
 static const engine_part parts[] = { { { 'a', 'l', 'i', 'c', 'e' } }, { { 'b', 'o', 'b' } } };
@@ -27,7 +28,12 @@ static const str names[] = { STR_INIT("alice"), STR_INIT("bob") };
 static int authenticate(void *ctx, const struct sasl_attempt *t, struct arena *a, struct imap_login *ret, int64_t *ret_delay_ms)
 {
     (void)a;
-    const struct world *w = ctx;
+    struct world *w = ctx;
+    if (str_eq(t->login, STR("bob")) && str_eq(t->password, STR("secret of bob's"))) {
+        *ret = (struct imap_login){ .account = parts[1], .address = names[1] };
+        *ret_delay_ms = w->busy_n < 2 ? 20 : 0;
+        return w->busy_n++ < 2 ? ERR_UNAVAILABLE : 0;
+    }
     str wanted = t->proof == SASL_PROOF_CERTIFICATE ? t->tls->client_addresses[0] : t->login;
     if (t->proof == SASL_PROOF_CERTIFICATE && t->login.n && !str_eq(t->login, wanted))
         return ERR_REFUSED;

@@ -85,6 +85,14 @@ static int table_authenticate(void *ctx, const struct sasl_attempt *t, struct ar
         return ERR_UNAVAILABLE;
     if (str_ieq(login, STR("locked")))
         return ERR_AGAIN;
+    if (str_eq(t->password, STR("secret of bob's")) && ((struct service_table *)ctx)->busy_n++ < 2) {
+        *ret_delay_ms = 1000;
+        return ERR_UNAVAILABLE;
+    }
+    if (str_eq(t->password, STR("secret of bob's"))) {
+        *ret = (struct smtp_login){ .account = { 'b' }, .address = STR("bob@example.org") };
+        return 0;
+    }
     /* A certificate is alice's, bob's or nobody's, as its address says. */
     if (t->proof == SASL_PROOF_CERTIFICATE) {
         str own = t->tls->client_addresses[0];

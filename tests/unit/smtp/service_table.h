@@ -13,6 +13,7 @@ struct service_table {
     struct smtp_service service;
     struct smtp_config config;
     unsigned accepted;                            /* deliveries taken */
+    unsigned busy_n;                              /* logins that found no place to be checked */
     str accept_each_error_to;                     /* LMTP: the recipient that fails */
     int accept_each_error;                        /* how */
     int accept_error;                             /* what accept answers; 0: takes it */
