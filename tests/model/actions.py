@@ -48,9 +48,13 @@ class Job:
         self.operation.given = self.answer(status, words)
         if self.close and status == "OK":
             s.view = None
-        elif self.silent and status == "OK":
+        elif self.silent and s.view:
             uids, mode, flags = self.silent
-            s.apply_silent([u for u in uids if u not in self.operation.given.modified], mode, flags)
+            uids = [u for u in uids if u not in self.operation.given.modified]
+            if status == "OK":
+                s.apply_silent(uids, mode, flags)
+            else:
+                s.forget(uids)
 
     def answer(self, status, words):
         untagged = " ".join(w[2].decode() for w in self.session.untagged if w[1] == b"OK" and len(w) > 2 and w[2][:1] == b"[")

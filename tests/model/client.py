@@ -300,6 +300,12 @@ class Imap:
             old = self.view.flags[uid]
             self.view.flags[uid] = {"": flags, "+": old | flags, "-": old - flags}[mode]
 
+    def forget(self, uids):
+        """A silent STORE was answered NO as some messages are gone: it cannot be known which of the others it changed."""
+        for uid in uids:
+            if uid not in self.told:
+                self.view.flags.pop(uid, None)
+
 
 class Smtp:
     """One session of a stranger (port 25) or of a user who submits. A message goes in two steps: all before its text, and the text."""
