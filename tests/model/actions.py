@@ -107,12 +107,12 @@ class Delivery:
 def prepare_delivery(world, session):
     """MAIL, RCPT and DATA; the text goes with the burst."""
     rng = world.rng
-    names = rng.sample(sorted(world.accounts), rng.choice((1, 1, 1, 2, 3)))
+    names = rng.sample(sorted(n for n, room in world.room.items() if room is None), rng.choice((1, 1, 1, 2)))
     addresses = [world.accounts[n].address for n in names]
     sender = session.account.address if session.account else STRANGER
     key, message = world.new_message(", ".join(addresses), sender)
     session.prepare(sender, addresses, chunks=rng.random() < 0.3)
-    return Delivery(session, message, {n: Add(name="INBOX", messages=[Message(key, frozenset())], room=world.room[n]) for n in names})
+    return Delivery(session, message, {n: Add(name="INBOX", messages=[Message(key, frozenset())], room=None) for n in names})
 
 
 # --- choices ---

@@ -21,6 +21,7 @@ from helpers import STRANGER, Account  # noqa: E402
 
 SESSIONS = ("alice", "alice", "alice", "alice", "bob", "bob", "carol", "carol")
 DELIVERIES = (("smtp", False), ("smtp", True), ("smtp", False), ("submission", True))
+LIMITED, ROOM = "carol", 40     # who has a quota, and of how many messages
 BURSTS = 25                 # of a round
 AT_ONCE = 4                 # operations of one account under way at the same time: the oracle tries all their orders
 FAILURES = (Wrong, Unexplained, AssertionError, TimeoutError)
@@ -55,7 +56,7 @@ class World:
         self.accounts = {n: Account(f"{n}@{harness.DOMAIN}", lab.accounts[f"{n}@{harness.DOMAIN}"]) for n in sorted(set(SESSIONS))}
         self.observers = {n: Observer(self, a) for n, a in self.accounts.items()}
         self.states = {}
-        self.room = {n: None for n in self.accounts}    # how many messages the quota allows
+        self.room = {n: ROOM if n == LIMITED else None for n in self.accounts}    # how many messages the quota allows
         self.imaps = [None] * len(SESSIONS)
         self.smtps = [None] * len(DELIVERIES)
         self.bodies = {}            # Message-ID -> (length, digest) of what was sent
@@ -318,7 +319,8 @@ def one_round(world):
 def run(lab, options, seed, record):
     lab.init()
     lab.start()
-    lab.add_user(f"carol@{harness.DOMAIN}")
+    lab.add_user(f"{LIMITED}@{harness.DOMAIN}")
+    lab.run("user", "quota", f"{LIMITED}@{harness.DOMAIN}", "--messages", str(ROOM), "--dir", str(lab.dir))
     world = World(lab, random.Random(seed), record)
     world.retry(world.start)
     for n in range(1, options.rounds + 1):
