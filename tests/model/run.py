@@ -21,7 +21,7 @@ from helpers import STRANGER, Account  # noqa: E402
 
 SESSIONS = ("alice", "alice", "alice", "alice", "bob", "bob", "carol", "carol")
 DELIVERIES = (("smtp", False), ("smtp", True), ("smtp", False), ("submission", True))
-LIMITED, ROOM = "carol", 40     # who has a quota, and of how many messages
+LIMITED, ROOM = "carol", 8      # who has a quota, and of how many messages
 BURSTS = 25                 # of a round
 AT_ONCE = 4                 # operations of one account under way at the same time: the oracle tries all their orders
 FAILURES = (Wrong, Unexplained, AssertionError, TimeoutError)
