@@ -49,22 +49,33 @@ static ssize_t read_tls(int fd, char *p, size_t n, bool *ret_closed)
     return got;
 }
 
-int probe_listener(const char *address, unsigned port, bool implicit_tls, str first, str greeting, int64_t ms, struct error *e)
+/* A listener for other networks than ours turns us away, and so answers (RFC 5321 section 3.1, RFC 3501 section 7.1.5). */
+static bool is_refusal(str text)
 {
+    return str_starts(text, STR("554 ")) || str_starts(text, STR("* BYE"));
+}
+
+int probe_listener(const struct probe *p, int64_t ms, struct error *e)
+{
+    static const char header[] = "PROXY UNKNOWN\r\n"; /* what a balancer says that asks for itself */
     char text[256];
-    int fd = dial(address, port, ms, e);
+    int fd = dial(p->address, p->port, ms, e);
     if (fd < 0)
         return fd;
     bool members_only = false;
-    if (first.n)
-        (void)!send(fd, first.p, first.n, MSG_NOSIGNAL); /* if it fails, so does what follows */
-    ssize_t n = implicit_tls ? read_tls(fd, text, sizeof text, &members_only) : recv(fd, text, sizeof text, 0);
+    ssize_t n = p->as_proxy ? send(fd, header, sizeof header - 1, MSG_NOSIGNAL) : 0;
+    if (n >= 0 && p->first.n)
+        n = send(fd, p->first.p, p->first.n, MSG_NOSIGNAL);
+    if (n >= 0)
+        n = p->implicit_tls ? read_tls(fd, text, sizeof text, &members_only) : recv(fd, text, sizeof text, 0);
     (void)close(fd);
     if (members_only)
         return 0;
     if (n <= 0)
-        return error_set(e, ERR_TIMEOUT, "%s port %u accepts connections but does not greet", address, port);
-    if (!str_starts((str){ text, (size_t)n }, greeting))
-        return error_set(e, ERR_CORRUPT, "%s port %u greets with something else than '%.*s'", address, port, STR_ARG(greeting));
+        return error_set(e, ERR_TIMEOUT, "%s port %u accepts connections but does not greet", p->address, p->port);
+    str said = { text, (size_t)n };
+    if (!str_starts(said, p->greeting) && !is_refusal(said))
+        return error_set(e, ERR_CORRUPT, "%s port %u greets with something else than '%.*s'", p->address, p->port,
+                         STR_ARG(p->greeting));
     return 0;
 }

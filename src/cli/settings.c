@@ -5,6 +5,11 @@
 
 const struct cli_section cli_sections[] = {
     { "listener NAME", "An address and port where the server listens. The name stands in logs and in `valise status'." },
+    { "limits PROTOCOL", "What one peer may do, for smtp, submission or imap; each is counted by itself, over all processes and "
+                         "listeners. An address is "
+                         "an IPv4 address or an IPv6 /64, a network a /24 or /48. What is above a limit is put off with a "
+                         "reason, and taken again when "
+                         "the time is over. `valise status' shows the limits, how often each struck, and who is at one." },
     { "certificate NAME",
       "The certificate that is shown when a client asks for the server name NAME; default when it asks for none of them." },
     { NULL, NULL },
@@ -22,7 +27,13 @@ const struct cli_setting cli_settings[] = {
     { NULL, "refuse-over-quota", "false",
       "Whether mail for a mailbox over quota is answered with 552, for good, rather than with 452, try again later." },
     { NULL, "connections-max", "20000", "Connections to one role at a time." },
-    { NULL, "connections-per-address", "0", "Connections from one address to one role at a time; 0: no limit." },
+    { NULL, "connections-per-address", "0",
+      "Connections from one address at a time, for each protocol whose section limits does not say it; 0: its default." },
+    { NULL, "limits-exempt", "{\"127.0.0.0/8\", \"::1\"}",
+      "Networks that the limits of addresses and networks are not for. Those of accounts hold for all." },
+    { NULL, "limits-ipv6-address", "64", "Bits of an IPv6 address that count as one address." },
+    { NULL, "limits-ipv4-network", "24", "Bits of an IPv4 address that count as one network." },
+    { NULL, "limits-ipv6-network", "48", "Bits of an IPv6 address that count as one network." },
     { NULL, "workers-max", "64", "Threads of one role, 2 to 1024. A connection that waits needs none." },
     { NULL, "cache-bytes", "16777216", "Memory for the store's blocks, in bytes." },
     { NULL, "reserve-bytes", "0",
@@ -66,6 +77,32 @@ const struct cli_setting cli_settings[] = {
       "GNU SASL, as NeoMutt, choose PLUS where it is listed even when they are not able to do it." },
     { "listener NAME", "socket", "", "Of lmtp with tls = \"off\": the path of a Unix socket instead of a port." },
     { "listener NAME", "addresses", "{\"127.0.0.1\"}", "Numeric addresses to listen on; 0.0.0.0 and :: are all." },
+    { "listener NAME", "networks", "(all)",
+      "The networks whose peers are served, as {\"192.0.2.0/24\", \"2001:db8::/32\"}; others are told so and left." },
+    { "listener NAME", "proxy-from", "(nobody)",
+      "Networks of load balancers, as HAProxy with send-proxy or send-proxy-v2: from them each connection must begin with a PROXY header, "
+      "before TLS; the client that it names is the peer for limits, logs and all else. From others no such header is taken." },
+    { "listener NAME", "xclient-from", "(nobody)",
+      "Networks of relays that may say with XCLIENT whose session they pass on. Of smtp and submission. They are not limited as "
+      "themselves." },
+    { "limits PROTOCOL", "connections-per-address, -per-network, -per-account", "50, 200 (smtp); 200 (submission); 500 (imap)",
+      "Connections at a time; 0: no limit. Accounts: submission and imap." },
+    { "limits PROTOCOL", "connection-rate-per-...", "\"600/minute\"",
+      "New connections in a time: a number and a period, as \"100/minute\" or \"30/10 minutes\"; \"0\": no limit. As all that "
+      "follow, "
+      "for each of address, network and account. Default per address: 600 a minute, imap 1200." },
+    { "limits PROTOCOL", "message-rate-per-...", "\"0\"", "Messages begun with MAIL. Not imap." },
+    { "limits PROTOCOL", "recipient-rate-per-...", "\"0\"", "Recipients named with RCPT. Not imap." },
+    { "limits PROTOCOL", "error-rate-per-...", "\"500/hour\"",
+      "Commands that are wrong or too long. Default per address: 500 an hour, submission and imap 1000." },
+    { "limits PROTOCOL", "junk-rate-per-...", "\"0\"", "Commands that lead to nothing, as NOOP and RSET. Not imap." },
+    { "limits PROTOCOL", "unknown-rate-per-...", "\"500/hour\"",
+      "Recipients that do not exist: somebody guesses. Default per address: 500 an hour, submission 1000. Not imap." },
+    { "limits PROTOCOL", "errors-per-session", "20", "Wrong commands of one connection before it is ended." },
+    { "limits PROTOCOL", "junk-per-session", "100", "Commands that lead to nothing since the last message. Not imap." },
+    { "limits PROTOCOL", "unknown-per-session", "100", "Recipients that do not exist. Not imap." },
+    { "limits PROTOCOL", "recipients-max", "(the general one)", "Recipients of one message, for this protocol alone." },
+    { "limits PROTOCOL", "message-size-max", "(the general one)", "The largest message in bytes, for this protocol alone." },
     { "certificate NAME", "chain", "\"tls/server.pem\"",
       "A file below the directory: the certificate and what is between it and the root, as PEM. Its key is found in keys/ by the "
       "public key. A list, "

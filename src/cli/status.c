@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/ip.h"
 #include "cli/cli.h"
 #include "cli/concerns.h"
 #include "cli/probe.h"
@@ -21,6 +22,25 @@ static long long number_of(const json_t *o, const char *key)
     return (long long)json_integer_value(json_object_get(o, key));
 }
 
+/* Whether LISTENER awaits a PROXY header from us, who connect to ADDRESS and so from it. */
+static bool is_proxy_of(const json_t *listener, const char *address)
+{
+    struct ip_address own;
+    struct ip_network n;
+    json_t *v;
+    size_t i;
+    bool yes = false;
+    str to = strcmp(address, "0.0.0.0") == 0 ? STR("127.0.0.1") : strcmp(address, "::") == 0 ? STR("::1") : str_from_z(address);
+    if (!ip_address_parse(to, &own))
+        return false;
+    json_array_foreach(json_object_get(listener, "proxy-from"), i, v)
+    {
+        yes = yes || (ip_network_parse(str_from_z(json_string_value(v)), &n, NULL) == 0 &&
+                      ip_networks_have((struct ip_networks){ &n, 1 }, &own));
+    }
+    return yes;
+}
+
 /* Probes every address of every listener; the first that fails is in E. */
 static int probe_all(const json_t *status, struct error *e)
 {
@@ -35,8 +55,11 @@ static int probe_all(const json_t *status, struct error *e)
         str greeting = http ? STR("HTTP/1.1 200 ") : str_eq(protocol, STR("imap")) ? STR("* OK") : STR("220");
         json_array_foreach(json_object_get(listener, "addresses"), k, address)
         {
-            int err = probe_listener(json_string_value(address), (unsigned)number_of(listener, "port"), implicit, first, greeting,
-                                     PROBE_MS, e);
+            const char *z = json_string_value(address);
+            const struct probe p = {
+                z, (unsigned)number_of(listener, "port"), implicit, is_proxy_of(listener, z), first, greeting
+            };
+            int err = probe_listener(&p, PROBE_MS, e);
             if (err) {
                 (void)error_prefix(e, "listener %s", text_of(listener, "name"));
                 return err;
@@ -56,6 +79,32 @@ static int ask(const struct cli *c, json_t **ret, struct error *e)
         json_decref(*ret);
     }
     return err;
+}
+
+/* The limits that are set, how often each struck, and the peers that are at one or have struck one. */
+static void print_limits(const json_t *limits)
+{
+    json_t *v, *name;
+    size_t i, k;
+    (void)printf("\nlimits         limit                           at most          times struck\n");
+    json_array_foreach(json_object_get(limits, "limits"), i, v)
+    {
+        (void)printf("  %-12s %-31s %-16s %lld\n", text_of(v, "protocol"), text_of(v, "limit"), text_of(v, "max"),
+                     number_of(v, "strikes"));
+    }
+    (void)printf("  not for     ");
+    json_array_foreach(json_object_get(limits, "exempt"), i, v)(void) printf(" %s", json_string_value(v));
+    (void)printf("%s\n", json_array_size(json_object_get(limits, "exempt")) ? "" : " nobody: they hold for all");
+    json_array_foreach(json_object_get(limits, "peers"), i, v)
+    {
+        const json_t *limited = json_object_get(v, "limited");
+        if (!json_array_size(limited) && !number_of(v, "strikes"))
+            continue;
+        (void)printf("  %-12s %-31s %lld connections, struck %lld times%s", text_of(v, "protocol"), text_of(v, "who"),
+                     number_of(v, "connections"), number_of(v, "strikes"), json_array_size(limited) ? ", LIMITED NOW by" : "");
+        json_array_foreach(limited, k, name)(void) printf(" %s", json_string_value(name));
+        (void)printf("\n");
+    }
 }
 
 /* Whether all is well comes first. */
@@ -112,6 +161,7 @@ static void print_status(const json_t *s)
         "\nlogins\n  %lld succeeded, %lld failed, %lld turned away; locked out now: %lld networks, %lld users from somewhere\n",
         number_of(logins, "succeeded"), number_of(logins, "failed"), number_of(logins, "turned-away"),
         number_of(logins, "networks-locked-out"), number_of(logins, "logins-locked-out"));
+    print_limits(json_object_get(s, "limits"));
     (void)printf("\nstore\n  %s, %lld commits in %lld syncs, %lld MiB free on its disk\n", text_of(store, "state"),
                  number_of(store, "commits"), number_of(store, "syncs"), number_of(store, "free-bytes") >> 20);
 }

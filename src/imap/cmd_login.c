@@ -56,6 +56,9 @@ struct accepted {
 static enum imap_next finish_login(struct imap_session *s)
 {
     const struct imap_login *login = &((struct accepted *)s->work)->login;
+    str why;
+    if (!conn_log_in(s->conn, login->account.b, &why))
+        return imap_no(s, "[LIMIT] %.*s", STR_ARG(why));
     int r = mail_account_open(s->config->store, login->account, &s->account);
     if (r < 0) {
         log_error("imap-account", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", login->address),

@@ -5,6 +5,8 @@
  * read. */
 #include "imap/session_private.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -64,9 +66,22 @@ static void imap_close(struct conn *c, void *session)
     free(s);
 }
 
-/* greeting = "*" SP resp-cond-auth CRLF (RFC 3501 section 7.1.4) */
+static void bye(struct imap_session *s, const char *code, str why)
+{
+    char text[LIMIT_TEXT_MAX];
+    (void)snprintf(text, sizeof text, "%s%.*s", code, STR_ARG(why));
+    imap_bye(s, text);
+}
+
+/* greeting = "*" SP (resp-cond-auth / resp-cond-bye) CRLF (RFC 3501 section 7.1.4) */
 static void greet(struct imap_session *s)
 {
+    str why;
+    enum conn_refusal refusal = conn_refusal(s->conn, &why);
+    if (refusal) {
+        bye(s, refusal == CONN_TRY_LATER ? "[LIMIT] " : "", why);
+        return;
+    }
     buf_add(&s->out, STR("* OK [CAPABILITY "));
     imap_write_capabilities(s, &s->out);
     buf_add_all(&s->out, STR("] "), s->config->hostname, STR(" ready\r\n"));
@@ -88,6 +103,14 @@ static void write_answer(struct imap_session *s)
     stream_write(s->stream, answer);
 }
 
+/* Whether the peer's address or account has made too many errors in a time, over all its connections. */
+static bool has_too_many_errors(struct imap_session *s, str *ret_why)
+{
+    unsigned n = s->errors - s->errors_counted;
+    s->errors_counted = s->errors;
+    return n && !conn_count(s->conn, LIMIT_ERRORS, n, ret_why);
+}
+
 /* The command is over: its tagged answer goes out and its memory back (S1). */
 static void finish(struct imap_session *s)
 {
@@ -100,8 +123,11 @@ static void finish(struct imap_session *s)
     end_command(s);
     imap_frame_reset(&s->frame);
     unsigned errors_max = s->config->errors_max ? s->config->errors_max : 20;
+    str why;
     if (s->state == IMAP_LOGGED_OUT)
         s->step = IMAP_STEP_CLOSE;
+    else if (has_too_many_errors(s, &why))
+        bye(s, "[LIMIT] ", why);
     else if (s->errors >= errors_max)
         imap_bye(s, "Too many errors");
     else if (s->failed_logins >= IMAP_LOGINS_MAX)

@@ -144,7 +144,7 @@ struct imap_session {
     struct mail_view *view;
 
     bool stopping, bye; /* bye: BYE is out */
-    unsigned errors, failed_logins;
+    unsigned errors, errors_counted, failed_logins; /* counted: what the limits know of */
     uint64_t commands, fetched, appended, expunged;
 };
 

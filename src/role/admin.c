@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "pki/pki.h"
+#include "role/admin_limits.h"
 #include "role/certificates.h"
 #include "role/format.h"
 #include "role/metrics.h"
@@ -149,9 +150,11 @@ static json_t *listeners_json(const struct role_snapshot *r)
         json_t *addresses = json_array();
         for (size_t k = 0; k < l->address_n; k++)
             json_array_append_new(addresses, admin_json_text(l->addresses[k]));
-        json_array_append_new(list, json_pack("{s:o,s:s,s:i,s:s,s:o}", "name", admin_json_text(l->name), "protocol",
-                                              config_protocol_name(l->protocol), "port", (int)l->port + r->port_offset, "tls",
-                                              config_tls_name(l->tls), "addresses", addresses));
+        json_array_append_new(list,
+                              json_pack("{s:o,s:s,s:i,s:s,s:o,s:o,s:o,s:o}", "name", admin_json_text(l->name), "protocol",
+                                        config_protocol_name(l->protocol), "port", (int)l->port + r->port_offset, "tls",
+                                        config_tls_name(l->tls), "addresses", addresses, "networks", admin_networks(l->networks),
+                                        "proxy-from", admin_networks(l->proxies), "xclient-from", admin_networks(l->overrides)));
     }
     return list;
 }
@@ -208,11 +211,11 @@ static json_t *status(struct admin *a, const json_t *request)
         return admin_error(ERR_UNAVAILABLE, e.text[0] ? e.text : "the supervisor does not answer");
     engine_state(a->engine, &s);
     struct role_snapshot *snapshot = role_snapshot_get(a->run);
-    json_t *v = json_pack("{s:b,s:s,s:o,s:o,s:o,s:o,s:o,s:{s:b,s:s,s:I,s:I,s:I}}", "ok", 1, "version", VALISE_VERSION, "hostname",
-                          admin_json_text(snapshot->config->hostname), "listeners", listeners_json(snapshot), "certificates",
-                          certificates_json(snapshot), "roles", roles, "logins", admin_logins(a), "store", "writable",
-                          (int)s.writable, "state", s.why, "commits", (json_int_t)s.commits, "syncs", (json_int_t)s.syncs,
-                          "free-bytes", (json_int_t)s.free_bytes);
+    json_t *v = json_pack("{s:b,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:{s:b,s:s,s:I,s:I,s:I}}", "ok", 1, "version", VALISE_VERSION,
+                          "hostname", admin_json_text(snapshot->config->hostname), "listeners", listeners_json(snapshot),
+                          "certificates", certificates_json(snapshot), "roles", roles, "logins", admin_logins(a), "limits",
+                          admin_limits(a, snapshot->config), "store", "writable", (int)s.writable, "state", s.why, "commits",
+                          (json_int_t)s.commits, "syncs", (json_int_t)s.syncs, "free-bytes", (json_int_t)s.free_bytes);
     role_snapshot_unref(snapshot);
     return v;
 }

@@ -1,8 +1,7 @@
 /* config: see config.h. */
-#include "role/config.h"
+#include "role/config_private.h"
 
 #include <arpa/inet.h>
-#include <confuse.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,7 +14,7 @@ enum {
     CONFIG_ARENA_MAX = 8 << 20,
     LISTENERS_MAX = 64,
     ADDRESSES_MAX = 32,
-    NETWORKS_MAX = 1000,
+    NETWORKS_MAX = 10000,
     CERTIFICATES_MAX = 1000
 };
 
@@ -68,14 +67,14 @@ static int index_of(const char *value, const char *const *names, size_t n)
     return -1;
 }
 
-static const char *last_string(cfg_opt_t *opt)
+const char *config_last_string(cfg_opt_t *opt)
 {
     return cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
 }
 
 static int check_protocol(cfg_t *cfg, cfg_opt_t *opt)
 {
-    if (index_of(last_string(opt), protocol_names, PROTOCOLS) >= 0)
+    if (index_of(config_last_string(opt), protocol_names, PROTOCOLS) >= 0)
         return 0;
     cfg_error(cfg, "protocol must be one of \"smtp\", \"submission\", \"imap\", \"lmtp\", \"metrics\"");
     return -1;
@@ -83,7 +82,7 @@ static int check_protocol(cfg_t *cfg, cfg_opt_t *opt)
 
 static int check_tls(cfg_t *cfg, cfg_opt_t *opt)
 {
-    if (index_of(last_string(opt), tls_names, 4) >= 0)
+    if (index_of(config_last_string(opt), tls_names, 4) >= 0)
         return 0;
     cfg_error(cfg, "tls must be one of \"off\", \"opportunistic\", \"required\", \"implicit\"");
     return -1;
@@ -91,7 +90,7 @@ static int check_tls(cfg_t *cfg, cfg_opt_t *opt)
 
 static int check_client_cert(cfg_t *cfg, cfg_opt_t *opt)
 {
-    if (index_of(last_string(opt), client_cert_names, 3) >= 0)
+    if (index_of(config_last_string(opt), client_cert_names, 3) >= 0)
         return 0;
     cfg_error(cfg, "client-cert must be one of \"off\", \"request\", \"required\"");
     return -1;
@@ -99,7 +98,7 @@ static int check_client_cert(cfg_t *cfg, cfg_opt_t *opt)
 
 static int check_min_tls(cfg_t *cfg, cfg_opt_t *opt)
 {
-    if (index_of(last_string(opt), min_tls_names, 2) >= 0)
+    if (index_of(config_last_string(opt), min_tls_names, 2) >= 0)
         return 0;
     cfg_error(cfg, "min-tls must be \"1.2\" or \"1.3\"");
     return -1;
@@ -116,6 +115,9 @@ static const struct {
     { "recipients-max", " (RFC 5321 section 4.5.3.1.8)", 100, 1000 },
     { "connections-max", "", 10, 1000000 },
     { "connections-per-address", "", 0, 1000000 },
+    { "limits-ipv6-address", "", 1, 128 },
+    { "limits-ipv4-network", "", 1, 32 },
+    { "limits-ipv6-network", "", 1, 128 },
     { "workers-max", "", 2, 1024 },
     { "cache-bytes", "", 0, 1L << 40 },
     { "reserve-bytes", "", 0, 1L << 50 },
@@ -141,7 +143,7 @@ static int check_range(cfg_t *cfg, cfg_opt_t *opt)
 static int check_log_level(cfg_t *cfg, cfg_opt_t *opt)
 {
     enum log_level level;
-    if (log_level_from_name(str_from_z(last_string(opt)), &level))
+    if (log_level_from_name(str_from_z(config_last_string(opt)), &level))
         return 0;
     cfg_error(cfg, "log-level must be one of \"debug\", \"info\", \"warning\", \"error\"");
     return -1;
@@ -164,7 +166,7 @@ bool config_is_hostname(str name)
 
 static int check_hostname(cfg_t *cfg, cfg_opt_t *opt)
 {
-    if (config_is_hostname(str_from_z(last_string(opt))))
+    if (config_is_hostname(str_from_z(config_last_string(opt))))
         return 0;
     cfg_error(cfg, "hostname must be a domain name of letters, digits, dots and hyphens");
     return -1;
@@ -172,7 +174,7 @@ static int check_hostname(cfg_t *cfg, cfg_opt_t *opt)
 
 static int check_address(cfg_t *cfg, cfg_opt_t *opt)
 {
-    const char *z = last_string(opt);
+    const char *z = config_last_string(opt);
     unsigned char bytes[16];
     if (z && (inet_pton(AF_INET, z, bytes) == 1 || inet_pton(AF_INET6, z, bytes) == 1))
         return 0;
@@ -180,17 +182,17 @@ static int check_address(cfg_t *cfg, cfg_opt_t *opt)
     return -1;
 }
 
-static int check_network(cfg_t *cfg, cfg_opt_t *opt)
+int config_check_network(cfg_t *cfg, cfg_opt_t *opt)
 {
     struct ip_network n;
     struct error e = ERROR_NONE;
-    if (ip_network_parse(str_from_z(last_string(opt)), &n, &e) == 0)
+    if (ip_network_parse(str_from_z(config_last_string(opt)), &n, &e) == 0)
         return 0;
     cfg_error(cfg, "%s: %s", opt->name, e.text);
     return -1;
 }
 
-static int take_networks(struct config *c, cfg_t *sec, const char *option, struct ip_networks *ret, struct error *e)
+int config_take_networks(struct config *c, cfg_t *sec, const char *option, struct ip_networks *ret, struct error *e)
 {
     unsigned n = cfg_size(sec, option);
     struct ip_network *list = n <= NETWORKS_MAX ? arena_array(&c->arena, n ? n : 1, sizeof *list) : NULL;
@@ -211,7 +213,7 @@ static int take_login(struct config *c, cfg_t *cfg, struct error *e)
                                       .network_failures_max = (unsigned)cfg_getint(cfg, "login-failures-per-network"),
                                       .lockout_s = (unsigned)cfg_getint(cfg, "login-lockout"),
                                       .history_days = (unsigned)cfg_getint(cfg, "login-history-days") };
-    return take_networks(c, cfg, "login-allow", &c->login.allow, e);
+    return config_take_networks(c, cfg, "login-allow", &c->login.allow, e);
 }
 
 static int keep(struct config *c, const char *z, str *ret, struct error *e)
@@ -230,6 +232,9 @@ static int take_socket(struct config *c, cfg_t *sec, struct config_listener *l, 
     if (l->protocol != CONFIG_LMTP || l->port || l->tls != SMTP_TLS_OFF)
         return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: a socket is for protocol \"lmtp\" with tls = \"off\" and no port",
                          name, sec->line, cfg_title(sec));
+    if (cfg_size(sec, "networks") + cfg_size(sec, "proxy-from") + cfg_size(sec, "xclient-from"))
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: who comes by a socket has no address, so no networks", name,
+                         sec->line, cfg_title(sec));
     if (l->socket.n == 0 || l->socket.n > CONFIG_SOCKET_MAX || str_ends(l->socket, STR("control.sock")))
         return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: a socket's path has 1 to %d bytes and is not the control socket's",
                          name, sec->line, cfg_title(sec), CONFIG_SOCKET_MAX);
@@ -354,6 +359,15 @@ static int take_listener(struct config *c, cfg_t *sec, struct config_listener *l
         r = keep(c, cfg_getnstr(sec, "addresses", i), &list[i], e);
     l->addresses = list;
     l->address_n = n;
+    if (r == 0)
+        r = config_take_networks(c, sec, "networks", &l->networks, e);
+    if (r == 0)
+        r = config_take_networks(c, sec, "proxy-from", &l->proxies, e);
+    if (r == 0)
+        r = config_take_networks(c, sec, "xclient-from", &l->overrides, e);
+    if (r == 0 && l->overrides.n && l->protocol != CONFIG_SMTP && l->protocol != CONFIG_SUBMISSION)
+        r = error_set(e, ERR_SYNTAX, "%s:%d: listener %s: xclient-from is for protocol smtp and submission", name, sec->line,
+                      cfg_title(sec));
     return r ? r : check_lmtp(l, name, sec->line, e);
 }
 
@@ -439,6 +453,8 @@ static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error
     (void)log_level_from_name(str_from_z(cfg_getstr(cfg, "log-level")), &c->log_level);
     if (r == 0)
         r = take_login(c, cfg, e);
+    if (r == 0)
+        r = config_take_limits(c, cfg, name, e);
     return r ? r : take_sections(c, cfg, name, e);
 }
 
@@ -470,18 +486,39 @@ static void blank_comments(char *p)
     }
 }
 
+static void set_checks(cfg_t *cfg)
+{
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+        cfg_set_validate_func(cfg, ranges[i].name, check_range);
+    cfg_set_validate_func(cfg, "hostname", check_hostname);
+    cfg_set_validate_func(cfg, "login-allow", config_check_network);
+    cfg_set_validate_func(cfg, "log-level", check_log_level);
+    cfg_set_validate_func(cfg, "listener|protocol", check_protocol);
+    cfg_set_validate_func(cfg, "listener|tls", check_tls);
+    cfg_set_validate_func(cfg, "listener|min-tls", check_min_tls);
+    cfg_set_validate_func(cfg, "listener|client-cert", check_client_cert);
+    cfg_set_validate_func(cfg, "listener|addresses", check_address);
+    cfg_set_validate_func(cfg, "listener|networks", config_check_network);
+    cfg_set_validate_func(cfg, "listener|proxy-from", config_check_network);
+    cfg_set_validate_func(cfg, "listener|xclient-from", config_check_network);
+    config_limit_checks(cfg);
+}
+
 static int parse_locked(const char *name, struct config *c, struct error *e)
 {
     char loopback[] = "{127.0.0.1}"; /* libconfuse wants it writable */
-    cfg_opt_t listener_opts[] = { CFG_STR("protocol", NULL, CFGF_NODEFAULT),
-                                  CFG_INT("port", 0, CFGF_NONE),
-                                  CFG_STR("tls", "opportunistic", CFGF_NONE),
-                                  CFG_STR("min-tls", "1.2", CFGF_NONE),
-                                  CFG_STR("client-cert", "off", CFGF_NONE),
-                                  CFG_STR("socket", NULL, CFGF_NONE),
-                                  CFG_STR_LIST("addresses", loopback, CFGF_NONE),
-                                  CFG_STR_LIST("auth", NULL, CFGF_NODEFAULT),
-                                  CFG_END() };
+    cfg_opt_t listener_opts[] = {
+        CFG_STR("protocol", NULL, CFGF_NODEFAULT),          CFG_INT("port", 0, CFGF_NONE),
+        CFG_STR("tls", "opportunistic", CFGF_NONE),         CFG_STR("min-tls", "1.2", CFGF_NONE),
+        CFG_STR("client-cert", "off", CFGF_NONE),           CFG_STR("socket", NULL, CFGF_NONE),
+        CFG_STR_LIST("addresses", loopback, CFGF_NONE),     CFG_STR_LIST("auth", NULL, CFGF_NODEFAULT),
+        CFG_STR_LIST("networks", NULL, CFGF_NODEFAULT),     CFG_STR_LIST("proxy-from", NULL, CFGF_NODEFAULT),
+        CFG_STR_LIST("xclient-from", NULL, CFGF_NODEFAULT), CFG_END()
+    };
+    char exempt[] = "{127.0.0.0/8, \"::1\"}";
+    cfg_opt_t limit_opts[CONFIG_LIMIT_OPTIONS_MAX];
+    if (config_limit_options(c, limit_opts))
+        return error_set(e, ERR_LIMIT, "the configuration is too large");
     cfg_opt_t certificate_opts[] = { CFG_STR_LIST("chain", NULL, CFGF_NODEFAULT), CFG_STR("name", NULL, CFGF_NODEFAULT),
                                      CFG_END() };
     cfg_opt_t opts[] = { CFG_INT("version", CONFIG_VERSION, CFGF_NONE),
@@ -494,6 +531,11 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_BOOL("refuse-over-quota", cfg_false, CFGF_NONE),
                          CFG_INT("connections-max", 20000, CFGF_NONE),
                          CFG_INT("connections-per-address", 0, CFGF_NONE),
+                         CFG_STR_LIST("limits-exempt", exempt, CFGF_NONE),
+                         CFG_INT("limits-ipv6-address", 64, CFGF_NONE),
+                         CFG_INT("limits-ipv4-network", 24, CFGF_NONE),
+                         CFG_INT("limits-ipv6-network", 48, CFGF_NONE),
+                         CFG_SEC("limits", limit_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_INT("workers-max", 64, CFGF_NONE),
                          CFG_INT("cache-bytes", 16777216, CFGF_NONE),
                          CFG_INT("reserve-bytes", 0, CFGF_NONE),
@@ -515,16 +557,7 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
     if (!cfg)
         return error_set(e, ERR_INTERNAL, "libconfuse could not be initialised");
     cfg_set_error_function(cfg, on_error);
-    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
-        cfg_set_validate_func(cfg, ranges[i].name, check_range);
-    cfg_set_validate_func(cfg, "hostname", check_hostname);
-    cfg_set_validate_func(cfg, "login-allow", check_network);
-    cfg_set_validate_func(cfg, "log-level", check_log_level);
-    cfg_set_validate_func(cfg, "listener|protocol", check_protocol);
-    cfg_set_validate_func(cfg, "listener|tls", check_tls);
-    cfg_set_validate_func(cfg, "listener|min-tls", check_min_tls);
-    cfg_set_validate_func(cfg, "listener|client-cert", check_client_cert);
-    cfg_set_validate_func(cfg, "listener|addresses", check_address);
+    set_checks(cfg);
     char *bare = arena_z(&c->arena, c->text);
     if (bare)
         blank_comments(bare);
@@ -626,6 +659,12 @@ void config_write_default(struct buf *b, str hostname, bool lab)
         "mx-processes = 1\n\n"
         "# Largest message in bytes (SIZE).\n"
         "message-size-max = 52428800\n\n"
+        "# What one peer may do: defaults hold off floods, `valise status` shows all and who is at a limit. Peers in "
+        "limits-exempt are not\n"
+        "# limited by address. Sections are for smtp, submission and imap; see valise.conf(5).\n"
+        "limits-exempt = {\"127.0.0.0/8\", \"::1\"}\n"
+        "#limits smtp { connections-per-address = 50 message-rate-per-address = \"100/minute\" }\n"
+        "#limits submission { recipient-rate-per-account = \"2000/day\" }\n\n"
         "# debug, info, warning or error\n"
         "log-level = \"info\"\n\n",
         STR_ARG(hostname));

@@ -10,12 +10,14 @@
 #include "base/buf.h"
 #include "base/ip.h"
 #include "base/log.h"
+#include "run/limit.h"
 #include "run/tls.h"
 #include "smtp/service.h"
 
 enum { CONFIG_SOCKET_MAX = 100 }; /* bytes of a path that fit every sun_path */
 
-enum config_protocol { CONFIG_SMTP, CONFIG_SUBMISSION, CONFIG_IMAP, CONFIG_LMTP, CONFIG_METRICS };
+enum config_protocol { CONFIG_SMTP, CONFIG_SUBMISSION, CONFIG_IMAP, CONFIG_LMTP, CONFIG_METRICS, CONFIG_PROTOCOLS };
+_Static_assert((int)CONFIG_PROTOCOLS <= (int)LIMIT_GROUPS, "each protocol is counted by itself");
 
 struct config_listener {
     str name; /* title of the section */
@@ -27,7 +29,17 @@ struct config_listener {
     sasl_set auth;        /* mechanisms that are named for it; none: the usual ones (sasl_settings_default) */
     const str *addresses; /* numeric; "::" and "0.0.0.0" for all */
     size_t address_n;
-    str socket; /* of LMTP: path of a Unix socket instead of a port; empty: none */
+    struct ip_networks networks;           /* who is served; none: everybody */
+    struct ip_networks proxies, overrides; /* proxy-from, xclient-from */
+    str socket;                            /* of LMTP: path of a Unix socket instead of a port; empty: none */
+};
+
+/* What one protocol's peers may do. */
+struct config_limits {
+    struct limit_rules rules;                   /* counted over all connections; group: enum config_protocol */
+    unsigned errors_max, junk_max, unknown_max; /* of one session */
+    unsigned recipients_max;                    /* of one message */
+    uint64_t message_size_max;                  /* bytes */
 };
 
 struct config_certificate {
@@ -57,6 +69,7 @@ struct config {
     unsigned recipients_max;
     bool refuse_over_quota; /* with 552, rather than 452 */
     unsigned connections_max, connections_per_address;
+    struct config_limits limits[CONFIG_PROTOCOLS];
     unsigned workers_max;
     uint64_t cache_bytes;         /* the store's block cache */
     uint64_t reserve_bytes;       /* disk space kept free; 0: a share of the file system */

@@ -241,6 +241,7 @@ static const void *smtp_context(struct core *c, struct role_snapshot *s, const s
 {
     bool lmtp = l->protocol == CONFIG_LMTP;
     struct smtp_config *ret = arena_new(&s->arena, struct smtp_config);
+    const struct config_limits *limits = &s->config->limits[l->protocol];
     if (ret)
         *ret = (struct smtp_config){ .service = lmtp ? &c->lmtp : &c->submission,
                                      .submission = !lmtp,
@@ -249,22 +250,25 @@ static const void *smtp_context(struct core *c, struct role_snapshot *s, const s
                                      .certificate_required = l->client_cert == TLS_CLIENT_REQUIRED,
                                      .auth = login_settings(c, l),
                                      .hostname = s->config->hostname,
-                                     .size_max = s->config->message_size_max,
-                                     .recipients_max = s->config->recipients_max,
+                                     .size_max = limits->message_size_max,
+                                     .recipients_max = limits->recipients_max,
                                      .full_is_final = s->config->refuse_over_quota,
-                                     .errors_max = 20 };
+                                     .errors_max = limits->errors_max,
+                                     .junk_max = limits->junk_max,
+                                     .unknown_max = limits->unknown_max };
     return ret;
 }
 
 static const void *imap_context(struct core *c, struct role_snapshot *s, const struct config_listener *l)
 {
     struct imap_config *ret = arena_new(&s->arena, struct imap_config);
+    const struct config_limits *limits = &s->config->limits[CONFIG_IMAP];
     if (ret)
         *ret = (struct imap_config){ .store = c->mail,
                                      .tls_required = l->tls != SMTP_TLS_OFF,
                                      .hostname = s->config->hostname,
-                                     .append_max = s->config->message_size_max,
-                                     .errors_max = 20,
+                                     .append_max = limits->message_size_max,
+                                     .errors_max = limits->errors_max,
                                      .ctx = c,
                                      .authenticate = login_imap,
                                      .auth = login_settings(c, l) };

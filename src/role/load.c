@@ -95,7 +95,6 @@ void snapshot_compare(const struct snapshot *former, struct snapshot *fresh)
         { "user", str_eq(x->user, y->user) },
         { "mx-processes", x->mx_processes == y->mx_processes },
         { "connections-max", x->connections_max == y->connections_max },
-        { "connections-per-address", x->connections_per_address == y->connections_per_address },
         { "workers-max", x->workers_max == y->workers_max },
         { "cache-bytes", x->cache_bytes == y->cache_bytes },
         { "reserve-bytes", x->reserve_bytes == y->reserve_bytes },

@@ -4,6 +4,7 @@
 #include "base/metric.h"
 #include "directory/lockout.h"
 #include "pki/pki.h"
+#include "role/admin_limits.h"
 #include "role/role.h"
 
 enum { ASK_DEADLINE_MS = 60000, ARENA_MAX = 4 << 20, TEXT_MAX = 4 << 20 };
@@ -183,6 +184,7 @@ int metrics_text(struct admin *a, struct buf *out, struct error *e)
         return error_set(e, err, "%s", e->text[0] ? e->text : "the supervisor does not answer");
     add_store(a, out);
     add_certificates(a, out);
+    admin_limit_metrics(a, out);
     return buf_error(out);
 }
 

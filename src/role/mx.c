@@ -109,16 +109,19 @@ static const void *mx_context(struct role_run *r, struct role_snapshot *s, const
 {
     struct mx *mx = r->state;
     struct smtp_config *c = arena_new(&s->arena, struct smtp_config);
+    const struct config_limits *limits = &s->config->limits[l->protocol];
     if (c)
         *c = (struct smtp_config){ .service = &mx->service,
                                    .submission = false,
                                    .tls = l->tls,
                                    .certificate_required = l->client_cert == TLS_CLIENT_REQUIRED,
                                    .hostname = s->config->hostname,
-                                   .size_max = s->config->message_size_max,
-                                   .recipients_max = s->config->recipients_max,
+                                   .size_max = limits->message_size_max,
+                                   .recipients_max = limits->recipients_max,
                                    .full_is_final = s->config->refuse_over_quota,
-                                   .errors_max = 20 };
+                                   .errors_max = limits->errors_max,
+                                   .junk_max = limits->junk_max,
+                                   .unknown_max = limits->unknown_max };
     return c;
 }
 

@@ -64,6 +64,16 @@ static int take_serve(struct role_run *r, struct role_start *start, str peer, in
     return 0;
 }
 
+/* FD stays the caller's. */
+static int take_tally(struct role_run *r, str payload, int fd, struct error *e)
+{
+    struct unpack u = unpack_init(payload);
+    uint8_t kind = unpack_u8(&u);
+    if (unpack_end(&u) || kind > WIRE_TALLY_SHOWN || (kind == WIRE_TALLY_OWN) != (r->limits == NULL))
+        return error_set(e, ERR_CORRUPT, "a tally from the supervisor that has no place");
+    return kind == WIRE_TALLY_OWN ? limits_new(fd, &r->limits, e) : limits_add(r->limits, fd, kind == WIRE_TALLY_SUMMED, e);
+}
+
 /* Handles one frame before start. *FD_TAKEN: its descriptor is ours now. */
 static int take_frame(struct role_run *r, struct role_start *start, const struct frame *f, bool *fd_taken, struct error *e)
 {
@@ -75,6 +85,8 @@ static int take_frame(struct role_run *r, struct role_start *start, const struct
     case WIRE_SETUP:
         return r->snapshot ? error_set(e, ERR_CORRUPT, "a second setup from the supervisor")
                            : role_snapshot_new(fd, &r->snapshot, e);
+    case WIRE_TALLY:
+        return take_tally(r, f->payload, fd, e);
     case WIRE_LISTENER:
         err = take_listener(r, f->payload, fd);
         break;
@@ -417,10 +429,8 @@ static int start(struct role_run *r, const struct role_start *start, const struc
         return err;
     const struct config *config = r->snapshot->config;
     log_set_level(config->log_level);
-    r->server = server_new(&(struct server_settings){ .workers_min = 2,
-                                                      .workers_max = config->workers_max,
-                                                      .connections_max = config->connections_max,
-                                                      .connections_per_address = config->connections_per_address });
+    r->server = server_new(&(struct server_settings){
+        .workers_min = 2, .workers_max = config->workers_max, .connections_max = config->connections_max, .limits = r->limits });
     if (r->role->alpn)
         r->tls = tls_holder_new(NULL);
     err = r->role->start(r, e);

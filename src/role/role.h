@@ -35,9 +35,10 @@ struct role_snapshot {
     unsigned instance;
     const struct wire_identity *identities;
     size_t identity_n;
-    str ca_pem;              /* our own CA's certificate; empty: there is none */
-    const void **contexts;   /* for the sessions of each listener of the configuration; NULL: another role's */
-    struct tls_context *tls; /* NULL: no certificates, or a role without TLS */
+    str ca_pem;                   /* our own CA's certificate; empty: there is none */
+    const void **contexts;        /* for the sessions of each listener of the configuration; NULL: another role's */
+    const struct access **access; /* of the same listeners */
+    struct tls_context *tls;      /* NULL: no certificates, or a role without TLS */
 };
 
 /* One running role; lives as long as the process. */
@@ -48,6 +49,7 @@ struct role_run {
     struct role_snapshot *snapshot, *pending; /* in force; prepared and not committed yet (NULL: none) */
     struct server *server;
     struct tls_holder *tls;                             /* NULL in keeper */
+    struct limits *limits;                              /* NULL in keeper */
     struct channel *keeper, *core, *supervisor;         /* to ask on; each says "not running" until a lane comes */
     struct role_listener listeners[ROLE_LISTENERS_MAX]; /* came since the last commit, to be served by the next */
     size_t listener_n;

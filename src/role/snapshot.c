@@ -57,19 +57,32 @@ void role_snapshot_unref(struct role_snapshot *s)
     if (!s || atomic_fetch_sub(&s->refs, 1) != 1)
         return;
     tls_context_unref(s->tls);
+    for (size_t i = 0; s->access && i < s->config->listener_n; i++)
+        access_unref(s->access[i]);
     config_free(s->config);
     arena_done(&s->arena);
     free(s);
 }
 
+static const struct access *access_of(const struct config *c, const struct config_listener *l)
+{
+    return access_new(&(struct access){ .served = l->networks,
+                                        .proxies = l->proxies,
+                                        .overrides = l->overrides,
+                                        .limited = l->protocol != CONFIG_LMTP && l->protocol != CONFIG_METRICS,
+                                        .limits = c->limits[l->protocol].rules });
+}
+
 int role_snapshot_fill(struct role_run *r, struct role_snapshot *s, struct error *e)
 {
     s->contexts = arena_array(&s->arena, s->config->listener_n, sizeof *s->contexts);
-    int err = s->contexts ? 0 : error_set(e, ERR_LIMIT, "no memory for the listeners");
+    s->access = arena_array(&s->arena, s->config->listener_n, sizeof *s->access);
+    int err = s->contexts && s->access ? 0 : error_set(e, ERR_LIMIT, "no memory for the listeners");
     for (size_t i = 0; err == 0 && r->role->protocol && i < s->config->listener_n; i++) {
         const struct config_listener *l = &s->config->listeners[i];
         if (!r->role->protocol(l))
             continue;
+        s->access[i] = access_of(s->config, l);
         s->contexts[i] = r->role->context(r, s, l);
         if (!s->contexts[i])
             err = error_set(e, ERR_LIMIT, "no memory for listener %.*s", STR_ARG(l->name));
@@ -150,6 +163,7 @@ static int listen_one(struct role_run *r, struct role_snapshot *s, size_t index,
                                                 .ctx = slot,
                                                 .release = slot_release,
                                                 .group = r->generation,
+                                                .access = s->access[index],
                                                 .tls = l->tls == SMTP_TLS_OFF ? NULL : r->tls,
                                                 .implicit_tls = l->tls == SMTP_TLS_IMPLICIT,
                                                 .tls13_only = l->tls13_only,

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "role/lock.h"
 #include "role/notify.h"
 #include "role/supervisor_private.h"
@@ -111,12 +112,33 @@ static int send_listeners(struct child *c, const struct snapshot *of, struct err
     return err;
 }
 
+static int send_tally(struct child *c, enum wire_tally kind, int fd, struct error *e)
+{
+    char byte = (char)kind;
+    return child_send(c, WIRE_TALLY, (str){ &byte, 1 }, fd, e);
+}
+
+/* Its own tally, those of the processes that serve the same strangers, and to core, which answers status, those of all others. */
+static int send_tallies(struct supervisor *s, struct child *c, struct error *e)
+{
+    int err = c->tally < 0 ? 0 : send_tally(c, WIRE_TALLY_OWN, c->tally, e);
+    for (size_t i = 0; c->tally >= 0 && err == 0 && i < s->child_n; i++) {
+        const struct child *other = &s->children[i];
+        bool same = strcmp(other->kind, c->kind) == 0;
+        if (other != c && other->tally >= 0 && (same || strcmp(c->kind, "core") == 0))
+            err = send_tally(c, same ? WIRE_TALLY_SUMMED : WIRE_TALLY_SHOWN, other->tally_shown, e);
+    }
+    return err;
+}
+
 static int start_child(struct supervisor *s, struct child *c, struct error *e)
 {
     int err = child_spawn(c, e);
     if (err)
         return err;
     err = child_send_setup(c, s->snapshot, WIRE_SETUP, e);
+    if (err == 0)
+        err = send_tallies(s, c, e);
     if (err == 0)
         err = send_listeners(c, s->snapshot, e);
     if (err == 0 && strcmp(c->kind, "core") == 0)
@@ -173,6 +195,8 @@ static void reap(struct supervisor *s)
             if (c->pid != pid)
                 continue;
             child_gone(c);
+            if (c->tally >= 0)
+                limits_tally_clear(c->tally, s->limits_seed);
             if (s->stopping)
                 continue;
             schedule_restart(c);
@@ -502,12 +526,27 @@ static int check_owner(const struct supervisor *s, const char *dir, struct error
     return 0;
 }
 
-static void add_children(struct supervisor *s)
+static int add_child(struct supervisor *s, const char *kind, unsigned instance, struct error *e)
 {
-    s->children[s->child_n++] = (struct child){ .kind = "keeper", .link = -1 };
-    s->children[s->child_n++] = (struct child){ .kind = "core", .link = -1 };
-    for (unsigned i = 0; i < s->snapshot->config->mx_processes; i++)
-        s->children[s->child_n++] = (struct child){ .kind = "mx", .instance = i, .link = -1 };
+    struct child *c = &s->children[s->child_n++];
+    *c = (struct child){ .instance = instance, .link = -1, .tally = -1, .tally_shown = -1 };
+    (void)snprintf(c->kind, sizeof c->kind, "%s", kind);
+    if (strcmp(kind, "keeper") == 0)
+        return 0;
+    c->tally = limits_tally_create(s->limits_seed);
+    c->tally_shown = c->tally < 0 ? c->tally : limits_tally_share(c->tally);
+    return c->tally_shown < 0 ? error_set(e, c->tally_shown, "no memory for the limits of %s", kind) : 0;
+}
+
+static int add_children(struct supervisor *s, struct error *e)
+{
+    random_bytes(s->limits_seed, sizeof s->limits_seed);
+    int err = add_child(s, "keeper", 0, e);
+    if (err == 0)
+        err = add_child(s, "core", 0, e);
+    for (unsigned i = 0; err == 0 && i < s->snapshot->config->mx_processes; i++)
+        err = add_child(s, "mx", i, e);
+    return err;
 }
 
 static int enter_sandbox(struct error *e)
@@ -563,6 +602,8 @@ static int set_up(struct supervisor *s, const struct supervisor_settings *settin
         err = s->control_fd < 0 ? s->control_fd : 0;
     }
     if (err == 0)
+        err = add_children(s, e);
+    if (err == 0)
         err = enter_sandbox(e);
     return err;
 }
@@ -593,7 +634,6 @@ int supervisor_run(const struct supervisor_settings *settings, struct error *e)
     s->watchdog_ms = notify_watchdog_ms();
     int err = s->signal_fd < 0 ? error_set(e, ERR_INTERNAL, "signalfd: errno %d", errno) : set_up(s, settings, e);
     if (err == 0) {
-        add_children(s);
         for (size_t i = 0; i < s->child_n && err == 0; i++)
             err = start_child(s, &s->children[i], e);
         if (err == 0) {

@@ -51,7 +51,8 @@ struct child {
     int link;
     int64_t started_ms, restart_at_ms, backoff_ms;
     uint32_t restarts;
-    unsigned owed; /* requests whose answer has not come */
+    int tally, tally_shown; /* of its limits, writable and read-only; -1: it has none */
+    unsigned owed;          /* requests whose answer has not come */
 };
 
 struct supervisor {
@@ -67,6 +68,7 @@ struct supervisor {
     int lanes[SUPERVISOR_LANES_MAX]; /* on which core asks */
     size_t lane_n;
     int control_fd; /* -1: not bound */
+    uint64_t limits_seed[2];
 };
 
 void supervisor_add_lane(struct supervisor *s, int fd);

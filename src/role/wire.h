@@ -3,7 +3,7 @@
  *
  *   mx    -> core        recipient, accept, spool, revoked
  *   mx, core -> keeper   sign, ticket-keys
- *   supervisor -> all    setup, peer, serve, listener, start; then peer, serve, prepare, listener, commit, stop, status, metrics
+ *   supervisor -> all    setup, tally, peer, serve, listener, start; then peer, serve, prepare, listener, commit, stop, status, metrics
  *   core  -> supervisor  reload, status, metrics
  *
  * Which role may ask what is the table that it is served with (role/<role>.c). Unpacking validates everything; text views point
@@ -34,7 +34,14 @@ enum wire_type {
     WIRE_STATUS = 27,      /* -> counts (to a role), roles (from core) */
     WIRE_PREPARE = 28,     /* a new setup as memfd: check it and keep it aside */
     WIRE_COMMIT = 29,      /* what was prepared is in force */
-    WIRE_METRICS = 30      /* -> what the role counts (base/metric.h); from core -> memfd: process name and that, of each role */
+    WIRE_METRICS = 30,     /* -> what the role counts (base/metric.h); from core -> memfd: process name and that, of each role */
+    WIRE_TALLY = 31        /* enum wire_tally u8, a tally of the limits (run/limit.h) */
+};
+
+enum wire_tally {
+    WIRE_TALLY_OWN,    /* writable, comes first */
+    WIRE_TALLY_SUMMED, /* of a process that serves the same */
+    WIRE_TALLY_SHOWN   /* of one that serves something else: for status */
 };
 
 /* The control socket among the listeners; the dot keeps it apart from those of the configuration. */

@@ -10,8 +10,23 @@ void conn_init(struct conn *c, const struct conn_kind *kind, const struct conn_o
     arena_init(&c->arena, CONN_ARENA_QUOTA);
 }
 
+void conn_set_peer(struct conn *c, const struct ip_address *address, uint16_t port)
+{
+    c->has_ip = true;
+    c->ip = *address;
+    c->peer_port = port;
+    (void)ip_address_text(address, c->peer);
+}
+
+void conn_set_local(struct conn *c, const struct ip_address *address, uint16_t port)
+{
+    c->local_port = port;
+    (void)ip_address_text(address, c->local);
+}
+
 void conn_done(struct conn *c)
 {
+    conn_leave(c);
     /* Sources may use what the session holds: they go first. */
     stream_abort(c->stream);
     if (c->session)

@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/id.h"
+#include "run/access.h"
 #include "run/stream.h"
 
 struct conn;
@@ -70,7 +71,8 @@ struct tls_info {
      * one means anything. SASL EXTERNAL (RFC 4422 appendix A): client_verified, and the account among client_addresses; a connection may outlive
      * a certificate that is revoked: who logs in by it looks for client_serial once more. */
     bool client_certificate; /* there is one, of whomever */
-    bool client_verified;    /* our CA vouches for it, for clientAuth, it is within its time and was not revoked when the handshake was done */
+    bool
+        client_verified; /* our CA vouches for it, for clientAuth, it is within its time and was not revoked when the handshake was done */
     const str *
         client_addresses; /* rfc822Name of a verified one, as they stand there (RFC 5280 section 4.2.1.6); not empty of '@', no blanks */
     size_t client_address_n;
@@ -91,6 +93,32 @@ int conn_channel_binding(const struct conn *c, enum conn_binding kind, struct bu
 /* Whether CONN_STARTTLS can work: a certificate is configured. False makes STARTTLS answer 454. */
 bool conn_can_starttls(const struct conn *c);
 
+/* --- what the peer may do (run/limit.h); told by whatever the listener's configuration says --- */
+
+enum conn_refusal {
+    CONN_WELCOME,
+    CONN_TRY_LATER, /* a limit is reached: say so and close */
+    CONN_NOT_SERVED /* the peer's network is not served here, ever */
+};
+/* Whether the session is to turn its peer away instead of greeting it, and *RET_WHY to say so; in the arena of the command. */
+enum conn_refusal conn_refusal(struct conn *c, str *ret_why);
+/* Whether the peer that connected may say that the connection is somebody else's. */
+bool conn_may_override(const struct conn *c);
+/* Where the connection comes from and goes to in truth, as far as it was said. */
+struct conn_ends {
+    bool has_peer, has_peer_port, has_local, has_local_port;
+    struct ip_address peer, local;
+    uint16_t peer_port, local_port;
+};
+/* From now on the connection is that of ENDS, for limits, logs and all else, as if it had just begun: refused as conn_refusal tells. Who was
+ * logged in no longer counts. */
+void conn_override(struct conn *c, const struct conn_ends *ends);
+/* Counts N events of KIND, a rate, for the peer's address and network and the account that is logged in. False when a limit forbids
+ * them: *RET_WHY says which, in the arena of the command. */
+bool conn_count(struct conn *c, enum limit_kind kind, uint32_t n, str *ret_why) MUST_USE;
+/* From now on the connection counts for ACCOUNT as well. False, with *RET_WHY, when it has too many: then it does not. */
+bool conn_log_in(struct conn *c, const uint8_t account[16], str *ret_why) MUST_USE;
+
 /* Deadline for the next wait, in milliseconds from now; stays set for later waits until changed. Counted anew at each park. */
 void conn_deadline(struct conn *c, int64_t ms);
 /* While a body is coming in: besides the idle deadline, the peer must on average (after a grace of 30 s) send at least
@@ -110,6 +138,15 @@ bool conn_is_stopping(const struct conn *c);
  * open and run(CONN_START). */
 struct conn *conn_memory_new(const struct conn_ops *ops, void *ctx, size_t read_step, size_t write_step, bool starttls,
                              bool tls_at_start);
+/* The same from PEER's address, which is what ACCESS says of it (a reference is taken) and LIMITS count; both may be NULL. */
+struct conn_memory_place {
+    size_t read_step, write_step;
+    bool starttls, tls_at_start;
+    str peer; /* empty: 192.0.2.1 */
+    const struct access *access;
+    struct limits *limits;
+};
+struct conn *conn_memory_new_at(const struct conn_ops *ops, void *ctx, const struct conn_memory_place *place);
 /* Feeds BYTES and runs the session until it waits for more input. */
 void conn_memory_feed(struct conn *c, str bytes);
 void conn_memory_feed_eof(struct conn *c);

@@ -55,6 +55,7 @@ static void end_session(struct conn_memory *m)
     if (c->session)
         c->ops->close(c, c->session);
     c->session = NULL;
+    conn_leave(c);
     m->closed = true;
 }
 
@@ -135,19 +136,29 @@ static void drive(struct conn_memory *m, unsigned why)
 struct conn *conn_memory_new(const struct conn_ops *ops, void *ctx, size_t read_step, size_t write_step, bool starttls,
                              bool tls_at_start)
 {
+    return conn_memory_new_at(
+        ops, ctx,
+        &(struct conn_memory_place){
+            .read_step = read_step, .write_step = write_step, .starttls = starttls, .tls_at_start = tls_at_start });
+}
+
+struct conn *conn_memory_new_at(const struct conn_ops *ops, void *ctx, const struct conn_memory_place *place)
+{
     struct conn_memory *m = calloc(1, sizeof *m);
     if (!m)
         panic("out of memory for a connection");
     struct conn *c = &m->conn;
-    m->layer = layer_memory_new(read_step, write_step);
+    m->layer = layer_memory_new(place->read_step, place->write_step);
     conn_init(c, &memory_kind, ops, stream_new(m->layer));
-    memcpy(c->peer, "192.0.2.1", sizeof "192.0.2.1");
+    struct ip_address peer;
+    require(ip_address_parse(place->peer.n ? place->peer : STR("192.0.2.1"), &peer));
+    conn_set_peer(c, &peer, 40000);
     memcpy(c->local, "192.0.2.25", sizeof "192.0.2.25");
-    c->peer_port = 40000;
     c->local_port = 25;
-    c->can_starttls = starttls;
-    if (tls_at_start)
+    c->can_starttls = place->starttls;
+    if (place->tls_at_start)
         secure(m);
+    conn_admit(c, place->access ? access_ref(place->access) : NULL, place->limits, false);
     m->next = CONN_WAIT;
     c->session = ops->open(c, ctx);
     if (!c->session) {

@@ -7,7 +7,7 @@
 
 #include "run/conn.h"
 
-enum { CONN_ARENA_QUOTA = 1024 * 1024, CONN_ADDRESS_MAX = 46, CONN_MIN_RATE_GRACE_MS = 30000 };
+enum { CONN_ARENA_QUOTA = 1024 * 1024, CONN_ADDRESS_MAX = IP_TEXT_MAX, CONN_MIN_RATE_GRACE_MS = 30000 };
 
 /* What the two kinds of connection do differently. */
 struct conn_kind {
@@ -25,6 +25,14 @@ struct conn {
     struct id id;
     char peer[CONN_ADDRESS_MAX], local[CONN_ADDRESS_MAX];
     uint16_t peer_port, local_port;
+    bool has_ip; /* the peer has an address: it came by the internet */
+    struct ip_address ip;
+    const struct access *access; /* NULL: everybody may do anything */
+    struct limits *limits;       /* NULL: nothing is counted */
+    struct limit_hold hold;
+    struct limit_strike strike; /* why refusal is TRY_LATER; max 0: the server is full */
+    enum conn_refusal refusal;
+    bool may_override; /* the peer that connected is one of access->overrides */
     bool can_starttls;
     struct tls_info tls;   /* sni and alpn are owned */
     int64_t deadline_ms;   /* of each wait; 0 = none */
@@ -38,6 +46,14 @@ void conn_init(struct conn *c, const struct conn_kind *kind, const struct conn_o
 /* When (in monotonic ms) a peer falls below RATE bytes per second on average since SINCE_MS if nothing is moved after BYTES;
  * never within GRACE_MS. */
 int64_t conn_rate_limit(int64_t since_ms, uint64_t bytes, uint32_t rate, int64_t grace_ms);
+/* Decides whether the peer, whose address is known now, is served, and counts it. A's reference is C's now; NULL: everybody is. L: NULL, or
+ * outlives C. CROWDED: the server has as many connections as it takes. */
+void conn_admit(struct conn *c, const struct access *a, struct limits *l, bool crowded);
+/* Takes back what conn_admit and conn_log_in counted. */
+void conn_leave(struct conn *c);
+/* The ends of the connection as C tells them from now on. */
+void conn_set_peer(struct conn *c, const struct ip_address *address, uint16_t port);
+void conn_set_local(struct conn *c, const struct ip_address *address, uint16_t port);
 /* Gives the output up, closes the session if it is open, frees all but C itself. */
 void conn_done(struct conn *c);
 /* Replaces what is known of TLS; sni and alpn are copied, the client's parts lie in the TLS layer, which stays. */

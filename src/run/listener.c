@@ -31,6 +31,8 @@ struct listener *listener_new(const struct listener_settings *settings)
     l->bytes_out = metric_get(METRIC_BYTES_OUT, "listener", name, "protocol", protocol, NULL);
     l->turns = metric_get(METRIC_TURNS, "listener", name, "protocol", protocol, NULL);
     l->tls_failed = metric_get(METRIC_TLS_FAILED, "listener", name, "protocol", protocol, NULL);
+    if (l->settings.access)
+        (void)access_ref(l->settings.access);
     if (l->settings.handshake_ms <= 0)
         l->settings.handshake_ms = HANDSHAKE_MS;
     return l;
@@ -48,6 +50,7 @@ void listener_unref(struct listener *l)
         return;
     if (l->settings.release)
         l->settings.release(l->settings.ctx);
+    access_unref(l->settings.access);
     free(l->name);
     free(l);
 }

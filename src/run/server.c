@@ -6,7 +6,6 @@
 #include "run/server.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -14,65 +13,58 @@
 #include "base/log.h"
 #include "run/server_private.h"
 
-enum { CONNECTIONS_MAX = 20000, WORKERS_MIN = 2, WORKERS_MAX = 64, OTHER_TASKS_MAX = 4096 };
+enum {
+    CONNECTIONS_MAX = 20000,
+    WORKERS_MIN = 2,
+    WORKERS_MAX = 64,
+    OTHER_TASKS_MAX = 4096,
+    TURN_AWAY_MAX = 256,        /* connections that are being told why they are not served, at a time */
+    REFUSAL_HANDSHAKES_MAX = 20 /* a second */
+};
 
 /* --- limits --- */
 
-/* What counts as one address: an IPv4 address, an IPv6 /64 (what a subscriber has at least, RFC 6177). Empty for others. */
-static str address_key(const struct sockaddr_storage *peer, char key[8])
+enum server_room server_admit(struct server *s)
 {
-    if (peer->ss_family == AF_INET) {
-        memcpy(key, &((const struct sockaddr_in *)peer)->sin_addr, 4);
-        return (str){ key, 4 };
-    }
-    if (peer->ss_family == AF_INET6) {
-        memcpy(key, &((const struct sockaddr_in6 *)peer)->sin6_addr, 8);
-        return (str){ key, 8 };
-    }
-    return (str){ 0 };
-}
-
-/* Changes the count of PEER's address by BY; false when it would exceed MAX. */
-static bool address_count(struct server *s, const struct sockaddr_storage *peer, int by, unsigned max)
-{
-    char bytes[8];
-    str key = address_key(peer, bytes);
-    if (key.n == 0 || s->settings.connections_per_address == 0)
-        return true;
-    pthread_mutex_lock(&s->addresses_lock);
-    uintptr_t n = (uintptr_t)map_get(&s->addresses, key);
-    bool ok = by < 0 || n < max;
-    if (ok) {
-        n = by < 0 ? n - 1 : n + 1;
-        if (n)
-            (void)map_put(&s->addresses, key, (void *)n);
-        else
-            (void)map_remove(&s->addresses, key);
-    }
-    pthread_mutex_unlock(&s->addresses_lock);
-    return ok;
-}
-
-bool server_admit(struct server *s, const struct sockaddr_storage *peer)
-{
-    bool ok = !atomic_load(&s->stopping);
-    if (ok && atomic_fetch_add(&s->connections, 1) >= s->settings.connections_max) {
+    unsigned n = atomic_fetch_add(&s->connections, 1);
+    enum server_room room = n < s->settings.connections_max                   ? SERVER_ROOM
+                            : n < s->settings.connections_max + TURN_AWAY_MAX ? SERVER_CROWDED
+                                                                              : SERVER_FULL;
+    if (room == SERVER_FULL || atomic_load(&s->stopping)) {
         atomic_fetch_sub(&s->connections, 1);
-        ok = false;
+        room = SERVER_FULL;
     }
-    if (ok && !address_count(s, peer, 1, s->settings.connections_per_address)) {
-        atomic_fetch_sub(&s->connections, 1);
-        ok = false;
-    }
-    atomic_fetch_add(ok ? &s->accepted : &s->refused, 1);
-    return ok;
+    atomic_fetch_add(room == SERVER_FULL ? &s->refused : &s->accepted, 1);
+    return room;
 }
 
-void server_leave(struct server *s, const struct sockaddr_storage *peer)
+void server_leave(struct server *s)
 {
-    (void)address_count(s, peer, -1, 0);
     if (atomic_fetch_sub(&s->connections, 1) == 1 && atomic_load(&s->stopping))
         task_raise(s->warden, TASK_EVENT);
+}
+
+bool server_turn_away(struct server *s)
+{
+    bool ok = atomic_fetch_add(&s->turning_away, 1) < TURN_AWAY_MAX;
+    if (!ok)
+        atomic_fetch_sub(&s->turning_away, 1);
+    atomic_fetch_sub(&s->accepted, 1);
+    atomic_fetch_add(&s->refused, 1);
+    return ok;
+}
+
+void server_turned_away(struct server *s)
+{
+    atomic_fetch_sub(&s->turning_away, 1);
+}
+
+bool server_spends_handshake(struct server *s)
+{
+    int64_t now_s = clock_mono_ms() / 1000;
+    if (atomic_exchange(&s->refusal_handshake_s, now_s) != now_s)
+        atomic_store(&s->refusal_handshakes, 0);
+    return atomic_fetch_add(&s->refusal_handshakes, 1) < REFUSAL_HANDSHAKES_MAX;
 }
 
 /* --- the end --- */
@@ -199,8 +191,6 @@ struct server *server_new(const struct server_settings *settings)
     if (!s->settings.connections_max)
         s->settings.connections_max = CONNECTIONS_MAX;
     pthread_mutex_init(&s->acceptors_lock, NULL);
-    pthread_mutex_init(&s->addresses_lock, NULL);
-    map_init(&s->addresses);
     s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     require(s->stop_fd >= 0);
     s->pool = pool_new(s->settings.workers_min, s->settings.workers_max, (size_t)s->settings.connections_max + OTHER_TASKS_MAX);
@@ -217,8 +207,6 @@ void server_free(struct server *s)
         return;
     pool_free(s->pool);
     (void)close(s->stop_fd);
-    map_done(&s->addresses);
-    pthread_mutex_destroy(&s->addresses_lock);
     pthread_mutex_destroy(&s->acceptors_lock);
     free(s);
 }

@@ -14,8 +14,8 @@ struct server;
 
 struct server_settings {
     unsigned workers_min, workers_max; /* threads; 0 = 2 and 64 */
-    unsigned connections_max;          /* 0 = 20 000; above it new ones are closed at once with a log line */
-    unsigned connections_per_address;  /* 0 = no limit */
+    unsigned connections_max;          /* 0 = 20 000; above it new ones are turned away */
+    struct limits *limits;             /* NULL: nothing is counted. Outlives the server. */
 };
 
 struct server *server_new(const struct server_settings *settings);
@@ -31,6 +31,7 @@ struct listener_settings {
     unsigned group;         /* what server_unlisten knows it by; 0: it stays until the end */
     struct tls_holder *tls; /* NULL: no TLS on this listener. Must outlive the server. */
     bool implicit_tls;
+    const struct access *access;      /* whom to serve and how much (a reference is taken); NULL: everybody */
     int64_t handshake_ms;             /* 0 = 30 000 */
     enum tls_client_cert client_cert; /* 0: clients are not asked for certificates */
     bool tls13_only;                  /* false: TLS 1.2 as well */

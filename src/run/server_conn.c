@@ -1,6 +1,6 @@
 /* server_conn: a connection over a socket, from the first byte to the last.
  *
- * Phases: HANDSHAKE (implicit TLS, or after CONN_STARTTLS) -> SESSION -> CLOSING (what is queued is sent) -> LINGER (our end is
+ * Phases: PROXY (from a load balancer: the header that says whose connection it is) -> BEGIN (whether the peer is served) -> HANDSHAKE (implicit TLS, or after CONN_STARTTLS) -> SESSION -> CLOSING (what is queued is sent) -> LINGER (our end is
  * closed, the peer's is awaited). Each phase is a function that works until it must wait or the phase changes.
  *
  * Invariants:
@@ -8,7 +8,6 @@
  *   C2  When the connection parks for input the command arena is empty and the buffers are given back.
  *   C3  While output is queued nothing is read: a peer that does not read cannot make us hold more.
  *   C4  A reason to run the session (pending) is kept until the session is run. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <sys/epoll.h>
@@ -17,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "run/conn_private.h"
+#include "run/proxy.h"
 #include "run/server_private.h"
 #include "run/stream_private.h"
 #include "run/tls_private.h"
@@ -25,12 +25,13 @@ enum {
     CLOSING_MS = 10000,
     LINGER_MS = 2000,
     LINGER_TURNS = 64, /* reads of 4 KiB that a lingering peer may still make us do */
+    PROXY_MS = 10000,  /* for the whole PROXY header */
     OUTPUT_GRACE_MS = 60000,
     OUTPUT_RATE = 256,    /* bytes per second that a peer must take on average after the grace */
     IDLE_TURNS_MAX = 1000 /* runs for input that read none, before we call the session broken */
 };
 
-enum phase { PHASE_HANDSHAKE, PHASE_OPEN, PHASE_SESSION, PHASE_CLOSING, PHASE_LINGER };
+enum phase { PHASE_PROXY, PHASE_BEGIN, PHASE_HANDSHAKE, PHASE_OPEN, PHASE_SESSION, PHASE_CLOSING, PHASE_LINGER };
 enum progress { PROGRESS_WAIT, PROGRESS_OVER, PROGRESS_ON };
 
 struct server_conn {
@@ -38,7 +39,6 @@ struct server_conn {
     struct task task;
     struct server *server;
     struct listener *listener;
-    struct sockaddr_storage address;
     const char *reason; /* why it ends, for the log */
     uint64_t linger_in;
     int64_t opened_ms;
@@ -52,6 +52,9 @@ struct server_conn {
     bool handshaking;    /* the TLS layer is in place */
     bool for_input;      /* the last wait was for input */
     bool told;           /* CONN_SHUTDOWN was given */
+    bool crowded;        /* accepted only to be told that there is no room */
+    bool turned_away;    /* counts in server->turning_away */
+    struct buf header;   /* what has come of the PROXY header */
 };
 
 static struct server_conn *socket_of(const struct conn *c)
@@ -100,6 +103,105 @@ static enum progress start_closing(struct server_conn *c, const char *reason)
     if (!c->reason)
         c->reason = reason;
     return enter(c, PHASE_CLOSING, CLOSING_MS);
+}
+
+/* --- the beginning --- */
+
+static bool is_from_proxy(const struct server_conn *c)
+{
+    const struct access *a = c->listener->settings.access;
+    return a && c->conn.has_ip && ip_networks_have(a->proxies, &c->conn.ip);
+}
+
+static enum progress proxy_failed(struct server_conn *c, const char *why)
+{
+    log_warning("proxy-header-bad", LOG_STR("session", conn_id(&c->conn)), LOG_STR("proxy", conn_peer_address(&c->conn)),
+                LOG_Z("listener", c->listener->name), LOG_Z("reason", why));
+    return over(c, "proxy-header-bad");
+}
+
+static enum progress proxy_take(struct server_conn *c)
+{
+    struct proxy_header h;
+    struct error e = ERROR_NONE;
+    if (proxy_header_parse(buf_str(&c->header), &h, &e))
+        return proxy_failed(c, e.text);
+    buf_done(&c->header);
+    if (!h.is_own) {
+        log_info("proxy", LOG_STR("session", conn_id(&c->conn)), LOG_STR("proxy", conn_peer_address(&c->conn)),
+                 LOG_NUM("port", c->conn.peer_port));
+        conn_set_peer(&c->conn, &h.peer, h.peer_port);
+        conn_set_local(&c->conn, &h.local, h.local_port);
+    }
+    return enter(c, PHASE_BEGIN, 0);
+}
+
+/* Reads the header and no byte beyond: what follows may be TLS. */
+static enum progress phase_proxy(struct server_conn *c, unsigned flags, struct task_wait *w)
+{
+    if (flags & TASK_TIMEOUT)
+        return proxy_failed(c, "it took too long");
+    if (flags & TASK_SHUTDOWN)
+        return over(c, "shutdown");
+    for (;;) {
+        size_t least = 0;
+        int r = proxy_header_length(buf_str(&c->header), &least);
+        if (r == 0)
+            return proxy_take(c);
+        if (r != ERR_AGAIN)
+            return proxy_failed(c, r == ERR_LIMIT ? "it is too long" : "the connection does not begin with one");
+        char *to = buf_reserve(&c->header, least - c->header.n);
+        require(to);
+        ssize_t n = recv(c->task.fd, to, least - c->header.n, MSG_DONTWAIT);
+        if (n > 0) {
+            buf_commit(&c->header, (size_t)n);
+        } else if (n < 0 && errno == EAGAIN) {
+            *w = (struct task_wait){ EPOLLIN, c->expiry_ms };
+            return PROGRESS_WAIT;
+        } else if (n == 0 || errno != EINTR) {
+            return over(c, "peer");
+        }
+    }
+}
+
+/* At most one line a second: whoever opens connections without end shall not fill the disk as well. */
+static void log_refusal(struct server *s, str peer, const char *listener, str reason)
+{
+    int64_t now = clock_mono_ms(), last = atomic_load(&s->refusal_logged_ms);
+    if ((last == 0 || now - last >= 1000) && atomic_compare_exchange_strong(&s->refusal_logged_ms, &last, now))
+        log_warning("conn-refused", LOG_STR("peer", peer), LOG_Z("listener", listener), LOG_STR("reason", reason),
+                    LOG_NUM("so-far", atomic_load(&s->refused)));
+}
+
+/* RFC 8446 section 6: a fatal alert, "access denied", that needs no handshake. */
+static enum progress alert(struct server_conn *c)
+{
+    static const unsigned char bytes[] = { 21, 3, 3, 0, 2, 2, 49 };
+    ssize_t n = send(c->task.fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return n == (ssize_t)sizeof bytes ? start_closing(c, "refused") : over(c, "refused");
+}
+
+/* Turns away whom the configuration does not serve; the session says why. */
+static enum progress phase_begin(struct server_conn *c)
+{
+    const struct listener_settings *l = &c->listener->settings;
+    str why = { 0 };
+    conn_admit(&c->conn, l->access ? access_ref(l->access) : NULL, c->server->settings.limits, c->crowded);
+    log_info("conn-open", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
+             LOG_NUM("port", c->conn.peer_port), LOG_Z("listener", c->listener->name));
+    if (conn_refusal(&c->conn, &why)) {
+        c->turned_away = server_turn_away(c->server);
+        metric_add(c->listener->refused, 1);
+        log_refusal(c->server, conn_peer_address(&c->conn), c->listener->name, why);
+        arena_reset(&c->conn.arena);
+        if (!c->turned_away)
+            return over(c, "refused");
+        if (l->implicit_tls && !server_spends_handshake(c->server))
+            return alert(c);
+    } else {
+        metric_add(c->listener->accepted, 1);
+    }
+    return l->implicit_tls ? enter(c, PHASE_HANDSHAKE, l->handshake_ms) : enter(c, PHASE_OPEN, 0);
 }
 
 /* --- handshake --- */
@@ -319,6 +421,7 @@ static void session_end(struct server_conn *c)
     if (c->conn.session)
         c->conn.ops->close(&c->conn, c->conn.session);
     c->conn.session = NULL;
+    conn_leave(&c->conn); /* a client that comes again at once is not held up by its former connection */
 }
 
 static enum progress phase_closing(struct server_conn *c, unsigned flags, struct task_wait *w)
@@ -369,8 +472,11 @@ static void conn_task_end(struct task *t)
              LOG_STR("tls", c->conn.tls.active ? c->conn.tls.version : STR("none")),
              LOG_NUM("ms", clock_mono_ms() - c->opened_ms));
     conn_done(&c->conn);
+    buf_done(&c->header);
     (void)close(t->fd);
-    server_leave(c->server, &c->address);
+    if (c->turned_away)
+        server_turned_away(c->server);
+    server_leave(c->server);
     listener_unref(c->listener);
     free(c);
 }
@@ -406,6 +512,12 @@ static bool conn_task_step(struct task *t, unsigned flags, struct task_wait *w)
     for (;;) {
         enum progress p = PROGRESS_OVER;
         switch ((enum phase)c->phase) {
+        case PHASE_PROXY:
+            p = phase_proxy(c, flags, w);
+            break;
+        case PHASE_BEGIN:
+            p = phase_begin(c);
+            break;
         case PHASE_HANDSHAKE:
             p = phase_handshake(c, flags, w);
             break;
@@ -432,46 +544,34 @@ static bool conn_task_step(struct task *t, unsigned flags, struct task_wait *w)
 
 static const struct task_kind conn_task_kind = { "connection", conn_task_step, conn_task_end };
 
-/* The address of one end as text, and its port; empty and 0 for a socket that is not of the internet. */
-static uint16_t address_text(const struct sockaddr_storage *a, char text[CONN_ADDRESS_MAX])
+/* The address of one end and its port; false for a socket that is not of the internet. */
+static bool address_of(const struct sockaddr_storage *sa, struct ip_address *ret, uint16_t *ret_port)
 {
-    const struct sockaddr_in *four = (const struct sockaddr_in *)a;
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
-    text[0] = 0;
-    if (a->ss_family == AF_INET) {
-        require(inet_ntop(AF_INET, &four->sin_addr, text, CONN_ADDRESS_MAX));
-        return ntohs(four->sin_port);
+    const struct sockaddr_in *four = (const struct sockaddr_in *)sa;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)sa;
+    if (sa->ss_family == AF_INET) {
+        *ret = ip_address_from_4(&four->sin_addr);
+        *ret_port = ntohs(four->sin_port);
+    } else if (sa->ss_family == AF_INET6) {
+        *ret = ip_address_from_16(&six->sin6_addr);
+        *ret_port = ntohs(six->sin6_port);
+    } else {
+        return false;
     }
-    if (a->ss_family == AF_INET6) {
-        require(inet_ntop(AF_INET6, &six->sin6_addr, text, CONN_ADDRESS_MAX));
-        return ntohs(six->sin6_port);
-    }
-    return 0;
+    return true;
 }
 
-/* An IPv4 peer of an IPv6 socket is an IPv4 peer (RFC 4291 section 2.5.5.2). */
-static void address_unmap(struct sockaddr_storage *a)
+static void take_addresses(struct conn *c, int fd)
 {
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)a;
-    if (a->ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-        return;
-    struct sockaddr_in four = { .sin_family = AF_INET, .sin_port = six->sin6_port };
-    memcpy(&four.sin_addr, six->sin6_addr.s6_addr + 12, 4);
-    *a = (struct sockaddr_storage){ 0 };
-    memcpy(a, &four, sizeof four);
-}
-
-static void socket_addresses(int fd, struct sockaddr_storage *ret_peer, struct sockaddr_storage *ret_local)
-{
-    socklen_t n = sizeof *ret_peer;
-    *ret_peer = *ret_local = (struct sockaddr_storage){ 0 };
-    if (getpeername(fd, (struct sockaddr *)ret_peer, &n) != 0)
-        *ret_peer = (struct sockaddr_storage){ 0 };
-    n = sizeof *ret_local;
-    if (getsockname(fd, (struct sockaddr *)ret_local, &n) != 0)
-        *ret_local = (struct sockaddr_storage){ 0 };
-    address_unmap(ret_peer);
-    address_unmap(ret_local);
+    struct sockaddr_storage peer, local;
+    struct ip_address address;
+    socklen_t n = sizeof peer;
+    uint16_t port;
+    if (getpeername(fd, (struct sockaddr *)&peer, &n) == 0 && address_of(&peer, &address, &port))
+        conn_set_peer(c, &address, port);
+    n = sizeof local;
+    if (getsockname(fd, (struct sockaddr *)&local, &n) == 0 && address_of(&local, &address, &port))
+        conn_set_local(c, &address, port);
 }
 
 static bool has_certificate(const struct listener *l)
@@ -481,50 +581,35 @@ static bool has_certificate(const struct listener *l)
     return t != NULL;
 }
 
-/* At most one line a second: whoever opens connections without end shall not fill the disk as well. */
-static int refuse(struct server *s, int fd, const struct sockaddr_storage *peer, const struct listener *l)
-{
-    char text[CONN_ADDRESS_MAX];
-    int64_t now = clock_mono_ms(), last = atomic_load(&s->refusal_logged_ms);
-    metric_add(l->refused, 1);
-    address_text(peer, text);
-    if ((last == 0 || now - last >= 1000) && atomic_compare_exchange_strong(&s->refusal_logged_ms, &last, now))
-        log_warning("conn-refused", LOG_Z("peer", text), LOG_Z("listener", l->name), LOG_Z("reason", "too many connections"),
-                    LOG_NUM("so-far", atomic_load(&s->refused)));
-    (void)close(fd);
-    return ERR_LIMIT;
-}
-
 int server_conn_start(struct server *s, int fd, struct listener *l,
                       bool (*start)(struct pool *p, struct task *t, const struct task_kind *kind, int fd))
 {
-    struct sockaddr_storage peer, local;
-    socket_addresses(fd, &peer, &local);
-    if (!server_admit(s, &peer))
-        return refuse(s, fd, &peer, l);
+    enum server_room room = server_admit(s);
+    if (room == SERVER_FULL) {
+        metric_add(l->refused, 1);
+        log_refusal(s, STR(""), l->name, STR("too many connections"));
+        (void)close(fd);
+        return ERR_LIMIT;
+    }
     struct server_conn *c = calloc(1, sizeof *c);
     if (!c)
         panic("out of memory for a connection");
     conn_init(&c->conn, &socket_kind, l->settings.ops, stream_new(layer_plain_new(fd)));
-    c->conn.peer_port = address_text(&peer, c->conn.peer);
-    c->conn.local_port = address_text(&local, c->conn.local);
+    take_addresses(&c->conn, fd);
     c->conn.can_starttls = !l->settings.implicit_tls && has_certificate(l);
     c->server = s;
     c->listener = listener_ref(l);
-    c->address = peer;
+    c->crowded = room == SERVER_CROWDED;
     c->opened_ms = clock_mono_ms();
-    if (l->settings.implicit_tls)
-        (void)enter(c, PHASE_HANDSHAKE, l->settings.handshake_ms);
-    else
-        (void)enter(c, PHASE_OPEN, 0);
-    log_info("conn-open", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
-             LOG_NUM("port", c->conn.peer_port), LOG_Z("listener", c->listener->name));
-    metric_add(l->accepted, 1);
+    buf_init(&c->header, PROXY_HEADER_MAX);
+    (void)enter(c, is_from_proxy(c) ? PHASE_PROXY : PHASE_BEGIN, is_from_proxy(c) ? PROXY_MS : 0);
     if (start(s->pool, &c->task, &conn_task_kind, fd))
         return 0;
+    log_refusal(s, conn_peer_address(&c->conn), l->name, STR("too many connections"));
     conn_done(&c->conn);
-    server_leave(s, &peer);
+    (void)close(fd);
+    server_leave(s);
     listener_unref(c->listener);
     free(c);
-    return refuse(s, fd, &peer, l);
+    return ERR_LIMIT;
 }

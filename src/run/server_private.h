@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
-#include "base/map.h"
 #include "base/metric.h"
 #include "run/pool_private.h"
 #include "run/server.h"
@@ -21,9 +20,10 @@ struct server {
     _Atomic uint64_t accepted, refused;
     _Atomic int64_t refusal_logged_ms;
     pthread_mutex_t acceptors_lock;
-    struct acceptor *acceptors; /* all that are not over */
-    pthread_mutex_t addresses_lock;
-    struct map addresses; /* connections by address; the value is the count */
+    struct acceptor *acceptors;          /* all that are not over */
+    _Atomic unsigned turning_away;       /* connections that are being told why they are not served */
+    _Atomic int64_t refusal_handshake_s; /* the second that refusal_handshakes counts in */
+    _Atomic unsigned refusal_handshakes;
 };
 
 /* A listener's settings, shared with its connections. */
@@ -37,10 +37,17 @@ struct listener *listener_new(const struct listener_settings *settings);
 struct listener *listener_ref(struct listener *l);
 void listener_unref(struct listener *l);
 
-/* Whether one more connection from PEER is within the limits; counts it if so. */
-bool server_admit(struct server *s, const struct sockaddr_storage *peer);
+/* Room for one more connection, which is counted: FULL has none, CROWDED only to tell it so. */
+enum server_room { SERVER_ROOM, SERVER_CROWDED, SERVER_FULL };
+enum server_room server_admit(struct server *s);
 /* Takes back what server_admit counted. */
-void server_leave(struct server *s, const struct sockaddr_storage *peer);
+void server_leave(struct server *s);
+/* Whether another connection may be told why it is not served: at most some hundred at a time, so that they do not crowd out the others.
+ * server_turned_away takes it back. */
+bool server_turn_away(struct server *s);
+void server_turned_away(struct server *s);
+/* Whether a TLS handshake may be spent on telling it: a few times a second, or a flood would be paid with what it is after. */
+bool server_spends_handshake(struct server *s);
 
 /* Makes FD (owned, also on failure) a connection. ERR_LIMIT when a limit forbids it. START is pool_start or pool_start_next. */
 int server_conn_start(struct server *s, int fd, struct listener *l,

@@ -94,6 +94,9 @@ static void verify(struct smtp_session *s)
         buf_add(&s->login_address, login.address);
         s->login = login;
         s->login.address = buf_str(&s->login_address);
+        str why;
+        if (!conn_log_in(s->conn, login.account, &why))
+            reply = SMTP_REPLY_TOO_MANY_LOGINS;
     } else if (rc != 0 && rc != ERR_REFUSED) {
         /* RFC 4954 section 6: a client keeps its password after 454. */
         reply = rc == ERR_AGAIN ? SMTP_REPLY_AUTH_LOCKED_OUT : SMTP_REPLY_AUTH_UNAVAILABLE;

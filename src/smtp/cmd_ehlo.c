@@ -1,5 +1,6 @@
 /* EHLO and HELO (RFC 5321 section 4.1.1.1), and the table of extensions that EHLO's answer is generated from. */
 #include "smtp/session_private.h"
+#include "smtp/xclient.h"
 
 struct extension {
     str keyword;
@@ -40,6 +41,16 @@ static bool offers_dsn(const struct smtp_session *s)
     return s->config->submission;
 }
 
+static bool offers_xclient(const struct smtp_session *s)
+{
+    return !s->config->lmtp && conn_may_override(s->conn);
+}
+
+static void xclient_parameters(const struct smtp_session *s, struct buf *out)
+{
+    buf_add(out, STR(" " SMTP_XCLIENT_ATTRIBUTES));
+}
+
 static const struct extension extensions[] = {
     { STR_INIT("PIPELINING"), NULL, NULL, "RFC 2920" },
     { STR_INIT("SIZE"), NULL, size_parameters, "RFC 1870" },
@@ -52,6 +63,7 @@ static const struct extension extensions[] = {
     { STR_INIT("LIMITS"), NULL, limits_parameters, "RFC 9422" },
     { STR_INIT("STARTTLS"), smtp_session_offers_starttls, NULL, "RFC 3207" },
     { STR_INIT("AUTH"), smtp_session_offers_auth, auth_parameters, "RFC 4954" },
+    { STR_INIT("XCLIENT"), offers_xclient, xclient_parameters, "Postfix XCLIENT Howto" },
     { STR_INIT("HELP"), NULL, NULL, "RFC 5321" },
 };
 enum { EXTENSION_N = sizeof(extensions) / sizeof(extensions[0]) };

@@ -11,6 +11,7 @@ enum conn_next smtp_cmd_mail(struct smtp_session *s, str argument)
     enum smtp_fault fault = smtp_mail_parse(argument, &smtp_limits_default, config->submission, &t->arena, &t->mail);
     str from = t->mail.reverse_path.text;
     enum smtp_reply reply = SMTP_REPLY_SENDER_OK;
+    str why = { 0 };
     if (fault != SMTP_FAULT_NONE)
         reply = smtp_reply_from_fault(fault, SMTP_CLAUSE_SENDER);
     else if (t->mail.has_size && t->mail.size > config->size_max) /* RFC 1870 section 6.1 */
@@ -18,11 +19,16 @@ enum conn_next smtp_cmd_mail(struct smtp_session *s, str argument)
     /* RFC 6409 section 6.1. The null sender is for what must not be answered, as receipts; the From: field is checked anyway. */
     else if (config->submission && from.n && !config->service->may_send_as(config->service->ctx, &s->login, from))
         reply = SMTP_REPLY_NOT_YOUR_ADDRESS;
+    else if (!conn_count(s->conn, LIMIT_MESSAGES, 1, &why))
+        reply = SMTP_REPLY_TOO_MANY_MESSAGES;
     if (reply != SMTP_REPLY_SENDER_OK) {
         log_info("smtp-sender-refused", LOG_STR("session", conn_id(s->conn)), LOG_STR("from", from),
                  LOG_NUM("code", smtp_reply_code(reply)));
         smtp_transaction_end(s);
     }
-    smtp_say(s, reply);
+    if (why.n)
+        smtp_say_text(s, reply, why);
+    else
+        smtp_say(s, reply);
     return CONN_WAIT;
 }

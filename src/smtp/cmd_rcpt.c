@@ -109,11 +109,14 @@ enum conn_next smtp_cmd_rcpt(struct smtp_session *s, str argument)
     struct error e = ERROR_NONE;
     enum smtp_reply reply;
     bool alone = false;
+    str why = { 0 };
     int rc = 0;
     enum smtp_fault fault =
         smtp_rcpt_parse(argument, &smtp_limits_default, t->mail.smtputf8, s->config->submission, conn_arena(s->conn), &to);
     if (fault != SMTP_FAULT_NONE)
         reply = smtp_reply_from_fault(fault, SMTP_CLAUSE_RECIPIENT);
+    else if (!s->config->lmtp && !conn_count(s->conn, LIMIT_RECIPIENTS, 1, &why))
+        reply = SMTP_REPLY_TOO_MANY_TO_RECIPIENTS;
     else if ((rc = resolve_literal(s, &to.address)) != 0)
         reply = SMTP_REPLY_TEMPORARY;
     else if ((rc = ask(s, to.address.text, &verdict, &alone, &e)) != 0)
@@ -134,6 +137,9 @@ enum conn_next smtp_cmd_rcpt(struct smtp_session *s, str argument)
                  LOG_STR("from", t->mail.reverse_path.text), LOG_STR("to", to.address.text),
                  LOG_NUM("code", smtp_reply_code(reply)), LOG_Z("error", e.text));
     }
-    smtp_say(s, reply);
+    if (why.n)
+        smtp_say_text(s, reply, why);
+    else
+        smtp_say(s, reply);
     return CONN_WAIT;
 }

@@ -36,6 +36,9 @@ static const struct smtp_command commands[] = {
       "VRFY address: always 252, nothing is told about addresses" },
     { STR_INIT("EXPN"), SMTP_STAGE_ANY, SMTP_COMMAND_JUNK | SMTP_COMMAND_HIDDEN, SMTP_REPLY_SEQUENCE, smtp_cmd_expn,
       "RFC 5321 section 4.1.1.7", "EXPN list: not offered" },
+    { STR_INIT("XCLIENT"), SMTP_STAGE_START | SMTP_STAGE_READY,
+      SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_SMTP | SMTP_COMMAND_HIDDEN, SMTP_REPLY_XCLIENT_IN_TRANSACTION, smtp_cmd_xclient,
+      "Postfix XCLIENT Howto", "XCLIENT attribute=value ...: of relays of ours, whose session this is" },
     { STR_INIT("HELP"), SMTP_STAGE_ANY, SMTP_COMMAND_BEFORE_AUTH | SMTP_COMMAND_JUNK, SMTP_REPLY_SEQUENCE, smtp_cmd_help,
       "RFC 5321 section 4.1.1.8", "HELP [command]: this" },
 };
@@ -65,7 +68,9 @@ static bool may_run(const struct smtp_session *s, const struct smtp_command *c, 
 {
     bool needs_tls = s->config->tls == SMTP_TLS_REQUIRED || s->config->certificate_required;
     enum smtp_stage stage = smtp_session_stage(s);
-    if (needs_tls && !smtp_session_tls(s)->active && !(c->flags & SMTP_COMMAND_BEFORE_TLS))
+    if (s->is_unwelcome && c->run != smtp_cmd_quit)
+        *refusal = SMTP_REPLY_SEQUENCE;
+    else if (needs_tls && !smtp_session_tls(s)->active && !(c->flags & SMTP_COMMAND_BEFORE_TLS))
         *refusal = SMTP_REPLY_TLS_FIRST;
     else if ((c->flags & SMTP_COMMAND_SUBMISSION) && !s->config->submission)
         *refusal = SMTP_REPLY_DISABLED;

@@ -139,7 +139,8 @@ void smtp_trace_add(struct buf *out, const struct smtp_trace *t)
     bool is_v6 = str_find_byte(t->peer, ':', 0) < t->peer.n;
     buf_add_all(out, STR("Received: from "), t->helo.n ? t->helo : STR("unknown"));
     if (t->peer.n)
-        buf_add_all(out, STR(" (["), is_v6 ? STR("IPv6:") : STR(""), t->peer, STR("])"));
+        buf_add_all(out, STR(" ("), t->name, t->name.n ? STR(" [") : STR("["), is_v6 ? STR("IPv6:") : STR(""), t->peer,
+                    STR("])"));
     else
         buf_add(out, STR(" (through a local socket)"));
     buf_add_all(out, STR("\r\n\tby "), t->hostname, STR(" with "));

@@ -36,7 +36,7 @@ void smtp_header_done(struct smtp_header *h);
 
 /* What the Received: field is made of (RFC 5321 section 4.4, RFC 3848, RFC 6531 section 4.3, RFC 8314 section 4.3). */
 struct smtp_trace {
-    str helo, peer, hostname, id, session;
+    str helo, name, peer, hostname, id, session; /* name: of the peer's host; empty: not known */
     bool lmtp, esmtp, authenticated, smtputf8;
     const struct tls_info *tls;
     str recipient; /* empty unless there is exactly one */

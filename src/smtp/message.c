@@ -19,6 +19,7 @@ void smtp_message_begin(struct smtp_session *s, bool chunked)
     int64_t now_s = clock_real_ms() / 1000;
     str id = id_str(&t->id);
     smtp_trace_add(&trace, &(struct smtp_trace){ .helo = smtp_session_helo(s),
+                                                 .name = (str){ s->name, s->name_n },
                                                  .peer = conn_peer_address(s->conn),
                                                  .hostname = s->config->hostname,
                                                  .id = id,

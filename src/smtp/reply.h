@@ -40,9 +40,15 @@ enum smtp_reply_flags {
     X(TOO_SLOW, 421, "4.4.2", SMTP_REPLY_CLOSE, "The message came in too slowly")                                                \
     X(FOREIGN_PROTOCOL, 421, "4.7.0", SMTP_REPLY_CLOSE, "This is SMTP, not HTTP")                                                \
     X(TOO_MANY_ERRORS, 421, "4.7.0", SMTP_REPLY_CLOSE, "Too many errors on this connection")                                     \
+    X(TOO_MUCH_JUNK, 421, "4.7.0", SMTP_REPLY_CLOSE, "Too many commands that lead to nothing")                                   \
     X(TOO_MANY_FAILURES, 421, "4.7.0", SMTP_REPLY_CLOSE, "Too many failed logins on this connection")                            \
     X(TOO_MANY_UNKNOWN, 421, "4.7.0", SMTP_REPLY_CLOSE, "Too many unknown recipients on this connection")                        \
     X(INPUT_WHILE_HELD, 421, "4.7.0", SMTP_REPLY_CLOSE, "Wait for the answer to AUTH before going on")                           \
+    X(TURNED_AWAY, 421, "4.7.0", SMTP_REPLY_CLOSE, "Too much from you; try again later")                                         \
+    X(TOO_MANY_IN_TIME, 421, "4.7.0", SMTP_REPLY_CLOSE, "Too much from you; try again later")                                    \
+    X(TOO_MANY_TO_RECIPIENTS, 450, "4.7.1", 0, "Too many recipients from you; try again later")                                  \
+    X(TOO_MANY_MESSAGES, 451, "4.7.1", 0, "Too many messages from you; try again later")                                         \
+    X(TOO_MANY_LOGINS, 454, "4.7.0", 0, "Too many connections or logins of this account; try again later")                       \
     X(TEMPORARY, 451, "4.3.0", 0, "Temporary failure; try again later")                                                          \
     X(STORE_FULL, 452, "4.3.1", 0, "No space for the message; try again later")                                                  \
     X(MAILBOX_FULL, 452, "4.2.2", 0, "The mailbox is full; try again later")                                                     \
@@ -54,6 +60,7 @@ enum smtp_reply_flags {
     X(BAD_LINE, 500, "5.5.2", SMTP_REPLY_BAD, "Bad line end or NUL: each line ends with CR LF")                                  \
     X(LINE_TOO_LONG, 500, "5.5.2", SMTP_REPLY_BAD, "Line too long")                                                              \
     X(BAD_ARGUMENT, 501, "5.5.4", SMTP_REPLY_BAD, "Malformed or missing argument")                                               \
+    X(XCLIENT_ATTRIBUTE, 501, "5.5.4", SMTP_REPLY_BAD, "Attribute not offered; who sends proves it with AUTH")                   \
     X(NO_ARGUMENT, 501, "5.5.4", SMTP_REPLY_BAD, "This command takes no argument")                                               \
     X(BAD_PARAMETER, 501, "5.5.4", SMTP_REPLY_BAD, "Parameter given twice or with a bad value")                                  \
     X(BRACKETS_SENDER, 501, "5.1.7", SMTP_REPLY_BAD, "Put the address in angle brackets: MAIL FROM:<you@example.org>")           \
@@ -75,6 +82,7 @@ enum smtp_reply_flags {
     X(IN_CHUNKS, 503, "5.5.1", SMTP_REPLY_BAD, "The message has begun with BDAT; go on with BDAT, or RSET")                      \
     X(BINARY_NEEDS_BDAT, 503, "5.5.1", SMTP_REPLY_BAD, "BODY=BINARYMIME needs BDAT")                                             \
     X(NO_VALID_RECIPIENT, 554, "5.5.1", SMTP_REPLY_BAD, "No valid recipients")                                                   \
+    X(XCLIENT_IN_TRANSACTION, 503, "5.5.1", SMTP_REPLY_BAD, "No XCLIENT within a transaction")                                   \
     X(TLS_ACTIVE, 503, "5.5.1", SMTP_REPLY_BAD, "TLS is active already")                                                         \
     X(AUTH_DONE, 503, "5.5.1", SMTP_REPLY_BAD, "Already authenticated")                                                          \
     X(AUTH_IN_TRANSACTION, 503, "5.5.1", SMTP_REPLY_BAD, "No AUTH within a transaction")                                         \
@@ -110,6 +118,8 @@ enum smtp_reply_flags {
     X(BAD_CHUNK, 554, "5.5.4", SMTP_REPLY_BAD | SMTP_REPLY_CLOSE, "BDAT needs a length in bytes, then LAST or nothing")          \
     X(LACK_OF_SECURITY, 554, "5.7.0", SMTP_REPLY_BAD, "Command refused due to lack of security")                                 \
     X(INJECTION, 554, "5.7.0", SMTP_REPLY_CLOSE, "Commands after STARTTLS before TLS: somebody may be tampering")                \
+    X(XCLIENT_REFUSED, 550, "5.7.0", SMTP_REPLY_BAD, "You may not speak for others")                                             \
+    X(NOT_SERVED, 554, "5.7.1", 0, "Your address is not served here")                                                            \
     X(LOOP, 554, "5.4.6", 0, "Mail loop: more than 100 Received: fields")                                                        \
     X(PARAMETER_UNKNOWN, 555, "5.5.4", SMTP_REPLY_BAD, "Parameter not offered")
 

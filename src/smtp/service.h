@@ -74,7 +74,9 @@ struct smtp_config {
     str hostname;              /* in the greeting and Received: */
     uint64_t size_max;         /* bytes of a message; SIZE */
     unsigned recipients_max;   /* per message */
-    unsigned errors_max;       /* bad commands before 421 */
+    unsigned errors_max;       /* on one connection, before 421: bad commands, */
+    unsigned junk_max;         /* commands that lead to nothing, since the last message, */
+    unsigned unknown_max;      /* and unknown recipients: somebody guesses addresses */
     bool full_is_final;        /* a mailbox over quota is answered with 552 rather than 452 */
 };
 

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "smtp/xclient.h"
 
 enum smtp_stage smtp_session_stage(const struct smtp_session *s)
 {
@@ -139,9 +140,24 @@ static void session_close(struct conn *c, void *session)
     free(s);
 }
 
+/* RFC 5321 section 3.1: a 554 in place of the greeting leaves the client to say QUIT; a 421 closes. */
+static bool is_turned_away(struct smtp_session *s)
+{
+    str why;
+    enum conn_refusal refusal = conn_refusal(s->conn, &why);
+    if (refusal == CONN_WELCOME)
+        return false;
+    s->is_unwelcome = true;
+    smtp_say_text(s, refusal == CONN_NOT_SERVED ? SMTP_REPLY_NOT_SERVED : SMTP_REPLY_TURNED_AWAY, why);
+    smtp_session_wait(s, SMTP_UNWELCOME_MS);
+    return true;
+}
+
 static void greet(struct smtp_session *s)
 {
     struct buf text = BUF_INIT(SMTP_REPLY_LINE_MAX);
+    if (is_turned_away(s))
+        return;
     buf_add_all(&text, s->config->hostname, s->config->lmtp ? STR(" LMTP ready") : STR(" ESMTP ready"));
     smtp_say_text(s, SMTP_REPLY_GREETING, buf_str(&text));
     buf_done(&text);
@@ -158,6 +174,22 @@ static void forget(struct smtp_session *s)
     buf_reset(&s->login_address);
 }
 
+/* "The SMTP server must not reset attributes that were received with the last XCLIENT command." */
+void smtp_session_restart(struct smtp_session *s, const struct smtp_xclient *x)
+{
+    require(x->name.n <= SMTP_HELO_MAX && x->helo.n <= SMTP_HELO_MAX);
+    forget(s);
+    s->is_unwelcome = false;
+    if (x->has_name) {
+        memcpy(s->name, x->name.n ? x->name.p : "", x->name.n);
+        s->name_n = x->name.n;
+    }
+    memcpy(s->helo, x->helo.n ? x->helo.p : "", x->helo.n);
+    s->helo_n = x->helo.n;
+    s->esmtp = !x->has_proto || x->esmtp;
+    greet(s);
+}
+
 static void on_timeout(struct smtp_session *s)
 {
     if (s->mode == SMTP_MODE_HELD)
@@ -166,14 +198,29 @@ static void on_timeout(struct smtp_session *s)
         smtp_say(s, is_reading_message(s) ? SMTP_REPLY_TOO_SLOW : SMTP_REPLY_TIMEOUT);
 }
 
+/* Counts what has come of KIND since it was counted last for the peer, *COUNTED. False when the peer has too many in a time, over all its
+ * connections. */
+static bool count(struct smtp_session *s, enum limit_kind kind, unsigned now, unsigned *counted, str *ret_why)
+{
+    unsigned n = now > *counted ? now - *counted : 0;
+    *counted = now;
+    return n == 0 || conn_count(s->conn, kind, n, ret_why);
+}
+
 /* The last things to say about a command that has run: too many of a kind end the session. */
 static void check_counts(struct smtp_session *s)
 {
+    str why;
     if (s->is_closing || is_reading_message(s) || s->mode == SMTP_MODE_HELD)
         return;
-    if (s->errors >= s->config->errors_max || s->junk > SMTP_JUNK_MAX)
+    if (!count(s, LIMIT_ERRORS, s->errors, &s->counted.errors, &why) || !count(s, LIMIT_JUNK, s->junk, &s->counted.junk, &why) ||
+        !count(s, LIMIT_UNKNOWN, s->unknown, &s->counted.unknown, &why))
+        smtp_say_text(s, SMTP_REPLY_TOO_MANY_IN_TIME, why);
+    else if (s->errors >= s->config->errors_max)
         smtp_say(s, SMTP_REPLY_TOO_MANY_ERRORS);
-    else if (s->unknown >= SMTP_UNKNOWN_MAX && !s->config->lmtp) /* a relay of ours may have as many in one run */
+    else if (s->junk > s->config->junk_max)
+        smtp_say(s, SMTP_REPLY_TOO_MUCH_JUNK);
+    else if (s->unknown >= s->config->unknown_max && !s->config->lmtp) /* a relay of ours may have as many in one run */
         smtp_say(s, SMTP_REPLY_TOO_MANY_UNKNOWN);
 }
 

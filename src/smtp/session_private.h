@@ -11,9 +11,8 @@ enum {
     SMTP_IDLE_MS = 300 * 1000, /* RFC 5321 section 4.5.3.2.7: at least 5 minutes */
     SMTP_BODY_RATE = 100,      /* bytes per second that a message must come in with */
     SMTP_AUTH_FAILURES_MAX = 3,
-    SMTP_AUTH_PATIENCE_MS = 30000, /* for a place to check a password */
-    SMTP_UNKNOWN_MAX = 100,                /* unknown recipients on one connection: somebody guesses addresses */
-    SMTP_JUNK_MAX = 100,                   /* commands that lead to nothing, since the last message */
+    SMTP_AUTH_PATIENCE_MS = 30000,         /* for a place to check a password */
+    SMTP_UNWELCOME_MS = 30 * 1000,         /* for QUIT of a peer that is not served */
     SMTP_ADDED_MAX = 2048,                 /* bytes that the server puts on top of a message, about */
     SMTP_CHUNKS_MAX = 100000,              /* of one message */
     SMTP_CHUNK_DROP_MAX = 8 * 1024 * 1024, /* bytes beyond the size limit that are read to be dropped */
@@ -63,6 +62,8 @@ struct smtp_chunk {
     enum smtp_reply refusal;
 };
 
+struct smtp_xclient;
+
 struct smtp_session {
     struct conn *conn;
     struct stream *stream;
@@ -71,9 +72,12 @@ struct smtp_session {
     bool esmtp;      /* EHLO, not HELO */
     bool is_closing; /* the last answer is queued */
     bool is_stopping;
+    bool is_unwelcome; /* not served: nothing but QUIT does anything */
     bool has_input_while_held;
     char helo[SMTP_HELO_MAX + 1];
     size_t helo_n;                        /* 0: neither EHLO nor HELO yet */
+    char name[SMTP_HELO_MAX + 1];         /* of the client's host, from XCLIENT */
+    size_t name_n;                        /* 0: not known */
     struct smtp_transaction *transaction; /* NULL: none */
     struct smtp_chunk chunk;
     uint64_t dropped;         /* bytes of refused chunks */
@@ -88,6 +92,9 @@ struct smtp_session {
     enum smtp_reply held;  /* the answer of MODE_HELD */
     int64_t wait_until_ms; /* monotonic: when the wait for the next line, or of MODE_HELD, is over */
     unsigned errors, auth_failures, unknown, junk;
+    struct {
+        unsigned errors, unknown, junk;
+    } counted;          /* of these, how many the limits know */
     uint64_t message_n; /* accepted */
 };
 
@@ -136,6 +143,7 @@ enum conn_next smtp_cmd_vrfy(struct smtp_session *s, str argument);
 enum conn_next smtp_cmd_expn(struct smtp_session *s, str argument);
 enum conn_next smtp_cmd_starttls(struct smtp_session *s, str argument);
 enum conn_next smtp_cmd_auth(struct smtp_session *s, str argument);
+enum conn_next smtp_cmd_xclient(struct smtp_session *s, str argument);
 
 /* --- session.c --- */
 
@@ -148,6 +156,8 @@ bool smtp_session_offers_auth(const struct smtp_session *s);
 bool smtp_session_offers_starttls(const struct smtp_session *s);
 str smtp_session_helo(const struct smtp_session *s);
 
+/* Begins anew as if the client of X had just connected, with another greeting; its HELO stands. */
+void smtp_session_restart(struct smtp_session *s, const struct smtp_xclient *x);
 /* Waits for the next line, or in MODE_HELD for nothing, until MS milliseconds from now. */
 void smtp_session_wait(struct smtp_session *s, int64_t ms);
 /* Reads commands again after a message. */

@@ -15,6 +15,10 @@ struct script {
     char certificate[256]; /* address; "-": unknown; empty: none */
     str certificate_address;
     struct buf kept; /* what "<...>" stood for */
+    struct access access; /* of the listener, from "@" lines */
+    struct ip_network served, overrides;
+    str peers[SCRIPT_CONNS];
+    struct limits *limits;
     struct conn *conns[SCRIPT_CONNS];
     struct buf said[SCRIPT_CONNS]; /* what the server said, expected lines removed */
     struct buf *report;
@@ -34,9 +38,18 @@ static bool script_fail(struct script *s, const char *fmt, ...)
 
 static struct conn *script_conn(struct script *s, size_t i)
 {
-    if (!s->conns[i])
-        s->conns[i] = conn_memory_new(s->setup->ops, s->setup->ctx, s->whole ? 0 : s->setup->read_step, s->setup->write_step,
-                                      s->starttls, s->tls);
+    if (!s->conns[i]) {
+        const struct access *access = access_new(&s->access);
+        s->conns[i] = conn_memory_new_at(s->setup->ops, s->setup->ctx,
+                                         &(struct conn_memory_place){ .read_step = s->whole ? 0 : s->setup->read_step,
+                                                                      .write_step = s->setup->write_step,
+                                                                      .starttls = s->starttls,
+                                                                      .tls_at_start = s->tls,
+                                                                      .peer = s->peers[i],
+                                                                      .access = access,
+                                                                      .limits = s->limits });
+        access_unref(access);
+    }
     if (s->certificate[0] && s->tls) {
         bool ours = s->certificate[0] != '-';
         struct tls_info tls = *conn_tls(s->conns[i]);
@@ -210,6 +223,49 @@ static bool script_event(struct script *s, char what, size_t i)
     }
 }
 
+/* "connections-per-address 2", "message-rate-per-account 3/hour". */
+static bool script_limit(struct script *s, str words)
+{
+    str name, rest = words;
+    char text[LIMIT_TEXT_MAX];
+    if (!str_split(&rest, ' ', &name))
+        return false;
+    for (unsigned kind = 0; kind < LIMIT_KINDS; kind++)
+        for (unsigned scope = 0; scope < LIMIT_SCOPES; scope++) {
+            struct limit *limit = &s->access.limits.limits[kind][scope];
+            uint32_t max = 0;
+            if (!str_eq(limit_name((enum limit_kind)kind, (enum limit_scope)scope, text), name))
+                continue;
+            if (kind != LIMIT_CONNECTIONS)
+                return limit_rate_parse(rest, limit, NULL) == 0;
+            *limit = (struct limit){ .max = str_to_u32(rest, 1000, &max) ? max : 1 };
+            return true;
+        }
+    return false;
+}
+
+/* What the listener's configuration would say of the peer. */
+static bool script_access(struct script *s, str words)
+{
+    str word, rest = words;
+    uint32_t i;
+    (void)str_split(&rest, ' ', &word);
+    if (str_eq(word, STR("limit")))
+        return script_limit(s, rest);
+    if (str_eq(word, STR("xclient-from"))) {
+        s->access.overrides = (struct ip_networks){ &s->overrides, 1 };
+        return ip_network_parse(rest, &s->overrides, NULL) == 0;
+    }
+    if (str_eq(word, STR("networks"))) {
+        s->access.served = (struct ip_networks){ &s->served, 1 };
+        return ip_network_parse(rest, &s->served, NULL) == 0;
+    }
+    if (!str_eq(word, STR("peer")) || !str_split(&rest, ' ', &word) || !str_to_u32(word, SCRIPT_CONNS, &i) || i == 0)
+        return false;
+    s->peers[i - 1] = rest;
+    return true;
+}
+
 static bool script_option(struct script *s, str words)
 {
     if (str_eq(words, STR("tls")))
@@ -221,6 +277,8 @@ static bool script_option(struct script *s, str words)
     else if (str_starts(words, STR("certificate ")) && words.n - 12 < sizeof s->certificate) {
         memcpy(s->certificate, words.p + 12, words.n - 12);
         s->certificate_address = str_from_z(s->certificate);
+    } else if (script_access(s, words)) {
+        return true;
     } else if (!s->setup->option || !s->setup->option(s->setup->user, words))
         return script_fail(s, "unknown option \"%.*s\"", STR_ARG(words));
     return true;
@@ -300,6 +358,9 @@ bool script_run(const char *path, const struct script_setup *setup, struct buf *
 {
     struct script s = { .setup = setup, .path = path, .starttls = setup->starttls, .tls = setup->tls, .report = report };
     buf_init(&s.kept, 1024);
+    s.access = (struct access){ .limited = true, .limits = { .address_bits_6 = 64, .network_bits_4 = 24, .network_bits_6 = 48 } };
+    if (limits_new(-1, &s.limits, NULL))
+        return script_fail(&s, "no memory for the limits");
     for (size_t i = 0; i < SCRIPT_CONNS; i++)
         buf_init(&s.said[i], SCRIPT_OUTPUT_MAX);
     struct buf file = BUF_INIT(SCRIPT_BYTES_MAX);
@@ -317,6 +378,7 @@ bool script_run(const char *path, const struct script_setup *setup, struct buf *
         buf_done(&s.said[i]);
     }
     buf_done(&s.kept);
+    limits_free(s.limits);
     buf_done(&file);
     return ok;
 }

@@ -7,6 +7,7 @@
  * read
  *                        together in every mode; "@ certificate ADDRESS": with @ tls, a certificate of our CA for ADDRESS was shown (RFC 5280
  *                        rfc822Name), "@ certificate -": one of somebody else's. Other words go to setup->option. Before the first C or S line.
+ *                        For both protocols: "@ limit NAME VALUE" as in valise.conf, "@ networks N", "@ xclient-from N", "@ peer 2 ADDRESS" of C2.
  *   C: text              the client sends text and CRLF. "C2:" to "C4:" is another connection to the same server ("C" is "C1").
  *   C~: text             the client sends text with \r \n \t \0 \\ \xHH decoded and nothing added
  *   C*100: text          the same line 100 times ("C2*100:" on connection 2)

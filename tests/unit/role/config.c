@@ -29,12 +29,29 @@ static void test_what_init_writes_is_accepted(void **state)
     }
 }
 
+struct mistake {
+    const char *text, *expected;
+};
+
+static void refuse_all(const struct mistake *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct config *c = NULL;
+        struct error e = ERROR_NONE;
+        str text = check_copy(str_from_z(rows[i].text));
+        int err = config_parse("x.conf", text, &c, &e);
+        if (err >= 0 || c)
+            fail_msg("row %zu was accepted", i);
+        if (str_find(str_from_z(e.text), str_from_z(rows[i].expected)) == strlen(e.text))
+            fail_msg("row %zu says '%s', expected '%s'", i, e.text, rows[i].expected);
+        check_free(text);
+    }
+}
+
 static void test_mistakes_name_line_and_reason(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *expected;
-    } rows[] = {
+    static const struct mistake rows[] = {
         { "hostname = \"a.b\"\nfoo = 1\n", "x.conf:2: no such option 'foo'" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"http\"\n}\n", "x.conf:3: protocol must be one of" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"smtp\"\n  port = 70000\n}\n",
@@ -96,17 +113,39 @@ static void test_mistakes_name_line_and_reason(void **state)
         { "hostname = \"a.b\"\nlistener l {\n", "x.conf:" },
         { "hostname = \"unfinished\n", "x.conf" },
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct config *c = NULL;
-        struct error e = ERROR_NONE;
-        str text = check_copy(str_from_z(rows[i].text));
-        int err = config_parse("x.conf", text, &c, &e);
-        if (err >= 0 || c)
-            fail_msg("row %zu was accepted", i);
-        if (str_find(str_from_z(e.text), str_from_z(rows[i].expected)) == strlen(e.text))
-            fail_msg("row %zu says '%s', expected '%s'", i, e.text, rows[i].expected);
-        check_free(text);
-    }
+    refuse_all(rows, sizeof rows / sizeof rows[0]);
+}
+
+static void test_mistakes_in_limits_and_networks(void **state)
+{
+    (void)state;
+    static const struct mistake rows[] = {
+        { "hostname = \"a.b\"\nlistener l {\n  networks = {\"192.0.2.0/24\", \"192.0.2.1/24\"}\n}\n",
+          "x.conf:3: networks: '192.0.2.1/24' has bits behind its prefix; write \"192.0.2.0/24\"" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"lmtp\"\n  tls = \"off\"\n  socket = \"x\"\n  networks = "
+          "{\"::1\"}\n}\n",
+          "so no networks" },
+        { "hostname = \"a.b\"\nlimits-exempt = {\"localhost\"}\n", "x.conf:2: limits-exempt: 'localhost' is no network" },
+        { "hostname = \"a.b\"\nlimits-ipv4-network = 33\n", "x.conf:2: limits-ipv4-network must be between 1 and 32" },
+        { "hostname = \"a.b\"\nlimits smtp {\n  message-rate-per-address = \"many\"\n}\n",
+          "x.conf:3: message-rate-per-address: 'many' is no rate; write a number and a period" },
+        { "hostname = \"a.b\"\nlimits smtp {\n  connections-per-address = \"1/minute\"\n}\n",
+          "x.conf:3: connections-per-address: '1/minute' is no number of connections" },
+        { "hostname = \"a.b\"\nlimits smtp {\n  errors-per-session = 0\n}\n", "x.conf:3: errors-per-session must be between 1" },
+        { "hostname = \"a.b\"\nlimits smtp {\n  nonsense = 1\n}\n", "x.conf:3: no such option 'nonsense'" },
+        { "hostname = \"a.b\"\nlimits pop3 {\n}\n", "there are limits smtp, limits submission and limits imap" },
+        { "hostname = \"a.b\"\nlimits lmtp {\n}\n", "there are limits smtp, limits submission and limits imap" },
+        { "hostname = \"a.b\"\nlimits imap {\n  message-rate-per-account = \"1/hour\"\n}\n",
+          "limits imap: nothing is counted there for message-rate-per-account" },
+        { "hostname = \"a.b\"\nlimits smtp {\n  connections-per-account = 1\n}\n",
+          "limits smtp: nothing is counted there for connections-per-account" },
+        { "hostname = \"a.b\"\nlistener l {\n  proxy-from = {\"balancer\"}\n}\n",
+          "x.conf:3: proxy-from: 'balancer' is no network" },
+        { "hostname = \"a.b\"\nlistener l {\n  xclient-from = {\"::1/0\"}\n}\n", "x.conf:3: xclient-from: '::1/0' has bits" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  tls = \"off\"\n  port = 1\n  xclient-from = {\"::1\"}\n}\n",
+          "xclient-from is for protocol smtp and submission" },
+    };
+    refuse_all(rows, sizeof rows / sizeof rows[0]);
 }
 
 static void test_tls_of_listeners_and_certificates(void **state)
@@ -162,6 +201,45 @@ static void test_mechanisms_of_listeners(void **state)
     config_free(c);
 }
 
+static void test_limits_and_networks(void **state)
+{
+    static const char text[] =
+        "hostname = \"a.b\"\nmessage-size-max = 100000\nconnections-per-address = 7\n"
+        "limits-exempt = {\"198.51.100.0/24\"}\n"
+        "limits smtp {\n  connections-per-address = 9\n  message-rate-per-network = \"30/10 minutes\"\n  errors-per-session = "
+        "3\n}\n"
+        "limits submission {\n  message-size-max = 200000\n  recipients-max = 200\n  recipient-rate-per-account = \"0\"\n}\n"
+        "listener one {\n  protocol = \"smtp\"\n  tls = \"off\"\n  port = 1\n  networks = {\"192.0.2.0/24\", "
+        "\"2001:db8::/32\"}\n}\n"
+        "listener two {\n  protocol = \"smtp\"\n  tls = \"off\"\n  port = 2\n}\n";
+    struct config *c = NULL;
+    struct error e = ERROR_NONE;
+    struct ip_address a;
+    (void)state;
+    if (config_parse("x.conf", str_from_z(text), &c, &e))
+        fail_msg("%s", e.text);
+    const struct config_limits *smtp = &c->limits[CONFIG_SMTP], *submission = &c->limits[CONFIG_SUBMISSION];
+    assert_int_equal(smtp->rules.limits[LIMIT_CONNECTIONS][LIMIT_ADDRESS].max, 9);
+    assert_int_equal(smtp->rules.limits[LIMIT_CONNECTIONS][LIMIT_NETWORK].max, 200);
+    assert_int_equal(smtp->rules.limits[LIMIT_MESSAGES][LIMIT_NETWORK].max, 30);
+    assert_int_equal(smtp->rules.limits[LIMIT_MESSAGES][LIMIT_NETWORK].period_s, 600);
+    assert_int_equal(smtp->errors_max, 3);
+    assert_int_equal(smtp->junk_max, 100);
+    assert_int_equal(smtp->message_size_max, 100000);
+    assert_int_equal(submission->message_size_max, 200000);
+    assert_int_equal(submission->recipients_max, 200);
+    assert_int_equal(submission->rules.limits[LIMIT_CONNECTIONS][LIMIT_ADDRESS].max, 7);
+    assert_int_equal(c->limits[CONFIG_IMAP].rules.limits[LIMIT_CONNECTIONS][LIMIT_ADDRESS].max, 7);
+    assert_true(smtp->rules.group != submission->rules.group);
+    assert_true(ip_address_parse(STR("198.51.100.9"), &a));
+    assert_true(ip_networks_have(c->limits[CONFIG_IMAP].rules.exempt, &a));
+    assert_true(ip_address_parse(STR("2001:db8::9"), &a));
+    assert_true(ip_networks_have(c->listeners[0].networks, &a));
+    assert_false(ip_networks_have(c->limits[CONFIG_IMAP].rules.exempt, &a));
+    assert_int_equal(c->listeners[1].networks.n, 0);
+    config_free(c);
+}
+
 static void test_a_nul_byte_is_refused(void **state)
 {
     (void)state;
@@ -173,10 +251,9 @@ static void test_a_nul_byte_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_init_writes_is_accepted),
-        cmocka_unit_test(test_mistakes_name_line_and_reason),
-        cmocka_unit_test(test_tls_of_listeners_and_certificates),
-        cmocka_unit_test(test_mechanisms_of_listeners),
+        cmocka_unit_test(test_what_init_writes_is_accepted),    cmocka_unit_test(test_mistakes_name_line_and_reason),
+        cmocka_unit_test(test_mistakes_in_limits_and_networks), cmocka_unit_test(test_tls_of_listeners_and_certificates),
+        cmocka_unit_test(test_mechanisms_of_listeners),         cmocka_unit_test(test_limits_and_networks),
         cmocka_unit_test(test_a_nul_byte_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,6 +185,11 @@ static enum conn_next echo_run(struct conn *c, void *session, unsigned why)
 {
     struct echo_session *e = session;
     struct stream *s = conn_stream(c);
+    str refused = { 0 };
+    if (why & CONN_START && conn_refusal(c, &refused)) {
+        stream_printf(s, "refused %.*s\r\n", STR_ARG(refused));
+        return CONN_CLOSE;
+    }
     if (why & CONN_START)
         stream_write(s, STR("hello\r\n"));
     if (why & CONN_SECURED)
@@ -266,6 +271,7 @@ static int loopback_listen(uint16_t *ret_port)
 static int64_t loopback_handshake_ms;
 static enum tls_client_cert loopback_client_cert;
 static bool loopback_tls13_only;
+static const struct access *loopback_access;
 
 static inline void loopback_init(struct loopback *l, const struct server_settings *settings, struct tls_holder *tls,
                                  bool implicit)
@@ -279,6 +285,7 @@ static inline void loopback_init(struct loopback *l, const struct server_setting
                                    &(struct listener_settings){ .name = "test",
                                                                 .ops = &echo_ops,
                                                                 .ctx = &l->world,
+                                                                .access = loopback_access,
                                                                 .tls = tls,
                                                                 .implicit_tls = implicit,
                                                                 .handshake_ms = loopback_handshake_ms,

@@ -427,31 +427,63 @@ static void chaos(void **state)
 
 /* --- limits --- */
 
-static void limits_refuse(void **state)
+/* One more than there is room for is told why; room that is given back is given again. */
+static void expect_three(struct loopback *l, const char *refusal)
 {
-    static const struct server_settings settings[] = { { .workers_min = 2, .workers_max = 3, .connections_max = 3 },
-                                                       { .workers_min = 2, .workers_max = 3, .connections_per_address = 3 } };
-    for (size_t k = 0; k < 2; k++) {
-        struct loopback l;
-        loopback_start(&l, &settings[k], NULL, false);
-        int fd[3];
-        for (size_t i = 0; i < 3; i++) {
-            fd[i] = client_connect(&l);
-            client_expect(fd[i], STR("hello\r\n"));
-        }
-        int more = client_connect(&l);
-        client_expect_eof(more);
-        (void)close(more);
-        assert_int_equal(server_counts(l.server).refused, 1);
-        (void)close(fd[1]);
-        eventually(server_counts(l.server).connections == 2);
-        more = client_connect(&l);
-        client_expect(more, STR("hello\r\n"));
-        (void)close(more);
-        (void)close(fd[0]);
-        (void)close(fd[2]);
-        loopback_stop(&l, 10000);
+    int fd[3];
+    for (size_t i = 0; i < 3; i++) {
+        fd[i] = client_connect(l);
+        client_expect(fd[i], STR("hello\r\n"));
     }
+    int more = client_connect(l);
+    client_expect(more, str_from_z(refusal));
+    client_expect_eof(more);
+    (void)close(more);
+    assert_int_equal(server_counts(l->server).refused, 1);
+    (void)close(fd[1]);
+    eventually(server_counts(l->server).connections == 2);
+    more = client_connect(l);
+    client_expect(more, STR("hello\r\n"));
+    (void)close(more);
+    (void)close(fd[0]);
+    (void)close(fd[2]);
+}
+
+static void a_full_server_says_so(void **state)
+{
+    static const struct server_settings settings = { .workers_min = 2, .workers_max = 3, .connections_max = 3 };
+    struct loopback l;
+    loopback_start(&l, &settings, NULL, false);
+    expect_three(&l, "refused Too many connections to this server; try again later\r\n");
+    loopback_stop(&l, 10000);
+}
+
+static void access_decides_who_is_served(void **state)
+{
+    struct server_settings settings = small;
+    struct limit_rules rules = { .network_bits_4 = 24, .network_bits_6 = 48, .address_bits_6 = 64 };
+    rules.limits[LIMIT_CONNECTIONS][LIMIT_ADDRESS].max = 3;
+    const struct access *limited = access_new(&(struct access){ .limited = true, .limits = rules });
+    struct ip_network elsewhere;
+    assert_int_equal(ip_network_parse(STR("192.0.2.0/24"), &elsewhere, NULL), 0);
+    const struct access *foreign = access_new(&(struct access){ .served = { &elsewhere, 1 } });
+    assert_int_equal(limits_new(-1, &settings.limits, NULL), 0);
+    struct loopback l;
+    loopback_access = limited;
+    loopback_start(&l, &settings, NULL, false);
+    expect_three(&l, "refused Too many connections from your address, 3 at a time are allowed; try again later\r\n");
+    loopback_stop(&l, 10000);
+    loopback_access = foreign;
+    loopback_start(&l, &settings, NULL, false);
+    int fd = client_connect(&l);
+    client_expect(fd, STR("refused Your address is not in a network that is served here\r\n"));
+    client_expect_eof(fd);
+    (void)close(fd);
+    loopback_stop(&l, 10000);
+    loopback_access = NULL;
+    access_unref(limited);
+    access_unref(foreign);
+    limits_free(settings.limits);
 }
 
 static void no_descriptors_left(void **state)
@@ -664,7 +696,8 @@ int main(void)
         cmocka_unit_test(the_grace_ends),
         cmocka_unit_test(a_server_that_never_ran_is_freed),
         cmocka_unit_test(chaos),
-        cmocka_unit_test(limits_refuse),
+        cmocka_unit_test(a_full_server_says_so),
+        cmocka_unit_test(access_decides_who_is_served),
         cmocka_unit_test(no_descriptors_left),
         cmocka_unit_test(channels_are_served),
         cmocka_unit_test(a_socket_passes_from_listener_to_listener),

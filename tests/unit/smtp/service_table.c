@@ -152,6 +152,8 @@ void service_table_init(struct service_table *t)
                                       .size_max = 10 * 1024 * 1024,
                                       .recipients_max = 100,
                                       .errors_max = 10,
+                                      .junk_max = 100,
+                                      .unknown_max = 100,
                                       .auth = { .ctx = t, .knows_certificate = table_knows_certificate } };
     sasl_settings_default(&t->config.auth);
 }

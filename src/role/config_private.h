@@ -1,0 +1,27 @@
+/* config_private: what config.c and config_limits.c share. */
+#ifndef VALISE_ROLE_CONFIG_PRIVATE_H
+#define VALISE_ROLE_CONFIG_PRIVATE_H
+
+#include <confuse.h>
+
+#include "role/config.h"
+
+/* The value of OPT that was read last. */
+const char *config_last_string(cfg_opt_t *opt);
+/* Whether every value is a network; a validating function of libconfuse. */
+int config_check_network(cfg_t *cfg, cfg_opt_t *opt);
+/* The networks of list OPTION in SEC. ERR_LIMIT. */
+int config_take_networks(struct config *c, cfg_t *sec, const char *option, struct ip_networks *ret, struct error *e) MUST_USE;
+
+/* --- config_limits.c --- */
+
+enum { CONFIG_LIMIT_OPTIONS_MAX = 32 };
+
+/* Writes the options of a section "limits", to be given to cfg_init; names lie in C's arena. */
+int config_limit_options(struct config *c, cfg_opt_t ret[CONFIG_LIMIT_OPTIONS_MAX]) MUST_USE;
+/* Registers what checks them. */
+void config_limit_checks(cfg_t *cfg);
+/* Fills c->limits from the sections and the general settings, which C has already. */
+int config_take_limits(struct config *c, cfg_t *cfg, const char *name, struct error *e) MUST_USE;
+
+#endif
