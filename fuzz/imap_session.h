@@ -13,10 +13,38 @@ static int authenticate(void *ctx, const struct sasl_attempt *t, struct arena *a
     (void)ctx;
     (void)a;
     *ret_delay_ms = t->password.n % 3 == 1 ? 1000 : 0;
-    if (!str_eq(t->login, STR("alice")) || !str_eq(t->password, STR("secret")))
+    if (t->proof == SASL_PROOF_CERTIFICATE ? t->login.n > 0
+                                           : !str_eq(t->login, STR("alice")) || !str_eq(t->password, STR("secret")))
         return ERR_REFUSED;
     *ret = (struct imap_login){ .account = alice, .address = STR("alice") };
     return 0;
+}
+
+static int password(void *ctx, str login, struct buf *ret)
+{
+    (void)ctx;
+    buf_add(ret, STR("secret"));
+    return login.n % 7 == 3 ? ERR_UNAVAILABLE : 0;
+}
+
+static int digest(void *ctx, str name, str realm, uint8_t ret[SASL_DIGEST_SIZE])
+{
+    (void)ctx;
+    memset(ret, 1, SASL_DIGEST_SIZE);
+    return name.n == realm.n ? ERR_UNAVAILABLE : 0;
+}
+
+static int realm(void *ctx, struct buf *ret)
+{
+    (void)ctx;
+    buf_add(ret, STR("h"));
+    return 0;
+}
+
+static bool knows_certificate(void *ctx, const struct tls_info *tls)
+{
+    (void)ctx;
+    return tls->client_address_n > 0;
 }
 
 static void check_said(struct conn *c)
@@ -49,8 +77,19 @@ static int fuzz_session(const uint8_t *data, size_t size, bool messages, const c
     struct imap_config config = {
         .store = store, .hostname = STR("h"), .append_max = 100000, .errors_max = 1000, .authenticate = authenticate
     };
-    sasl_settings_default(&config.auth);
+    config.auth = (struct sasl_settings){ .taken = (sasl_set)-1,
+                                          .listed = (sasl_set)-1,
+                                          .password = password,
+                                          .digest = digest,
+                                          .realm = realm,
+                                          .knows_certificate = knows_certificate };
     struct conn *c = conn_memory_new(&imap_session_ops, &config, 0, 0, true, false);
+    static const str certified = STR_INIT("alice");
+    const struct tls_info info = {
+        .active = true, .client_verified = true, .client_addresses = &certified, .client_address_n = 1
+    };
+    if (data[0] & 0x20)
+        conn_memory_set_tls(c, &info);
     if (approach[0])
         conn_memory_feed(c, STR("a LOGIN alice secret\r\n"));
     if (messages) {

@@ -28,7 +28,14 @@ static int fuzz_session(const uint8_t *data, size_t size, bool submission, bool 
     service_table_init(&t);
     t.config.submission = submission;
     t.config.size_max = 100000;
+    t.config.auth.taken = t.config.auth.listed = (sasl_set)-1; /* old mechanisms too */
     struct conn *c = conn_memory_new(&smtp_session_ops, &t.config, 0, 0, true, tls);
+    static const str certified = STR_INIT("alice@example.org");
+    struct tls_info info = *conn_tls(c);
+    info.client_verified = tls && (data[0] & 0x20);
+    info.client_addresses = &certified;
+    info.client_address_n = 1;
+    conn_memory_set_tls(c, &info);
     conn_memory_feed(c, str_from_z(approach));
     check_answers(conn_memory_take(c));
     require(!conn_memory_is_closed(c));

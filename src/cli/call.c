@@ -12,6 +12,7 @@
 #include "role/control.h"
 #include "role/format.h"
 #include "role/lock.h"
+#include "role/sealer.h"
 
 /* Checking or deleting much mail takes long; whoever does not want to wait has Ctrl-C. */
 enum { CALL_DEADLINE_MS = 86400000, LOCK_TRY_MS = 100, LOCK_WAIT_MS = 30000 };
@@ -50,11 +51,14 @@ static int run_here(const json_t *request, json_t **ret, struct error *e)
     int err = engine_rocksdb_open("store", &settings, &a.engine, e);
     if (err)
         return err;
+    const struct directory_sealer sealer = role_sealer(NULL);
     a.mail = mail_store_new(a.engine);
     err = directory_open(a.engine, &a.directory, e);
     /* `valise upgrade' wants to see the store as it is. */
     if (err == 0 && !str_eq(str_from_z(json_string_value(json_object_get(request, "command"))), STR("upgrade")))
         err = store_upgrade(&a, e);
+    if (err == 0)
+        directory_set_sealer(a.directory, &sealer);
     if (err == 0)
         *ret = admin_run(&a, request);
     directory_free(a.directory);

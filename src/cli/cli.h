@@ -78,6 +78,8 @@ int cli_enter(const char *dir, struct error *e) MUST_USE;
  * exit status after a message. A generated one is not shown yet. */
 struct buf;
 int cli_password(const struct cli *c, struct buf *out) MUST_USE;
+/* The password that somebody has already: from --password-stdin, or asked for once on a terminal. As cli_password, but OUT is initialised. */
+int cli_present_password(const struct cli *c, struct buf *out) MUST_USE;
 /* 16 characters of 31 that are easily told apart: 79 bits. */
 void cli_generate_password(struct buf *out);
 
@@ -119,6 +121,7 @@ int cmd_app_password_remove(struct cli *c);
 int cmd_app_password_list(struct cli *c);
 int cmd_user_add(struct cli *c);
 int cmd_user_passwd(struct cli *c);
+int cmd_user_legacy(struct cli *c);
 int cmd_user_role(struct cli *c);
 int cmd_user_remove(struct cli *c);
 int cmd_user_enable(struct cli *c);

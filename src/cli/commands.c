@@ -54,6 +54,10 @@ static const struct cli_option check_options[] = {
     { "deep", NULL, "read every message and verify its checksum" },
     { NULL, NULL, NULL },
 };
+static const struct cli_option legacy_options[] = {
+    { "password-stdin", NULL, "read the present password from the first line of standard input" },
+    { NULL, NULL, NULL },
+};
 static const struct cli_option password_options[] = {
     { "password-stdin", NULL, "read the password from the first line of standard input" },
     { "generate", NULL, "make a new password and print it" },
@@ -161,6 +165,15 @@ const struct cli_command cli_commands[] = {
       "only.",
       NULL, cmd_user_role },
     { "user remove", "ADDRESS", "delete a user and all of the user's mail", NULL, NULL, cmd_user_remove },
+    { "user legacy", "ADDRESS MODE", "let a user log in by CRAM-MD5 or DIGEST-MD5, for programs that have nothing better",
+      "MODE is on, cram-md5, digest-md5 or off. The listener must name them too (legacy and auth in valise.conf). The user's "
+      "present password is needed, "
+      "because the server keeps a hash only. For CRAM-MD5 it is kept so that it can be had back, for DIGEST-MD5 as a hash that "
+      "logs in as well as the "
+      "password does: encrypted with keys/passwords.seal, which only the keeper process reads. Whoever gets hold of both the "
+      "store and keys/, as in a "
+      "backup, has them. Later changes of the password are followed.",
+      legacy_options, cmd_user_legacy },
     { "user enable", "ADDRESS", "let a user log in and get mail again", NULL, NULL, cmd_user_enable },
     { "user disable", "ADDRESS", "refuse a user's logins and mail, keep the mailboxes", NULL, NULL, cmd_user_disable },
     { "user list", NULL, "list the users", NULL, list_options, cmd_user_list },

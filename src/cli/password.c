@@ -98,3 +98,17 @@ int cli_password(const struct cli *c, struct buf *out)
         return cli_fail(c, ERR_SYNTAX, "an empty password is refused");
     return status;
 }
+
+int cli_present_password(const struct cli *c, struct buf *out)
+{
+    int err = 0;
+    if (cli_value(c, "password-stdin"))
+        err = read_line(out, false);
+    else if (isatty(0))
+        err = ask_once("Present password: ", out);
+    else
+        return cli_usage(c, "%s: give --password-stdin, or call it on a terminal", c->command->name);
+    if (err)
+        return cli_fail(c, err, "the password cannot be read or is longer than 1024 bytes");
+    return out->n ? 0 : cli_fail(c, ERR_SYNTAX, "an empty password is refused");
+}

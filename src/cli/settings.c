@@ -75,6 +75,11 @@ const struct cli_setting cli_settings[] = {
       "LOGIN. IMAP's command LOGIN goes with the last two. Without this line all are taken, and all but those with PLUS are "
       "listed: programs on "
       "GNU SASL, as NeoMutt, choose PLUS where it is listed even when they are not able to do it." },
+    { "listener NAME", "legacy", "false",
+      "Whether auth may name CRAM-MD5 and DIGEST-MD5, for old programs that have nothing else. They work for users flagged by "
+      "`valise user legacy' only, "
+      "whose passwords are kept so that whoever has the store and the key in keys/ can read them; others cannot log in by "
+      "them." },
     { "listener NAME", "socket", "", "Of lmtp with tls = \"off\": the path of a Unix socket instead of a port." },
     { "listener NAME", "addresses", "{\"127.0.0.1\"}", "Numeric addresses to listen on; 0.0.0.0 and :: are all." },
     { "listener NAME", "networks", "(all)",

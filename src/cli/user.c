@@ -1,6 +1,10 @@
-/* user: valise user add|passwd|role|remove|enable|disable|list. */
+/* user: valise user add|passwd|legacy|role|remove|enable|disable|list. */
+#include <limits.h>
+
 #include "base/buf.h"
 #include "cli/quota.h"
+#include "pki/pki.h"
+#include "role/sealer.h"
 
 /* A generated password is shown when it is in force, not before. */
 static void report(const struct cli *c, json_t *reply, const char *done, str password)
@@ -72,6 +76,45 @@ int cmd_user_passwd(struct cli *c)
     return with_password(c, "user.passwd", "", "has a new password");
 }
 
+/* The key that seals is made here: core, who asks for it later, cannot write keys/. */
+static int make_seal_key(struct cli *c, char dir[PATH_MAX])
+{
+    struct error e = ERROR_NONE;
+    if (realpath(c->dir, dir)) /* the call comes from another working directory */
+        c->dir = dir;
+    int err = cli_enter(c->dir, &e);
+    if (err == 0)
+        err = pki_seal_key_make(SEALER_KEY, &e);
+    return err ? cli_fail_files(c, &e) : 0;
+}
+
+int cmd_user_legacy(struct cli *c)
+{
+    struct buf password;
+    char dir[PATH_MAX];
+    const char *mode = c->words[1];
+    bool off = strcmp(mode, "off") == 0;
+    buf_init_secret(&password, 1024);
+    if (!off && strcmp(mode, "on") != 0 && strcmp(mode, "cram-md5") != 0 && strcmp(mode, "digest-md5") != 0)
+        return cli_usage(c, "user legacy: say on, off, cram-md5 or digest-md5, not '%s'", mode);
+    int status = off ? 0 : make_seal_key(c, dir);
+    if (status == 0 && !off)
+        status = cli_present_password(c, &password);
+    json_t *secret = json_stringn(password.n ? password.p : "", password.n);
+    if (status == 0 && !secret)
+        status = cli_fail(c, ERR_SYNTAX, "the password is not valid UTF-8");
+    if (status == 0)
+        status = cli_call_and_say(
+            c, json_pack("{s:s,s:s,s:s,s:o}", "command", "user.legacy", "address", c->words[0], "mode", mode, "password", secret),
+            off ? "%s is flagged for no legacy mechanism any more; what was kept for them is gone\n"
+                : "%s may use the legacy mechanisms of listeners that name them; the password is kept sealed\n",
+            c->words[0]);
+    else
+        json_decref(secret);
+    buf_done(&password);
+    return status;
+}
+
 int cmd_user_remove(struct cli *c)
 {
     return simple(c, "user.remove", "removed, mail included");
@@ -90,11 +133,11 @@ int cmd_user_disable(struct cli *c)
 static void print_user(const json_t *user)
 {
     char text[QUOTA_TEXT_MAX];
-    (void)printf("%-40s %-8s %10lld messages %14lld bytes  quota %s%s\n", json_string_value(json_object_get(user, "address")),
-                 json_string_value(json_object_get(user, "role")),
-                 (long long)json_integer_value(json_object_get(user, "messages")),
-                 (long long)json_integer_value(json_object_get(user, "bytes")), quota_text(json_object_get(user, "quota"), text),
-                 json_is_true(json_object_get(user, "enabled")) ? "" : "  disabled");
+    (void)printf(
+        "%-40s %-8s %10lld messages %14lld bytes  quota %s%s%s\n", json_string_value(json_object_get(user, "address")),
+        json_string_value(json_object_get(user, "role")), (long long)json_integer_value(json_object_get(user, "messages")),
+        (long long)json_integer_value(json_object_get(user, "bytes")), quota_text(json_object_get(user, "quota"), text),
+        json_is_true(json_object_get(user, "enabled")) ? "" : "  disabled", json_object_get(user, "legacy") ? "  legacy" : "");
 }
 
 int cmd_user_list(struct cli *c)

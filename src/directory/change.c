@@ -149,8 +149,26 @@ static int check_account_password(const struct table *t, struct change *c, struc
         r = check_new_password(c, n.role, e);
     if (r < 0)
         return r;
+    if (!c->keeps_sealed && n.legacy != c->legacy)
+        return error_set(e, ERR_UNAVAILABLE, "%.*s was flagged for other mechanisms meanwhile; try again", STR_ARG(c->name));
+    if (!c->keeps_sealed)
+        n.sealed = c->sealed;
     n.hash = c->hash;
     memcpy(n.scram, c->scram, sizeof n.scram);
+    row_encode_account(value, &n);
+    return 0;
+}
+
+static int check_account_legacy(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    struct entry n;
+    int r = check_account(t, c, &n, e);
+    if (r == 0 && c->legacy && !str_eq(n.hash, c->old_hash))
+        r = error_set(e, ERR_UNAVAILABLE, "%.*s has got another password meanwhile; try again", STR_ARG(c->name));
+    if (r < 0)
+        return r;
+    n.legacy = c->legacy;
+    n.sealed = c->sealed;
     row_encode_account(value, &n);
     return 0;
 }
@@ -220,12 +238,78 @@ static int check_account_remove(const struct table *t, struct change *c, struct 
     return r;
 }
 
+/* The account C->name as it is now, its hash in ARENA. */
+static int find_account(struct directory *d, const struct change *c, struct arena *a, struct entry *ret, struct error *e)
+{
+    pthread_rwlock_rdlock(&d->lock);
+    int r = check_account(&d->table, c, ret, e);
+    if (r == 0)
+        r = arena_dup(a, ret->hash, &ret->hash);
+    pthread_rwlock_unlock(&d->lock);
+    return r;
+}
+
+/* The secrets of MECHANISMS, with PASSWORD, for account C->name whose id is ID: to SEALED and C. */
+static int seal_secrets(struct directory *d, struct change *c, const engine_part *id, unsigned mechanisms, str password,
+                        struct buf *sealed, struct error *e)
+{
+    struct buf realm = BUF_INIT(256);
+    int r = directory_realm(d, &realm);
+    if (r == 0)
+        r = legacy_make(d, &(struct legacy_order){ *id, c->name, buf_str(&realm), password, mechanisms }, sealed, e);
+    buf_done(&realm);
+    c->legacy = mechanisms;
+    c->sealed = buf_str(sealed);
+    return r;
+}
+
+/* Before a password changes: the secrets of what the account is flagged for change with it. */
+static int reseal(struct directory *d, struct change *c, str password, struct arena *a, struct buf *sealed, struct error *e)
+{
+    struct entry n;
+    if (c->check != check_account_password || find_account(d, c, a, &n, NULL) < 0 || !n.legacy)
+        return 0;
+    return seal_secrets(d, c, &n.id, n.legacy, password, sealed, e);
+}
+
+int directory_account_legacy(struct directory *d, str address, unsigned mechanisms, str password, struct error *e)
+{
+    struct arena a = ARENA_INIT(SCRATCH);
+    struct buf sealed = BUF_INIT(DIRECTORY_SEALED_MAX);
+    struct change c = { .check = check_account_legacy, .kind = 'a' };
+    struct entry n;
+    int r = directory_canonical(address, &a, &c.name, e);
+    if (r == 0)
+        r = find_account(d, &c, &a, &n, e);
+    if (r == 0 && mechanisms && n.role == DIRECTORY_PROGRAM)
+        r = error_set(e, ERR_REFUSED, "%.*s is a program's account: it has no password of its own", STR_ARG(c.name));
+    if (r == 0 && mechanisms) {
+        c.old_hash = n.hash;
+        r = gate_enter(d->gate);
+        if (r == 0) {
+            r = password_check(n.hash, password);
+            gate_leave(d->gate);
+        }
+        if (r == ERR_REFUSED)
+            r = error_set(e, r, "that is not the present password of %.*s; `valise user passwd' sets another", STR_ARG(c.name));
+        else if (r)
+            (void)error_set(e, r, "the password cannot be checked now; try again");
+    }
+    if (r == 0 && mechanisms)
+        r = seal_secrets(d, &c, &n.id, mechanisms, password, &sealed, e);
+    if (r == 0)
+        r = change_run(d, &c, e);
+    buf_done(&sealed);
+    arena_done(&a);
+    return r;
+}
+
 /* Runs C on ADDRESS; with PASSWORD not empty its hash is an argument of the check. */
 static int account_change(struct directory *d, str address, str password, struct change *c, struct error *e)
 {
     struct arena a = ARENA_INIT(SCRATCH);
     char hash[DIRECTORY_HASH_MAX];
-    struct buf scram[DIRECTORY_HASH_N];
+    struct buf scram[DIRECTORY_HASH_N], sealed = BUF_INIT(DIRECTORY_SEALED_MAX);
     for (unsigned i = 0; i < DIRECTORY_HASH_N; i++)
         buf_init_secret(&scram[i], DIRECTORY_SCRAM_MAX);
     int r = directory_canonical(address, &a, &c->name, e);
@@ -239,8 +323,11 @@ static int account_change(struct directory *d, str address, str password, struct
     }
     c->kind = 'a';
     c->password = password;
+    if (r == 0 && password.n)
+        r = reseal(d, c, password, &a, &sealed, e);
     if (r == 0)
         r = change_run(d, c, e);
+    buf_done(&sealed);
     for (unsigned i = 0; i < DIRECTORY_HASH_N; i++)
         buf_done(&scram[i]);
     secret_wipe(hash, sizeof hash);
@@ -250,7 +337,8 @@ static int account_change(struct directory *d, str address, str password, struct
 
 int change_upgrade(struct directory *d, str address, str old_hash, str password, struct error *e)
 {
-    return account_change(d, address, password, &(struct change){ .check = check_account_upgrade, .old_hash = old_hash }, e);
+    return account_change(d, address, password,
+                          &(struct change){ .check = check_account_upgrade, .old_hash = old_hash, .keeps_sealed = true }, e);
 }
 
 int change_app_password(struct directory *d, str address, str name, str secret, struct error *e)

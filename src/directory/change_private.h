@@ -11,6 +11,9 @@ struct change {
     str name;  /* canonical domain or address */
     /* Arguments of the check. */
     str hash, scram[DIRECTORY_HASH_N];
+    unsigned legacy;
+    str sealed; /* secrets of the legacy mechanisms, with the password */
+    bool keeps_sealed;
     str old_hash;
     str app, secret; /* name of an application password; empty secret: to be removed */
     str password;    /* to be checked against POLICY, unless that is NULL or it is empty */

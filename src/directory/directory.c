@@ -180,7 +180,9 @@ bool directory_has_domain(struct directory *d, str domain)
 
 static int account_copy(const struct table *t, const struct entry *n, struct arena *a, struct directory_account *ret)
 {
-    struct directory_account copy = { .id = n->id, .enabled = n->enabled, .role = n->role, .quota = table_quota(t, n) };
+    struct directory_account copy = {
+        .id = n->id, .enabled = n->enabled, .role = n->role, .quota = table_quota(t, n), .legacy = n->legacy
+    };
     int r = arena_dup(a, n->address, &copy.address);
     if (r == 0)
         *ret = copy;

@@ -6,6 +6,7 @@
 #ifndef VALISE_DIRECTORY_DIRECTORY_H
 #define VALISE_DIRECTORY_DIRECTORY_H
 
+#include "base/buf.h"
 #include "store/engine.h"
 
 struct directory;
@@ -35,6 +36,7 @@ struct directory_account {
     bool enabled; /* false: cannot log in; mail still arrives unless the caller decides otherwise */
     enum directory_role role;
     struct directory_quota quota; /* its own, else the largest of its groups, else its domain's */
+    unsigned legacy; /* DIRECTORY_CRAM_MD5, DIRECTORY_DIGEST_MD5 */
 };
 
 /* --- lookups: results in ARENA --- */
@@ -75,6 +77,16 @@ struct directory_scram {
  * password is set, else at the next login with the password), get keys that no proof fits, with the same salt each time. 0 or
  * ERR_LIMIT. Does not block. */
 int directory_scram_find(struct directory *d, str login, enum directory_hash hash, struct directory_scram *ret) MUST_USE;
+
+/* Mechanisms that need more of a password than what cannot be turned back: only for accounts that are flagged for them. */
+enum { DIRECTORY_CRAM_MD5 = 1, DIRECTORY_DIGEST_MD5 = 2, DIRECTORY_DIGEST_SIZE = 16 };
+/* The password of LOGIN for CRAM-MD5 (RFC 2195), appended to RET, which should be secret; for who is not there or not flagged one that nothing fits,
+ * at the same price. 0, ERR_LIMIT, ERR_UNAVAILABLE. May block on another role. */
+int directory_cram_find(struct directory *d, str login, struct buf *ret_password) MUST_USE;
+/* The same for DIGEST-MD5: H({ name ":" realm ":" password }) (RFC 2831 section 2.1.2.1), NAME being what the client has written. */
+int directory_digest_find(struct directory *d, str name, str realm, uint8_t ret[DIRECTORY_DIGEST_SIZE]) MUST_USE;
+/* The realm that hashes are for: the first domain, which stays when the server gets another host name. Appended to RET. */
+int directory_realm(struct directory *d, struct buf *ret) MUST_USE;
 
 enum directory_proof {
     DIRECTORY_PASSWORD,
@@ -130,6 +142,16 @@ int directory_account_add_as(struct directory *d, str address, enum directory_ro
                              struct error *e) MUST_USE;
 /* ERR_REFUSED for a program. */
 int directory_account_password(struct directory *d, str address, str password, struct error *e) MUST_USE;
+/* Flags the account for MECHANISMS (0: none any more), for which its present PASSWORD is kept sealed: ERR_REFUSED when it is another, ERR_SYNTAX
+ * when CRAM-MD5 cannot carry it, ERR_UNSUPPORTED without a sealer, and as that fails. Follows later changes of the password. */
+int directory_account_legacy(struct directory *d, str address, unsigned mechanisms, str password, struct error *e) MUST_USE;
+/* Who seals secrets for CONTEXT and gives them back: somebody whose key the directory does not have. Before any login. */
+struct directory_sealer {
+    void *ctx;
+    int (*seal)(void *ctx, str context, str plain, struct buf *out, struct error *e);
+    int (*unseal)(void *ctx, str context, str sealed, struct buf *out, struct error *e);
+};
+void directory_set_sealer(struct directory *d, const struct directory_sealer *s);
 int directory_account_enable(struct directory *d, str address, bool enabled, struct error *e) MUST_USE;
 /* Administrators stand in for a postmaster nobody named. A password stays, but counts for nothing while the account is a program's. */
 int directory_account_role(struct directory *d, str address, enum directory_role role, struct error *e) MUST_USE;

@@ -22,6 +22,7 @@ enum {
     DIRECTORY_HASH_MAX = 256,      /* bytes of an encoded hash */
     DIRECTORY_SCRAM_MAX = 96,      /* bytes of an encoded struct directory_scram */
     DIRECTORY_APPS_MAX = 4096,     /* bytes of all application passwords of an account */
+    DIRECTORY_SEALED_MAX = 2048,   /* bytes of sealed secrets */
     DIRECTORY_KEY_MAX = 300
 };
 
@@ -53,6 +54,8 @@ struct entry {
     str scram[DIRECTORY_HASH_N]; /* accounts: as scram_encode writes it, empty when not known */
     str apps;                    /* accounts: application passwords as app_password.c writes them */
     struct quota quota;          /* accounts, groups */
+    unsigned legacy;             /* accounts: mechanisms they are flagged for */
+    str sealed;                  /* accounts: the secrets of those, as legacy.c makes them; empty without */
     str *targets;                /* aliases */
     size_t target_n;
     enum directory_senders senders; /* groups: who may write to it */
@@ -152,6 +155,16 @@ int scram_decode(str encoded, enum directory_hash hash, struct directory_scram *
 /* Keys that nothing fits for NAME. */
 void scram_decoy(const uint8_t secret[32], str name, enum directory_hash hash, struct directory_scram *ret);
 
+/* --- legacy.c --- */
+
+struct legacy_order {
+    engine_part id;
+    str address, realm, password;
+    unsigned mechanisms;
+};
+/* What is kept for ORDER, sealed, to OUT. */
+int legacy_make(struct directory *d, const struct legacy_order *order, struct buf *out, struct error *e) MUST_USE;
+
 /* --- app_password.c: LIST is what the account's row holds --- */
 
 /* ERR_CORRUPT. */
@@ -212,9 +225,15 @@ struct directory {
     struct gate *gate;
     struct throttle *throttle;
     struct history *history;
-    int64_t (*clock)(void);   /* milliseconds since 1970; tests set it */
+    int64_t (*clock)(void); /* milliseconds since 1970; tests set it */
+    struct directory_sealer sealer;
     uint8_t decoy_secret[32]; /* of the salts of names that are not there */
 };
+
+/* --- login.c --- */
+
+/* LOGIN as a canonical address, the first domain assumed when it names none. */
+int login_canonical(struct directory *d, str login, struct arena *a, str *ret) MUST_USE;
 
 extern const engine_part directory_part;
 /* What logging in leaves behind: apart, so that it never meets a change of the directory. */

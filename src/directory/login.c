@@ -30,8 +30,7 @@ struct outcome {
     int64_t again_ms;   /* there was no place: when to ask again */
 };
 
-/* LOGIN as a canonical address, the first domain assumed when it names none. */
-static int login_canonical(struct directory *d, str login, struct arena *a, str *ret)
+int login_canonical(struct directory *d, str login, struct arena *a, str *ret)
 {
     str full = login;
     if (str_find_byte(login, '@', 0) == login.n) {

@@ -27,7 +27,7 @@ void row_key(struct buf *b, char kind, str name)
 
 /* --- fields --- */
 
-enum { FIELD_QUOTA = 1, FIELD_ALIAS_OF = 2, FIELD_CATCH_ALL = 3 };
+enum { FIELD_QUOTA = 1, FIELD_ALIAS_OF = 2, FIELD_CATCH_ALL = 3, FIELD_LEGACY = 4 };
 
 static bool field_next(struct unpack *u, unsigned *ret_tag, str *ret_value)
 {
@@ -109,6 +109,37 @@ int row_decode_domain(str value, struct domain *ret)
 
 /* --- accounts --- */
 
+/* Mechanisms, then the sealed secrets. */
+static void legacy_put(struct buf *b, const struct entry *n)
+{
+    struct buf value = BUF_INIT(1 + DIRECTORY_SEALED_MAX);
+    if (!n->sealed.n)
+        return;
+    pack_u8(&value, (uint8_t)n->legacy);
+    buf_add(&value, n->sealed);
+    require(buf_error(&value) == 0);
+    field_put(b, FIELD_LEGACY, buf_str(&value));
+    buf_done(&value);
+}
+
+static int legacy_take(str value, struct entry *ret)
+{
+    struct unpack u = unpack_init(value);
+    ret->legacy = unpack_u8(&u);
+    ret->sealed = unpack_rest(&u);
+    return u.error || !ret->sealed.n || ret->sealed.n > DIRECTORY_SEALED_MAX ? ERR_CORRUPT : 0;
+}
+
+static int account_fields(struct unpack *u, struct entry *ret)
+{
+    unsigned tag;
+    str value;
+    while (field_next(u, &tag, &value))
+        if (tag == FIELD_QUOTA ? quota_take(value, &ret->quota) < 0 : tag != FIELD_LEGACY || legacy_take(value, ret) < 0)
+            return ERR_CORRUPT;
+    return unpack_end(u);
+}
+
 void row_encode_account(struct buf *b, const struct entry *n)
 {
     pack_u8(b, ACCOUNT_VERSION);
@@ -121,6 +152,7 @@ void row_encode_account(struct buf *b, const struct entry *n)
     pack_str(b, n->apps);
     pack_u8(b, (uint8_t)n->role);
     quota_put(b, &n->quota);
+    legacy_put(b, n);
 }
 
 int row_decode_account(str value, struct entry *n)
@@ -142,7 +174,7 @@ int row_decode_account(str value, struct entry *n)
     if (version >= APPS_SINCE)
         n->apps = unpack_str(&u, DIRECTORY_APPS_MAX);
     unsigned role = version >= FIELDS_SINCE ? unpack_u8(&u) : flags & FLAG_ADMINISTRATOR ? DIRECTORY_ADMIN : DIRECTORY_USER;
-    if (quota_fields(&u, &n->quota) < 0 || role >= DIRECTORY_ROLE_N || app_passwords_check(n->apps) < 0)
+    if (account_fields(&u, n) < 0 || role >= DIRECTORY_ROLE_N || app_passwords_check(n->apps) < 0)
         return ERR_CORRUPT;
     memcpy(n->id.b, id.p, sizeof n->id.b);
     n->enabled = flags & FLAG_ENABLED;

@@ -33,8 +33,8 @@ static str str_place(char **p, str s)
 /* A copy of N in one piece of memory, freed with free. */
 static struct entry *entry_copy(const struct entry *n)
 {
-    size_t size =
-        sizeof *n + n->target_n * sizeof(str) + n->member_n * sizeof(engine_part) + n->address.n + n->hash.n + n->apps.n;
+    size_t size = sizeof *n + n->target_n * sizeof(str) + n->member_n * sizeof(engine_part) + n->address.n + n->hash.n +
+                  n->apps.n + n->sealed.n;
     for (int i = 0; i < DIRECTORY_HASH_N; i++)
         size += n->scram[i].n;
     for (size_t i = 0; i < n->target_n; i++)
@@ -53,6 +53,7 @@ static struct entry *entry_copy(const struct entry *n)
     for (int i = 0; i < DIRECTORY_HASH_N; i++)
         copy->scram[i] = str_place(&p, n->scram[i]);
     copy->apps = str_place(&p, n->apps);
+    copy->sealed = str_place(&p, n->sealed);
     for (size_t i = 0; i < n->target_n; i++)
         copy->targets[i] = str_place(&p, n->targets[i]);
     return copy;

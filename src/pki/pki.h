@@ -13,7 +13,8 @@ enum {
     PKI_SERVER_DAYS_MAX = 397, /* what browsers and phones accept of a server certificate */
     PKI_USER_DAYS_MAX = 1096,  /* three years */
     PKI_NAMES_MAX = 100,       /* names in one certificate */
-    PKI_PEM_MAX = 1 << 18      /* bytes of one PEM file */
+    PKI_PEM_MAX = 1 << 18,     /* bytes of one PEM file */
+    PKI_SECRET_MAX = 4096      /* bytes of a secret that is sealed */
 };
 
 /* --- keys --- */
@@ -119,5 +120,14 @@ int pki_file_read(const char *path, struct buf *out, struct error *e) MUST_USE;
 /* pki_file_read and pki_key_from_pem, nothing left in memory but the key. ERR_REFUSED when others than its owner may read or
  * write the file. */
 int pki_key_load(const char *path, struct pki_key **ret, struct error *e) MUST_USE;
+
+/* --- secrets that must be had back (seal.c) --- */
+
+/* Makes a key for them in file PATH, readable by its owner only, unless there is one. As pki_file_write. */
+int pki_seal_key_make(const char *path, struct error *e) MUST_USE;
+/* Appends PLAIN (1 to PKI_SECRET_MAX bytes), sealed with the key in file PATH for CONTEXT, to OUT. ERR_LIMIT, ERR_INTERNAL, and as pki_file_read. */
+int pki_seal(const char *path, str context, str plain, struct buf *out, struct error *e) MUST_USE;
+/* The reverse; OUT should be secret. ERR_CORRUPT: sealed with another key, for another context, or damaged. */
+int pki_unseal(const char *path, str context, str sealed, struct buf *out, struct error *e) MUST_USE;
 
 #endif

@@ -262,6 +262,7 @@ static const struct {
     { "user.passwd", admin_user_passwd, "address" },
     { "user.remove", admin_user_remove, "address" },
     { "user.role", admin_user_role, "role" },
+    { "user.legacy", admin_user_legacy, "mode" },
     { "user.enable", admin_user_enable, "address" },
     { "user.disable", admin_user_disable, "address" },
     { "user.list", admin_user_list, NULL },

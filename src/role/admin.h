@@ -9,6 +9,7 @@
  *   user.add address password [role]     user.passwd address password     user.role address role     user.quota address [QUOTA]
  *   user.remove|enable|disable address   user.list [domain]        user.history address [since] [failed]
  *   user.app-password.add|remove address name                      user.app-password.list address
+ *   user.legacy address mode [password]
  *   alias.add address targets[]    alias.remove address            alias.list [domain]
  *   group.add group [senders]      group.remove group              group.list [domain]                group.senders group senders
  *   group.member.add|remove group members[]                        group.quota group QUOTA

@@ -229,6 +229,33 @@ static json_t *set_enabled(struct admin *a, const json_t *request, bool enabled)
     return admin_done(err, &e);
 }
 
+/* For old programs: see directory_account_legacy. */
+static const struct {
+    str name;
+    unsigned mechanisms;
+} legacy_modes[] = { { STR_INIT("off"), 0 },
+                     { STR_INIT("on"), DIRECTORY_CRAM_MD5 | DIRECTORY_DIGEST_MD5 },
+                     { STR_INIT("cram-md5"), DIRECTORY_CRAM_MD5 },
+                     { STR_INIT("digest-md5"), DIRECTORY_DIGEST_MD5 } };
+enum { LEGACY_MODE_N = sizeof legacy_modes / sizeof legacy_modes[0] };
+
+json_t *admin_user_legacy(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    str mode = admin_text(request, "mode"), address = admin_text(request, "address");
+    int err = ERR_SYNTAX;
+    for (size_t i = 0; i < LEGACY_MODE_N; i++) {
+        if (!str_eq(mode, legacy_modes[i].name))
+            continue;
+        err = directory_account_legacy(a->directory, address, legacy_modes[i].mechanisms, admin_text(request, "password"), &e);
+        if (err == 0)
+            log_info("user-legacy", LOG_STR("user", address), LOG_STR("mode", mode));
+        return admin_done(err, &e);
+    }
+    (void)error_set(&e, err, "say on, off, cram-md5 or digest-md5, not '%.*s'", STR_ARG(mode));
+    return admin_done(err, &e);
+}
+
 json_t *admin_user_enable(struct admin *a, const json_t *request)
 {
     return set_enabled(a, request, true);
@@ -252,11 +279,14 @@ static int list_user(void *ctx, const struct directory_account *account)
     if (mail_account_open(l->admin->mail, account->id, &m) == 0 && mail_account_quota(m, &q) != 0)
         q = (struct mail_quota){ 0 };
     mail_account_unref(m);
-    return json_array_append_new(l->list,
-                                 json_pack("{s:o,s:b,s:s,s:I,s:I,s:{s:I,s:I}}", "address", admin_json_text(account->address),
-                                           "enabled", (int)account->enabled, "role", directory_role_name(account->role),
-                                           "messages", (json_int_t)q.messages, "bytes", (json_int_t)q.bytes, "quota", "bytes",
-                                           (json_int_t)q.bytes_max, "messages", (json_int_t)q.messages_max));
+    json_t *user =
+        json_pack("{s:o,s:b,s:s,s:I,s:I,s:{s:I,s:I}}", "address", admin_json_text(account->address), "enabled",
+                  (int)account->enabled, "role", directory_role_name(account->role), "messages", (json_int_t)q.messages, "bytes",
+                  (json_int_t)q.bytes, "quota", "bytes", (json_int_t)q.bytes_max, "messages", (json_int_t)q.messages_max);
+    for (size_t i = 1; i < LEGACY_MODE_N; i++)
+        if (account->legacy == legacy_modes[i].mechanisms)
+            json_object_set_new(user, "legacy", admin_json_text(legacy_modes[i].name));
+    return json_array_append_new(l->list, user);
 }
 
 json_t *admin_user_list(struct admin *a, const json_t *request)

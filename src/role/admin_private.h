@@ -27,6 +27,7 @@ json_t *admin_user_add(struct admin *a, const json_t *request);
 json_t *admin_user_passwd(struct admin *a, const json_t *request);
 json_t *admin_user_remove(struct admin *a, const json_t *request);
 json_t *admin_user_role(struct admin *a, const json_t *request);
+json_t *admin_user_legacy(struct admin *a, const json_t *request);
 json_t *admin_user_enable(struct admin *a, const json_t *request);
 json_t *admin_user_disable(struct admin *a, const json_t *request);
 json_t *admin_user_list(struct admin *a, const json_t *request);

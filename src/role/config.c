@@ -255,6 +255,10 @@ static int take_mechanism(struct config_listener *l, const char *mechanism, cons
     else if (m->kind == SASL_KIND_EXTERNAL && l->client_cert == TLS_CLIENT_OFF)
         r = error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth: EXTERNAL needs client-cert = \"request\" or \"required\"", name,
                       line, STR_ARG(l->name));
+    else if (m->legacy && !l->legacy)
+        r = error_set(e, ERR_SYNTAX,
+                      "%s:%d: listener %.*s: auth: %.*s needs legacy = true, and users flagged by `valise user legacy'", name,
+                      line, STR_ARG(l->name), STR_ARG(m->name));
     else if (m->binding && l->tls == SMTP_TLS_OFF)
         r = error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth: %.*s needs TLS", name, line, STR_ARG(l->name),
                       STR_ARG(m->name));
@@ -267,12 +271,13 @@ static int take_mechanism(struct config_listener *l, const char *mechanism, cons
 /* How people log in: only where they do. */
 static int take_auth(cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
 {
+    l->legacy = cfg_getbool(sec, "legacy");
     bool named = cfg_getopt(sec, "auth")->flags & CFGF_MODIFIED;
     unsigned n = cfg_size(sec, "auth");
     int r = 0;
-    if (named && l->protocol != CONFIG_SUBMISSION && l->protocol != CONFIG_IMAP)
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth is for submission and imap; nobody logs in by %s", name,
-                         sec->line, STR_ARG(l->name), config_protocol_name(l->protocol));
+    if ((named || l->legacy) && l->protocol != CONFIG_SUBMISSION && l->protocol != CONFIG_IMAP)
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth and legacy are for submission and imap; nobody logs in by %s",
+                         name, sec->line, STR_ARG(l->name), config_protocol_name(l->protocol));
     if (named && n == 0)
         return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth names no mechanism, so nobody could log in", name, sec->line,
                          STR_ARG(l->name));
@@ -507,14 +512,19 @@ static void set_checks(cfg_t *cfg)
 static int parse_locked(const char *name, struct config *c, struct error *e)
 {
     char loopback[] = "{127.0.0.1}"; /* libconfuse wants it writable */
-    cfg_opt_t listener_opts[] = {
-        CFG_STR("protocol", NULL, CFGF_NODEFAULT),          CFG_INT("port", 0, CFGF_NONE),
-        CFG_STR("tls", "opportunistic", CFGF_NONE),         CFG_STR("min-tls", "1.2", CFGF_NONE),
-        CFG_STR("client-cert", "off", CFGF_NONE),           CFG_STR("socket", NULL, CFGF_NONE),
-        CFG_STR_LIST("addresses", loopback, CFGF_NONE),     CFG_STR_LIST("auth", NULL, CFGF_NODEFAULT),
-        CFG_STR_LIST("networks", NULL, CFGF_NODEFAULT),     CFG_STR_LIST("proxy-from", NULL, CFGF_NODEFAULT),
-        CFG_STR_LIST("xclient-from", NULL, CFGF_NODEFAULT), CFG_END()
-    };
+    cfg_opt_t listener_opts[] = { CFG_STR("protocol", NULL, CFGF_NODEFAULT),
+                                  CFG_INT("port", 0, CFGF_NONE),
+                                  CFG_STR("tls", "opportunistic", CFGF_NONE),
+                                  CFG_STR("min-tls", "1.2", CFGF_NONE),
+                                  CFG_STR("client-cert", "off", CFGF_NONE),
+                                  CFG_STR("socket", NULL, CFGF_NONE),
+                                  CFG_STR_LIST("addresses", loopback, CFGF_NONE),
+                                  CFG_STR_LIST("auth", NULL, CFGF_NODEFAULT),
+                                  CFG_STR_LIST("networks", NULL, CFGF_NODEFAULT),
+                                  CFG_STR_LIST("proxy-from", NULL, CFGF_NODEFAULT),
+                                  CFG_STR_LIST("xclient-from", NULL, CFGF_NODEFAULT),
+                                  CFG_BOOL("legacy", cfg_false, CFGF_NONE),
+                                  CFG_END() };
     char exempt[] = "{127.0.0.0/8, \"::1\"}";
     cfg_opt_t limit_opts[CONFIG_LIMIT_OPTIONS_MAX];
     if (config_limit_options(c, limit_opts))
@@ -674,7 +684,10 @@ void config_write_default(struct buf *b, str hostname, bool lab)
         b,
         STR("# Listeners of submission and imap may name how people log in, and ask for client certificates (man valise.conf):\n"
             "#   client-cert = \"request\"\n"
-            "#   auth = {\"EXTERNAL\", \"SCRAM-SHA-256\", \"PLAIN\"}\n\n"));
+            "#   auth = {\"EXTERNAL\", \"SCRAM-SHA-256\", \"PLAIN\"}\n"
+            "# CRAM-MD5 and DIGEST-MD5, for old programs only, need legacy = true beside them and users flagged by `valise user "
+            "legacy':\n"
+            "# their passwords are then kept in a form that whoever has store and keys can read.\n\n"));
     write_listener(b, "submission", "submission", 587, "required", "People and programs who send: STARTTLS, then AUTH.", lab);
     write_listener(b, "submissions", "submission", 465, "implicit", "The same, TLS from the first byte (RFC 8314).", lab);
     write_listener(b, "imap", "imap", 143, "required", "Mailboxes: STARTTLS before LOGIN.", lab);

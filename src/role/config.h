@@ -27,6 +27,7 @@ struct config_listener {
     bool tls13_only;   /* min-tls = "1.3" */
     enum tls_client_cert client_cert;
     sasl_set auth;        /* mechanisms that are named for it; none: the usual ones (sasl_settings_default) */
+    bool legacy;          /* those that need passwords which can be had back may be among them */
     const str *addresses; /* numeric; "::" and "0.0.0.0" for all */
     size_t address_n;
     struct ip_networks networks;           /* who is served; none: everybody */

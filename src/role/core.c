@@ -18,6 +18,7 @@
 #include "role/format.h"
 #include "role/login.h"
 #include "role/metrics.h"
+#include "role/sealer.h"
 
 /* ADDED_MAX: what the server itself puts in front of a message. */
 enum {
@@ -354,7 +355,11 @@ static int open_store(struct core *c, struct error *e)
     if (spool < 0)
         return error_set(e, err_from_errno(errno), "spool: %s", strerrordesc_np(errno));
     mail_store_set_spool(c->mail, spool);
-    return directory_open(c->engine, &c->directory, e);
+    const struct directory_sealer sealer = role_sealer(c->run);
+    err = directory_open(c->engine, &c->directory, e);
+    if (err == 0)
+        directory_set_sealer(c->directory, &sealer);
+    return err;
 }
 
 /* The control socket listens in the valise directory as long as core runs; it came as a listener with a name that none of the configuration can

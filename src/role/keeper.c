@@ -1,5 +1,5 @@
 /* keeper: the private keys. It signs TLS handshakes for mx and core and hands them the keys of session tickets; for core it
- * issues certificates with the CA's key. It reads the key directory and nothing else, and never gives a private key away. */
+ * issues certificates with the CA's key and seals secrets. It reads the key directory and nothing else, and never gives a private key away. */
 #include <dirent.h>
 #include <errno.h>
 #include <openssl/evp.h>
@@ -11,6 +11,7 @@
 #include "base/random.h"
 #include "pki/pki.h"
 #include "role/role.h"
+#include "role/sealer.h"
 
 enum { TICKET_KEY_BYTES = 80, HOUR_MS = 3600000 };
 
@@ -204,6 +205,21 @@ static int on_issue(void *ctx, const struct frame *request, struct arena *a, str
     return err;
 }
 
+/* What core keeps of passwords that must be had back: its store alone must not give them away. The key is in memory only meanwhile. */
+static int on_seal(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                   size_t *ret_fd_n, struct error *e)
+{
+    str context, bytes;
+    int err = wire_unpack_seal(request->payload, &context, &bytes);
+    if (err)
+        return error_set(e, err, "the request to seal is malformed");
+    if (request->type == WIRE_UNSEAL)
+        return pki_unseal(SEALER_KEY, context, bytes, reply, e);
+    err = pki_seal(SEALER_KEY, context, bytes, reply, e);
+    secret_wipe((void *)(uintptr_t)bytes.p, bytes.n);
+    return err;
+}
+
 /* The ticket key of ROLE in HOUR: three HMAC-SHA-256 blocks of the master, cut to 80 bytes. Nothing is stored, so all processes
  * of a role and restarted ones get the same, until keeper itself is restarted: then clients do one full handshake. */
 static int add_ticket_key(const struct keeper *k, const char *role, int64_t hour, struct buf *out)
@@ -248,10 +264,9 @@ static const struct channel_handler mx_handlers[] = {
     { .handle = NULL },
 };
 static const struct channel_handler core_handlers[] = {
-    { WIRE_SIGN, "sign", WIRE_SIGN_DATA_MAX + 80, 0, 0, on_sign },
-    { WIRE_TICKET_KEYS, "ticket-keys", 0, 0, 0, on_core_tickets },
-    { WIRE_ISSUE, "issue", WIRE_ORDER_MAX, 0, 0, on_issue },
-    { .handle = NULL },
+    { WIRE_SIGN, "sign", WIRE_SIGN_DATA_MAX + 80, 0, 0, on_sign }, { WIRE_TICKET_KEYS, "ticket-keys", 0, 0, 0, on_core_tickets },
+    { WIRE_ISSUE, "issue", WIRE_ORDER_MAX, 0, 0, on_issue },       { WIRE_SEAL, "seal", WIRE_SEAL_MAX, 0, 0, on_seal },
+    { WIRE_UNSEAL, "unseal", WIRE_SEAL_MAX, 0, 0, on_seal },       { .handle = NULL },
 };
 
 static const struct channel_service *keeper_service_for(struct role_run *r, str peer)

@@ -23,6 +23,25 @@ static int on_scram(void *ctx, str login, enum sasl_hash hash, struct sasl_scram
     return 0;
 }
 
+static int on_cram(void *ctx, str login, struct buf *ret)
+{
+    struct core *c = ctx;
+    return directory_cram_find(c->directory, login, ret);
+}
+
+static int on_digest(void *ctx, str name, str realm, uint8_t ret[SASL_DIGEST_SIZE])
+{
+    struct core *c = ctx;
+    _Static_assert((int)SASL_DIGEST_SIZE == (int)DIRECTORY_DIGEST_SIZE, "both are MD5's");
+    return directory_digest_find(c->directory, name, realm, ret);
+}
+
+static int on_realm(void *ctx, struct buf *ret)
+{
+    struct core *c = ctx;
+    return directory_realm(c->directory, ret);
+}
+
 /* --- certificates --- */
 
 /* The address in certificate TLS that WANTED names, or with an empty one the first that is an account's: in *RET, in ARENA. 0, ERR_REFUSED, or
@@ -128,7 +147,12 @@ int login_imap(void *ctx, const struct sasl_attempt *attempt, struct arena *a, s
 
 struct sasl_settings login_settings(struct core *c, const struct config_listener *l)
 {
-    struct sasl_settings s = { .ctx = c, .scram = on_scram, .knows_certificate = knows_certificate };
+    struct sasl_settings s = { .ctx = c,
+                               .scram = on_scram,
+                               .password = on_cram,
+                               .digest = on_digest,
+                               .realm = on_realm,
+                               .knows_certificate = knows_certificate };
     sasl_settings_default(&s);
     if (l->auth)
         s.taken = s.listed = l->auth;

@@ -209,6 +209,20 @@ int wire_unpack_order(str payload, struct arena *a, struct wire_order *ret)
     return 0;
 }
 
+void wire_pack_seal(struct buf *b, str context, str bytes)
+{
+    pack_str(b, context);
+    pack_str(b, bytes);
+}
+
+int wire_unpack_seal(str payload, str *ret_context, str *ret_bytes)
+{
+    struct unpack u = unpack_init(payload);
+    *ret_context = unpack_str(&u, WIRE_SEAL_MAX);
+    *ret_bytes = unpack_str(&u, WIRE_SEAL_MAX);
+    return unpack_end(&u);
+}
+
 void wire_pack_sign(struct buf *b, str key_id, str data)
 {
     pack_str(b, key_id);

@@ -2,7 +2,7 @@
  * sides.
  *
  *   mx    -> core        recipient, accept, spool, revoked
- *   mx, core -> keeper   sign, ticket-keys
+ *   mx, core -> keeper   sign, ticket-keys; core also issue, seal, unseal
  *   supervisor -> all    setup, tally, peer, serve, listener, start; then peer, serve, prepare, listener, commit, stop, status, metrics
  *   core  -> supervisor  reload, status, metrics
  *
@@ -24,6 +24,8 @@ enum wire_type {
     WIRE_SIGN = 10,        /* key id, data -> signature */
     WIRE_TICKET_KEYS = 11, /* nothing -> two ticket keys of 80 bytes, newest first */
     WIRE_ISSUE = 12,       /* order, request or certificate to renew -> certificate, in PEM */
+    WIRE_SEAL = 13,        /* context, secret -> sealed */
+    WIRE_UNSEAL = 14,      /* context, sealed -> secret */
     WIRE_SETUP = 20,       /* first message to a role: setup as memfd */
     WIRE_LISTENER = 21,    /* name of a listener, descriptor; after setup, and after each prepare again */
     WIRE_PEER = 22,        /* role name, root lane to ask it on */
@@ -117,6 +119,11 @@ struct wire_order {
 enum { WIRE_ORDER_MAX = 60000 };
 void wire_pack_order(struct buf *b, const struct wire_order *o);
 int wire_unpack_order(str payload, struct arena *a, struct wire_order *ret) MUST_USE;
+
+/* A secret to be sealed or unsealed for a context. */
+enum { WIRE_SEAL_MAX = 8192 };
+void wire_pack_seal(struct buf *b, str context, str bytes);
+int wire_unpack_seal(str payload, str *ret_context, str *ret_bytes) MUST_USE;
 
 void wire_pack_sign(struct buf *b, str key_id, str data);
 int wire_unpack_sign(str payload, str *ret_key_id, str *ret_data) MUST_USE;

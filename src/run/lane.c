@@ -57,8 +57,9 @@ static bool lane_open(const struct lane *l, struct frame *f)
 
 static bool lane_answer(struct lane *l, struct frame *request, struct arena *a)
 {
-    struct buf payload = BUF_INIT(CHANNEL_PAYLOAD_MAX);
+    struct buf payload;
     struct frame reply = { 0 };
+    buf_init_secret(&payload, CHANNEL_PAYLOAD_MAX); /* keeper's answers are some */
     int r = channel_serve_frame(l->service, request, a, &payload, &reply);
     if (r == 0) {
         r = frame_send(l->task.fd, &reply, ANSWER_MS);

@@ -1,4 +1,5 @@
-/* sasl: see sasl.h. SCRAM (RFC 5802, RFC 7677), PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login-00) through GNU SASL.
+/* sasl: see sasl.h. SCRAM (RFC 5802, RFC 7677), PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login-00), CRAM-MD5 (RFC 2195)
+ * and DIGEST-MD5 (RFC 2831) through GNU SASL.
  *
  * EXTERNAL (RFC 4422 appendix A) is here a name only: whom the certificate is for, the caller finds out.
  *
@@ -26,8 +27,7 @@ struct sasl_server {
     int callback_error; /* what the callback found wrong: the library has no code for it */
     struct buf authcid, authzid, password;
     struct buf binding;
-    sasl_scram_fn *scram;
-    void *scram_ctx;
+    const struct sasl_settings *settings;
     struct sasl_scram keys;
     bool has_keys;
     bool is_refuted; /* the client's proof does not fit */
@@ -43,6 +43,8 @@ static const struct sasl_mechanism mechanisms[] = {
     { STR_INIT("SCRAM-SHA-1"), SASL_KIND_SCRAM, .client_first = true, .hash = SASL_HASH_SHA1 },
     { STR_INIT("PLAIN"), SASL_KIND_PASSWORD, .client_first = true },
     { STR_INIT("LOGIN"), SASL_KIND_PASSWORD, .prompts = { STR_INIT("Username:"), STR_INIT("Password:") } },
+    { STR_INIT("DIGEST-MD5"), SASL_KIND_DIGEST_MD5, .legacy = true },
+    { STR_INIT("CRAM-MD5"), SASL_KIND_CRAM_MD5, .legacy = true },
 };
 enum { MECHANISM_N = sizeof(mechanisms) / sizeof(mechanisms[0]) };
 
@@ -109,20 +111,80 @@ static int on_certificate(struct sasl_server *s, Gsasl_session *session)
     return s->callback_error ? GSASL_AUTHENTICATION_ERROR : GSASL_OK;
 }
 
+/* Mechanisms that prove a password: takes the names down once the library knows them. */
+static int find_names(struct sasl_server *s, Gsasl_session *session)
+{
+    take_names(s, session);
+    if (buf_error(&s->authcid) || buf_error(&s->authzid))
+        return ERR_LIMIT;
+    return s->authcid.n ? 0 : ERR_SYNTAX;
+}
+
 /* SCRAM: the first question of the library comes when it knows the name; the answer to all is fetched at once. */
 static int find_keys(struct sasl_server *s, Gsasl_session *session)
 {
     if (s->has_keys || s->callback_error)
         return s->callback_error;
-    take_names(s, session);
-    if (buf_error(&s->authcid) || buf_error(&s->authzid))
-        s->callback_error = ERR_LIMIT;
-    else if (!s->authcid.n)
-        s->callback_error = ERR_SYNTAX;
-    else
-        s->callback_error = s->scram(s->scram_ctx, buf_str(&s->authcid), s->mechanism->hash, &s->keys);
+    s->callback_error = find_names(s, session);
+    if (s->callback_error == 0)
+        s->callback_error = s->settings->scram(s->settings->ctx, buf_str(&s->authcid), s->mechanism->hash, &s->keys);
     s->has_keys = s->callback_error == 0;
     return s->callback_error;
+}
+
+/* CRAM-MD5: the library computes the digest from the password. */
+static int on_cram(struct sasl_server *s, Gsasl_session *session)
+{
+    struct buf password;
+    int rc = GSASL_AUTHENTICATION_ERROR;
+    buf_init_secret(&password, SASL_PASSWORD_MAX + 1);
+    s->callback_error = find_names(s, session);
+    if (s->callback_error == 0)
+        s->callback_error = s->settings->password(s->settings->ctx, buf_str(&s->authcid), &password);
+    const char *z = s->callback_error == 0 ? buf_z(&password) : NULL;
+    if (z)
+        rc = gsasl_property_set(session, GSASL_PASSWORD, z);
+    s->has_keys = rc == GSASL_OK;
+    buf_done(&password);
+    return rc;
+}
+
+static int give_realm(struct sasl_server *s, Gsasl_session *session)
+{
+    struct buf realm = BUF_INIT(SASL_NAME_MAX);
+    int rc = GSASL_AUTHENTICATION_ERROR;
+    s->callback_error = s->settings->realm(s->settings->ctx, &realm);
+    const char *z = s->callback_error == 0 ? buf_z(&realm) : NULL;
+    if (z)
+        rc = gsasl_property_set(session, GSASL_REALM, z);
+    buf_done(&realm);
+    return rc;
+}
+
+/* DIGEST-MD5: the realm for the challenge, then the hash of the name in the realm that came back. */
+static int on_digest(struct sasl_server *s, Gsasl_session *session, Gsasl_property property)
+{
+    uint8_t hash[SASL_DIGEST_SIZE];
+    struct buf hex;
+    int rc = GSASL_AUTHENTICATION_ERROR;
+    if (property == GSASL_REALM)
+        return s->steps == 0 ? give_realm(s, session) : GSASL_NO_CALLBACK;
+    if (property != GSASL_DIGEST_MD5_HASHED_PASSWORD)
+        return GSASL_NO_CALLBACK;
+    buf_init_secret(&hex, 2 * SASL_DIGEST_SIZE + 1);
+    s->callback_error = find_names(s, session);
+    if (s->callback_error == 0)
+        s->callback_error = s->settings->digest(s->settings->ctx, buf_str(&s->authcid),
+                                                str_from_z(gsasl_property_fast(session, GSASL_REALM)), hash);
+    if (s->callback_error == 0) {
+        buf_add_hex(&hex, hash, sizeof hash);
+        const char *z = buf_z(&hex);
+        rc = z ? gsasl_property_set(session, property, z) : GSASL_MALLOC_ERROR;
+    }
+    s->has_keys = rc == GSASL_OK;
+    secret_wipe(hash, sizeof hash);
+    buf_done(&hex);
+    return rc;
 }
 
 static int give_base64(Gsasl_session *session, Gsasl_property property, const void *p, size_t n)
@@ -135,18 +197,10 @@ static int give_base64(Gsasl_session *session, Gsasl_property property, const vo
     return rc;
 }
 
-static int sasl_callback(Gsasl *context, Gsasl_session *session, Gsasl_property property)
+static int on_scram(struct sasl_server *s, Gsasl_session *session, Gsasl_property property)
 {
-    struct sasl_server *s = gsasl_session_hook_get(session);
     const size_t key_n = s->mechanism->hash == SASL_HASH_SHA1 ? 20 : 32;
     char iterations[16];
-    (void)context;
-    if (property == GSASL_VALIDATE_SIMPLE)
-        return s->mechanism->kind == SASL_KIND_PASSWORD ? on_password(s, session) : GSASL_NO_CALLBACK;
-    if (property == GSASL_VALIDATE_EXTERNAL)
-        return s->mechanism->kind == SASL_KIND_EXTERNAL ? on_certificate(s, session) : GSASL_NO_CALLBACK;
-    if (s->mechanism->hash == SASL_HASH_NONE)
-        return GSASL_NO_CALLBACK;
     if (property == GSASL_CB_TLS_EXPORTER)
         return s->binding.n ? give_base64(session, property, s->binding.p, s->binding.n) : GSASL_NO_CB_TLS_EXPORTER;
     if (property != GSASL_SCRAM_ITER && property != GSASL_SCRAM_SALT && property != GSASL_SCRAM_STOREDKEY &&
@@ -161,6 +215,25 @@ static int sasl_callback(Gsasl *context, Gsasl_session *session, Gsasl_property 
     if (property == GSASL_SCRAM_SALT)
         return give_base64(session, property, s->keys.salt, sizeof s->keys.salt);
     return give_base64(session, property, property == GSASL_SCRAM_STOREDKEY ? s->keys.stored_key : s->keys.server_key, key_n);
+}
+
+static int sasl_callback(Gsasl *context, Gsasl_session *session, Gsasl_property property)
+{
+    struct sasl_server *s = gsasl_session_hook_get(session);
+    (void)context;
+    switch (s->mechanism->kind) {
+    case SASL_KIND_PASSWORD:
+        return property == GSASL_VALIDATE_SIMPLE ? on_password(s, session) : GSASL_NO_CALLBACK;
+    case SASL_KIND_SCRAM:
+        return on_scram(s, session, property);
+    case SASL_KIND_CRAM_MD5:
+        return property == GSASL_PASSWORD ? on_cram(s, session) : GSASL_NO_CALLBACK;
+    case SASL_KIND_DIGEST_MD5:
+        return on_digest(s, session, property);
+    case SASL_KIND_EXTERNAL:
+        return property == GSASL_VALIDATE_EXTERNAL ? on_certificate(s, session) : GSASL_NO_CALLBACK;
+    }
+    return GSASL_NO_CALLBACK;
 }
 
 static Gsasl *shared_context;
@@ -210,10 +283,9 @@ const struct sasl_mechanism *sasl_server_mechanism(const struct sasl_server *s)
     return s->mechanism;
 }
 
-void sasl_server_set_scram(struct sasl_server *s, sasl_scram_fn *fn, void *ctx)
+void sasl_server_set_settings(struct sasl_server *s, const struct sasl_settings *settings)
 {
-    s->scram = fn;
-    s->scram_ctx = ctx;
+    s->settings = settings;
 }
 
 void sasl_server_set_binding(struct sasl_server *s, str exporter)
@@ -225,7 +297,8 @@ void sasl_server_set_binding(struct sasl_server *s, str exporter)
 
 void sasl_server_free(struct sasl_server *s)
 {
-    static const Gsasl_property secrets[] = { GSASL_PASSWORD, GSASL_SCRAM_STOREDKEY, GSASL_SCRAM_SERVERKEY };
+    static const Gsasl_property secrets[] = { GSASL_PASSWORD, GSASL_SCRAM_STOREDKEY, GSASL_SCRAM_SERVERKEY,
+                                              GSASL_DIGEST_MD5_HASHED_PASSWORD };
     if (!s)
         return;
     for (size_t i = 0; s->session && i < sizeof secrets / sizeof secrets[0]; i++) {
@@ -247,15 +320,16 @@ void sasl_server_free(struct sasl_server *s)
 /* What the library's failure RC means. A SCRAM proof that does not fit is no failure of the exchange but its result. */
 static int library_error(struct sasl_server *s, int rc, struct error *e)
 {
+    if (s->callback_error)
+        return error_set(e, s->callback_error, "the name is not acceptable, or cannot be looked up: %s",
+                         err_name(s->callback_error));
     switch (rc) {
     case GSASL_AUTHENTICATION_ERROR:
         if (s->has_keys) {
             s->is_refuted = true;
             return 0;
         }
-        return error_set(e, s->callback_error ? s->callback_error : ERR_SYNTAX,
-                         s->callback_error == ERR_LIMIT ? "name or password too long"
-                                                        : "name, password or channel binding missing");
+        return error_set(e, ERR_SYNTAX, "name, password or channel binding missing");
     case GSASL_MECHANISM_PARSE_ERROR:
     case GSASL_SASLPREP_ERROR:
     case GSASL_NO_CB_TLS_EXPORTER:
@@ -301,6 +375,8 @@ static enum sasl_proof proof_of(const struct sasl_server *s)
     case SASL_KIND_EXTERNAL:
         return SASL_PROOF_CERTIFICATE;
     case SASL_KIND_SCRAM:
+    case SASL_KIND_CRAM_MD5:
+    case SASL_KIND_DIGEST_MD5:
         return s->is_refuted ? SASL_PROOF_WRONG : SASL_PROOF_RIGHT;
     }
     panic("impossible kind of mechanism %d", (int)s->mechanism->kind);
@@ -322,7 +398,10 @@ static int settle(struct sasl_server *s, int rc)
 int sasl_server_start(struct sasl_server *s, const str *initial, struct buf *challenge, struct error *e)
 {
     bool may_be_empty = s->mechanism->kind == SASL_KIND_EXTERNAL;
-    require(s->state == SASL_NEW && (s->scram || s->mechanism->kind != SASL_KIND_SCRAM));
+    require(s->state == SASL_NEW &&
+            (s->settings || s->mechanism->kind == SASL_KIND_PASSWORD || s->mechanism->kind == SASL_KIND_EXTERNAL));
+    if (initial && !s->mechanism->client_first && s->mechanism->kind != SASL_KIND_PASSWORD)
+        return settle(s, error_set(e, ERR_SYNTAX, "%s has no initial response", s->mechanism->name.p));
     if (initial && s->mechanism->client_first && initial->n == 0 && !may_be_empty)
         return settle(s, error_set(e, ERR_SYNTAX, "empty %s response", s->mechanism->name.p));
     if (initial && s->mechanism->client_first) {
@@ -346,8 +425,8 @@ int sasl_server_step(struct sasl_server *s, str response, struct buf *challenge,
         return settle(s, error_set(e, ERR_SYNTAX, "empty %s response", s->mechanism->name.p));
     if (response.n == 0)
         response = STR("");
-    /* RFC 5802 section 7: no NUL anywhere; the library would stop reading there. */
-    if (s->mechanism->hash && str_find_byte(response, '\0', 0) < response.n)
+    /* RFC 5802 section 7 and kin: no NUL anywhere but in PLAIN, which the library takes apart well; elsewhere it would stop reading there. */
+    if (s->mechanism->kind != SASL_KIND_PASSWORD && str_find_byte(response, '\0', 0) < response.n)
         return settle(s, error_set(e, ERR_SYNTAX, "malformed %s response", s->mechanism->name.p));
     /* RFC 5802 section 6: binding is asked for with a mechanism that binds; the library takes it with any. */
     if (s->mechanism->hash && !s->mechanism->binding && !s->authcid.n && str_starts(response, STR("p=")))

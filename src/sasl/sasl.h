@@ -26,6 +26,8 @@ enum sasl_hash { SASL_HASH_NONE, SASL_HASH_SHA1, SASL_HASH_SHA256 };
 enum sasl_kind {
     SASL_KIND_PASSWORD, /* the password itself is sent: only under TLS */
     SASL_KIND_SCRAM,
+    SASL_KIND_CRAM_MD5, /* both: of accounts flagged for it, see legacy */
+    SASL_KIND_DIGEST_MD5,
     SASL_KIND_EXTERNAL /* the client's certificate says who it is */
 };
 
@@ -33,6 +35,7 @@ struct sasl_mechanism {
     str name; /* upper case, as it is offered */
     enum sasl_kind kind;
     bool client_first;   /* the client speaks first; without an initial response the first challenge is empty */
+    bool legacy;         /* needs passwords that can be had back: never offered unless named */
     bool binding;        /* bound to the TLS channel (-PLUS): exists only where the channel can be named */
     enum sasl_hash hash; /* of SCRAM */
     str prompts[2];      /* challenges that replace the library's, empty for none */
@@ -44,7 +47,7 @@ const struct sasl_mechanism *sasl_mechanisms(size_t *ret_n);
 const struct sasl_mechanism *sasl_mechanism_find(str name);
 
 /* What a SCRAM mechanism needs to verify a proof (RFC 5802 section 3). */
-enum { SASL_SALT_SIZE = 16, SASL_KEY_MAX = 32 };
+enum { SASL_SALT_SIZE = 16, SASL_KEY_MAX = 32, SASL_DIGEST_SIZE = 16 };
 struct sasl_scram {
     unsigned iterations;
     uint8_t salt[SASL_SALT_SIZE];
@@ -64,6 +67,11 @@ struct sasl_settings {
     sasl_set listed; /* what it is told of, a part of those */
     void *ctx;
     sasl_scram_fn *scram; /* NULL: no SCRAM */
+    /* CRAM-MD5: the password of LOGIN, appended to RET; DIGEST-MD5: the hash of NAME, as the client writes it, in REALM, and the realm to name. As
+     * scram, but they may block on another role. NULL: the mechanism does not exist. */
+    int (*password)(void *ctx, str login, struct buf *ret);
+    int (*digest)(void *ctx, str name, str realm, uint8_t ret[SASL_DIGEST_SIZE]);
+    int (*realm)(void *ctx, struct buf *ret);
     /* Whether a verified certificate of a client is an account's who may log in. NULL: no EXTERNAL. May block on the store. */
     bool (*knows_certificate)(void *ctx, const struct tls_info *tls);
 };
@@ -111,8 +119,8 @@ int sasl_server_new(const struct sasl_mechanism *m, struct sasl_server **ret, st
 int sasl_server_open(const struct sasl_settings *settings, const struct conn *conn, const struct sasl_mechanism *m,
                      struct sasl_server **ret, struct error *e) MUST_USE;
 const struct sasl_mechanism *sasl_server_mechanism(const struct sasl_server *s);
-/* Where SCRAM finds its keys; needed before such a mechanism starts. */
-void sasl_server_set_scram(struct sasl_server *s, sasl_scram_fn *fn, void *ctx);
+/* Where mechanisms find what they compare with; needed before one starts that proves a password. SETTINGS outlives the exchange. */
+void sasl_server_set_settings(struct sasl_server *s, const struct sasl_settings *settings);
 /* The name of the TLS channel, RFC 9266's tls-exporter value. Without it -PLUS mechanisms fail. With it set, a SCRAM client that
  * says "I could bind, but you did not offer it" is refused (RFC 5802 section 6): somebody has cut the offer. */
 void sasl_server_set_binding(struct sasl_server *s, str exporter);

@@ -12,8 +12,8 @@ void sasl_settings_default(struct sasl_settings *s)
     const struct sasl_mechanism *list = sasl_mechanisms(&n);
     s->taken = s->listed = 0;
     for (size_t i = 0; i < n; i++) {
-        s->taken |= sasl_set_of(&list[i]);
-        s->listed |= list[i].binding ? 0 : sasl_set_of(&list[i]);
+        s->taken |= list[i].legacy ? 0 : sasl_set_of(&list[i]);
+        s->listed |= list[i].legacy || list[i].binding ? 0 : sasl_set_of(&list[i]);
     }
 }
 
@@ -34,6 +34,10 @@ bool sasl_offers(const struct sasl_settings *s, const struct conn *c, const stru
         return true;
     case SASL_KIND_SCRAM:
         return s->scram && (!m->binding || has_binding(c));
+    case SASL_KIND_CRAM_MD5:
+        return s->password;
+    case SASL_KIND_DIGEST_MD5:
+        return s->digest && s->realm;
     case SASL_KIND_EXTERNAL:
         return s->knows_certificate && conn_tls(c)->client_verified && s->knows_certificate(s->ctx, conn_tls(c));
     }
@@ -74,7 +78,7 @@ int sasl_server_open(const struct sasl_settings *settings, const struct conn *co
     struct buf name = BUF_INIT(SASL_KEY_MAX);
     int r = sasl_server_new(m, ret, e);
     if (r == 0) {
-        sasl_server_set_scram(*ret, settings->scram, settings->ctx);
+        sasl_server_set_settings(*ret, settings);
         if ((m->binding || lists_binding(settings, m)) && conn_channel_binding(conn, CONN_BINDING_TLS_EXPORTER, &name) == 0)
             sasl_server_set_binding(*ret, buf_str(&name));
     }

@@ -97,7 +97,7 @@ static void test_mistakes_name_line_and_reason(void **state)
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"lmtp\"\n  tls = \"off\"\n  socket = \"control.sock\"\n}\n",
           "not the control" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"smtp\"\n  port = 1\n  auth = {\"PLAIN\"}\n}\n",
-          "x.conf:6: listener l: auth is for submission and imap" },
+          "x.conf:6: listener l: auth and legacy are for submission and imap" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  auth = {}\n}\n",
           "x.conf:6: listener l: auth names no mechanism" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  auth = {\"PLAIN\", \"NTLM\"}\n}\n",
@@ -107,6 +107,10 @@ static void test_mistakes_name_line_and_reason(void **state)
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  tls = \"off\"\n  auth = "
           "{\"SCRAM-SHA-256-PLUS\"}\n}\n",
           "auth: SCRAM-SHA-256-PLUS needs TLS" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  auth = {\"PLAIN\", \"CRAM-MD5\"}\n}\n",
+          "auth: CRAM-MD5 needs legacy = true" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"smtp\"\n  port = 1\n  legacy = true\n}\n",
+          "auth and legacy are for" },
         { "hostname = \"a.b\"\nlog-level = \"loud\"\n", "x.conf:2: log-level must be one of" },
         { "hostname = \"a.b\"\nversion = 2\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n",
           "version 2 is of a newer valise" },
@@ -185,14 +189,14 @@ static void test_mechanisms_of_listeners(void **state)
     static const char text[] = "hostname = \"a.b\"\n"
                                "listener one {\n  protocol = \"imap\"\n  port = 1\n}\n"
                                "listener two {\n  protocol = \"submission\"\n  port = 2\n  client-cert = \"request\"\n"
-                               "  auth = {\"external\", \"SCRAM-SHA-256-PLUS\", \"PLAIN\"}\n}\n"
+                               "  legacy = true\n  auth = {\"external\", \"SCRAM-SHA-256-PLUS\", \"DIGEST-MD5\", \"PLAIN\"}\n}\n"
                                "certificate default {\n  chain = \"c\"\n}\n";
-    static const char *const named[] = { "EXTERNAL", "SCRAM-SHA-256-PLUS", "PLAIN" };
+    static const char *const named[] = { "EXTERNAL", "SCRAM-SHA-256-PLUS", "PLAIN", "DIGEST-MD5" };
     struct config *c = NULL;
     struct error e = ERROR_NONE;
     sasl_set expected = 0;
     (void)state;
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         expected |= sasl_set_of(sasl_mechanism_find(str_from_z(named[i])));
     if (config_parse("x.conf", str_from_z(text), &c, &e))
         fail_msg("%s", e.text);

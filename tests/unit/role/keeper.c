@@ -7,6 +7,7 @@
 
 #include "pki/pki.h"
 #include "role/role.h"
+#include "role/sealer.h"
 
 static struct role_run run;
 static char dir[] = "/tmp/valise-keeper-XXXXXX";
@@ -103,11 +104,48 @@ static void test_the_former_key_serves_one_reload_more(void **state)
     assert_int_equal(sign("mx", ids[0], 32), ERR_NOTFOUND);
 }
 
+/* What PEER gets for TYPE; its answer in OUT. */
+static int sealing(const char *peer, uint16_t type, const char *context, str bytes, struct buf *out)
+{
+    struct arena a = ARENA_INIT(65536);
+    struct buf request = BUF_INIT(WIRE_SEAL_MAX), reply = BUF_INIT(WIRE_SEAL_MAX);
+    struct frame answer;
+    wire_pack_seal(&request, str_from_z(context), bytes);
+    struct frame f = { .type = type, .payload = buf_str(&request) };
+    int r = channel_serve_frame(role_keeper.service_for(&run, str_from_z(peer)), &f, &a, &reply, &answer);
+    int status = r ? r : answer.status;
+    if (status == 0)
+        buf_add(out, answer.payload);
+    buf_done(&request);
+    buf_done(&reply);
+    arena_done(&a);
+    return status;
+}
+
+static void test_secrets_are_sealed_for_core_only(void **state)
+{
+    struct buf sealed = BUF_INIT(WIRE_SEAL_MAX), plain = BUF_INIT(WIRE_SEAL_MAX), none = BUF_INIT(WIRE_SEAL_MAX);
+    assert_int_equal(sealing("core", WIRE_SEAL, "alice", STR("secret"), &none), ERR_NOTFOUND); /* no key yet */
+    assert_int_equal(pki_seal_key_make(SEALER_KEY, NULL), 0);
+    assert_int_equal(sealing("core", WIRE_SEAL, "alice", STR("secret"), &sealed), 0);
+    assert_true(str_find(buf_str(&sealed), STR("secret")) == sealed.n);
+    assert_int_equal(sealing("core", WIRE_UNSEAL, "alice", buf_str(&sealed), &plain), 0);
+    assert_true(str_eq(buf_str(&plain), STR("secret")));
+    assert_int_equal(sealing("core", WIRE_UNSEAL, "bob", buf_str(&sealed), &none), ERR_CORRUPT);
+    assert_int_not_equal(sealing("mx", WIRE_UNSEAL, "alice", buf_str(&sealed), &none), 0);
+    assert_int_not_equal(sealing("mx", WIRE_SEAL, "alice", STR("secret"), &none), 0);
+    assert_int_equal(none.n, 0);
+    (void)unlink(SEALER_KEY);
+    buf_done(&sealed);
+    buf_done(&plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_only_the_configured_key_signs),
         cmocka_unit_test(test_a_refused_setup_changes_nothing),
+        cmocka_unit_test(test_secrets_are_sealed_for_core_only),
         cmocka_unit_test(test_the_former_key_serves_one_reload_more),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -105,8 +105,9 @@ static void logins(void **state)
         struct sasl_server *s = NULL;
         bool trusted;
         unsigned calls = 0;
+        const struct sasl_settings settings = { .ctx = &calls, .scram = lookup };
         assert_int_equal(sasl_server_new(sasl_mechanism_find(str_from_z(l->mechanism)), &s, NULL), 0);
-        sasl_server_set_scram(s, lookup, &calls);
+        sasl_server_set_settings(s, &settings);
         if (l->server_channel)
             sasl_server_set_binding(s, (str){ (const char *)l->server_channel, 32 });
         int rc = exchange(g, l, s, &trusted);
@@ -131,11 +132,12 @@ static int one_step(str response, bool can_bind)
     struct sasl_server *s = NULL;
     struct buf challenge = BUF_INIT(8192);
     unsigned calls = 0;
+    const struct sasl_settings settings = { .ctx = &calls, .scram = lookup };
     char *copy = malloc(response.n);
     assert_non_null(copy);
     memcpy(copy, response.p, response.n);
     assert_int_equal(sasl_server_new(sasl_mechanism_find(STR("SCRAM-SHA-256")), &s, NULL), 0);
-    sasl_server_set_scram(s, lookup, &calls);
+    sasl_server_set_settings(s, &settings);
     if (can_bind)
         sasl_server_set_binding(s, (str){ (const char *)channel, 32 });
     int rc = sasl_server_start(s, &(str){ copy, response.n }, &challenge, NULL);

@@ -102,11 +102,39 @@ static int table_authenticate(void *ctx, const struct sasl_attempt *t, struct ar
         return arena_dup(a, own, &ret->address);
     }
     bool is_known = str_istarts(login, STR("alice")) || str_istarts(login, STR("bob")) || str_istarts(login, STR("slow"));
-    if (!is_known || !(t->proof == SASL_PROOF_RIGHT || str_eq_secret(t->password, STR("secret"))))
+    if (!is_known ||
+        !(t->proof == SASL_PROOF_RIGHT || (t->proof == SASL_PROOF_PASSWORD && str_eq_secret(t->password, STR("secret")))))
         return ERR_REFUSED;
     *ret = (struct smtp_login){ .account = { (uint8_t)login.p[0] } };
     str name = str_sub(login, 0, str_find_byte(login, '@', 0));
     return arena_printf(a, &ret->address, "%.*s@example.org", STR_ARG(name));
+}
+
+/* alice and slow are flagged for CRAM-MD5 and DIGEST-MD5 of password "secret". */
+static int table_password(void *ctx, str login, struct buf *ret)
+{
+    (void)ctx;
+    buf_add(ret, str_istarts(login, STR("alice")) || str_istarts(login, STR("slow")) ? STR("secret") : STR("nothing fits this"));
+    return str_ieq(login, STR("down")) ? ERR_UNAVAILABLE : 0;
+}
+
+static int table_digest(void *ctx, str name, str realm, uint8_t ret[SASL_DIGEST_SIZE])
+{
+    (void)ctx;
+    /* H("alice:example.org:secret") */
+    static const uint8_t alice[SASL_DIGEST_SIZE] = { 0x54, 0x3e, 0x1a, 0xec, 0x5d, 0x36, 0x14, 0xf0,
+                                                     0x31, 0x41, 0x65, 0x2d, 0x6a, 0xda, 0x51, 0xb2 };
+    memset(ret, 0, SASL_DIGEST_SIZE);
+    if (str_eq(name, STR("alice")) && str_eq(realm, STR("example.org")))
+        memcpy(ret, alice, SASL_DIGEST_SIZE);
+    return str_ieq(name, STR("down")) ? ERR_UNAVAILABLE : 0;
+}
+
+static int table_realm(void *ctx, struct buf *ret)
+{
+    (void)ctx;
+    buf_add(ret, STR("example.org"));
+    return 0;
 }
 
 static bool table_knows_certificate(void *ctx, const struct tls_info *tls)
@@ -154,7 +182,11 @@ void service_table_init(struct service_table *t)
                                       .errors_max = 10,
                                       .junk_max = 100,
                                       .unknown_max = 100,
-                                      .auth = { .ctx = t, .knows_certificate = table_knows_certificate } };
+                                      .auth = { .ctx = t,
+                                                .password = table_password,
+                                                .digest = table_digest,
+                                                .realm = table_realm,
+                                                .knows_certificate = table_knows_certificate } };
     sasl_settings_default(&t->config.auth);
 }
 
