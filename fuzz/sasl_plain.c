@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     size_t mechanism_n = 0;
     const struct sasl_mechanism *list = sasl_mechanisms(&mechanism_n);
-    const struct sasl_mechanism *m = &list[(data[0] & 0x3f) % mechanism_n];
+    const struct sasl_mechanism *m = &list[(data[0] & 0x1f) % mechanism_n];
     bool initial = data[0] & 0x80;
     struct sasl_server *s = NULL;
     struct buf challenge = BUF_INIT(1024);
@@ -51,6 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sasl_server_set_settings(s, &settings);
     if (data[0] & 0x40)
         sasl_server_set_binding(s, STR("01234567890123456789012345678901"));
+    if (data[0] & 0x20)
+        sasl_server_set_end_point(s, STR("abcdefghijabcdefghijabcdefghijab"));
     str rest = { (const char *)data + 1, size - 1 };
     int rc = initial ? ERR_AGAIN : sasl_server_start(s, NULL, &challenge, NULL);
     bool first = initial;

@@ -36,7 +36,7 @@ struct directory_account {
     bool enabled; /* false: cannot log in; mail still arrives unless the caller decides otherwise */
     enum directory_role role;
     struct directory_quota quota; /* its own, else the largest of its groups, else its domain's */
-    unsigned legacy; /* DIRECTORY_CRAM_MD5, DIRECTORY_DIGEST_MD5 */
+    unsigned legacy;              /* DIRECTORY_CRAM_MD5, DIRECTORY_DIGEST_MD5 */
 };
 
 /* --- lookups: results in ARENA --- */
@@ -58,6 +58,18 @@ int directory_resolve_from(struct directory *d, const engine_part *sender, str a
 bool directory_may_send_as(struct directory *d, engine_part account, str address);
 /* The account whose own address ADDRESS is (no aliases but of the domain, no detail). ERR_NOTFOUND, ERR_SYNTAX, ERR_LIMIT. */
 int directory_find_account(struct directory *d, str address, struct arena *arena, struct directory_account *ret) MUST_USE;
+
+/* What NAME may mean, for administrators: an address (with the rules of directory_resolve, but not followed), or a local part alone, in any domain. *RET_N are
+ * there, the first DIRECTORY_MATCHES_MAX of them in *RET by address. ERR_NOTFOUND, ERR_REFUSED (no domain of ours), ERR_SYNTAX, ERR_LIMIT. */
+enum { DIRECTORY_MATCHES_MAX = 20 };
+struct directory_match {
+    str address;
+    enum directory_kind kind;
+    bool enabled;
+    const str *members; /* of what is not an account: addresses, and of groups also names of groups */
+    size_t member_n;
+};
+int directory_match(struct directory *d, str name, struct arena *arena, struct directory_match **ret, size_t *ret_n) MUST_USE;
 
 /* --- logging in --- */
 

@@ -101,6 +101,25 @@ static bool core_may_send_as(void *ctx, const struct smtp_login *login, str addr
     return directory_may_send_as(c->directory, id, address);
 }
 
+static int core_match(void *ctx, str name, struct arena *a, struct smtp_match **ret, size_t *ret_n)
+{
+    struct core *c = ctx;
+    struct directory_match *list;
+    size_t n;
+    _Static_assert((int)SMTP_MATCHES_MAX >= (int)DIRECTORY_MATCHES_MAX, "all that the directory gives are told");
+    int err = directory_match(c->directory, name, a, &list, &n);
+    size_t kept = err == 0 && n < DIRECTORY_MATCHES_MAX ? n : DIRECTORY_MATCHES_MAX;
+    struct smtp_match *copy = err == 0 ? arena_array(a, kept, sizeof *copy) : NULL;
+    if (err || !copy)
+        return err ? err : ERR_LIMIT;
+    for (size_t i = 0; i < kept; i++)
+        copy[i] = (struct smtp_match){ list[i].address, list[i].enabled, list[i].kind != DIRECTORY_ACCOUNT, list[i].members,
+                                       list[i].member_n };
+    *ret = copy;
+    *ret_n = n;
+    return 0;
+}
+
 /* --- requests of mx, validated --- */
 
 static int on_recipient(void *ctx, const struct frame *request, struct arena *a, struct buf *reply,
@@ -391,6 +410,7 @@ static int core_start(struct role_run *r, struct error *e)
                                            .accept = core_submit,
                                            .spool = core_spool,
                                            .authenticate = login_smtp,
+                                           .match = core_match,
                                            .may_send_as = core_may_send_as };
     c->lmtp =
         (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept_each = core_accept_each, .spool = core_spool };

@@ -16,6 +16,7 @@
 
 #include "base/base64.h"
 #include "base/utf8.h"
+#include "sasl/bound.h"
 
 enum sasl_state { SASL_NEW, SASL_RUNNING, SASL_DONE, SASL_FAILED };
 
@@ -26,7 +27,8 @@ struct sasl_server {
     unsigned steps;
     int callback_error; /* what the callback found wrong: the library has no code for it */
     struct buf authcid, authzid, password;
-    struct buf binding;
+    struct buf binding, end_point;
+    struct bound *bound; /* an exchange over end_point */
     const struct sasl_settings *settings;
     struct sasl_scram keys;
     bool has_keys;
@@ -268,6 +270,7 @@ int sasl_server_new(const struct sasl_mechanism *m, struct sasl_server **ret, st
     buf_init(&s->authzid, SASL_NAME_MAX);
     buf_init_secret(&s->password, SASL_PASSWORD_MAX);
     buf_init(&s->binding, SASL_KEY_MAX);
+    buf_init(&s->end_point, SASL_CHANNEL_MAX);
     int rc = gsasl_server_start(shared_context, m->name.p, &s->session);
     if (rc != GSASL_OK) {
         sasl_server_free(s);
@@ -295,6 +298,13 @@ void sasl_server_set_binding(struct sasl_server *s, str exporter)
     require(buf_error(&s->binding) == 0);
 }
 
+void sasl_server_set_end_point(struct sasl_server *s, str hash)
+{
+    buf_reset(&s->end_point);
+    buf_add(&s->end_point, hash);
+    require(buf_error(&s->end_point) == 0);
+}
+
 void sasl_server_free(struct sasl_server *s)
 {
     static const Gsasl_property secrets[] = { GSASL_PASSWORD, GSASL_SCRAM_STOREDKEY, GSASL_SCRAM_SERVERKEY,
@@ -311,6 +321,8 @@ void sasl_server_free(struct sasl_server *s)
         gsasl_finish(s->session);
     secret_wipe(&s->keys, sizeof s->keys);
     buf_done(&s->binding);
+    buf_done(&s->end_point);
+    bound_free(s->bound);
     buf_done(&s->authcid);
     buf_done(&s->authzid);
     buf_done(&s->password);
@@ -365,6 +377,30 @@ static int library_step(struct sasl_server *s, str response, struct buf *challen
     if (buf_error(challenge))
         return buf_error(challenge);
     return rc == GSASL_OK ? 0 : ERR_AGAIN;
+}
+
+/* The same of an exchange that GNU SASL does not know: see bound.h. */
+static int bound_step(struct sasl_server *s, str response, struct buf *challenge, struct error *e)
+{
+    int r;
+    buf_reset(challenge);
+    s->steps++;
+    if (s->bound) {
+        r = bound_final(s->bound, response, challenge);
+        s->is_refuted = r == ERR_REFUSED;
+        r = s->is_refuted ? 0 : r;
+    } else {
+        s->bound = bound_new(s->mechanism->hash, STR("tls-server-end-point"), buf_str(&s->end_point));
+        r = bound_first(s->bound, response, &s->authcid, &s->authzid);
+        if (r == 0 && str_eq(buf_str(&s->authzid), buf_str(&s->authcid)))
+            buf_reset(&s->authzid);
+        if (r == 0)
+            r = s->settings->scram(s->settings->ctx, buf_str(&s->authcid), s->mechanism->hash, &s->keys);
+        if (r == 0)
+            r = bound_challenge(s->bound, &s->keys, challenge);
+        r = r == 0 ? ERR_AGAIN : r;
+    }
+    return r == 0 || r == ERR_AGAIN ? r : error_set(e, r, "%s over tls-server-end-point: %s", s->mechanism->name.p, err_name(r));
 }
 
 static enum sasl_proof proof_of(const struct sasl_server *s)
@@ -431,7 +467,9 @@ int sasl_server_step(struct sasl_server *s, str response, struct buf *challenge,
     /* RFC 5802 section 6: binding is asked for with a mechanism that binds; the library takes it with any. */
     if (s->mechanism->hash && !s->mechanism->binding && !s->authcid.n && str_starts(response, STR("p=")))
         return settle(s, error_set(e, ERR_SYNTAX, "%s does not bind channels", s->mechanism->name.p));
-    return settle(s, library_step(s, response, challenge, e));
+    bool is_bound = s->bound || (s->mechanism->binding && s->end_point.n && !s->authcid.n &&
+                                 str_starts(response, STR("p=tls-server-end-point,")));
+    return settle(s, is_bound ? bound_step(s, response, challenge, e) : library_step(s, response, challenge, e));
 }
 
 const struct sasl_credentials *sasl_server_credentials(const struct sasl_server *s)

@@ -47,7 +47,7 @@ const struct sasl_mechanism *sasl_mechanisms(size_t *ret_n);
 const struct sasl_mechanism *sasl_mechanism_find(str name);
 
 /* What a SCRAM mechanism needs to verify a proof (RFC 5802 section 3). */
-enum { SASL_SALT_SIZE = 16, SASL_KEY_MAX = 32, SASL_DIGEST_SIZE = 16 };
+enum { SASL_SALT_SIZE = 16, SASL_KEY_MAX = 32, SASL_CHANNEL_MAX = 64, SASL_DIGEST_SIZE = 16 };
 struct sasl_scram {
     unsigned iterations;
     uint8_t salt[SASL_SALT_SIZE];
@@ -124,6 +124,8 @@ void sasl_server_set_settings(struct sasl_server *s, const struct sasl_settings 
 /* The name of the TLS channel, RFC 9266's tls-exporter value. Without it -PLUS mechanisms fail. With it set, a SCRAM client that
  * says "I could bind, but you did not offer it" is refused (RFC 5802 section 6): somebody has cut the offer. */
 void sasl_server_set_binding(struct sasl_server *s, str exporter);
+/* The other name of the channel, RFC 5929's tls-server-end-point: for -PLUS clients that bind to it. */
+void sasl_server_set_end_point(struct sasl_server *s, str hash);
 /* Wipes and frees; NULL accepted. */
 void sasl_server_free(struct sasl_server *s);
 

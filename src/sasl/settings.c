@@ -19,8 +19,9 @@ void sasl_settings_default(struct sasl_settings *s)
 
 static bool has_binding(const struct conn *c)
 {
-    struct buf name = BUF_INIT(SASL_KEY_MAX);
-    bool has = conn_channel_binding(c, CONN_BINDING_TLS_EXPORTER, &name) == 0;
+    struct buf name = BUF_INIT(SASL_CHANNEL_MAX);
+    bool has = conn_channel_binding(c, CONN_BINDING_TLS_EXPORTER, &name) == 0 ||
+               conn_channel_binding(c, CONN_BINDING_TLS_SERVER_END_POINT, &name) == 0;
     buf_done(&name);
     return has;
 }
@@ -75,12 +76,15 @@ static bool lists_binding(const struct sasl_settings *s, const struct sasl_mecha
 int sasl_server_open(const struct sasl_settings *settings, const struct conn *conn, const struct sasl_mechanism *m,
                      struct sasl_server **ret, struct error *e)
 {
-    struct buf name = BUF_INIT(SASL_KEY_MAX);
+    struct buf name = BUF_INIT(SASL_CHANNEL_MAX);
     int r = sasl_server_new(m, ret, e);
     if (r == 0) {
         sasl_server_set_settings(*ret, settings);
         if ((m->binding || lists_binding(settings, m)) && conn_channel_binding(conn, CONN_BINDING_TLS_EXPORTER, &name) == 0)
             sasl_server_set_binding(*ret, buf_str(&name));
+        buf_reset(&name);
+        if (m->binding && conn_channel_binding(conn, CONN_BINDING_TLS_SERVER_END_POINT, &name) == 0)
+            sasl_server_set_end_point(*ret, buf_str(&name));
     }
     buf_done(&name);
     return r;

@@ -32,6 +32,8 @@ enum smtp_reply_flags {
     X(CHUNK_OK, 250, "2.0.0", 0, "Ok: chunk taken")                                                                              \
     X(HELP, 214, "2.0.0", 0, "See RFC 5321")                                                                                     \
     X(NO_HELP, 214, "2.0.0", 0, "No such command; HELP alone lists them")                                                        \
+    X(VERIFIED, 250, "2.1.5", 0, "It is there")                                                                                  \
+    X(EMPTY_LIST, 250, "2.1.5", 0, "Nobody is on it")                                                                            \
     X(CANNOT_VERIFY, 252, "2.5.0", 0, "Cannot verify; send the message and see")                                                 \
     X(GO_AHEAD, 354, "", 0, "End with a line that holds a dot only")                                                             \
     X(CHALLENGE, 334, "", 0, "")                                                                                                 \
@@ -91,6 +93,9 @@ enum smtp_reply_flags {
     X(AUTH_FIRST, 530, "5.7.0", SMTP_REPLY_BAD, "Authentication required")                                                       \
     X(AUTH_REFUSED, 535, "5.7.8", 0, "Wrong name or password")                                                                   \
     X(AUTH_NEEDS_TLS, 538, "5.7.11", SMTP_REPLY_BAD, "Encryption required: say STARTTLS first")                                  \
+    X(NOT_A_LIST, 550, "5.1.1", 0, "That is a mailbox, not a list; VRFY tells of it")                                            \
+    X(NOT_OUR_DOMAIN, 550, "5.1.2", 0, "Not in a domain of ours")                                                                \
+    X(AMBIGUOUS, 553, "5.1.4", 0, "Ambiguous; it may be")                                                                        \
     X(UNKNOWN_RECIPIENT, 550, "5.1.1", 0, "No such mailbox here")                                                                \
     X(DISABLED_RECIPIENT, 550, "5.2.1", 0, "This mailbox is disabled")                                                           \
     X(RELAY_DENIED, 550, "5.7.1", 0, "Relaying denied: mail for this domain is not taken here")                                  \

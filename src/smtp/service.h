@@ -39,6 +39,15 @@ struct smtp_delivery {
     str structure;                  /* from message_parse */
 };
 
+/* What a name means, for VRFY and EXPN. */
+enum { SMTP_MATCHES_MAX = 20 };
+struct smtp_match {
+    str address;
+    bool enabled, is_list;
+    const str *members; /* of a list */
+    size_t member_n;
+};
+
 struct smtp_service {
     void *ctx;
     /* May a message of SIZE bytes (0: not known) from LOGIN (NULL: a stranger) for ADDRESS be taken? ERR_* for a temporary failure.
@@ -57,6 +66,9 @@ struct smtp_service {
                         int64_t *ret_delay_ms);
     /* Submission only: whether LOGIN may send as ADDRESS. */
     bool (*may_send_as)(void *ctx, const struct smtp_login *login, str address);
+    /* Submission only, for administrators: what NAME, an address or the local part of one, may mean; the first SMTP_MATCHES_MAX of *RET_N in
+     * *RET. ERR_NOTFOUND, ERR_REFUSED (not ours), ERR_SYNTAX, ... */
+    int (*match)(void *ctx, str name, struct arena *a, struct smtp_match **ret, size_t *ret_n);
     /* A descriptor of an unlinked, empty file for a message over 1 MiB (owned by the caller), or a negative enum err. */
     int (*spool)(void *ctx, struct error *e);
 };

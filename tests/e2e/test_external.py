@@ -125,6 +125,18 @@ def test_a_certificate_of_an_alias_logs_in_nobody(certified):
         assert "EXTERNAL" not in mechanisms(d, imap=True)
 
 
+def test_a_program_submits_and_reads_nothing(certified):
+    robot = f"robot@{DOMAIN}"
+    certified.run("user", "add", robot, "--role", "program", "--dir", str(certified.dir))
+    key, cert, _ = issue(certified, robot)
+    with secured(certified, "submission", key, cert) as d:
+        assert "EXTERNAL" in mechanisms(d, imap=False)
+        assert d.smtp("AUTH EXTERNAL =")[0] == 235
+        assert d.smtp(f"MAIL FROM:<{robot}>")[0] == 250
+    with secured(certified, "imaps", key, cert) as d:
+        assert d.imap("AUTHENTICATE EXTERNAL =")[0].startswith("NO ")
+
+
 @pytest.mark.parametrize("tls", ["1.2", "1.3"])
 def test_curl(certified, tls):
     key, cert, _ = issue(certified, ALICE)

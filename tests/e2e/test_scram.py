@@ -5,11 +5,14 @@ import hashlib
 import hmac
 import itertools
 import random
+import re
 import secrets
+import ssl
+import subprocess
 
 import pytest
 
-from helpers import Account, Dialogue, client, imap, letter, wait_for_mail
+from helpers import Account, Dialogue, client, imap, letter, tls_context, wait_for_mail
 
 networks = (f"127.{a}.{b}.2" for a, b in itertools.product(range(random.randrange(1, 100), 255), range(1, 255)))
 
@@ -139,9 +142,62 @@ def test_the_salt_of_an_unknown_name_survives_a_restart(lab):
 def test_plus_is_bound_to_the_channel(server, account):
     """Another channel's name is refused; the right one needs a TLS library that tells it: gsasl's tests below."""
     with secured(server) as d:
-        assert "-PLUS" not in d.imap("CAPABILITY")[1][0]     # taken, not listed: src/smtp/cmd_ehlo.c says why
+        assert "-PLUS" not in d.imap("CAPABILITY")[1][0]     # taken, not listed: src/sasl/settings.c says why
         scram = Scram(account.address, account.password, gs2="p=tls-exporter,,", binding=b"x" * 32)
         assert imap_scram(d, scram, "SCRAM-SHA-256-PLUS").startswith("s NO [AUTHENTICATIONFAILED]")
+
+
+def end_point(tls):
+    """RFC 5929 section 4.1: the hash of the server's certificate, by the hash of its signature."""
+    der = tls.getpeercert(binary_form=True)
+    text = subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-text"], input=der, stdout=subprocess.PIPE, check=True).stdout.decode()
+    hash = re.search(r"Signature Algorithm: ecdsa-with-SHA(\d+)", text)[1]
+    return hashlib.new(f"sha{hash}", der).digest()
+
+
+@pytest.mark.parametrize("hash,mechanism", [("sha256", "SCRAM-SHA-256-PLUS"), ("sha1", "SCRAM-SHA-1-PLUS")])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_plus_over_the_end_point(server, account, hash, mechanism, version):
+    """As clients do whose TLS library tells them the server's certificate and nothing else."""
+    def plus(gs2, change=lambda b: b, password=account.password):
+        d = Dialogue(server.ports["imaps"], source=next(networks))
+        context = tls_context(server)
+        context.maximum_version = version
+        d.socket = context.wrap_socket(d.socket, server_hostname="localhost")
+        d.line()
+        with d:
+            return imap_scram(d, Scram(account.address, password, hash, gs2, change(end_point(d.socket))), mechanism)
+
+    assert plus("p=tls-server-end-point,,").startswith("s OK")
+    assert plus(f"p=tls-server-end-point,a={account.address},").startswith("s OK")
+    assert plus("p=tls-server-end-point,,", lambda b: bytes(len(b))).startswith("s NO [AUTHENTICATIONFAILED]")
+    assert plus("p=tls-server-end-point,,", password="faux").startswith("s NO [AUTHENTICATIONFAILED]")
+    assert plus("p=tls-server-end-point,a=bob@mondomaine.fr,").startswith("s NO [AUTHORIZATIONFAILED]")
+    assert plus("p=tls-unique,,").startswith("s BAD")
+
+
+def test_smtp_plus_over_the_end_point(server, account):
+    with smtp(server) as d:
+        d.smtp("EHLO client.example.org")
+        scram = Scram(account.address, account.password, gs2="p=tls-server-end-point,,", binding=end_point(d.socket))
+        lines = d.smtp("AUTH SCRAM-SHA-256-PLUS " + scram.first())[1]
+        code, lines = d.smtp(scram.final(lines[0][4:]))
+        assert code == 334 and base64.b64decode(lines[0][4:]).decode() == scram.signature
+        assert d.smtp("")[0] == 235
+
+
+def test_listed_plus_makes_a_cut_offer_visible(lab):
+    """RFC 5802 section 6: where -PLUS is listed, "I could bind, but you did not offer it" is somebody's lie."""
+    conf = lab.dir / "valise.conf"
+    conf.write_text(conf.read_text().replace("listener imaps {", 'listener imaps {\n  auth = {"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"}'))
+    lab.start()
+    alice = "alice@mondomaine.fr"
+    for gs2, answer in ("n,,", "s OK"), ("y,,", "s BAD"):
+        with secured(lab) as d:
+            offered = d.imap("CAPABILITY")[1][0].split()
+            assert "AUTH=SCRAM-SHA-256-PLUS" in offered and "AUTH=SCRAM-SHA-1" not in offered and "LOGINDISABLED" in offered
+            assert imap_scram(d, Scram(alice, lab.accounts[alice], gs2=gs2)).startswith(answer)
+    assert lab.stop() == 0
 
 
 def test_not_before_tls(server, account):

@@ -184,8 +184,45 @@ static void first_messages(void **state)
     buf_done(&text);
 }
 
+/* -PLUS over tls-server-end-point begins only where the channel has that name; the exchange itself is bound.c's. */
+static void end_points(void **state)
+{
+    static const struct {
+        const char *mechanism;
+        bool has_end_point;
+        int expected;
+    } table[] = { { "SCRAM-SHA-256-PLUS", true, ERR_AGAIN },
+                  { "SCRAM-SHA-1-PLUS", true, ERR_AGAIN },
+                  { "SCRAM-SHA-256-PLUS", false, ERR_SYNTAX },
+                  { "SCRAM-SHA-256", true, ERR_SYNTAX } };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct sasl_server *s = NULL;
+        struct buf challenge = BUF_INIT(8192);
+        unsigned calls = 0;
+        const struct sasl_settings settings = { .ctx = &calls, .scram = lookup };
+        const str first = STR("p=tls-server-end-point,,n=alice,r=abc");
+        assert_int_equal(sasl_server_new(sasl_mechanism_find(str_from_z(table[i].mechanism)), &s, NULL), 0);
+        sasl_server_set_settings(s, &settings);
+        sasl_server_set_binding(s, (str){ (const char *)channel, 32 });
+        if (table[i].has_end_point)
+            sasl_server_set_end_point(s, (str){ (const char *)other_channel, 32 });
+        int rc = sasl_server_start(s, &first, &challenge, NULL);
+        if (rc != table[i].expected)
+            fail_msg("end point %zu: %s", i, err_name(rc));
+        if (rc == ERR_AGAIN) {
+            assert_true(str_starts(buf_str(&challenge), STR("r=abc")));
+            assert_int_equal(calls, 1);
+            assert_int_equal(sasl_server_step(s, STR("nonsense"), &challenge, NULL), ERR_SYNTAX);
+        }
+        assert_null(sasl_server_credentials(s));
+        sasl_server_free(s);
+        buf_done(&challenge);
+    }
+}
+
 int main(void)
 {
-    static const struct CMUnitTest tests[] = { cmocka_unit_test(logins), cmocka_unit_test(first_messages) };
+    static const struct CMUnitTest tests[] = { cmocka_unit_test(logins), cmocka_unit_test(first_messages),
+                                               cmocka_unit_test(end_points) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

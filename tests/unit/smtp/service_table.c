@@ -105,7 +105,7 @@ static int table_authenticate(void *ctx, const struct sasl_attempt *t, struct ar
     if (!is_known ||
         !(t->proof == SASL_PROOF_RIGHT || (t->proof == SASL_PROOF_PASSWORD && str_eq_secret(t->password, STR("secret")))))
         return ERR_REFUSED;
-    *ret = (struct smtp_login){ .account = { (uint8_t)login.p[0] } };
+    *ret = (struct smtp_login){ .account = { (uint8_t)login.p[0] }, .is_admin = str_istarts(login, STR("bob")) };
     str name = str_sub(login, 0, str_find_byte(login, '@', 0));
     return arena_printf(a, &ret->address, "%.*s@example.org", STR_ARG(name));
 }
@@ -143,6 +143,47 @@ static bool table_knows_certificate(void *ctx, const struct tls_info *tls)
     return str_eq(tls->client_addresses[0], STR("alice@example.org"));
 }
 
+/* "smith" may be two; "staff" is a list of two, "crowd" of 120, "empty" of none; "busy" cannot be looked up; others as recipients. */
+static int table_match(void *ctx, str name, struct arena *a, struct smtp_match **ret, size_t *ret_n)
+{
+    static const str pair[] = { STR_INIT("alice@example.org"), STR_INIT("bob@example.org") };
+    static str crowd[120];
+    struct smtp_match *list = arena_array(a, 2, sizeof *list);
+    enum smtp_recipient_verdict verdict;
+    str domain = str_from(name, str_find_byte(name, '@', 0)), local = str_sub(name, 0, name.n - domain.n);
+    (void)ctx;
+    for (size_t i = 0; i < 120; i++)
+        crowd[i] = STR("user@example.org");
+    *ret = list;
+    *ret_n = 1;
+    if (domain.n && !str_ieq(domain, STR("@example.org")))
+        return ERR_REFUSED;
+    if (str_eq(local, STR("busy")))
+        return ERR_UNAVAILABLE;
+    if (str_eq(local, STR("smith"))) {
+        list[0] = (struct smtp_match){ .address = STR("smith@example.net"), .enabled = true };
+        list[1] = (struct smtp_match){ .address = STR("smith@example.org"), .enabled = true };
+        *ret_n = 2;
+        return 0;
+    }
+    if (str_eq(local, STR("staff")) || str_eq(local, STR("crowd")) || str_eq(local, STR("empty"))) {
+        bool many = str_eq(local, STR("crowd"));
+        list[0] = (struct smtp_match){ .address = STR("staff@example.org"),
+                                       .enabled = true,
+                                       .is_list = true,
+                                       .members = many ? crowd : pair,
+                                       .member_n = many                          ? 120
+                                                   : str_eq(local, STR("staff")) ? 2
+                                                                                 : 0 };
+        return 0;
+    }
+    int r = arena_printf(a, &list[0].address, "%.*s@example.org", STR_ARG(local));
+    if (r == 0)
+        r = table_recipient(ctx, NULL, list[0].address, 0, &verdict, NULL);
+    list[0].enabled = r == 0 && verdict != SMTP_RECIPIENT_DISABLED;
+    return r ? r : verdict == SMTP_RECIPIENT_UNKNOWN ? ERR_NOTFOUND : 0;
+}
+
 static bool table_may_send_as(void *ctx, const struct smtp_login *login, str address)
 {
     (void)ctx;
@@ -172,6 +213,7 @@ void service_table_init(struct service_table *t)
                                         .accept = table_accept,
                                         .accept_each = table_accept_each,
                                         .authenticate = table_authenticate,
+                                        .match = table_match,
                                         .may_send_as = table_may_send_as,
                                         .spool = table_spool };
     t->config = (struct smtp_config){ .service = &t->service,

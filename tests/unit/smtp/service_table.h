@@ -2,7 +2,7 @@
  *
  * Recipients of example.org: alice, bob and postmaster exist; "disabled", "full" and "busy" do what their names say; others are
  * unknown, other domains are not ours. "tight" has room for 10 000 bytes and never for more than 1 MiB, "sated" for none. Login alice or bob (with or without @example.org), password "secret"; "slow" is answered
- * after a delay; a certificate is known when it is for alice@example.org; "down" cannot be checked. alice may send as alice@example.org and sales@example.org. */
+ * after a delay; a certificate is known when it is for alice@example.org; "down" cannot be checked. alice may send as alice@example.org and sales@example.org; bob is an administrator. */
 #ifndef VALISE_TESTS_SMTP_SERVICE_TABLE_H
 #define VALISE_TESTS_SMTP_SERVICE_TABLE_H
 
