@@ -19,7 +19,7 @@ from helpers import imap, letter, ok
 from test_archive import content
 
 sys.path.insert(0, str(harness.ROOT / "tests" / "ugly"))
-dovecot = pytest.importorskip("dovecot")
+import dovecot  # noqa: E402
 
 FOLDERS = ("INBOX", "Sent", "Work", "Work.2026", "Re&AOc-us")
 LETTERS = (("(\\Seen \\Answered $Forwarded NonJunk)", '"17-Jul-1996 02:44:25 +0000"'), ("(\\Flagged \\Draft)", '"01-Jan-2024 23:59:59 +0000"'),
@@ -41,8 +41,6 @@ class MaildirDovecot(dovecot.Dovecot):
 
 @pytest.fixture
 def other(scratch):
-    if not os.path.exists(dovecot.PROGRAM):
-        pytest.skip("no Dovecot")
     server = MaildirDovecot(scratch / "dovecot")
     yield server
     server.stop()

@@ -99,8 +99,6 @@ def test_what_is_counted(lab, alice, metrics):
 
 
 def test_curl_keeps_the_connection(metrics):
-    if not shutil.which("curl"):
-        pytest.skip("no curl")
     url = f"http://127.0.0.1:{metrics}/metrics"
     done = subprocess.run(["curl", "-sS", "-v", "-o", "/dev/null", "-o", "/dev/null", url, url], capture_output=True, text=True, check=True)
     assert done.stderr.count("HTTP/1.1 200 OK") == 2 and "Re-using existing connection" in done.stderr

@@ -1,7 +1,6 @@
 """Manual pages and completion: made from the same tables as --help, without a warning of the programs that read them."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -78,8 +77,6 @@ def test_completion_goes_down_to_the_last_word(server):
 @pytest.mark.parametrize("words, wanted", [(["rel"], "reload"), (["user", "pass"], "passwd"), (["user", "app-password", ""], "list"),
                                            (["cert", "issue", "--p12-"], "--p12-legacy")])
 def test_completion_of_fish(server, scratch, words, wanted):
-    if not shutil.which("fish"):
-        pytest.skip("no fish")
     path = scratch / "valise.fish"
     path.write_text(server.run("completion", "fish").stdout)
     done = client("fish", "--no-config", "-c", f"source {path}; complete -C 'valise {' '.join(words)}'")
@@ -91,8 +88,6 @@ def test_completion_of_fish(server, scratch, words, wanted):
                                            (["cert", "issue", "--"], "--p12-legacy")])
 def test_completion_of_zsh(server, scratch, words, wanted):
     """What the function offers; the last step of zsh's own, which needs a terminal, is played."""
-    if not shutil.which("zsh"):
-        pytest.skip("no zsh")
     path = scratch / "_valise"
     path.write_text(server.run("completion", "zsh").stdout)
     play = ("compdef() { }; _files() { print FILES }; _describe() { print -l -- ${(P)2} };"
@@ -102,8 +97,6 @@ def test_completion_of_zsh(server, scratch, words, wanted):
 
 
 def test_mandoc_finds_no_fault(server, scratch):
-    if not shutil.which("mandoc"):
-        pytest.skip("no mandoc")
     for options in ((), ("--conf",)):
         path = scratch / "page"
         path.write_text(page(server, *options))
