@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "cli/cert_private.h"
-#include "role/config.h"
+#include "config/config.h"
 #include "role/control.h"
 
 enum { RELOAD_MS = 60000, CONFIG_MAX = 1 << 20 };

@@ -17,7 +17,7 @@
 #include "pki/pki.h"
 #include "role/admin.h"
 #include "role/format.h"
-#include "role/config.h"
+#include "config/config.h"
 
 enum { SANS_MAX = 40, PATH_BYTES = 512 };
 

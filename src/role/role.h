@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "role/config.h"
+#include "config/config.h"
 #include "role/wire.h"
 #include "run/sandbox.h"
 #include "run/server.h"

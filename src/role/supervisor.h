@@ -4,7 +4,7 @@
 #ifndef VALISE_ROLE_SUPERVISOR_H
 #define VALISE_ROLE_SUPERVISOR_H
 
-#include "role/config.h"
+#include "config/config.h"
 
 struct supervisor_settings {
     const char *dir; /* the valise directory; becomes the working directory */

@@ -39,15 +39,15 @@ def test_page_has_every_command(server):
 
 def test_page_has_every_setting(server):
     """What the server reads and what the page tells are the same names."""
-    source = (ROOT / "src" / "role" / "config.c").read_text()
+    source = (ROOT / "src" / "config" / "config.c").read_text()
     read = set(re.findall(r'CFG_(?:STR|INT|BOOL|FLOAT|STR_LIST|INT_LIST)\("([a-z-]+)"', source))
-    limits = (ROOT / "src" / "role" / "config_limits.c").read_text()
+    limits = (ROOT / "src" / "config" / "limits.c").read_text()
     read |= set(re.findall(r'\{ "([a-z-]+)", \d', limits))
     told = set(re.findall(r"^\\fB([a-z\\-]+)\\fR = ", page(server, "--conf"), re.M))
     kinds = re.search(r"kind_names\[LIMIT_KINDS\] = \{(.*?)\}", (ROOT / "src" / "run" / "limit.c").read_text(), re.S).group(1)
     for kind in re.findall(r'"([a-z-]+)"', kinds):
         assert f"\\fB{kind}-per-".replace("-", "\\-") in page(server, "--conf"), kind
-    assert read == {name.replace("\\-", "-") for name in told}, "src/cli/settings.c must name each setting of src/role/config.c"
+    assert read == {name.replace("\\-", "-") for name in told}, "src/cli/settings.c must name each setting of src/config/"
 
 
 def complete(server, *words):

@@ -1,10 +1,10 @@
-/* config_private: what config.c and config_limits.c share. */
-#ifndef VALISE_ROLE_CONFIG_PRIVATE_H
-#define VALISE_ROLE_CONFIG_PRIVATE_H
+/* config_private: what the parts of the configuration share. */
+#ifndef VALISE_CONFIG_CONFIG_PRIVATE_H
+#define VALISE_CONFIG_CONFIG_PRIVATE_H
 
 #include <confuse.h>
 
-#include "role/config.h"
+#include "config/config.h"
 
 /* The value of OPT that was read last. */
 const char *config_last_string(cfg_opt_t *opt);
@@ -13,7 +13,17 @@ int config_check_network(cfg_t *cfg, cfg_opt_t *opt);
 /* The networks of list OPTION in SEC. ERR_LIMIT. */
 int config_take_networks(struct config *c, cfg_t *sec, const char *option, struct ip_networks *ret, struct error *e) MUST_USE;
 
-/* --- config_limits.c --- */
+/* Copies Z into C's arena. ERR_LIMIT. */
+int config_keep(struct config *c, const char *z, str *ret, struct error *e) MUST_USE;
+
+/* --- listener.c --- */
+
+/* Registers what checks the options of a section "listener". */
+void config_listener_checks(cfg_t *cfg);
+/* Fills L from section SEC of file NAME. ERR_SYNTAX, ERR_LIMIT. */
+int config_take_listener(struct config *c, cfg_t *sec, struct config_listener *l, const char *name, struct error *e) MUST_USE;
+
+/* --- limits.c --- */
 
 enum { CONFIG_LIMIT_OPTIONS_MAX = 32 };
 

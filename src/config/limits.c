@@ -1,5 +1,5 @@
 /* config_limits: the sections "limits" of valise.conf, one for each protocol, and what holds where they say nothing. */
-#include "role/config_private.h"
+#include "config/config_private.h"
 
 /* The option that sets a limit. */
 static str option_name(unsigned kind, unsigned scope, char text[LIMIT_TEXT_MAX])

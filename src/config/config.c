@@ -1,5 +1,5 @@
 /* config: see config.h. */
-#include "role/config_private.h"
+#include "config/config_private.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,7 +13,6 @@ enum {
     CONFIG_BYTES_MAX = 1 << 20,
     CONFIG_ARENA_MAX = 8 << 20,
     LISTENERS_MAX = 64,
-    ADDRESSES_MAX = 32,
     NETWORKS_MAX = 10000,
     CERTIFICATES_MAX = 1000
 };
@@ -22,32 +21,6 @@ enum {
 static pthread_mutex_t confuse_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct error *confuse_error;
 static const char *confuse_name;
-
-static const char *const protocol_names[] = { [CONFIG_SMTP] = "smtp",
-                                              [CONFIG_SUBMISSION] = "submission",
-                                              [CONFIG_IMAP] = "imap",
-                                              [CONFIG_LMTP] = "lmtp",
-                                              [CONFIG_METRICS] = "metrics" };
-enum { PROTOCOLS = sizeof protocol_names / sizeof protocol_names[0] };
-static const char *const tls_names[] = { [SMTP_TLS_OFF] = "off",
-                                         [SMTP_TLS_OPPORTUNISTIC] = "opportunistic",
-                                         [SMTP_TLS_REQUIRED] = "required",
-                                         [SMTP_TLS_IMPLICIT] = "implicit" };
-
-static const char *const client_cert_names[] = {
-    [TLS_CLIENT_OFF] = "off", [TLS_CLIENT_REQUESTED] = "request", [TLS_CLIENT_REQUIRED] = "required"
-};
-static const char *const min_tls_names[] = { "1.2", "1.3" };
-
-const char *config_protocol_name(enum config_protocol p)
-{
-    return protocol_names[p];
-}
-
-const char *config_tls_name(enum smtp_tls t)
-{
-    return tls_names[t];
-}
 
 /* Keeps the first message only: later ones follow from it. */
 __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
@@ -59,49 +32,9 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
     (void)error_set(confuse_error, ERR_SYNTAX, "%s:%d: %s", confuse_name, cfg ? cfg->line : 0, text);
 }
 
-static int index_of(const char *value, const char *const *names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (value && str_eq(str_from_z(value), str_from_z(names[i])))
-            return (int)i;
-    return -1;
-}
-
 const char *config_last_string(cfg_opt_t *opt)
 {
     return cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
-}
-
-static int check_protocol(cfg_t *cfg, cfg_opt_t *opt)
-{
-    if (index_of(config_last_string(opt), protocol_names, PROTOCOLS) >= 0)
-        return 0;
-    cfg_error(cfg, "protocol must be one of \"smtp\", \"submission\", \"imap\", \"lmtp\", \"metrics\"");
-    return -1;
-}
-
-static int check_tls(cfg_t *cfg, cfg_opt_t *opt)
-{
-    if (index_of(config_last_string(opt), tls_names, 4) >= 0)
-        return 0;
-    cfg_error(cfg, "tls must be one of \"off\", \"opportunistic\", \"required\", \"implicit\"");
-    return -1;
-}
-
-static int check_client_cert(cfg_t *cfg, cfg_opt_t *opt)
-{
-    if (index_of(config_last_string(opt), client_cert_names, 3) >= 0)
-        return 0;
-    cfg_error(cfg, "client-cert must be one of \"off\", \"request\", \"required\"");
-    return -1;
-}
-
-static int check_min_tls(cfg_t *cfg, cfg_opt_t *opt)
-{
-    if (index_of(config_last_string(opt), min_tls_names, 2) >= 0)
-        return 0;
-    cfg_error(cfg, "min-tls must be \"1.2\" or \"1.3\"");
-    return -1;
 }
 
 /* Every number and its bounds. */
@@ -172,16 +105,6 @@ static int check_hostname(cfg_t *cfg, cfg_opt_t *opt)
     return -1;
 }
 
-static int check_address(cfg_t *cfg, cfg_opt_t *opt)
-{
-    const char *z = config_last_string(opt);
-    unsigned char bytes[16];
-    if (z && (inet_pton(AF_INET, z, bytes) == 1 || inet_pton(AF_INET6, z, bytes) == 1))
-        return 0;
-    cfg_error(cfg, "'%s' is not an IPv4 or IPv6 address; write numbers, not a name", z ? z : "");
-    return -1;
-}
-
 int config_check_network(cfg_t *cfg, cfg_opt_t *opt)
 {
     struct ip_network n;
@@ -216,164 +139,11 @@ static int take_login(struct config *c, cfg_t *cfg, struct error *e)
     return config_take_networks(c, cfg, "login-allow", &c->login.allow, e);
 }
 
-static int keep(struct config *c, const char *z, str *ret, struct error *e)
+int config_keep(struct config *c, const char *z, str *ret, struct error *e)
 {
     if (arena_dup(&c->arena, str_from_z(z), ret) == 0)
         return 0;
     return error_set(e, ERR_LIMIT, "the configuration is larger than %d bytes", CONFIG_ARENA_MAX);
-}
-
-/* A listener at a Unix socket: whoever may reach its path may deliver, so LMTP only. */
-static int take_socket(struct config *c, cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
-{
-    int r = keep(c, cfg_getstr(sec, "socket"), &l->socket, e);
-    if (r)
-        return r;
-    if (l->protocol != CONFIG_LMTP || l->port || l->tls != SMTP_TLS_OFF)
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: a socket is for protocol \"lmtp\" with tls = \"off\" and no port",
-                         name, sec->line, cfg_title(sec));
-    if (cfg_size(sec, "networks") + cfg_size(sec, "proxy-from") + cfg_size(sec, "xclient-from"))
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: who comes by a socket has no address, so no networks", name,
-                         sec->line, cfg_title(sec));
-    if (l->socket.n == 0 || l->socket.n > CONFIG_SOCKET_MAX || str_ends(l->socket, STR("control.sock")))
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: a socket's path has 1 to %d bytes and is not the control socket's",
-                         name, sec->line, cfg_title(sec), CONFIG_SOCKET_MAX);
-    return 0;
-}
-
-static int take_mechanism(struct config_listener *l, const char *mechanism, const char *name, int line, struct error *e)
-{
-    size_t n;
-    const struct sasl_mechanism *list = sasl_mechanisms(&n), *m = sasl_mechanism_find(str_from_z(mechanism));
-    struct buf known = BUF_INIT(1024);
-    int r = 0;
-    for (size_t i = 0; i < n; i++)
-        buf_add_all(&known, i ? STR(", ") : STR(""), list[i].name);
-    if (!m)
-        r = error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth: there is no mechanism \"%s\"; there are %.*s", name, line,
-                      STR_ARG(l->name), mechanism, STR_ARG(buf_str(&known)));
-    else if (m->kind == SASL_KIND_EXTERNAL && l->client_cert == TLS_CLIENT_OFF)
-        r = error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth: EXTERNAL needs client-cert = \"request\" or \"required\"", name,
-                      line, STR_ARG(l->name));
-    else if (m->legacy && !l->legacy)
-        r = error_set(e, ERR_SYNTAX,
-                      "%s:%d: listener %.*s: auth: %.*s needs legacy = true, and users flagged by `valise user legacy'", name,
-                      line, STR_ARG(l->name), STR_ARG(m->name));
-    else if (m->binding && l->tls == SMTP_TLS_OFF)
-        r = error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth: %.*s needs TLS", name, line, STR_ARG(l->name),
-                      STR_ARG(m->name));
-    else
-        l->auth |= sasl_set_of(m);
-    buf_done(&known);
-    return r;
-}
-
-/* How people log in: only where they do. */
-static int take_auth(cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
-{
-    l->legacy = cfg_getbool(sec, "legacy");
-    bool named = cfg_getopt(sec, "auth")->flags & CFGF_MODIFIED;
-    unsigned n = cfg_size(sec, "auth");
-    int r = 0;
-    if ((named || l->legacy) && l->protocol != CONFIG_SUBMISSION && l->protocol != CONFIG_IMAP)
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth and legacy are for submission and imap; nobody logs in by %s",
-                         name, sec->line, STR_ARG(l->name), config_protocol_name(l->protocol));
-    if (named && n == 0)
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth names no mechanism, so nobody could log in", name, sec->line,
-                         STR_ARG(l->name));
-    for (unsigned i = 0; i < n && r == 0; i++)
-        r = take_mechanism(l, cfg_getnstr(sec, "auth", i), name, sec->line, e);
-    return r;
-}
-
-/* Metrics are plain HTTP. Nobody logs in there: the address decides who may look. */
-static int take_metrics(cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
-{
-    if (l->protocol == CONFIG_METRICS && l->tls != SMTP_TLS_OFF && cfg_getopt(sec, "tls")->flags & CFGF_MODIFIED)
-        return error_set(e, ERR_SYNTAX,
-                         "%s:%d: listener %.*s: metrics have no TLS; leave tls out, and stay on addresses of this machine or of "
-                         "a network that "
-                         "you trust",
-                         name, sec->line, STR_ARG(l->name));
-    if (l->protocol == CONFIG_METRICS)
-        l->tls = SMTP_TLS_OFF;
-    return 0;
-}
-
-/* LMTP knows no login and is not for port 25 (RFC 2033 section 5): only programs of this machine may reach it. */
-static int check_lmtp(const struct config_listener *l, const char *name, int line, struct error *e)
-{
-    for (size_t i = 0; l->protocol == CONFIG_LMTP && i < l->address_n; i++)
-        if (!str_starts(l->addresses[i], STR("127.")) && !str_eq(l->addresses[i], STR("::1")))
-            return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: lmtp has no login, so its addresses must be 127.x.x.x or ::1",
-                             name, line, STR_ARG(l->name));
-    if (l->protocol == CONFIG_LMTP && l->port == 25)
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: port 25 is for smtp; lmtp usually has 24", name, line,
-                         STR_ARG(l->name));
-    return 0;
-}
-
-/* Listeners are found by name, in logs too; the dot is left to those that are ours (WIRE_CONTROL). */
-static bool is_listener_name(str name)
-{
-    bool good = name.n > 0 && name.n <= 32;
-    for (size_t i = 0; i < name.n; i++)
-        good = good && (ascii_is_alnum(name.p[i]) || name.p[i] == '-' || name.p[i] == '_');
-    return good;
-}
-
-static int take_listener(struct config *c, cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
-{
-    int r = keep(c, cfg_title(sec), &l->name, e);
-    if (r)
-        return r;
-    if (!is_listener_name(l->name))
-        return error_set(e, ERR_SYNTAX, "%s:%d: a listener's name has 1 to 32 letters, digits, hyphens and underscores", name,
-                         sec->line);
-    l->protocol = (enum config_protocol)index_of(cfg_getstr(sec, "protocol"), protocol_names, PROTOCOLS);
-    l->tls = (enum smtp_tls)index_of(cfg_getstr(sec, "tls"), tls_names, 4);
-    l->tls13_only = index_of(cfg_getstr(sec, "min-tls"), min_tls_names, 2) == 1;
-    l->client_cert = (enum tls_client_cert)index_of(cfg_getstr(sec, "client-cert"), client_cert_names, 3);
-    l->port = (uint16_t)cfg_getint(sec, "port");
-    if (!cfg_opt_size(cfg_getopt(sec, "protocol")) || (int)l->protocol < 0)
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no protocol", name, sec->line, cfg_title(sec));
-    r = take_metrics(sec, l, name, e);
-    if (r)
-        return r;
-    r = take_auth(sec, l, name, e);
-    if (r)
-        return r;
-    if (cfg_getstr(sec, "socket"))
-        return take_socket(c, sec, l, name, e);
-    if (l->port == 0)
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no port", name, sec->line, cfg_title(sec));
-    if (l->protocol == CONFIG_SMTP && l->tls == SMTP_TLS_REQUIRED && l->port == 25)
-        log_warning("config-note", LOG_STR("listener", l->name),
-                    LOG_Z("note", "strangers without TLS cannot reach a port 25 that requires it (RFC 3207 section 4)"));
-    if (l->client_cert != TLS_CLIENT_OFF && l->tls == SMTP_TLS_OFF)
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s cannot ask for certificates without TLS", name, sec->line,
-                         cfg_title(sec));
-    unsigned n = cfg_size(sec, "addresses");
-    if (n == 0 || n > ADDRESSES_MAX)
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s needs 1 to %d addresses", name, sec->line, cfg_title(sec),
-                         ADDRESSES_MAX);
-    str *list = arena_array(&c->arena, n, sizeof *list);
-    if (!list)
-        return error_set(e, ERR_LIMIT, "the configuration is too large");
-    for (unsigned i = 0; i < n && r == 0; i++)
-        r = keep(c, cfg_getnstr(sec, "addresses", i), &list[i], e);
-    l->addresses = list;
-    l->address_n = n;
-    if (r == 0)
-        r = config_take_networks(c, sec, "networks", &l->networks, e);
-    if (r == 0)
-        r = config_take_networks(c, sec, "proxy-from", &l->proxies, e);
-    if (r == 0)
-        r = config_take_networks(c, sec, "xclient-from", &l->overrides, e);
-    if (r == 0 && l->overrides.n && l->protocol != CONFIG_SMTP && l->protocol != CONFIG_SUBMISSION)
-        r = error_set(e, ERR_SYNTAX, "%s:%d: listener %s: xclient-from is for protocol smtp and submission", name, sec->line,
-                      cfg_title(sec));
-    return r ? r : check_lmtp(l, name, sec->line, e);
 }
 
 /* A listener that offers TLS needs something to show. */
@@ -399,9 +169,9 @@ static int take_certificate(struct config *c, cfg_t *sec, struct config_certific
         n ? 0 : error_set(e, ERR_SYNTAX, "%s:%d: certificate %s has no chain = \"file.pem\"", name, sec->line, cfg_title(sec));
     for (unsigned i = 0; i < n && r == 0; i++) {
         struct config_certificate *one = &list[c->certificate_n++];
-        r = str_eq(str_from_z(server_name), STR("default")) ? 0 : keep(c, server_name, &one->name, e);
+        r = str_eq(str_from_z(server_name), STR("default")) ? 0 : config_keep(c, server_name, &one->name, e);
         if (r == 0)
-            r = keep(c, cfg_getnstr(sec, "chain", i), &one->chain, e);
+            r = config_keep(c, cfg_getnstr(sec, "chain", i), &one->chain, e);
     }
     return r;
 }
@@ -427,7 +197,7 @@ static int take_sections(struct config *c, cfg_t *cfg, const char *name, struct 
         return error_set(e, ERR_LIMIT, "%s: at most %d certificates", name, CERTIFICATES_MAX);
     int r = 0;
     for (unsigned i = 0; i < n && r == 0; i++)
-        r = take_listener(c, cfg_getnsec(cfg, "listener", i), &listeners[i], name, e);
+        r = config_take_listener(c, cfg_getnsec(cfg, "listener", i), &listeners[i], name, e);
     for (unsigned i = 0; i < m && r == 0; i++)
         r = take_certificate(c, cfg_getnsec(cfg, "certificate", i), certificates, name, e);
     c->listeners = listeners;
@@ -440,9 +210,9 @@ static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error
 {
     if (!cfg_getstr(cfg, "hostname"))
         return error_set(e, ERR_SYNTAX, "%s: hostname = \"mail.example.org\" is missing", name);
-    int r = keep(c, cfg_getstr(cfg, "hostname"), &c->hostname, e);
+    int r = config_keep(c, cfg_getstr(cfg, "hostname"), &c->hostname, e);
     if (r == 0)
-        r = keep(c, cfg_getstr(cfg, "user"), &c->user, e);
+        r = config_keep(c, cfg_getstr(cfg, "user"), &c->user, e);
     c->mx_processes = (unsigned)cfg_getint(cfg, "mx-processes");
     c->message_size_max = (uint64_t)cfg_getint(cfg, "message-size-max");
     c->recipients_max = (unsigned)cfg_getint(cfg, "recipients-max");
@@ -498,15 +268,8 @@ static void set_checks(cfg_t *cfg)
     cfg_set_validate_func(cfg, "hostname", check_hostname);
     cfg_set_validate_func(cfg, "login-allow", config_check_network);
     cfg_set_validate_func(cfg, "log-level", check_log_level);
-    cfg_set_validate_func(cfg, "listener|protocol", check_protocol);
-    cfg_set_validate_func(cfg, "listener|tls", check_tls);
-    cfg_set_validate_func(cfg, "listener|min-tls", check_min_tls);
-    cfg_set_validate_func(cfg, "listener|client-cert", check_client_cert);
-    cfg_set_validate_func(cfg, "listener|addresses", check_address);
-    cfg_set_validate_func(cfg, "listener|networks", config_check_network);
-    cfg_set_validate_func(cfg, "listener|proxy-from", config_check_network);
-    cfg_set_validate_func(cfg, "listener|xclient-from", config_check_network);
     config_limit_checks(cfg);
+    config_listener_checks(cfg);
 }
 
 static int parse_locked(const char *name, struct config *c, struct error *e)
@@ -646,56 +409,4 @@ void config_free(struct config *c)
         return;
     arena_done(&c->arena);
     free(c);
-}
-
-static void write_listener(struct buf *b, const char *title, const char *protocol, unsigned port, const char *tls,
-                           const char *note, bool lab)
-{
-    buf_addf(b, "# %s\nlistener %s {\n  protocol = \"%s\"\n  port = %u\n  tls = \"%s\"\n  addresses = %s\n}\n\n", note, title,
-             protocol, port, tls, lab ? "{\"127.0.0.1\"}" : "{\"0.0.0.0\", \"::\"}");
-}
-
-void config_write_default(struct buf *b, str hostname, bool lab)
-{
-    buf_addf(
-        b,
-        "# valise.conf: read at start and at `valise reload`; a mistake is refused with its line and the old settings stay.\n"
-        "version = 1\n\n"
-        "# The name this server greets with and puts into Received: fields.\n"
-        "hostname = \"%.*s\"\n\n"
-        "# When started as root, all roles change to this user. Empty: stay.\n"
-        "user = \"valise\"\n\n"
-        "# Processes that talk to strangers on port 25. More use more cores.\n"
-        "mx-processes = 1\n\n"
-        "# Largest message in bytes (SIZE).\n"
-        "message-size-max = 52428800\n\n"
-        "# What one peer may do: defaults hold off floods, `valise status` shows all and who is at a limit. Peers in "
-        "limits-exempt are not\n"
-        "# limited by address. Sections are for smtp, submission and imap; see valise.conf(5).\n"
-        "limits-exempt = {\"127.0.0.0/8\", \"::1\"}\n"
-        "#limits smtp { connections-per-address = 50 message-rate-per-address = \"100/minute\" }\n"
-        "#limits submission { recipient-rate-per-account = \"2000/day\" }\n\n"
-        "# debug, info, warning or error\n"
-        "log-level = \"info\"\n\n",
-        STR_ARG(hostname));
-    write_listener(b, "smtp", "smtp", 25, "opportunistic",
-                   "Mail from other servers. RFC 3207 section 4: do not require TLS here.", lab);
-    buf_add(
-        b,
-        STR("# Listeners of submission and imap may name how people log in, and ask for client certificates (man valise.conf):\n"
-            "#   client-cert = \"request\"\n"
-            "#   auth = {\"EXTERNAL\", \"SCRAM-SHA-256\", \"PLAIN\"}\n"
-            "# CRAM-MD5 and DIGEST-MD5, for old programs only, need legacy = true beside them and users flagged by `valise user "
-            "legacy':\n"
-            "# their passwords are then kept in a form that whoever has store and keys can read.\n\n"));
-    write_listener(b, "submission", "submission", 587, "required", "People and programs who send: STARTTLS, then AUTH.", lab);
-    write_listener(b, "submissions", "submission", 465, "implicit", "The same, TLS from the first byte (RFC 8314).", lab);
-    write_listener(b, "imap", "imap", 143, "required", "Mailboxes: STARTTLS before LOGIN.", lab);
-    write_listener(b, "imaps", "imap", 993, "implicit", "Mailboxes, TLS from the first byte.", lab);
-    buf_add(b,
-            STR("# What the server counts, for Prometheus: GET /metrics over HTTP, without login, so on this machine only.\n"
-                "# listener metrics {\n#   protocol = \"metrics\"\n#   port = 9425\n#   addresses = {\"127.0.0.1\"}\n# }\n\n"));
-    buf_add(b, STR("# The certificate shown when no other section bears the server name that the client asks for (SNI).\n"
-                   "# Its private key lies in keys/, found by the certificate's public key.\n"
-                   "certificate default {\n  chain = \"tls/server.pem\"\n}\n"));
 }

@@ -1,7 +1,7 @@
 /* config: the default parses; every mistake is refused with file, line and reason. */
 #include "../check.h"
 
-#include "role/config.h"
+#include "config/config.h"
 
 static void test_what_init_writes_is_accepted(void **state)
 {

@@ -1,5 +1,5 @@
-/* role_config: valise.conf with anything in it is accepted whole or refused with a reason. */
-#include "role/config.h"
+/* config_parse: valise.conf with anything in it is accepted whole or refused with a reason. */
+#include "config/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

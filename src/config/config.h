@@ -3,8 +3,8 @@
  * The text is parsed by libconfuse; every mistake names file, line and reason, and leaves the former snapshot in force. The
  * supervisor reads the file; the other roles get the same text over their channel and parse it again, so that no role trusts
  * another's structs. */
-#ifndef VALISE_ROLE_CONFIG_H
-#define VALISE_ROLE_CONFIG_H
+#ifndef VALISE_CONFIG_CONFIG_H
+#define VALISE_CONFIG_CONFIG_H
 
 #include "base/arena.h"
 #include "base/buf.h"
