@@ -37,7 +37,7 @@ smtputf8_enable = yes
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
 queue_run_delay = 1s
-lmtp_connection_cache_on_demand = yes
+lmtp_connection_cache_destinations = static:all
 lmtp_destination_concurrency_limit = 1
 {more}
 """
