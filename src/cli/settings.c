@@ -44,10 +44,14 @@ const struct cli_setting cli_settings[] = {
     { NULL, "password-need-mixed", "false", "Whether a new password needs letters, digits and other characters." },
     { NULL, "login-failures-max", "10",
       "Failed logins of a user from one network before that user is locked out there; 0: never. The same wrong password again "
-      "counts once, ten quiet minutes take one back. Elsewhere the user logs in as ever." },
+      "counts once, ten quiet minutes take one back. Elsewhere the user logs in as ever. Twice as many from an IPv6 /56 lock out "
+      "from "
+      "it, four times as many from a /48 or an IPv4 /24, 16 times as many from a /32." },
     { NULL, "login-failures-per-network", "50",
       "Failed logins from one network (an IPv4 address, an IPv6 /64), whatever the names, before it is locked out; 0: never. "
-      "Users who have logged in from around there within 90 days are not affected." },
+      "Users who have logged in from around there within 90 days are not affected. Twice as many lock out an IPv6 /56, four "
+      "times as many "
+      "a /48 or an IPv4 /24, 32 times as many a /32." },
     { NULL, "login-lockout", "900", "Seconds that the first lock-out lasts; each further one lasts twice as long, up to a day." },
     { NULL, "login-allow", "{\"192.0.2.0/24\"}",
       "Networks whose failed logins are neither counted nor delayed. See `valise lockout list'." },
@@ -56,7 +60,8 @@ const struct cli_setting cli_settings[] = {
     { "listener NAME", "protocol", "\"smtp\"",
       "What is spoken: smtp (mail from other servers), submission (mail from people and programs), imap, "
       "lmtp (mail from another mail server on this machine, which says what became of each recipient; Postfix is told "
-      "lmtp_assume_final = yes), or metrics (GET /metrics over HTTP, for Prometheus: no login and no TLS, so stay on addresses that "
+      "lmtp_assume_final = yes), or metrics (GET /metrics over HTTP, for Prometheus: no login and no TLS, so stay on addresses "
+      "that "
       "you trust)." },
     { "listener NAME", "port", "25", "The port; `valise serve --port-offset' is added to it." },
     { "listener NAME", "tls", "\"opportunistic\"",
@@ -85,13 +90,17 @@ const struct cli_setting cli_settings[] = {
     { "listener NAME", "networks", "(all)",
       "The networks whose peers are served, as {\"192.0.2.0/24\", \"2001:db8::/32\"}; others are told so and left." },
     { "listener NAME", "proxy-from", "(nobody)",
-      "Networks of load balancers, as HAProxy with send-proxy or send-proxy-v2: from them each connection must begin with a PROXY header, "
+      "Networks of load balancers, as HAProxy with send-proxy or send-proxy-v2: from them each connection must begin with a "
+      "PROXY header, "
       "before TLS; the client that it names is the peer for limits, logs and all else. From others no such header is taken." },
     { "listener NAME", "xclient-from", "(nobody)",
       "Networks of relays that may say with XCLIENT whose session they pass on. Of smtp and submission. They are not limited as "
       "themselves." },
-    { "limits PROTOCOL", "connections-per-address, -per-network, -per-account", "50, 200 (smtp); 200 (submission); 500 (imap)",
-      "Connections at a time; 0: no limit. Accounts: submission and imap." },
+    { "limits PROTOCOL", "connections-per-address, -per-network, -per-account",
+      "50, 200 (smtp); 200, 800 (submission); 500, 2000 (imap)",
+      "Connections at a time; 0: no limit. Accounts: submission and imap. Of this and the rates below, a network about which "
+      "nothing is "
+      "said may do four times what an address may." },
     { "limits PROTOCOL", "connection-rate-per-...", "\"600/minute\"",
       "New connections in a time: a number and a period, as \"100/minute\" or \"30/10 minutes\"; \"0\": no limit. As all that "
       "follow, "

@@ -27,25 +27,24 @@ static bool is_for(enum config_protocol p, unsigned kind, unsigned scope)
     return p != CONFIG_IMAP || !is_mail;
 }
 
-/* What holds where nothing is said: room for every honest use, none for a flood. */
+/* What holds where nothing is said: room for every honest use, none for a flood. A network may do four times what an address may: whoever has
+ * many addresses is one. */
 static const struct {
     enum config_protocol protocol;
     enum limit_kind kind;
-    enum limit_scope scope;
-    struct limit limit;
+    struct limit address, network;
 } defaults[] = {
-    { CONFIG_SMTP, LIMIT_CONNECTIONS, LIMIT_ADDRESS, { 50, 0 } },
-    { CONFIG_SMTP, LIMIT_CONNECTIONS, LIMIT_NETWORK, { 200, 0 } },
-    { CONFIG_SMTP, LIMIT_CONNECTION_RATE, LIMIT_ADDRESS, { 600, 60 } },
-    { CONFIG_SMTP, LIMIT_ERRORS, LIMIT_ADDRESS, { 500, 3600 } },
-    { CONFIG_SMTP, LIMIT_UNKNOWN, LIMIT_ADDRESS, { 500, 3600 } },
-    { CONFIG_SUBMISSION, LIMIT_CONNECTIONS, LIMIT_ADDRESS, { 200, 0 } },
-    { CONFIG_SUBMISSION, LIMIT_CONNECTION_RATE, LIMIT_ADDRESS, { 600, 60 } },
-    { CONFIG_SUBMISSION, LIMIT_ERRORS, LIMIT_ADDRESS, { 1000, 3600 } },
-    { CONFIG_SUBMISSION, LIMIT_UNKNOWN, LIMIT_ADDRESS, { 1000, 3600 } },
-    { CONFIG_IMAP, LIMIT_CONNECTIONS, LIMIT_ADDRESS, { 500, 0 } },
-    { CONFIG_IMAP, LIMIT_CONNECTION_RATE, LIMIT_ADDRESS, { 1200, 60 } },
-    { CONFIG_IMAP, LIMIT_ERRORS, LIMIT_ADDRESS, { 1000, 3600 } },
+    { CONFIG_SMTP, LIMIT_CONNECTIONS, { 50, 0 }, { 200, 0 } },
+    { CONFIG_SMTP, LIMIT_CONNECTION_RATE, { 600, 60 }, { 2400, 60 } },
+    { CONFIG_SMTP, LIMIT_ERRORS, { 500, 3600 }, { 2000, 3600 } },
+    { CONFIG_SMTP, LIMIT_UNKNOWN, { 500, 3600 }, { 2000, 3600 } },
+    { CONFIG_SUBMISSION, LIMIT_CONNECTIONS, { 200, 0 }, { 800, 0 } },
+    { CONFIG_SUBMISSION, LIMIT_CONNECTION_RATE, { 600, 60 }, { 2400, 60 } },
+    { CONFIG_SUBMISSION, LIMIT_ERRORS, { 1000, 3600 }, { 4000, 3600 } },
+    { CONFIG_SUBMISSION, LIMIT_UNKNOWN, { 1000, 3600 }, { 4000, 3600 } },
+    { CONFIG_IMAP, LIMIT_CONNECTIONS, { 500, 0 }, { 2000, 0 } },
+    { CONFIG_IMAP, LIMIT_CONNECTION_RATE, { 1200, 60 }, { 4800, 60 } },
+    { CONFIG_IMAP, LIMIT_ERRORS, { 1000, 3600 }, { 4000, 3600 } },
 };
 
 /* --- reading --- */
@@ -125,6 +124,14 @@ void config_limit_checks(cfg_t *cfg)
 
 /* --- taking --- */
 
+/* A network of which nothing is said may do no less than four addresses: L is the limits of one kind. */
+static void network_follows(struct limit *l)
+{
+    uint32_t max = l[LIMIT_ADDRESS].max;
+    if (max == 0 || (uint64_t)max * 4 > l[LIMIT_NETWORK].max)
+        l[LIMIT_NETWORK] = (struct limit){ max < UINT32_MAX / 8 ? max * 4 : max, l[LIMIT_ADDRESS].period_s };
+}
+
 static void take_defaults(struct config *c, cfg_t *cfg)
 {
     for (unsigned p = 0; p < CONFIG_PROTOCOLS; p++) {
@@ -138,11 +145,17 @@ static void take_defaults(struct config *c, cfg_t *cfg)
         l->rules.network_bits_4 = (uint8_t)cfg_getint(cfg, "limits-ipv4-network");
         l->rules.network_bits_6 = (uint8_t)cfg_getint(cfg, "limits-ipv6-network");
     }
-    for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++)
-        c->limits[defaults[i].protocol].rules.limits[defaults[i].kind][defaults[i].scope] = defaults[i].limit;
+    for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
+        struct limit *l = c->limits[defaults[i].protocol].rules.limits[defaults[i].kind];
+        l[LIMIT_ADDRESS] = defaults[i].address;
+        l[LIMIT_NETWORK] = defaults[i].network;
+    }
     for (unsigned p = 0; p < CONFIG_PROTOCOLS && c->connections_per_address; p++)
-        if (is_for((enum config_protocol)p, LIMIT_CONNECTIONS, LIMIT_ADDRESS))
-            c->limits[p].rules.limits[LIMIT_CONNECTIONS][LIMIT_ADDRESS].max = c->connections_per_address;
+        if (is_for((enum config_protocol)p, LIMIT_CONNECTIONS, LIMIT_ADDRESS)) {
+            struct limit *l = c->limits[p].rules.limits[LIMIT_CONNECTIONS];
+            l[LIMIT_ADDRESS].max = c->connections_per_address;
+            network_follows(l);
+        }
 }
 
 static int take_section(struct config *c, cfg_t *sec, const char *name, struct error *e)
@@ -164,6 +177,8 @@ static int take_section(struct config *c, cfg_t *sec, const char *name, struct e
             int r = value ? limit_parse(kind, str_from_z(value), &l->rules.limits[kind][scope], e) : 0;
             if (r)
                 return r;
+            if (value && scope == LIMIT_ADDRESS && l->rules.limits[kind][LIMIT_NETWORK].max)
+                network_follows(l->rules.limits[kind]);
         }
     uint64_t values[NUMBER_N] = { l->errors_max, l->junk_max, l->unknown_max, l->recipients_max, l->message_size_max };
     for (size_t i = 0; i < NUMBER_N; i++) {

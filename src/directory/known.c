@@ -5,7 +5,7 @@
 
 #include "base/pack.h"
 
-enum { ROW_VERSION = 1, NETWORKS_MAX = 16, KNOWN_S = 90 * 86400, REFRESH_S = 86400, BITS_4 = 24, BITS_6 = 48, SCRATCH = 1 << 14 };
+enum { ROW_VERSION = 1, NETWORKS_MAX = 16, KNOWN_S = 90 * 86400, REFRESH_S = 86400, BITS_4 = 24, BITS_6 = 56, SCRATCH = 1 << 14 };
 
 struct known {
     struct ip_network network;

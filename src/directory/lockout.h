@@ -2,24 +2,35 @@
  *
  * The rules, each with its test in tests/unit/directory/lockout.c:
  *
- *  B1  A failed login counts for its network (an IPv4 address, an IPv6 /64), for that account from that network, and, where the account
- *      is not known (B4), for that account everywhere. However it was tried: with a password, an application password or a proof.
+ *  B1  A failed login counts for its network (an IPv4 address, an IPv6 /64), for that account from that network, and for that account
+ *      everywhere. However it was tried: with a password, an application password or a proof.
  *  B2  Each failure doubles the delay of the answer, from half a second to thirty. A minute without failures takes one back, for an
  *      account from a network ten minutes; a success takes back all of the account from its network.
  *  B3  Too many failures lock out: the account from that network, or the network. The first time as long as the policy says, then
  *      twice as long each time, up to a day; a day in peace takes one doubling back. Whoever is locked out is told so: nothing is
- *      checked, not even a right password, and nothing is counted.
- *  B4  A network where an account has logged in within 90 days (seen wider: an IPv4 /24, an IPv6 /48) is known for it. There only its
- *      own failures from that network delay it or lock it out: neither what others do from there, nor what is done to it from
- *      elsewhere.
+ *      checked, not even a right password, and nothing is counted but by B13.
+ *  B4  A network where an account has logged in within 90 days (seen wider: an IPv4 /24, an IPv6 /56) is known for it. There only its
+ *      own failures from that network lock it out or delay a right password: neither what others do from there, nor what is done to it
+ *      from elsewhere.
  *  B5  What is done to an account from many networks delays it on networks where it is not known, after ten failures; it never locks out.
  *      So nobody can lock a user out from elsewhere.
- *  B6  The same wrong password from the same network counts once: a forgotten telephone locks nobody out.
+ *  B6  The same wrong password counts once, in networks of each width: a forgotten telephone locks nobody out, wherever it is carried.
  *  B7  A name that is not there counts as one that is.
  *  B8  Networks of the allow-list are neither counted, delayed nor locked out.
- *  B9  All of it survives a restart: a lock-out at once, failures within seconds. It takes a fixed room on the disk and in memory; the
- *      oldest gives way, and a lock-out only when nothing else can. A flood of failures costs no commit each.
- *  B10 A certificate of ours is no guess: whoever has it is neither delayed nor locked out. */
+ *  B9  All of it survives a restart: a lock-out at once, failures within seconds. It takes a fixed room on the disk and in memory (B12).
+ *      A flood of failures costs no commit each.
+ *  B10 A certificate of ours is no guess: whoever has it is neither delayed nor locked out.
+ *  B11 One who has many networks is one: failures are counted for wider networks too. So many times the failures of the narrowest lock
+ *      out an account from them, or them:
+ *          IPv6 /56                 2 times an account    2 times a network    a subscriber (RFC 6177)
+ *          IPv6 /48, IPv4 /24       4                     4                    a site, a rented block
+ *          IPv6 /32                16 (unless known)     32                    a provider
+ *      They delay after half of that. Networks are forgiven so many times as fast, as they have as many users.
+ *  B12 The room is fixed, and nobody empties it of what he wants forgotten: what says least gives way, single failures before many, those
+ *      before lock-outs, the shortest first.
+ *  B13 What fails is answered alike, in words and time, whether the account is known there or not: a wrong password waits for all
+ *      counts, also those that hold for strangers only. Where a stranger would be locked out, one who is known is checked, and told when
+ *      he fails that he is locked out; both answers come two seconds after the question, and both count for the account from there. */
 #ifndef VALISE_DIRECTORY_LOCKOUT_H
 #define VALISE_DIRECTORY_LOCKOUT_H
 

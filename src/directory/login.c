@@ -2,7 +2,7 @@
  *
  *  P1  A wrong name, a wrong password, no password and a disabled account take the same work and give the same answer.
  *  P2  A remembered success is bound to the account's present hash; disabled accounts are not looked up there at all.
- *  P3  What failures cost is B1 to B10 of lockout.h. Whoever waited for the check while others failed in the same place is turned away
+ *  P3  What failures cost is B1 to B13 of lockout.h. Whoever waited for the check while others failed in the same place is turned away
  *      without it, so that many guesses at once are no way around a lock-out.
  *      No thread waits for the check: whoever finds no place is told when to ask again.
  *  P4  A program's account has no password of its own: what is in its row counts for nothing. */
@@ -21,10 +21,14 @@ struct candidate {
     bool is_outdated; /* something of the credentials is missing or made with old parameters */
 };
 
+enum { CLOSED_MS = 2000 }; /* B13: from the question to the answer; much more than a check takes */
+
 /* What came of an attempt. */
 struct outcome {
-    int64_t now; /* when it began */
+    int64_t now;      /* when it began */
+    int64_t began_ms; /* the same by clock_mono_ms */
     struct throttle_try try;
+    struct throttle_lock lock;
     bool is_remembered; /* it was right lately */
     str app;            /* the application password that it was; empty: the account's own */
     int64_t again_ms;   /* there was no place: when to ask again */
@@ -99,19 +103,23 @@ int directory_scram_find(struct directory *d, str login, enum directory_hash has
     return r;
 }
 
+static struct verified_tag tag_of(struct directory *d, const struct directory_attempt *t, const struct candidate *c)
+{
+    return verified_tag(d->verified, c->account.id, c->hash, str_sub(t->password, 0, DIRECTORY_PASSWORD_MAX));
+}
+
 /* Compares a password with the account's own. 0, ERR_REFUSED, ERR_UNAVAILABLE, ERR_AGAIN (P3). */
 static int check_password(struct directory *d, const struct directory_attempt *t, const struct candidate *c, struct outcome *o)
 {
     bool possible = c->can_log_in && t->password.n <= DIRECTORY_PASSWORD_MAX;
-    struct verified_tag tag = verified_tag(d->verified, c->account.id, c->hash, str_sub(t->password, 0, DIRECTORY_PASSWORD_MAX));
-    memcpy(&o->try.guess, tag.b, sizeof o->try.guess);
+    struct verified_tag tag = tag_of(d, t, c);
     o->is_remembered = possible && verified_has(d->verified, &tag);
     if (o->is_remembered)
         return 0;
     int r = gate_try(d->gate, &o->again_ms);
     if (r < 0)
         return r;
-    if (throttle_locked(d->throttle, &o->try, d->clock(), false))
+    if (throttle_locked(d->throttle, &o->try, d->clock(), false).wait_ms)
         r = ERR_AGAIN;
     else if (possible && verified_has(d->verified, &tag))
         o->is_remembered = true; /* ten connections of one client: the first has paid for all */
@@ -144,7 +152,7 @@ static int64_t attempt_count(struct directory *d, int r, const struct candidate 
         known_add(d, c->account.id, &o->try.peer, o->now);
         return delay;
     }
-    int64_t delay = throttle_fail(d->throttle, &o->try, o->now, &locked);
+    int64_t delay = throttle_fail(d->throttle, &o->try, o->now, o->lock.is_closed, &locked);
     if (locked) {
         char text[IP_TEXT_MAX];
         log_warning("locked-out", LOG_STR("peer", ip_address_text(&o->try.peer, text)), LOG_STR("user", o->try.login));
@@ -174,14 +182,34 @@ static void attempt_note(struct directory *d, const struct directory_attempt *t,
     history_note(d, c->account.id, &event, o->now);
 }
 
+/* B13: the answer where strangers are locked out, whatever R says to who is known there. What was not checked counts as a failure, as a
+ * check would have ended for whoever guesses. */
+static int turn_away(struct directory *d, const struct directory_attempt *t, int r, const struct candidate *c, struct outcome *o,
+                     int64_t *ret_delay_ms)
+{
+    if (r == ERR_REFUSED || (!o->lock.is_own && t->proof != DIRECTORY_PROVED))
+        (void)attempt_count(d, ERR_REFUSED, c, o);
+    int64_t left = CLOSED_MS - (clock_mono_ms() - o->began_ms);
+    *ret_delay_ms = left > 0 ? left : 0;
+    return ERR_AGAIN;
+}
+
 /* The whole of it for the candidate C. */
 static int attempt_run(struct directory *d, const struct directory_attempt *t, const struct candidate *c, struct outcome *o,
                        int64_t *ret_delay_ms)
 {
     bool is_guess = t->proof != DIRECTORY_CERTIFIED; /* B10 */
-    if (is_guess && throttle_locked(d->throttle, &o->try, o->now, true))
-        return ERR_AGAIN;
-    int r = attempt_check(d, t, c, o);
+    if (t->proof == DIRECTORY_PASSWORD) {
+        struct verified_tag tag = tag_of(d, t, c);
+        memcpy(&o->try.guess, tag.b, sizeof o->try.guess);
+    }
+    if (is_guess)
+        o->lock = throttle_locked(d->throttle, &o->try, o->now, true);
+    int r = o->lock.wait_ms ? ERR_AGAIN : attempt_check(d, t, c, o);
+    if (r != 0 && is_guess && !o->lock.is_closed && !o->lock.wait_ms) /* others may have failed there meanwhile */
+        o->lock = throttle_locked(d->throttle, &o->try, d->clock(), false);
+    if (r != 0 && o->lock.is_closed)
+        return turn_away(d, t, r, c, o, ret_delay_ms);
     if (r == ERR_UNAVAILABLE)
         *ret_delay_ms = o->again_ms;
     if (r != 0 && r != ERR_REFUSED)
@@ -197,7 +225,7 @@ int directory_login(struct directory *d, const struct directory_attempt *t, stru
                     int64_t *ret_delay_ms)
 {
     struct candidate c = { 0 };
-    struct outcome o = { .now = d->clock() };
+    struct outcome o = { .now = d->clock(), .began_ms = clock_mono_ms() };
     struct error e = ERROR_NONE;
     *ret_delay_ms = 0;
     int r = login_canonical(d, t->login, arena, &o.try.login);

@@ -20,10 +20,17 @@ struct throttle *throttle_new(void);
 void throttle_free(struct throttle *t);
 void throttle_set_policy(struct throttle *t, const struct directory_lockout_policy *p);
 
-/* Milliseconds until TRY may be checked; 0: now. Counts what is turned away when COUNT. */
-int64_t throttle_locked(struct throttle *t, const struct throttle_try *try, int64_t now, bool count);
-/* Counts a failure and returns how long its answer is to be held. *RET_LOCKED: it has begun a lock-out. */
-int64_t throttle_fail(struct throttle *t, const struct throttle_try *try, int64_t now, bool *ret_locked);
+struct throttle_lock {
+    int64_t wait_ms; /* until it may be checked; 0: now */
+    bool is_own;     /* locked out where it is known as well */
+    bool
+        is_closed; /* who is not known there (B4) is locked out in any case, so whoever is known must not be told from him (B13) */
+};
+/* What holds for TRY. Counts what is turned away when COUNT. */
+struct throttle_lock throttle_locked(struct throttle *t, const struct throttle_try *try, int64_t now, bool count);
+/* Counts a failure and returns how long its answer is to be held, known or not (B13). *RET_LOCKED: it has begun a lock-out. CLOSED: as
+ * throttle_locked says; then it counts for the login only. */
+int64_t throttle_fail(struct throttle *t, const struct throttle_try *try, int64_t now, bool closed, bool *ret_locked);
 /* Forgives the login from its network. It waits as long as a failure would have: who guesses must not learn more by hanging up early. */
 int64_t throttle_succeed(struct throttle *t, const struct throttle_try *try, int64_t now);
 

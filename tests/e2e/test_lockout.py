@@ -102,6 +102,48 @@ def test_a_network_is_locked_out_but_not_for_whom_it_is_known(strict, alice, bob
     assert "valise_locked_out_networks 1" in run(strict, "metrics").stdout
 
 
+def refusals(lab, name, source):
+    """What each way to log in answers to a wrong password from SOURCE."""
+    said = []
+    for mechanism in ("PLAIN", "LOGIN"):
+        with smtplib.SMTP("localhost", lab.ports["submission"], timeout=60, source_address=(source, 0)) as smtp:
+            smtp.starttls(context=tls_context(lab))
+            smtp.ehlo()
+            smtp.user, smtp.password = name, "wrong"
+            with pytest.raises(WRONG) as refused:
+                smtp.auth(mechanism, getattr(smtp, "auth_" + mechanism.lower()))
+            said.append((refused.value.smtp_code, refused.value.smtp_error))
+    said.append(read(lab, Account(name, ""), "wrong", source))
+    for mechanism, answers in (
+        ("PLAIN", [f"\0{name}\0wrong".encode()]),
+        ("SCRAM-SHA-256", [f"n,,n={name},r=abc".encode(), None]),
+    ):
+        session = ImapFrom(lab, source)
+
+        def answer(challenge, answers=iter(answers)):
+            reply = next(answers)
+            nonce = challenge.split(b",")[0]
+            return reply if reply else b"c=biws," + nonce + b",p=" + b"A" * 43 + b"="
+
+        with pytest.raises(imaplib.IMAP4.error) as refused:
+            session.authenticate(mechanism, answer)
+        said.append(str(refused.value))
+        session.shutdown()
+    return said
+
+
+def test_a_closed_network_does_not_learn_who_is_known_there(strict, alice, bob):
+    assert submit(strict, alice, alice.password, ATTACKER) == 235
+    for i in range(6):
+        submit(strict, Account(f"nobody{i}@{harness.DOMAIN}", ""), "guess", ATTACKER)
+    known = refusals(strict, alice.address, ATTACKER)
+    assert known == refusals(strict, bob.address, ATTACKER) == refusals(strict, f"nobody@{harness.DOMAIN}", ATTACKER)
+    assert known[0][0] == 454 and all("UNAVAILABLE" in text for text in known[2:])
+    # Her own count is not used up by the same wrong password, and the right one still opens.
+    run(strict, "lockout", "lift", alice.address)
+    assert submit(strict, alice, alice.password, ATTACKER) == 235
+
+
 def test_an_administrator_lifts_it(strict, alice, bob):
     lock_out(strict, alice)
     lock_out(strict, bob, HOME)

@@ -210,7 +210,8 @@ static void test_limits_and_networks(void **state)
     static const char text[] =
         "hostname = \"a.b\"\nmessage-size-max = 100000\nconnections-per-address = 7\n"
         "limits-exempt = {\"198.51.100.0/24\"}\n"
-        "limits smtp {\n  connections-per-address = 9\n  message-rate-per-network = \"30/10 minutes\"\n  errors-per-session = "
+        "limits smtp {\n  connections-per-address = 9\n  error-rate-per-address = \"9000/minute\"\n  "
+        "connection-rate-per-address = \"0\"\n  message-rate-per-network = \"30/10 minutes\"\n  errors-per-session = "
         "3\n}\n"
         "limits submission {\n  message-size-max = 200000\n  recipients-max = 200\n  recipient-rate-per-account = \"0\"\n}\n"
         "listener one {\n  protocol = \"smtp\"\n  tls = \"off\"\n  port = 1\n  networks = {\"192.0.2.0/24\", "
@@ -225,6 +226,13 @@ static void test_limits_and_networks(void **state)
     const struct config_limits *smtp = &c->limits[CONFIG_SMTP], *submission = &c->limits[CONFIG_SUBMISSION];
     assert_int_equal(smtp->rules.limits[LIMIT_CONNECTIONS][LIMIT_ADDRESS].max, 9);
     assert_int_equal(smtp->rules.limits[LIMIT_CONNECTIONS][LIMIT_NETWORK].max, 200);
+    /* Whoever has many addresses is one: a network has limits where an address has, and never smaller ones unless they are named. */
+    assert_int_equal(submission->rules.limits[LIMIT_CONNECTIONS][LIMIT_NETWORK].max, 800);
+    assert_int_equal(c->limits[CONFIG_IMAP].rules.limits[LIMIT_CONNECTION_RATE][LIMIT_NETWORK].max, 4800);
+    assert_int_equal(c->limits[CONFIG_IMAP].rules.limits[LIMIT_ERRORS][LIMIT_NETWORK].max, 4000);
+    assert_int_equal(smtp->rules.limits[LIMIT_ERRORS][LIMIT_NETWORK].max, 36000);
+    assert_int_equal(smtp->rules.limits[LIMIT_ERRORS][LIMIT_NETWORK].period_s, 60);
+    assert_int_equal(smtp->rules.limits[LIMIT_CONNECTION_RATE][LIMIT_NETWORK].max, 0);
     assert_int_equal(smtp->rules.limits[LIMIT_MESSAGES][LIMIT_NETWORK].max, 30);
     assert_int_equal(smtp->rules.limits[LIMIT_MESSAGES][LIMIT_NETWORK].period_s, 600);
     assert_int_equal(smtp->errors_max, 3);

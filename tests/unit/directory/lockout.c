@@ -1,4 +1,4 @@
-/* lockout: the rules B1 to B10 of directory/lockout.h, on a clock that the tests set. */
+/* lockout: the rules B1 to B13 of directory/lockout.h, on a clock that the tests set. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -230,8 +230,9 @@ static void a_known_network_stays_open(void **state)
     reopen(f);
     assert_int_equal(login(f, "alice", "alice's", "192.0.2.66"), 0);
     assert_int_equal(login(f, "alice", "alice's", "192.0.2.200"), 0);
-    /* Her own failures from there count as anywhere. */
-    refute_times(f, "alice", "192.0.2.66", 10);
+    /* Her own failures from there count as anywhere, though the answer is a stranger's (B13). */
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(refute(f, "alice", "192.0.2.66"), ERR_AGAIN);
     assert_int_equal(login(f, "alice", "alice's", "192.0.2.66"), ERR_AGAIN);
     assert_int_equal(login(f, "alice", "alice's", "192.0.2.200"), 0);
     /* After three months it is unknown again. */
@@ -272,7 +273,7 @@ static void many_networks_slow_an_account_down_and_never_lock_it_out(void **stat
     char peer[32];
     assert_int_equal(login(f, "alice", "alice's", "203.0.113.1"), 0);
     for (int i = 0; i < 1000; i++) {
-        (void)snprintf(peer, sizeof peer, "10.1.%d.%d", i / 200, i % 200);
+        (void)snprintf(peer, sizeof peer, "10.%d.%d.1", i / 200, i % 200);
         refute_times(f, "alice", peer, 1);
         assert_int_equal(f->delay, i < 11 ? 500 : i == 11 ? 1000 : i == 12 ? 2000 : f->delay);
     }
@@ -409,17 +410,211 @@ static void a_flood_takes_no_more_room_and_no_commit_each(void **state)
     for (unsigned i = 0; i < 25000; i++) {
         uint8_t b[4] = { 10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i };
         try.peer = ip_address_from_4(b);
-        (void)throttle_fail(f->d->throttle, &try, now, &locked);
+        (void)throttle_fail(f->d->throttle, &try, now, false, &locked);
     }
     /* The lock-out does not give way to mere failures. */
     assert_true(is_locked(f, "alice", "192.0.2.66"));
     directory_tend(f->d);
     engine_state(f->engine, &after);
-    assert_true(after.commits - before.commits <= 2 * THROTTLE_SLOTS / 500 + 3);
+    assert_true(after.commits - before.commits <= 2 * (THROTTLE_SLOTS + 100) / 500 + 3);
     assert_int_equal(engine_scan(f->engine, logins_part, STR("t"), STR("u"), ENGINE_SYNCED, count_row, &rows, NULL), 0);
-    assert_true(rows <= 2 * THROTTLE_SLOTS + 1);
+    assert_true(rows <= 2 * (THROTTLE_SLOTS + 100) + 1);
     reopen(f);
     assert_true(is_locked(f, "alice", "192.0.2.66"));
+}
+
+/* The address 2001:db8:: with SITE and SUBNET as the third and fourth group. */
+static const char *v6(unsigned provider, unsigned site, unsigned subnet)
+{
+    static char text[64];
+    (void)snprintf(text, sizeof text, "2001:%x:%x:%x::1", provider, site, subnet);
+    return text;
+}
+
+/* Failures at alice that are checked before she is locked out from the network of the next address that NAME_OF gives. */
+static int checked_of(struct fixture *f, const char *(*name_of)(int i), int tries)
+{
+    int checked = 0;
+    for (int i = 0; i < tries; i++)
+        checked += refute(f, "alice", name_of(i)) == ERR_REFUSED;
+    return checked;
+}
+
+static const char *subnets_of_56(int i)
+{
+    return v6(0xdb8, 1, (unsigned)i % 256);
+}
+static const char *subnets_of_48(int i)
+{
+    return v6(0xdb8, 1, (unsigned)i);
+}
+static const char *sites_of_32(int i)
+{
+    return v6(0xdb8, (unsigned)i, 0);
+}
+static const char *addresses_of_24(int i)
+{
+    static char text[32];
+    (void)snprintf(text, sizeof text, "192.0.2.%d", i % 256);
+    return text;
+}
+
+/* B11: one who has many networks guesses no more than the thresholds say, and whoever comes from elsewhere is not locked out. */
+static void wider_networks_lock_out_too(void **state)
+{
+    static const struct {
+        const char *(*name_of)(int i);
+        int tries, checked;
+        const char *within, *outside;
+    } cases[] = {
+        { subnets_of_56, 256, 20, "2001:db8:1:ff::9", "2001:db8:1:100::1" },
+        { subnets_of_48, 5000, 40, "2001:db8:1:ffff::9", "2001:db8:2::1" },
+        { sites_of_32, 5000, 160, "2001:db8:ffff::9", "2001:db9::1" },
+        { addresses_of_24, 256, 40, "192.0.2.9", "192.0.3.1" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture *f;
+        assert_int_equal(setup((void **)&f), 0);
+        assert_int_equal(checked_of(f, cases[i].name_of, cases[i].tries), cases[i].checked);
+        assert_true(is_locked(f, "alice", cases[i].within));
+        assert_false(is_locked(f, "bob", cases[i].within));
+        assert_false(is_locked(f, "alice", cases[i].outside));
+        reopen(f);
+        assert_true(is_locked(f, "alice", cases[i].within));
+        /* Whoever lets one address in again means the networks around it as well. */
+        size_t n;
+        assert_int_equal(directory_lockout_lift(f->d, str_from_z(cases[i].within), &n, NULL), 0);
+        assert_true(n > 0);
+        assert_false(is_locked(f, "alice", cases[i].within));
+        teardown((void **)&f);
+    }
+    (void)state;
+}
+
+/* B11: names tried one after the other lock the networks themselves out. */
+static void many_names_from_many_networks(void **state)
+{
+    static const struct {
+        unsigned sites, step, subnets;
+        int checked;
+    } cases[] = { { 1, 1, 200, 100 }, { 1, 257, 65536, 200 }, { 5000, 0, 1, 1600 } };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture *f;
+        char name[32];
+        int checked = 0;
+        assert_int_equal(setup((void **)&f), 0);
+        for (unsigned k = 0; k < 3000; k++) {
+            (void)snprintf(name, sizeof name, "name%u@a.example", k);
+            checked += refute(f, name, v6(0xdb8, k % cases[i].sites, k * cases[i].step % cases[i].subnets)) == ERR_REFUSED;
+        }
+        assert_int_equal(checked, cases[i].checked);
+        assert_false(is_locked(f, "bob", v6(0xdb9, 0, 0)));
+        teardown((void **)&f);
+    }
+    (void)state;
+}
+
+/* B12: whoever has a /32 cannot push out of the table what he has done. */
+static void nobody_flushes_the_table(void **state)
+{
+    struct fixture *f = *state;
+    struct throttle_try try = { 0 };
+    char name[32];
+    bool locked;
+    refute_times(f, "alice", "2001:db8:7:7::1", 9);
+    refute_times(f, "bob", "2001:db8:7:7::1", 10);
+    for (unsigned i = 0; i < 60000; i++) {
+        /* Beyond what the rules let anybody do: straight into the counts. */
+        (void)snprintf(name, sizeof name, "name%u@a.example", i);
+        try.login = str_from_z(name);
+        assert_true(ip_address_parse(str_from_z(v6(0xdb8 + i % 8, i, i)), &try.peer));
+        (void)throttle_fail(f->d->throttle, &try, now, false, &locked);
+    }
+    size_t n;
+    assert_true(is_locked(f, "bob", "2001:db8:7:7::1"));
+    /* The providers are locked out as a whole by now; what is looked at here is the account's own count. */
+    struct throttle_lock lock = throttle_locked(
+        f->d->throttle, &(struct throttle_try){ .peer = try.peer, .login = STR("alice@a.example"), .is_known = true }, now,
+        false);
+    assert_true(lock.is_closed && !lock.is_own);
+    assert_true(ip_address_parse(STR("2001:db8:7:7::1"), &try.peer));
+    try.login = STR("alice@a.example");
+    (void)throttle_fail(f->d->throttle, &try, now, false, &locked);
+    assert_true(locked);
+    assert_int_equal(directory_lockout_lift(f->d, STR(""), &n, NULL), 0);
+}
+
+static int answer_of(struct fixture *f, const char *name, struct directory_attempt t)
+{
+    t.login = str_from_z(name);
+    return attempt(f, t);
+}
+
+/* B13: from a network that is locked out, nobody learns who has logged in from it; nor by what failing costs elsewhere. */
+static void failing_tells_nothing_of_who_is_known(void **state)
+{
+    struct fixture *f = *state;
+    char name[32];
+    static const struct directory_attempt tries[] = {
+        { .proof = DIRECTORY_PASSWORD, .password = STR_INIT("wrong"), .peer = STR_INIT("192.0.2.66") },
+        { .proof = DIRECTORY_REFUTED, .peer = STR_INIT("192.0.2.66") },
+    };
+    assert_int_equal(login(f, "alice", "alice's", "192.0.2.66"), 0);
+    for (int i = 0; i < 50; i++) {
+        (void)snprintf(name, sizeof name, "name%d@a.example", i);
+        refute_times(f, name, "192.0.2.66", 1);
+    }
+    for (int i = 0; i < 12; i++) {
+        struct directory_attempt t = tries[i % 2];
+        static const char *const names[] = { "alice", "bob", "nobody", "no address at all" };
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+            assert_int_equal(answer_of(f, names[k], t), ERR_AGAIN);
+            assert_true(f->delay > 0 && f->delay <= 2000);
+        }
+    }
+    /* The right password still opens to who is known. The others' failures were counted as hers were, so that when the network is open
+     * again all are where they would be. */
+    now += 15 * MINUTE;
+    refute_times(f, "bob", "192.0.2.66", 3);
+    refute_times(f, "alice", "192.0.2.66", 3);
+    assert_int_equal(refute(f, "bob", "192.0.2.66"), ERR_REFUSED);
+    int64_t delay = f->delay;
+    assert_int_equal(refute(f, "alice", "192.0.2.66"), ERR_REFUSED);
+    assert_int_equal(f->delay, delay);
+}
+
+static void who_is_known_gets_in_where_strangers_are_locked_out(void **state)
+{
+    struct fixture *f = *state;
+    char name[32];
+    assert_int_equal(login(f, "alice", "alice's", "192.0.2.66"), 0);
+    for (int i = 0; i < 50; i++) {
+        (void)snprintf(name, sizeof name, "name%d@a.example", i);
+        refute_times(f, name, "192.0.2.66", 1);
+    }
+    assert_int_equal(login(f, "bob", "bob's", "192.0.2.66"), ERR_AGAIN);
+    assert_int_equal(login(f, "alice", "wrong", "192.0.2.66"), ERR_AGAIN);
+    assert_int_equal(login(f, "alice", "alice's", "192.0.2.66"), 0);
+    assert_true(f->delay <= 500);
+}
+
+/* B13: from elsewhere one cannot see either whether a failure was made where the account is known. */
+static void a_failure_counts_everywhere_alike(void **state)
+{
+    struct fixture *f = *state;
+    char peer[32];
+    assert_int_equal(login(f, "alice", "alice's", "203.0.113.1"), 0);
+    for (int i = 0; i < 20; i++) {
+        (void)snprintf(peer, sizeof peer, "203.0.113.%d", 10 + i);
+        refute_times(f, "alice", peer, 1);
+        int64_t delay = f->delay;
+        refute_times(f, "bob", peer, 1);
+        assert_true(f->delay >= delay);
+    }
+    refute_times(f, "alice", "198.51.100.1", 1);
+    int64_t delay = f->delay;
+    refute_times(f, "bob", "198.51.100.2", 1);
+    assert_int_equal(f->delay, delay);
 }
 
 static void lock_outs_are_listed_and_lifted(void **state)
@@ -462,7 +657,7 @@ static void damaged_rows_keep_nobody_out(void **state)
     } rows[] = {
         { STR_INIT("t"), STR_INIT("") },
         { STR_INIT("t\1\1\1"), STR_INIT("\1") },
-        { STR_INIT("t\7\1\1"), STR_INIT("\1\21aaaaaaaaaaaaaaaaa\1\1\1\1") },
+        { STR_INIT("t\11\1\1"), STR_INIT("\1\21aaaaaaaaaaaaaaaaa\1\1\1\1") },
         { STR_INIT("t\1\377\377"), STR_INIT("\1\21aaaaaaaaaaaaaaaaa\1\1\1\1") },
         { STR_INIT("t\1\1\2"), STR_INIT("\1\3abc\1\1\1\1") },
         { STR_INIT("t\1\1\3"), STR_INIT("\2\21aaaaaaaaaaaaaaaaa\1\1\1\1") },
@@ -542,6 +737,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_clock_that_is_set_back_locks_nobody_out_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(a_certificate_is_no_guess, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flood_takes_no_more_room_and_no_commit_each, setup, teardown),
+        cmocka_unit_test(wider_networks_lock_out_too),
+        cmocka_unit_test(many_names_from_many_networks),
+        cmocka_unit_test_setup_teardown(nobody_flushes_the_table, setup, teardown),
+        cmocka_unit_test_setup_teardown(failing_tells_nothing_of_who_is_known, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_is_known_gets_in_where_strangers_are_locked_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_failure_counts_everywhere_alike, setup, teardown),
         cmocka_unit_test_setup_teardown(lock_outs_are_listed_and_lifted, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_rows_keep_nobody_out, setup, teardown),
         cmocka_unit_test_setup_teardown(guesses_at_once_are_no_way_around, setup, teardown),
