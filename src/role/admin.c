@@ -288,6 +288,8 @@ static const struct {
     { "cert.list", certificates_list, NULL },
     { "cert.show", certificates_show, "serial" },
     { "cert.revoke", certificates_revoke, "serial" },
+    { "cert.revoked", certificates_revoked, NULL },
+    { "cert.adopt", certificates_adopt, "certificate" },
 };
 
 json_t *admin_run(struct admin *a, const json_t *request)

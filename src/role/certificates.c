@@ -2,7 +2,8 @@
  *
  * Invariants
  *  C1  A certificate is given out only after its row is durable: none is unknown to the list.
- *  C2  revoked_at is set once and never changed again. */
+ *  C2  revoked_at is set once and never changed again.
+ *  C3  What another store knows of the same CA's certificates makes one revoked here, and nothing else. */
 #include "role/certificates.h"
 
 #include <arpa/inet.h>
@@ -20,6 +21,7 @@ enum {
     ASK_DEADLINE_MS = 30000,
     NAME_LENGTH_MAX = 320,
     SERIAL_MAX = 64,
+    REVOKED_MAX = 16, /* in one reply */
     TRIES = 10
 };
 
@@ -459,4 +461,102 @@ json_t *certificates_revoke(struct admin *a, const json_t *request)
     return err == 0            ? json_pack("{s:b}", "ok", 1)
            : err == ERR_EXISTS ? admin_error(err, "it is revoked already")
                                : not_found(err);
+}
+
+/* --- revocations from one store to another --- */
+
+struct revoked {
+    json_t *list;
+    str after;
+};
+
+static int list_revoked(void *ctx, str key, str value)
+{
+    struct revoked *l = ctx;
+    struct row r = { 0 };
+    int err = str_eq(key, l->after) ? 0 : row_decode(key, value, &r);
+    if (err || !r.revoked_at)
+        return err;
+    if (json_array_size(l->list) == REVOKED_MAX)
+        return ERR_EOF;
+    return json_array_append_new(l->list, json_pack("{s:o,s:s,s:I,s:o}", "serial", text_json(r.serial), "use",
+                                                    r.use == PKI_USE_USER ? "user" : "server", "revoked-at",
+                                                    (json_int_t)r.revoked_at, "certificate", text_json(r.pem)));
+}
+
+json_t *certificates_revoked(struct admin *a, const json_t *request)
+{
+    struct revoked l = { .after = get_text(request, "after") };
+    int err = ERR_CONFLICT;
+    for (int i = 0; i < TRIES && err == ERR_CONFLICT; i++) {
+        json_decref(l.list);
+        l.list = json_array();
+        err = engine_scan(a->engine, certificates_part, l.after, (str){ NULL, 0 }, ENGINE_SYNCED, list_revoked, &l, NULL);
+    }
+    if (err == 0 || err == ERR_EOF)
+        return json_pack("{s:b,s:o,s:b}", "ok", 1, "certificates", l.list, "more", err == ERR_EOF);
+    json_decref(l.list);
+    return admin_error(err, "the certificates cannot be listed");
+}
+
+/* ROW says that it is revoked, as OLD does not or is not there: into *RET what is to be kept. ERR_EXISTS: nothing is to be done. */
+static int merge(const struct row *old, const struct row *fresh, struct row *ret)
+{
+    if (old->serial.n == 0) {
+        *ret = *fresh;
+        return 0;
+    }
+    if (!str_eq(str_trim(old->pem), str_trim(fresh->pem)))
+        return ERR_REFUSED;
+    *ret = *old;
+    ret->revoked_at = fresh->revoked_at;
+    return old->revoked_at ? ERR_EXISTS : 0;
+}
+
+static int adopt(struct admin *a, const struct row *fresh)
+{
+    int err = ERR_CONFLICT;
+    for (int i = 0; i < TRIES && err == ERR_CONFLICT; i++) {
+        struct arena arena = ARENA_INIT(ARENA_MAX);
+        struct row old = { 0 }, whole;
+        uint64_t version = ENGINE_ANY_VERSION;
+        err = row_get(a->engine, fresh->serial, &arena, &old, &version);
+        if (err == 0 || err == ERR_NOTFOUND)
+            err = merge(&old, fresh, &whole);
+        if (err == 0)
+            err = row_put(a->engine, &whole, version);
+        arena_done(&arena);
+    }
+    return err;
+}
+
+json_t *certificates_adopt(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    struct arena arena = ARENA_INIT(ARENA_MAX);
+    struct pki_description d;
+    struct row row = { .use = str_eq(get_text(request, "use"), STR("server")) ? PKI_USE_SERVER : PKI_USE_USER,
+                       .pem = get_text(request, "certificate"),
+                       .revoked_at = (int64_t)json_integer_value(json_object_get(request, "revoked-at")) };
+    int err = row.revoked_at > 0 ? pki_certificate_describe(row.pem, &arena, &d, &e)
+                                 : error_set(&e, ERR_SYNTAX, "the time of the revocation is missing");
+    if (err == 0) {
+        row.serial = d.serial;
+        row.subject = d.subject;
+        row.not_before = d.not_before;
+        row.not_after = d.not_after;
+        for (size_t i = 0; i < d.name_n && row.name_n < PKI_NAMES_MAX; i++)
+            if (d.names[i].text.n <= NAME_LENGTH_MAX)
+                row.names[row.name_n++] = d.names[i].text;
+        err = adopt(a, &row);
+        if (err == 0)
+            log_info("certificate-revoked", LOG_STR("serial", row.serial));
+        else if (err == ERR_REFUSED)
+            (void)error_set(&e, err, "serial number %.*s is another certificate's here", STR_ARG(d.serial));
+        else
+            (void)error_set(&e, err, "the revocation cannot be recorded");
+    }
+    json_t *v = err == 0 || err == ERR_EXISTS ? json_pack("{s:b,s:b}", "ok", 1, "new", err == 0) : admin_error(err, e.text);
+    arena_done(&arena);
+    return v;
 }

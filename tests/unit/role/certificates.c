@@ -86,8 +86,89 @@ static void test_issued_recorded_revoked(void **state)
     assert_int_equal(unlink("keys/ca.key") | unlink("ca.pem") | rmdir("keys") | chdir("/") | rmdir(dir), 0);
 }
 
+static bool is_new(struct admin *to, const json_t *revocation)
+{
+    json_t *reply = certificates_adopt(to, revocation);
+    bool fresh = json_is_true(json_object_get(reply, "new"));
+    assert_true(json_is_true(json_object_get(reply, "ok")));
+    json_decref(reply);
+    return fresh;
+}
+
+/* Forty revoked in one store, some of them known to another: after the transfer all are revoked there, once, and nothing else changes. */
+static void test_revocations_go_to_another_store(void **state)
+{
+    struct admin from = { 0 }, to = { 0 };
+    struct pki_key *ca = NULL, *key = NULL;
+    struct buf ca_pem = BUF_INIT(PKI_PEM_MAX), request = BUF_INIT(PKI_PEM_MAX);
+    const str name = STR("alice@mondomaine.fr");
+    const struct pki_order order = { PKI_USE_USER, &name, 1, 86400 };
+    json_t *all = json_array(), *v;
+    size_t i, added = 0;
+    (void)state;
+    log_set_level(LOG_ERROR);
+    assert_int_equal(pki_key_generate(PKI_EC_P256, &ca, NULL), 0);
+    assert_int_equal(pki_key_generate(PKI_EC_P256, &key, NULL), 0);
+    assert_int_equal(pki_ca_create(ca, STR("mondomaine.fr"), clock_real_ms() / 1000, &ca_pem, NULL), 0);
+    assert_int_equal(pki_request_create(key, &request, NULL), 0);
+    assert_int_equal(engine_memory_open(&from.engine) | engine_memory_open(&to.engine), 0);
+    for (i = 0; i < 40; i++) {
+        struct buf pem = BUF_INIT(PKI_PEM_MAX);
+        assert_int_equal(pki_issue(ca, buf_str(&ca_pem), buf_str(&request), &order, clock_real_ms() / 1000, &pem, NULL), 0);
+        json_t *one =
+            json_pack("{s:s,s:I,s:s%}", "use", "user", "revoked-at", (json_int_t)(1000 + i), "certificate", pem.p, pem.n);
+        assert_true(is_new(&from, one));
+        assert_false(is_new(&from, one));
+        if (i == 7) {
+            json_object_set_new(one, "revoked-at", json_integer(5));
+            assert_true(is_new(&to, one));
+        }
+        json_decref(one);
+        buf_done(&pem);
+    }
+    for (bool more = true; more;) {
+        v = json_array_size(all) ? json_object_get(json_array_get(all, json_array_size(all) - 1), "serial") : NULL;
+        json_t *ask = v ? json_pack("{s:O}", "after", v) : json_object(), *reply = certificates_revoked(&from, ask);
+        more = json_is_true(json_object_get(reply, "more"));
+        assert_true(json_array_size(json_object_get(reply, "certificates")) > 0);
+        json_array_extend(all, json_object_get(reply, "certificates"));
+        json_decref(reply);
+        json_decref(ask);
+    }
+    assert_int_equal(json_array_size(all), 40);
+    json_array_foreach(all, i, v) added += is_new(&to, v);
+    assert_int_equal(added, 39);
+    json_array_foreach(all, i, v)
+    {
+        bool revoked = false;
+        assert_int_equal(
+            certificates_is_revoked(to.engine, str_from_z(json_string_value(json_object_get(v, "serial"))), &revoked), 0);
+        assert_true(revoked);
+    }
+    json_t *list = certificates_list(&to, NULL);
+    json_array_foreach(json_object_get(list, "certificates"), i, v)
+    {
+        json_int_t at = json_integer_value(json_object_get(v, "revoked-at"));
+        assert_true(at == 5 || at >= 1000);
+        assert_string_equal(json_string_value(json_array_get(json_object_get(v, "names"), 0)), "alice@mondomaine.fr");
+    }
+    assert_int_equal(json_array_size(json_object_get(list, "certificates")), 40);
+    json_decref(list);
+    v = json_pack("{s:s,s:s,s:i}", "use", "user", "certificate", "no PEM", "revoked-at", 1);
+    assert_string_equal(error_of(certificates_adopt(&to, v)), err_name(ERR_SYNTAX));
+    json_decref(v);
+    json_decref(all);
+    engine_close(from.engine);
+    engine_close(to.engine);
+    pki_key_free(ca);
+    pki_key_free(key);
+    buf_done(&ca_pem);
+    buf_done(&request);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_issued_recorded_revoked) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_issued_recorded_revoked),
+                                        cmocka_unit_test(test_revocations_go_to_another_store) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
