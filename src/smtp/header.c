@@ -11,11 +11,19 @@
 void smtp_header_init(struct smtp_header *h, struct smtp_body *body)
 {
     *h = (struct smtp_header){ .body = body, .held = BUF_INIT(SMTP_DATA_HEADER_MAX) };
+    smtp_header_guard(h, STR(""), NULL, 0);
+}
+
+void smtp_header_guard(struct smtp_header *h, str hostname, const str *recipients, size_t recipient_n)
+{
+    smtp_claims_done(&h->claims);
+    smtp_claims_init(&h->claims, hostname, recipients, recipient_n);
 }
 
 void smtp_header_done(struct smtp_header *h)
 {
     buf_done(&h->held);
+    smtp_claims_done(&h->claims);
 }
 
 void smtp_header_complete(struct smtp_header *h, str default_from, str id, str hostname, int64_t now_s)
@@ -42,7 +50,7 @@ static void count_field(struct smtp_header *h, str name)
 /* Fields of a submitted message that are not for its readers. */
 static bool is_removed(str name)
 {
-    return str_ieq(name, STR("Bcc")) || str_ieq(name, STR("Resent-Bcc")) || str_ieq(name, STR("Return-Path"));
+    return str_ieq(name, STR("Bcc")) || str_ieq(name, STR("Resent-Bcc"));
 }
 
 /* RFC 6409 sections 8.2 and 8.3: what every message must have is added where a program left it out. */
@@ -66,6 +74,23 @@ static void add_missing(struct smtp_header *h)
     buf_done(&out);
 }
 
+/* Hands on the fields of HEADER but for those that are to be removed. Returns where they end. */
+static size_t pass_fields(struct smtp_header *h, str header)
+{
+    struct message_header_field f;
+    size_t at = 0, kept = 0;
+    while (message_header_next(header, &at, &f)) {
+        bool is_forged = smtp_claims_forged(&h->claims, &f);
+        h->forged_n += is_forged;
+        if (!is_forged && !(h->submission && is_removed(f.name)))
+            continue;
+        smtp_body_add(h->body, str_sub(header, kept, f.offset - kept));
+        kept = at;
+    }
+    smtp_body_add(h->body, str_sub(header, kept, at - kept));
+    return at;
+}
+
 /* Hands the held header on; what follows is body. */
 static void pass(struct smtp_header *h)
 {
@@ -78,24 +103,18 @@ static void pass(struct smtp_header *h)
         count_field(h, f.name);
         fields_end = at;
     }
-    if (!h->submission) {
-        bool is_orphan = held.n && (held.p[0] == ' ' || held.p[0] == '\t');
-        if (is_orphan) /* else it would continue the trace field above it */
+    if (h->submission) {
+        add_missing(h);
+        at = pass_fields(h, str_sub(held, 0, fields_end));
+        if (!str_starts(str_from(held, at), STR("\r\n")))
             smtp_body_add(h->body, STR("\r\n"));
-        smtp_body_add(h->body, held);
-        buf_done(&h->held);
-        return;
-    }
-    add_missing(h);
-    at = 0;
-    while (at < fields_end && message_header_next(held, &at, &f)) {
-        if (!is_removed(f.name))
-            smtp_body_add(h->body, str_sub(held, f.offset, f.size));
-    }
-    str rest = str_from(held, fields_end);
-    if (!str_starts(rest, STR("\r\n")))
+    } else if (held.n && (held.p[0] == ' ' || held.p[0] == '\t')) {
+        at = 0; /* it would continue the trace field above it: it is made all body */
         smtp_body_add(h->body, STR("\r\n"));
-    smtp_body_add(h->body, rest);
+    } else { /* to the empty line: readers find fields behind a line that is none */
+        at = pass_fields(h, held);
+    }
+    smtp_body_add(h->body, str_from(held, at));
     buf_done(&h->held);
 }
 

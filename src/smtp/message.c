@@ -4,8 +4,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "message/address.h"
 #include "message/binary.h"
+#include "smtp/author.h"
 
 static void put(void *ctx, str bytes)
 {
@@ -35,6 +35,7 @@ void smtp_message_begin(struct smtp_session *s, bool chunked)
     require(!buf_error(&trace));
     smtp_body_add(&t->body, buf_str(&trace));
     buf_done(&trace);
+    smtp_header_guard(&t->header, s->config->hostname, t->recipients, t->recipient_n);
     if (s->config->submission)
         smtp_header_complete(&t->header, t->mail.reverse_path.text, id, s->config->hostname, now_s);
     struct smtp_data_sink sink = { .put = put, .ctx = &t->header };
@@ -58,46 +59,6 @@ static enum smtp_reply from_data_faults(unsigned faults)
     if (faults & SMTP_DATA_NUL)
         return SMTP_REPLY_HAS_NUL;
     return faults & SMTP_DATA_HEADER_TOO_LARGE ? SMTP_REPLY_HEADER_TOO_LARGE : SMTP_REPLY_BODY_LINE_TOO_LONG;
-}
-
-/* Whether the user may send as every address of LIST. */
-static bool may_send_as_all(struct smtp_session *s, const struct message_addresses *list)
-{
-    const struct smtp_service *service = s->config->service;
-    bool may = true;
-    for (unsigned i = 0; i < list->n && may; i++) {
-        struct buf address = BUF_INIT(1024);
-        if (!message_address_is_mailbox(&list->list[i]))
-            continue;
-        message_address_add_spec(&address, &list->list[i]);
-        may = !buf_error(&address) && service->may_send_as(service->ctx, &s->login, buf_str(&address));
-        buf_done(&address);
-    }
-    return may;
-}
-
-static bool has_mailbox(const struct message_addresses *list)
-{
-    for (unsigned i = 0; i < list->n; i++) {
-        if (message_address_is_mailbox(&list->list[i]))
-            return true;
-    }
-    return false;
-}
-
-/* Submission: whether the author's fields name only addresses that are the user's (RFC 6409 section 8.1). */
-static enum smtp_reply check_author(struct smtp_session *s, str structure, str message)
-{
-    const struct structure *opened;
-    if (s->transaction->header.from_n != 1)
-        return SMTP_REPLY_BAD_FROM;
-    if (structure_open(structure, message.n, conn_arena(s->conn), &opened))
-        return SMTP_REPLY_TEMPORARY;
-    const struct envelope *v = structure_root(opened)->envelope;
-    /* A list cut at the limit might hide an address. */
-    if (!v || !has_mailbox(&v->from) || v->from.n >= message_limits_default.addresses_max)
-        return SMTP_REPLY_BAD_FROM;
-    return may_send_as_all(s, &v->from) && may_send_as_all(s, &v->sender) ? SMTP_REPLY_ACCEPTED : SMTP_REPLY_NOT_YOUR_FROM;
 }
 
 static int accept(const struct smtp_service *service, const struct smtp_delivery *d, int *results, struct error *e)
@@ -166,13 +127,16 @@ static enum smtp_reply deliver(struct smtp_session *s, int *results, struct erro
     if (t->data.faults)
         return from_data_faults(t->data.faults);
     smtp_header_finish(&t->header);
+    if (t->header.forged_n)
+        log_info("smtp-trace-removed", LOG_STR("session", conn_id(s->conn)), LOG_STR("id", d.id),
+                 LOG_NUM("fields", t->header.forged_n));
     if (t->header.received_n > SMTP_RECEIVED_MAX)
         return SMTP_REPLY_LOOP;
     int rc = take_message(s, &d, &structure, &reply, e);
     if (rc)
         reply = smtp_reply_from_error(rc);
     if (reply == SMTP_REPLY_ACCEPTED && s->config->submission)
-        reply = check_author(s, d.structure, d.message);
+        reply = smtp_author_check(s->config->service, &s->login, d.message, &t->why);
     if (reply == SMTP_REPLY_ACCEPTED && (rc = accept(s->config->service, &d, results, e)) != 0)
         reply = smtp_reply_from_delivery(rc, s->config->full_is_final);
     buf_done(&structure);
@@ -187,7 +151,7 @@ static void log_result(const struct smtp_session *s, enum smtp_reply reply, cons
               LOG_STR("session", conn_id(s->conn)), LOG_STR("id", id_str(&t->id)), LOG_STR("from", t->mail.reverse_path.text),
               LOG_NUM("recipients", t->recipient_n), LOG_NUM("size", t->data.size), LOG_STR("tls", smtp_session_tls(s)->version),
               LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", s->login.address),
-              LOG_NUM("code", smtp_reply_code(reply)), LOG_Z("error", e->text));
+              LOG_NUM("code", smtp_reply_code(reply)), LOG_STR("error", t->why.n ? buf_str(&t->why) : str_from_z(e->text)));
 }
 
 /* Says that the message is accepted; ADDRESS, in LMTP, for whom. */
@@ -223,6 +187,8 @@ static void end(struct smtp_session *s, enum smtp_reply reply, const int *result
     log_result(s, reply, e);
     if (results)
         say_each(s, reply, results);
+    else if (s->transaction->why.n)
+        smtp_say_text(s, reply, buf_str(&s->transaction->why));
     else if (reply == SMTP_REPLY_ACCEPTED)
         say_accepted(s, STR(""));
     else

@@ -105,8 +105,8 @@ enum smtp_reply_flags {
     X(UTF8_SENDER, 550, "5.6.7", 0, "Addresses beyond ASCII need the SMTPUTF8 parameter")                                        \
     X(UTF8_RECIPIENT, 553, "5.6.7", 0, "Addresses beyond ASCII need MAIL with the SMTPUTF8 parameter")                           \
     X(NOT_YOUR_ADDRESS, 553, "5.7.1", 0, "You may not send as this address")                                                     \
-    X(NOT_YOUR_FROM, 550, "5.7.1", 0, "The From: or Sender: field has an address that you may not send as")                      \
-    X(BAD_FROM, 550, "5.6.0", 0, "The message needs exactly one From: field with an address")                                    \
+    X(NOT_YOUR_FROM, 550, "5.7.1", 0, "The message says it is from an address that you may not send as")                         \
+    X(BAD_FROM, 550, "5.6.0", 0, "The message does not say clearly whom it is from")                                             \
     X(BARE_LF, 550, "5.6.0", 0, "The message has a bare LF: lines end with CR LF, mend the sending program")                     \
     X(BARE_CR, 550, "5.6.0", 0, "The message has a bare CR: lines end with CR LF, mend the sending program")                     \
     X(HAS_NUL, 550, "5.6.0", 0, "The message has a NUL byte: encode it as base64")                                               \

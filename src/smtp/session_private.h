@@ -52,6 +52,7 @@ struct smtp_transaction {
     struct smtp_header header;
     struct smtp_data data;
     unsigned chunk_n; /* BDAT commands so far */
+    struct buf why;   /* the message is refused for this: said instead of the usual text */
 };
 
 /* The chunk that is being read in MODE_CHUNK. */

@@ -1,7 +1,7 @@
 /* transaction: one message on its way in; see session_private.h. It has one constructor, MAIL, and one destructor. */
 #include "smtp/session_private.h"
 
-enum { TRANSACTION_ARENA_MAX = 1024 * 1024 };
+enum { TRANSACTION_ARENA_MAX = 1024 * 1024, WHY_MAX = 1024 * 1024 };
 
 struct smtp_transaction *smtp_transaction_new(const struct smtp_config *config)
 {
@@ -13,6 +13,7 @@ struct smtp_transaction *smtp_transaction_new(const struct smtp_config *config)
     smtp_body_init(&t->body, config->service);
     smtp_body_init(&t->lines, config->service);
     smtp_header_init(&t->header, &t->body);
+    t->why = BUF_INIT(WHY_MAX);
     return t;
 }
 
@@ -23,6 +24,7 @@ void smtp_transaction_end(struct smtp_session *s)
     if (!t)
         return;
     smtp_header_done(&t->header);
+    buf_done(&t->why);
     smtp_body_done(&t->body);
     smtp_body_done(&t->lines);
     free(t->recipients);

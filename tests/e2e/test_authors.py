@@ -1,0 +1,63 @@
+"""Who a message says it is from: what a user may not claim on submission, and what a stranger may not claim in the server's name."""
+
+import base64
+import smtplib
+
+import pytest
+
+from harness import DOMAIN
+from helpers import deliver, imap, letter, submission, wait_for_mail
+
+
+@pytest.mark.parametrize("fields, reason", [
+    ("From: <{other}> <{own}>", "From: field has a second address without a comma"),
+    ("From: {own}\r\nSender: {other}", "Sender: field names {other}"),
+    ("From: {own}\r\nSender: {own}\r\nSender: {other}", "Sender: field is there twice"),
+    ("From: {own}\r\nResent-From: {other}", "Resent-From: field names {other}"),
+    ("From: <@relay.example:{own}>", "From: field has a route"),
+    ("From: \"{other}\": {own};", "From: field names a group"),
+    ("From: {own}\r\nFrom : {other}", "From: field has a space before its colon"),
+    ("From: =?utf-8?b?{encoded}?= <{own}>", "From: field shows {other}"),
+    ("From: {own} ({other})", "From: field shows {other}"),
+    ("From: {own}\r\n \r\n , {other}", "From: field has a line of white space only"),
+], ids=["two in one place", "sender", "two senders", "resent", "route", "group", "space", "encoded word", "comment", "blank line"])
+def test_a_user_is_the_author_of_what_he_sends(server, account, other, fields, reason):
+    encoded = base64.b64encode(other.address.encode()).decode()
+    values = {"own": account.address, "other": other.address, "encoded": encoded}
+    message = (fields.format(**values) + f"\r\nTo: {other.address}\r\nSubject: x\r\n\r\nx\r\n").encode()
+    with submission(server, account) as smtp, pytest.raises(smtplib.SMTPDataError) as e:
+        smtp.sendmail(account.address, [other.address], message)
+    assert e.value.smtp_code == 550 and reason.format(**values) in e.value.smtp_error.decode()
+
+
+def test_own_names_in_every_form_are_taken(server, account, other):
+    alias = f"alias-{account.address}"
+    server.run("alias", "add", alias, account.address, "--dir", str(server.dir))
+    local = account.address.split("@")[0]
+    for sender in (account.address, alias, f"\"{account.address}\" <{alias.upper()}>", f"J. R. Doe <\"{local}\"@{DOMAIN}> (at work)",
+                   f"Zoé <{account.address}>", f"\"foreign@example.net\" <{account.address}>"):
+        message, subject = letter(other.address, sender=sender)
+        with submission(server, account) as smtp:
+            smtp.sendmail(account.address, [other.address], message)
+        wait_for_mail(server, other, subject)
+
+
+def test_nobody_else_writes_trace_fields_in_our_name(server, account):
+    message, subject = letter(account.address, headers="MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n",
+                              body="--b\r\n\r\nun\r\n--b\r\nContent-Type: text/html\r\n\r\ndeux\r\n--b--\r\n")
+    hostname = smtplib.SMTP("127.0.0.1", server.ports["smtp"], timeout=30).ehlo()[1].split()[0].decode()
+    forged = (f"Return-Path: <forged@example.net>\r\nAuthentication-Results: {hostname}; dkim=pass\r\n"
+              f"authentication-results : (a (b)) \"{hostname.upper()}.\" 1;\r\n spf=pass\r\n"
+              f"Authentication-Results: {DOMAIN.replace('.', '。')}; dkim=pass\r\n").encode()
+    kept = b"Authentication-Results: elsewhere.example.net; dkim=pass\r\n"
+    deliver(server, account.address, forged + kept + message)
+    stored = wait_for_mail(server, account, subject)
+    assert stored.endswith(b"\r\n" + kept + message)
+    top = stored[:-len(kept + message)].decode()
+    assert top.count("Return-Path:") == 1 and "forged@" not in top and "uthentication" not in top.lower()
+    with imap(server, account) as session:
+        session.select()
+        for part, text in (("1", b"un"), ("2", b"deux")):
+            assert session.fetch("1", f"(BODY[{part}])")[1][0][1] == text
+        assert b'"html"' in session.fetch("1", "(BODYSTRUCTURE)")[1][0].lower()
+    assert "smtp-trace-removed" in server.log()
