@@ -135,6 +135,34 @@ int beneath_start_file(const char *path, struct error *e)
     return fd < 0 ? fail("read", path, e) : must_be_regular(fd, path, NULL, e);
 }
 
+static int must_be_file_or_folder(int fd, const char *path, struct stat *ret, struct error *e)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return fail_closing(fd, "look at", path, e);
+    if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+        (void)close(fd);
+        return error_set(e, ERR_REFUSED, "%s is neither a regular file nor a folder", path);
+    }
+    if (ret)
+        *ret = st;
+    return fd;
+}
+
+int beneath_start_any(const char *path, struct stat *ret, struct error *e)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return fd < 0 ? fail("read", path, e) : must_be_file_or_folder(fd, path, ret, e);
+}
+
+int beneath_start_unlinked(const char *path, struct stat *ret, struct error *e)
+{
+    int fd = open_below(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+    if (fd < 0 && errno == ELOOP)
+        return error_set(e, ERR_REFUSED, "%s: there is a symbolic link in this path; name the one that it leads to", path);
+    return fd < 0 ? fail("read", path, e) : must_be_file_or_folder(fd, path, ret, e);
+}
+
 int beneath_directory(int dir, const char *path, struct error *e)
 {
     int err = strcmp(path, ".") == 0 ? 0 : check_path(path, e);

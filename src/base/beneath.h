@@ -42,6 +42,12 @@ int beneath_start(const char *path, struct error *e) MUST_USE;
 /* The same for the regular file PATH that the administrator named, for reading; a FIFO or a device is refused. */
 int beneath_start_file(const char *path, struct error *e) MUST_USE;
 
+/* The same for a directory or a regular file; RET (may be NULL) gets what fstat says. */
+int beneath_start_any(const char *path, struct stat *ret, struct error *e) MUST_USE;
+
+/* The same over no symbolic link at all: for a path that leads through folders of others, whatever the administrator believes is there. */
+int beneath_start_unlinked(const char *path, struct stat *ret, struct error *e) MUST_USE;
+
 /* Opens the directory PATH below DIR; "." is allowed here, for a descriptor of DIR itself. A descriptor or an error. */
 int beneath_directory(int dir, const char *path, struct error *e) MUST_USE;
 

@@ -1,31 +1,36 @@
-/* backup: valise backup. See backup.h for what it writes. The store gives a consistent copy of itself (engine_checkpoint) while it is in use. */
+/* backup: valise backup. See backup.h for what it writes. The store gives a consistent copy of itself (engine_checkpoint) while it is in use: into a
+ * folder of spool/ whose name we choose, so that nothing which core says names a file. What others than root can write is read with their rights
+ * (owner.h). */
 #include "cli/backup.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/id.h"
+#include "base/utf8.h"
 #include "cli/cli.h"
+#include "cli/owner.h"
 #include "cli/port.h"
 #include "cli/progress.h"
 #include "cli/tar.h"
 
-enum { NAME_BYTES = 40 };
+enum { NAME_BYTES = 40, MANIFEST_MAX = 1 << 28 };
 
 struct backup {
     const char *dir;
-    char checkpoint[TREE_PATH_MAX]; /* absolute or below the working directory */
-    char name[NAME_BYTES];
-    char previous[TREE_PATH_MAX]; /* empty: none */
-    char build[TREE_PATH_MAX];    /* empty: a stream */
-    json_t *before;               /* files of the previous manifest by path */
-    json_t *files;
+    int top, spool;             /* the valise directory and its spool/, which is locked */
+    char copied_to[NAME_BYTES]; /* the store's copy in spool/; empty: none yet */
+    int copy;
+    char name[NAME_BYTES], partial[NAME_BYTES + 16];
+    const char *target_name;
+    int target, build, files;          /* -1: a stream */
+    struct backup_generation previous; /* fd -1: none */
+    json_t *before;                    /* files of the previous manifest by path */
+    json_t *list;
     struct progress progress;
     uint64_t copied, shared; /* bytes */
 };
@@ -35,37 +40,54 @@ static int fail_at(const char *path, struct error *e)
     return error_set(e, err_from_errno(errno), "%s: %s", path, strerrordesc_np(errno));
 }
 
-int backup_join(char ret[TREE_PATH_MAX], const char *a, const char *b, struct error *e)
+static void close_one(int fd)
 {
-    int n = snprintf(ret, TREE_PATH_MAX, "%s/%s", a, b);
-    return n > 0 && n < TREE_PATH_MAX ? 0 : error_set(e, ERR_LIMIT, "%s/%s: the path is too long", a, b);
+    if (fd >= 0)
+        (void)close(fd);
 }
 
 /* --- reading backups --- */
 
-int backup_manifest(const char *generation, json_t **ret, struct error *e)
+static bool stays_below(str path)
 {
-    char path[TREE_PATH_MAX];
-    json_error_t bad;
-    json_t *file;
+    str level;
+    bool good = path.n > 0 && path.n < TREE_PATH_MAX;
+    while (str_split(&path, '/', &level))
+        good = good && level.n && !str_eq(level, STR("..")) && !str_eq(level, STR("."));
+    return good;
+}
+
+static int check_manifest(const json_t *v, const char *path, struct error *e)
+{
+    const json_t *file;
     size_t i;
-    int err = backup_join(path, generation, "manifest.json", e);
-    if (err)
-        return err;
-    json_t *v = json_load_file(path, JSON_REJECT_DUPLICATES, &bad);
-    if (!v)
-        return error_set(e, ERR_CORRUPT, "%s: %s", path, bad.text);
     if (json_integer_value(json_object_get(v, "version")) != BACKUP_VERSION)
-        err = error_set(e, ERR_UNSUPPORTED, "%s: made by another version of valise", path);
+        return error_set(e, ERR_UNSUPPORTED, "%s/manifest.json: made by another version of valise", path);
     json_array_foreach(json_object_get(v, "files"), i, file)
     {
-        str name = str_from_z(json_string_value(json_object_get(file, "path"))), rest = name, level;
-        bool good = name.n > 0;
-        while (str_split(&rest, '/', &level))
-            good = good && level.n && !str_eq(level, STR("..")) && !str_eq(level, STR("."));
-        if (err == 0 && !good)
-            err = error_set(e, ERR_CORRUPT, "%s: a path leads out of the backup", path);
+        if (!stays_below(str_from_z(json_string_value(json_object_get(file, "path")))))
+            return error_set(e, ERR_CORRUPT, "%s/manifest.json: a path leads out of the backup", path);
+        if (!json_is_string(json_object_get(file, "sha256")))
+            return error_set(e, ERR_CORRUPT, "%s/manifest.json: a file has no checksum", path);
     }
+    return 0;
+}
+
+int backup_manifest(const struct backup_generation *g, json_t **ret, struct error *e)
+{
+    struct buf text = BUF_INIT(MANIFEST_MAX);
+    json_error_t bad;
+    json_t *v = NULL;
+    int fd = owner_open_file(g->fd, "manifest.json", NULL, e);
+    int err = fd < 0 ? fd : beneath_read_open(fd, "manifest.json", &text, e);
+    close_one(fd);
+    if (err)
+        (void)error_prefix(e, "%s", g->path);
+    else if (!(v = json_loadb(text.n ? text.p : "", text.n, JSON_REJECT_DUPLICATES, &bad)))
+        err = error_set(e, ERR_CORRUPT, "%s/manifest.json: %s", g->path, bad.text);
+    else
+        err = check_manifest(v, g->path, e);
+    buf_done(&text);
     if (err)
         json_decref(v);
     else
@@ -73,28 +95,34 @@ int backup_manifest(const char *generation, json_t **ret, struct error *e)
     return err;
 }
 
-static int is_generation(const struct dirent *d)
+int backup_open_file(const struct backup_generation *g, const json_t *file, struct error *e)
 {
-    str name = str_from_z(d->d_name);
+    int fd = owner_open_file(g->files, json_string_value(json_object_get(file, "path")), NULL, e);
+    if (fd < 0)
+        (void)error_prefix(e, "%s", g->path);
+    return fd;
+}
+
+static bool is_generation(str name)
+{
     return name.n == 16 && name.p[8] == 'T' && name.p[15] == 'Z';
 }
 
-int backup_generations(const char *target, struct backup_list *ret, struct error *e)
+int backup_generations(int target, const char *name, struct backup_list *ret, struct error *e)
 {
-    struct dirent **list;
+    struct beneath_names names = { 0 };
     *ret = (struct backup_list){ 0 };
-    int n = scandir(target, &list, is_generation, alphasort);
-    if (n < 0)
-        return fail_at(target, e);
-    ret->names = calloc((size_t)n + 1, sizeof *ret->names);
+    int err = beneath_list(target, &names, e);
+    if (err)
+        return error_prefix(e, "%s", name);
+    ret->names = calloc(names.n + 1, sizeof *ret->names);
     if (!ret->names)
         panic("out of memory for a list of backups");
-    for (int i = 0; i < n; i++) {
-        (void)snprintf(ret->names[ret->n++], BACKUP_NAME_MAX, "%.16s", list[i]->d_name);
-        free(list[i]);
-    }
-    free(list);
-    return ret->n ? 0 : error_set(e, ERR_NOTFOUND, "%s holds no backup", target);
+    for (size_t i = 0; i < names.n; i++)
+        if (is_generation(str_from_z(names.list[i])))
+            (void)snprintf(ret->names[ret->n++], BACKUP_NAME_MAX, "%.16s", names.list[i]);
+    beneath_names_free(&names);
+    return ret->n ? 0 : error_set(e, ERR_NOTFOUND, "%s holds no backup", name);
 }
 
 void backup_list_done(struct backup_list *l)
@@ -103,44 +131,82 @@ void backup_list_done(struct backup_list *l)
     *l = (struct backup_list){ 0 };
 }
 
-int backup_find(const char *path, char ret[TREE_PATH_MAX], struct error *e)
+void backup_close(struct backup_generation *g)
 {
-    char manifest[TREE_PATH_MAX];
-    struct backup_list list;
-    int err = backup_join(manifest, path, "manifest.json", e);
-    if (err)
-        return err;
-    if (access(manifest, F_OK) == 0) {
-        (void)snprintf(ret, TREE_PATH_MAX, "%s", path);
-        return 0;
-    }
-    err = backup_generations(path, &list, e);
+    close_one(g->files);
+    close_one(g->fd);
+    close_one(g->beside);
+    g->fd = g->beside = g->files = -1;
+}
+
+int backup_open_in(int target, const char *target_name, const char *name, struct backup_generation *ret, struct error *e)
+{
+    *ret = (struct backup_generation){ .fd = -1, .files = -1, .beside = beneath_directory(target, ".", e) };
+    int n = snprintf(ret->path, sizeof ret->path, "%s/%s", target_name, name), err = ret->beside < 0 ? ret->beside : 0;
+    if (n < 0 || (size_t)n >= sizeof ret->path)
+        err = error_set(e, ERR_LIMIT, "%s/%s: the path is too long", target_name, name);
     if (err == 0)
-        err = backup_join(ret, path, list.names[list.n - 1], e);
+        ret->fd = err = beneath_directory(target, name, e);
+    if (err >= 0)
+        ret->files = err = beneath_directory(ret->fd, "files", e);
+    if (err < 0) {
+        (void)error_prefix(e, "%s", target_name);
+        backup_close(ret);
+    }
+    return err < 0 ? err : 0;
+}
+
+/* PATH is a generation itself. */
+static int open_itself(int fd, const char *path, struct backup_generation *ret, struct error *e)
+{
+    char above[TREE_PATH_MAX];
+    *ret = (struct backup_generation){ .fd = fd, .beside = -1, .files = beneath_directory(fd, "files", e) };
+    int n = snprintf(above, sizeof above, "%s/..", path);
+    (void)snprintf(ret->path, sizeof ret->path, "%s", path);
+    if (n < 0 || (size_t)n >= sizeof above)
+        return error_set(e, ERR_LIMIT, "%s: the path is too long", path);
+    if (ret->files < 0)
+        return ret->files;
+    ret->beside = beneath_start(above, e);
+    return ret->beside < 0 ? ret->beside : 0;
+}
+
+int backup_open(const char *path, struct backup_generation *ret, struct error *e)
+{
+    struct backup_list list = { 0 };
+    *ret = (struct backup_generation){ .fd = -1, .beside = -1, .files = -1 };
+    int fd = beneath_start(path, e);
+    if (fd < 0)
+        return fd;
+    if (beneath_exists(fd, "manifest.json"))
+        return open_itself(fd, path, ret, e);
+    int err = backup_generations(fd, path, &list, e);
+    if (err == 0)
+        err = backup_open_in(fd, path, list.names[list.n - 1], ret, e);
     backup_list_done(&list);
+    (void)close(fd);
     return err;
 }
 
-int backup_lock(const char *target, int *ret_lock, struct error *e)
+int backup_lock(const char *target, struct error *e)
 {
-    char path[TREE_PATH_MAX];
-    struct dirent **list;
-    int fd = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    *ret_lock = fd;
+    struct beneath_names names = { 0 };
+    int fd = beneath_start(target, e);
     if (fd < 0)
-        return fail_at(target, e);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-        return error_set(e, ERR_UNAVAILABLE, "another command works in %s", target);
-    int n = scandir(target, &list, NULL, NULL);
-    for (int i = 0; i < n; i++) {
-        if (str_ends(str_from_z(list[i]->d_name), STR("Z.partial")) && backup_join(path, target, list[i]->d_name, NULL) == 0)
-            tree_remove(path);
-        free(list[i]);
+        return fd;
+    int err = tree_claim(fd, target, e);
+    if (err == 0)
+        err = beneath_list(fd, &names, e);
+    for (size_t i = 0; i < names.n; i++)
+        if (str_ends(str_from_z(names.list[i]), STR("Z.partial")))
+            (void)!beneath_remove_tree(fd, names.list[i], NULL);
+    beneath_names_free(&names);
+    if (err) {
+        (void)close(fd);
+        return err;
     }
-    if (n >= 0)
-        free(list);
-    tree_remove_stale(target, "restore-");
-    return 0;
+    tree_remove_stale(fd, "restore-");
+    return fd;
 }
 
 /* --- one file --- */
@@ -152,138 +218,115 @@ static bool never_changes(const char *path)
 }
 
 /* Shares FILE with the previous generation when that has the very same: name, size and time. */
-static bool share(struct backup *b, struct tree_file *file, const char *to)
+static bool share(struct backup *b, struct tree_file *file)
 {
-    char from[TREE_PATH_MAX * 2 + 16];
     const json_t *old = never_changes(file->path) ? json_object_get(b->before, file->path) : NULL;
     const char *sum = json_string_value(json_object_get(old, "sha256"));
-    if (!sum || (uint64_t)json_integer_value(json_object_get(old, "size")) != file->size ||
-        json_integer_value(json_object_get(old, "mtime")) != file->mtime_ns)
-        return false;
-    (void)snprintf(from, sizeof from, "%s/files/%s", b->previous, file->path);
-    if (link(from, to) != 0)
+    if (!sum || strlen(sum) >= sizeof file->sum || (uint64_t)json_integer_value(json_object_get(old, "size")) != file->size ||
+        json_integer_value(json_object_get(old, "mtime")) != file->mtime_ns ||
+        beneath_link(b->previous.files, file->path, b->files, file->path, NULL) != 0)
         return false;
     (void)snprintf(file->sum, sizeof file->sum, "%s", sum);
     b->shared += file->size;
     return true;
 }
 
-static int add_file(struct backup *b, const char *from, const char *path, struct error *e)
+/* The file NAME of the open directory FOLDER, as PATH. What is not a regular file is left out. */
+static int add_file(struct backup *b, int folder, const char *name, const char *path, struct error *e)
 {
     struct tree_file file = { .size = 0 };
     struct stat st;
-    char to[TREE_PATH_MAX * 2 + 16];
-    int err = 0;
-    if (lstat(from, &st) != 0)
-        return fail_at(from, e);
-    if (!S_ISREG(st.st_mode))
-        return 0;
+    int err = beneath_look(folder, name, &st, e);
+    if (err || !S_ISREG(st.st_mode))
+        return err;
+    int fd = owner_open_file(folder, name, &st, e);
+    if (fd < 0)
+        return error_prefix(e, "%s", path);
     (void)snprintf(file.path, sizeof file.path, "%s", path);
     file.size = (uint64_t)st.st_size;
     file.mode = st.st_mode & 0777;
     file.mtime_ns = st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    (void)snprintf(to, sizeof to, "%s/files/%s", b->build, path);
-    if (!b->build[0])
-        err = tar_add(STDOUT_FILENO, b->name, from, &file, e);
-    else if (!share(b, &file, to))
-        err = tree_copy(from, to, file.mode, &file.size, file.sum, e);
-    else
-        goto listed;
-    b->copied += file.size;
-listed:
+    if (b->files < 0 || !share(b, &file)) {
+        err = b->files < 0 ? tar_add(STDOUT_FILENO, b->name, fd, &file, e)
+                           : tree_copy(fd, b->files, file.path, BENEATH_MODE(file.mode), &file.size, file.sum, e);
+        b->copied += file.size;
+    }
+    (void)close(fd);
     progress_step(&b->progress, file.size);
     if (err == 0)
-        json_array_append_new(b->files,
-                              json_pack("{s:s,s:I,s:I,s:i,s:s}", "path", file.path, "size", (json_int_t)file.size, "mtime",
-                                        (json_int_t)file.mtime_ns, "mode", (int)file.mode, "sha256", file.sum));
+        json_array_append_new(b->list, json_pack("{s:s,s:I,s:I,s:i,s:s}", "path", file.path, "size", (json_int_t)file.size,
+                                                 "mtime", (json_int_t)file.mtime_ns, "mode", (int)file.mode, "sha256", file.sum));
     return err;
 }
 
-/* All files of the directory FROM as PREFIX/... */
-static int add_folder(struct backup *b, const char *from, const char *prefix, struct error *e)
+/* All files of the open directory FOLDER as PREFIX/... */
+static int add_folder(struct backup *b, int folder, const char *prefix, struct error *e)
 {
-    char source[TREE_PATH_MAX], path[TREE_PATH_MAX];
-    struct dirent **list;
-    int err = 0, n = scandir(from, &list, NULL, alphasort);
-    if (n < 0)
-        return fail_at(from, e);
-    for (int i = 0; i < n; i++) {
-        const char *name = list[i]->d_name;
-        if (err == 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, "LOCK") != 0) {
-            err = backup_join(source, from, name, e);
-            if (err == 0)
-                err = backup_join(path, prefix, name, e);
-            if (err == 0)
-                err = add_file(b, source, path, e);
-        }
-        free(list[i]);
+    struct beneath_names names = { 0 };
+    int err = beneath_list(folder, &names, e);
+    for (size_t i = 0; i < names.n && err == 0; i++) {
+        char path[TREE_PATH_MAX];
+        int n = snprintf(path, sizeof path, "%s/%s", prefix, names.list[i]);
+        if (strcmp(names.list[i], "LOCK") == 0)
+            continue;
+        err = utf8_valid(str_from_z(names.list[i])) && n > 0 && n < TREE_PATH_MAX
+                  ? add_file(b, folder, names.list[i], path, e)
+                  : error_set(e, ERR_SYNTAX, "%s/%s: the name is too long or not UTF-8", prefix, names.list[i]);
     }
-    free(list);
+    beneath_names_free(&names);
     return err;
 }
 
-static int make_folders(const struct backup *b, struct error *e)
+static int make_folders(struct backup *b, struct error *e)
 {
-    static const char *const folders[] = { "", "/files", "/files/keys", "/files/tls", "/files/store" };
-    char path[TREE_PATH_MAX * 2 + 16];
-    for (size_t i = 0; b->build[0] && i < sizeof folders / sizeof folders[0]; i++) {
-        (void)snprintf(path, sizeof path, "%s%s", b->build, folders[i]);
-        if (mkdir(path, 0700) != 0)
-            return fail_at(path, e);
+    static const char *const folders[] = { "keys", "tls", "store" };
+    b->build = beneath_make(b->target, b->partial, BENEATH_MODE(0700), e);
+    b->files = b->build < 0 ? b->build : beneath_make(b->build, "files", BENEATH_MODE(0700), e);
+    int err = b->files < 0 ? b->files : 0;
+    for (size_t i = 0; err == 0 && i < sizeof folders / sizeof folders[0]; i++) {
+        int fd = beneath_make(b->files, folders[i], BENEATH_MODE(0700), e);
+        err = fd < 0 ? fd : 0;
+        close_one(fd);
     }
-    return 0;
+    return err;
 }
 
 static int add_all(struct backup *b, struct error *e)
 {
     static const char *const single[] = { "valise.conf", "ca.pem", "lab-accounts.txt" };
     static const char *const folders[] = { "keys", "tls" };
-    char from[TREE_PATH_MAX];
-    int err = make_folders(b, e);
-    for (size_t i = 0; err == 0 && i < sizeof single / sizeof single[0]; i++) {
-        err = backup_join(from, b->dir, single[i], e);
-        if (err == 0 && access(from, F_OK) == 0)
-            err = add_file(b, from, single[i], e);
-    }
+    int err = b->target >= 0 ? make_folders(b, e) : 0;
+    for (size_t i = 0; err == 0 && i < sizeof single / sizeof single[0]; i++)
+        if (beneath_exists(b->top, single[i]))
+            err = add_file(b, b->top, single[i], single[i], e);
     for (size_t i = 0; err == 0 && i < sizeof folders / sizeof folders[0]; i++) {
-        err = backup_join(from, b->dir, folders[i], e);
-        if (err == 0)
-            err = add_folder(b, from, folders[i], e);
+        int fd = beneath_directory(b->top, folders[i], e);
+        err = fd < 0 ? fd : add_folder(b, fd, folders[i], e);
+        close_one(fd);
     }
-    return err ? err : add_folder(b, b->checkpoint, "store", e);
+    return err ? err : add_folder(b, b->copy, "store", e);
 }
 
 /* The manifest comes last. */
-static int finish(struct backup *b, const char *target, struct error *e)
+static int finish(struct backup *b, struct error *e)
 {
-    char path[TREE_PATH_MAX * 2 + 16], whole[TREE_PATH_MAX];
     json_t *manifest =
-        json_pack("{s:i,s:s,s:s,s:O}", "version", BACKUP_VERSION, "valise", VALISE_VERSION, "made", b->name, "files", b->files);
+        json_pack("{s:i,s:s,s:s,s:O}", "version", BACKUP_VERSION, "valise", VALISE_VERSION, "made", b->name, "files", b->list);
     char *text = json_dumps(manifest, JSON_INDENT(1));
     json_decref(manifest);
     int err = text ? 0 : error_set(e, ERR_INTERNAL, "the manifest cannot be written as JSON");
-    if (err == 0 && !b->build[0]) {
+    if (err == 0 && b->target < 0) {
         err = tar_add_text(STDOUT_FILENO, b->name, "manifest.json", str_from_z(text), e);
         if (err == 0)
             err = tar_end(STDOUT_FILENO, e);
     } else if (err == 0) {
-        (void)snprintf(path, sizeof path, "%s/manifest.json", b->build);
-        FILE *f = fopen(path, "wxe");
-        if (!f || fputs(text, f) < 0 || fflush(f) != 0 || fsync(fileno(f)) != 0)
-            err = fail_at(path, e);
-        if (f && fclose(f) != 0 && err == 0)
-            err = fail_at(path, e);
-        int fd = open(b->build, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (err == 0 && (fd < 0 || syncfs(fd) != 0))
-            err = fail_at(b->build, e);
-        if (fd >= 0)
-            (void)close(fd);
+        err = beneath_write(b->build, "manifest.json", str_from_z(text), BENEATH_MODE(0600), false, e);
+        if (err == 0 && syncfs(b->build) != 0)
+            err = fail_at(b->partial, e);
         if (err == 0)
-            err = backup_join(whole, target, b->name, e);
-        if (err == 0 && rename(b->build, whole) != 0)
-            err = fail_at(whole, e);
+            err = beneath_rename(b->target, b->partial, b->target, b->name, false, e);
         if (err == 0)
-            err = tree_sync(target, e);
+            err = beneath_sync(b->target, b->target_name, e);
     }
     free(text);
     return err;
@@ -291,64 +334,88 @@ static int finish(struct backup *b, const char *target, struct error *e)
 
 /* --- all --- */
 
-/* One backup at a time; what an interrupted one left is removed. *RET_LOCK is closed by the caller. */
-static int lock_spool(const struct backup *b, int *ret_lock, struct error *e)
+/* One backup at a time; what an interrupted one left is removed. */
+static int lock_spool(struct backup *b, struct error *e)
 {
-    char spool[TREE_PATH_MAX], path[TREE_PATH_MAX];
-    struct dirent **list;
-    int err = backup_join(spool, b->dir, "spool", e);
-    if (err)
-        return err;
-    int fd = open(spool, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_at(spool, e);
-    *ret_lock = fd;
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+    struct beneath_names names = { 0 };
+    b->spool = beneath_directory(b->top, "spool", e);
+    if (b->spool < 0)
+        return error_prefix(e, "%s", b->dir);
+    if (flock(b->spool, LOCK_EX | LOCK_NB) != 0)
         return error_set(e, ERR_UNAVAILABLE, "another backup of %s is being made", b->dir);
-    int n = scandir(spool, &list, NULL, NULL);
-    for (int i = 0; i < n; i++) {
-        if (str_starts(str_from_z(list[i]->d_name), STR("backup-")) && backup_join(path, spool, list[i]->d_name, NULL) == 0)
-            tree_remove(path);
-        free(list[i]);
-    }
-    if (n >= 0)
-        free(list);
-    return 0;
-}
-
-static int checkpoint(struct backup *b, struct error *e)
-{
-    struct port port;
-    json_t *reply = NULL;
-    int err = port_open(b->dir, &port, e);
-    if (err)
-        return err;
-    err = bulk_call(&port.client, json_pack("{s:s}", "command", "backup.begin"), (str){ NULL, 0 }, &reply, NULL, e);
-    if (err == 0) {
-        err = backup_join(b->checkpoint, b->dir, json_string_value(json_object_get(reply, "path")), e);
-        json_decref(reply);
-    }
-    port_close(&port);
+    int err = beneath_list(b->spool, &names, e);
+    for (size_t i = 0; i < names.n; i++)
+        if (str_starts(str_from_z(names.list[i]), STR("backup-")))
+            (void)!owner_remove_tree(b->spool, names.list[i], NULL);
+    beneath_names_free(&names);
     return err;
 }
 
-static int prepare_target(struct backup *b, const char *target, int *ret_lock, struct error *e)
+/* We say what the copy is called, and look for it ourselves. */
+static int checkpoint(struct backup *b, struct error *e)
 {
-    char partial[NAME_BYTES + 16];
+    struct port port;
+    struct id id = id_new();
+    char name[NAME_BYTES];
+    int err = port_open(b->dir, &port, e);
+    if (err)
+        return err;
+    (void)snprintf(name, sizeof name, "%s", id.text);
+    (void)snprintf(b->copied_to, sizeof b->copied_to, "backup-%s", id.text);
+    err = bulk_do(&port.client, json_pack("{s:s,s:s}", "command", "backup.begin", "name", name), (str){ NULL, 0 }, e);
+    port_close(&port);
+    if (err)
+        return err;
+    b->copy = beneath_directory(b->spool, b->copied_to, e);
+    return b->copy < 0 ? error_prefix(e, "the copy of the store") : 0;
+}
+
+/* The directory for backups, made when it is not there. */
+static int make_target(const char *path, struct error *e)
+{
+    str whole = str_from_z(path);
+    while (whole.n > 1 && whole.p[whole.n - 1] == '/')
+        whole.n--;
+    size_t slash = str_rfind_byte(whole, '/');
+    char parent[TREE_PATH_MAX], name[BENEATH_NAME_MAX];
+    str last = slash < whole.n ? str_from(whole, slash + 1) : whole;
+    int fd = beneath_start(path, NULL);
+    if (fd >= 0 || !beneath_is_name(last) || whole.n >= TREE_PATH_MAX) {
+        close_one(fd);
+        return 0; /* it is there, or backup_lock says what is wrong */
+    }
+    (void)snprintf(name, sizeof name, "%.*s", STR_ARG(last));
+    (void)snprintf(parent, sizeof parent, "%.*s", slash < whole.n ? (int)slash + 1 : 1, slash < whole.n ? whole.p : ".");
+    int above = beneath_start(parent, e);
+    if (above < 0)
+        return above;
+    fd = beneath_make(above, name, BENEATH_MODE(0700), e);
+    (void)close(above);
+    close_one(fd);
+    return fd < 0 && fd != ERR_EXISTS ? fd : 0;
+}
+
+static int prepare_target(struct backup *b, struct error *e)
+{
+    struct backup_list list;
     json_t *manifest, *file;
     size_t i;
-    if (mkdir(target, 0700) != 0 && errno != EEXIST)
-        return fail_at(target, e);
-    (void)snprintf(partial, sizeof partial, "%s.partial", b->name);
-    int err = backup_lock(target, ret_lock, e);
-    if (err == 0)
-        err = backup_join(b->build, target, partial, e);
-    if (err == 0 && backup_find(target, b->previous, NULL) == 0 && backup_manifest(b->previous, &manifest, NULL) == 0) {
+    int err = make_target(b->target_name, e);
+    if (err)
+        return err;
+    (void)snprintf(b->partial, sizeof b->partial, "%s.partial", b->name);
+    b->target = backup_lock(b->target_name, e);
+    if (b->target < 0)
+        return b->target;
+    if (backup_generations(b->target, b->target_name, &list, NULL) == 0 &&
+        backup_open_in(b->target, b->target_name, list.names[list.n - 1], &b->previous, NULL) == 0 &&
+        backup_manifest(&b->previous, &manifest, NULL) == 0) {
         json_array_foreach(json_object_get(manifest, "files"), i, file)
             json_object_set(b->before, json_string_value(json_object_get(file, "path")), file);
         json_decref(manifest);
     }
-    return err;
+    backup_list_done(&list);
+    return 0;
 }
 
 static void report(const struct cli *c, const struct backup *b, const char *target, uint64_t pruned)
@@ -364,6 +431,46 @@ static void report(const struct cli *c, const struct backup *b, const char *targ
         if (pruned)
             (void)printf("%llu older ones removed\n", (unsigned long long)pruned);
     }
+}
+
+/* Everything, from an error on nothing more. */
+static int make(struct backup *b, bool stream, const struct cli *c, struct error *e)
+{
+    int err = 0;
+    b->top = beneath_start(b->dir, e);
+    if (b->top < 0)
+        return b->top;
+    err = lock_spool(b, e);
+    if (err == 0 && !stream)
+        err = prepare_target(b, e);
+    if (err == 0)
+        err = checkpoint(b, e);
+    progress_begin(&b->progress, err ? 0 : tree_bytes(b->copy), c->json);
+    b->progress.bytes = true;
+    if (err == 0)
+        err = add_all(b, e);
+    if (err == 0)
+        err = finish(b, e);
+    progress_end(&b->progress);
+    if (b->copied_to[0])
+        (void)!owner_remove_tree(b->spool, b->copied_to, NULL);
+    if (err && b->build >= 0)
+        (void)!beneath_remove_tree(b->target, b->partial, NULL);
+    return err;
+}
+
+static void done(struct backup *b)
+{
+    backup_close(&b->previous);
+    close_one(b->files);
+    close_one(b->build);
+    close_one(b->target);
+    close_one(b->copy);
+    close_one(b->spool);
+    close_one(b->top);
+    json_decref(b->before);
+    json_decref(b->list);
+    free(b);
 }
 
 int cmd_backup(struct cli *c)
@@ -382,39 +489,26 @@ int cmd_backup(struct cli *c)
     }
     time_t now = clock_real_ms() / 1000;
     struct date d = date_from_unix(now, 0);
-    int lock = -1, target_lock = -1, err = 0;
-    *b = (struct backup){ .dir = c->dir, .before = json_object(), .files = json_array() };
+    *b = (struct backup){ .dir = c->dir,
+                          .top = -1,
+                          .spool = -1,
+                          .copy = -1,
+                          .target_name = target,
+                          .target = -1,
+                          .build = -1,
+                          .files = -1,
+                          .previous = { .fd = -1, .beside = -1, .files = -1 },
+                          .before = json_object(),
+                          .list = json_array() };
     (void)snprintf(b->name, sizeof b->name, "%04d%02d%02dT%02d%02d%02dZ", d.year, d.month, d.day, d.hour, d.minute, d.second);
     (void)signal(SIGPIPE, SIG_IGN); /* whoever reads the stream may leave: an error, after which all is tidied up */
-    if (stream && isatty(STDOUT_FILENO))
-        err = error_set(&e, ERR_REFUSED, "a backup is not for a terminal: valise backup - >file.tar");
-    if (err == 0)
-        err = lock_spool(b, &lock, &e);
-    if (err == 0 && !stream)
-        err = prepare_target(b, target, &target_lock, &e);
-    if (err == 0)
-        err = checkpoint(b, &e);
-    progress_begin(&b->progress, err ? 0 : tree_bytes(b->checkpoint), c->json);
-    b->progress.bytes = true;
-    if (err == 0)
-        err = add_all(b, &e);
-    if (err == 0)
-        err = finish(b, target, &e);
-    progress_end(&b->progress);
-    if (b->checkpoint[0])
-        tree_remove(b->checkpoint);
-    if (err && b->build[0] && target_lock >= 0)
-        tree_remove(b->build);
+    int err = stream && isatty(STDOUT_FILENO)
+                  ? error_set(&e, ERR_REFUSED, "a backup is not for a terminal: valise backup - >file.tar")
+                  : make(b, stream, c, &e);
     if (err == 0 && keep)
-        err = backup_prune(target, keep, &pruned, &e);
-    if (lock >= 0)
-        (void)close(lock);
-    if (target_lock >= 0)
-        (void)close(target_lock);
+        err = backup_prune(b->target, target, keep, &pruned, &e);
     if (err == 0 && !stream)
         report(c, b, target, pruned);
-    json_decref(b->before);
-    json_decref(b->files);
-    free(b);
+    done(b);
     return err ? cli_fail(c, err, e.text) : 0;
 }

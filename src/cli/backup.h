@@ -17,25 +17,37 @@
 
 enum { BACKUP_VERSION = 1, BACKUP_NAME_MAX = 17 };
 
-/* "A/B" in RET. ERR_LIMIT. */
-int backup_join(char ret[TREE_PATH_MAX], const char *a, const char *b, struct error *e) MUST_USE;
-
-/* The names of the generations in TARGET, oldest first; freed with backup_list_done, which may be called after a failure too. */
+/* The names of the generations in the open directory TARGET (called NAME), oldest first; freed with backup_list_done, which may be called after a
+ * failure too. ERR_NOTFOUND when there is none. */
 struct backup_list {
     char (*names)[BACKUP_NAME_MAX];
     size_t n;
 };
-int backup_generations(const char *target, struct backup_list *ret, struct error *e) MUST_USE;
+int backup_generations(int target, const char *name, struct backup_list *ret, struct error *e) MUST_USE;
 void backup_list_done(struct backup_list *l);
-/* One command at a time writes in TARGET; what interrupted ones left there is removed. *RET_LOCK is closed by the caller, also after a failure
- * (-1: nothing is to be closed). ERR_UNAVAILABLE. */
-int backup_lock(const char *target, int *ret_lock, struct error *e) MUST_USE;
-/* Removes all but the KEEP latest generations of TARGET, which is locked. */
-int backup_prune(const char *target, uint64_t keep, uint64_t *ret_removed, struct error *e) MUST_USE;
+/* Opens TARGET for the only command that writes there; what interrupted ones left is removed. A descriptor that holds the lock until it is closed.
+ * ERR_UNAVAILABLE. */
+int backup_lock(const char *target, struct error *e) MUST_USE;
+/* Removes all but the KEEP latest generations of the directory TARGET (called NAME), which is locked. */
+int backup_prune(int target, const char *name, uint64_t keep, uint64_t *ret_removed, struct error *e) MUST_USE;
 
-/* The generation that PATH means, itself one or the latest in it, in RET. ERR_NOTFOUND. */
-int backup_find(const char *path, char ret[TREE_PATH_MAX], struct error *e) MUST_USE;
-/* Its manifest, the caller's; checked: each path is relative and stays below. */
-int backup_manifest(const char *generation, json_t **ret, struct error *e) MUST_USE;
+/* A generation that is open for reading. */
+struct backup_generation {
+    int fd;                   /* of its directory; -1: none */
+    int beside;               /* of the directory that it is in */
+    int files;                /* of its files/ */
+    char path[TREE_PATH_MAX]; /* for people */
+};
+/* The generation that PATH, which the administrator named, means: itself one or the latest in it. ERR_NOTFOUND. Closed with backup_close, which may
+ * be called after a failure too. */
+int backup_open(const char *path, struct backup_generation *ret, struct error *e) MUST_USE;
+/* Generation NAME of the open directory TARGET, called TARGET_NAME; the descriptor is copied. */
+int backup_open_in(int target, const char *target_name, const char *name, struct backup_generation *ret,
+                   struct error *e) MUST_USE;
+void backup_close(struct backup_generation *g);
+/* Its manifest, the caller's; checked: each path is relative and stays below, each checksum is there. */
+int backup_manifest(const struct backup_generation *g, json_t **ret, struct error *e) MUST_USE;
+/* Opens the file that the manifest's entry FILE is about. A descriptor or an error. */
+int backup_open_file(const struct backup_generation *g, const json_t *file, struct error *e) MUST_USE;
 
 #endif

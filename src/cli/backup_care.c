@@ -1,6 +1,4 @@
 /* backup_care: valise backup list, check and prune. See backup.h for what a backup looks like. */
-#include <errno.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/backup.h"
@@ -30,24 +28,34 @@ static void print_generation(const json_t *v)
                  json_string_value(json_object_get(v, "valise")));
 }
 
-int cmd_backup_list(struct cli *c)
+static int list_all(const char *target, json_t *all, struct error *e)
 {
-    struct error e = ERROR_NONE;
-    struct backup_list list;
-    json_t *all = json_array(), *v;
-    size_t i;
-    int err = backup_generations(c->words[0], &list, &e);
-    for (i = 0; err == 0 && i < list.n; i++) {
-        char path[TREE_PATH_MAX];
+    struct backup_list list = { 0 };
+    int fd = beneath_start(target, e);
+    int err = fd < 0 ? fd : backup_generations(fd, target, &list, e);
+    for (size_t i = 0; err == 0 && i < list.n; i++) {
+        struct backup_generation g;
         json_t *manifest = NULL;
-        err = backup_join(path, c->words[0], list.names[i], &e);
+        err = backup_open_in(fd, target, list.names[i], &g, e);
         if (err == 0)
-            err = backup_manifest(path, &manifest, &e);
+            err = backup_manifest(&g, &manifest, e);
         if (err == 0)
             json_array_append_new(all, describe(list.names[i], manifest));
         json_decref(manifest);
+        backup_close(&g);
     }
     backup_list_done(&list);
+    if (fd >= 0)
+        (void)close(fd);
+    return err;
+}
+
+int cmd_backup_list(struct cli *c)
+{
+    struct error e = ERROR_NONE;
+    json_t *all = json_array(), *v;
+    size_t i;
+    int err = list_all(c->words[0], all, &e);
     if (err == 0 && c->json) {
         json_t *whole = json_pack("{s:b,s:O}", "ok", 1, "generations", all);
         cli_print_json(whole);
@@ -62,17 +70,21 @@ int cmd_backup_list(struct cli *c)
 /* --- check --- */
 
 /* Whether FILE is as the manifest says; the reason if not. */
-static int check_file(const char *generation, const json_t *file, struct error *e)
+static int check_file(const struct backup_generation *g, const json_t *file, struct error *e)
 {
-    char path[TREE_PATH_MAX * 2 + 16], sum[TREE_SUM_TEXT];
+    char sum[TREE_SUM_TEXT];
+    const char *path = json_string_value(json_object_get(file, "path"));
     uint64_t size;
-    (void)snprintf(path, sizeof path, "%s/files/%s", generation, json_string_value(json_object_get(file, "path")));
-    int err = tree_read(path, NULL, NULL, &size, sum, e);
+    int fd = backup_open_file(g, file, e);
+    if (fd < 0)
+        return fd;
+    int err = tree_read(fd, path, NULL, NULL, &size, sum, e);
+    (void)close(fd);
     if (err == 0 && size != (uint64_t)json_integer_value(json_object_get(file, "size")))
-        err = error_set(e, ERR_CORRUPT, "%s is damaged: it has %llu bytes instead of %lld", path, (unsigned long long)size,
-                        (long long)json_integer_value(json_object_get(file, "size")));
+        err = error_set(e, ERR_CORRUPT, "%s/files/%s is damaged: it has %llu bytes instead of %lld", g->path, path,
+                        (unsigned long long)size, (long long)json_integer_value(json_object_get(file, "size")));
     else if (err == 0 && !str_eq(str_from_z(sum), str_from_z(json_string_value(json_object_get(file, "sha256")))))
-        err = error_set(e, ERR_CORRUPT, "%s is damaged: its checksum is not that of the manifest", path);
+        err = error_set(e, ERR_CORRUPT, "%s/files/%s is damaged: its checksum is not that of the manifest", g->path, path);
     return err;
 }
 
@@ -83,19 +95,19 @@ struct checking {
 };
 
 /* Every damage is told, not only the first. An error only when the manifest cannot be read. */
-static int check_generation(struct checking *c, const char *generation, struct error *e)
+static int check_generation(struct checking *c, const struct backup_generation *g, struct error *e)
 {
     json_t *manifest, *file;
     struct progress progress;
     size_t i;
-    int err = backup_manifest(generation, &manifest, e);
+    int err = backup_manifest(g, &manifest, e);
     if (err)
         return err;
     progress_begin(&progress, json_array_size(json_object_get(manifest, "files")), c->cli->json);
     json_array_foreach(json_object_get(manifest, "files"), i, file)
     {
         struct error why = ERROR_NONE;
-        if (check_file(generation, file, &why))
+        if (check_file(g, file, &why))
             json_array_append_new(c->damage, json_string(why.text));
         c->files++;
         progress_step(&progress, 1);
@@ -107,21 +119,25 @@ static int check_generation(struct checking *c, const char *generation, struct e
 
 static int check_all(struct checking *c, const char *target, struct error *e)
 {
-    struct backup_list list;
-    int err = backup_generations(target, &list, e);
+    struct backup_list list = { 0 };
+    int fd = beneath_start(target, e);
+    int err = fd < 0 ? fd : backup_generations(fd, target, &list, e);
     for (size_t i = 0; err == 0 && i < list.n; i++) {
-        char path[TREE_PATH_MAX];
-        err = backup_join(path, target, list.names[i], e);
+        struct backup_generation g;
+        err = backup_open_in(fd, target, list.names[i], &g, e);
         if (err == 0)
-            err = check_generation(c, path, e);
+            err = check_generation(c, &g, e);
+        backup_close(&g);
     }
     backup_list_done(&list);
+    if (fd >= 0)
+        (void)close(fd);
     return err;
 }
 
 int cmd_backup_check(struct cli *c)
 {
-    char generation[TREE_PATH_MAX];
+    struct backup_generation g;
     struct error e = ERROR_NONE;
     struct checking k = { .cli = c, .damage = json_array() };
     json_t *v;
@@ -130,9 +146,10 @@ int cmd_backup_check(struct cli *c)
     if (cli_value(c, "all")) {
         err = check_all(&k, c->words[0], &e);
     } else {
-        err = backup_find(c->words[0], generation, &e);
+        err = backup_open(c->words[0], &g, &e);
         if (err == 0)
-            err = check_generation(&k, generation, &e);
+            err = check_generation(&k, &g, &e);
+        backup_close(&g);
     }
     size_t n = json_array_size(k.damage);
     if (err == 0 && n) {
@@ -153,22 +170,18 @@ int cmd_backup_check(struct cli *c)
 
 /* --- prune --- */
 
-int backup_prune(const char *target, uint64_t keep, uint64_t *ret_removed, struct error *e)
+int backup_prune(int target, const char *name, uint64_t keep, uint64_t *ret_removed, struct error *e)
 {
     struct backup_list list;
-    int err = backup_generations(target, &list, e);
+    int err = backup_generations(target, name, &list, e);
     *ret_removed = 0;
     for (size_t i = 0; err == 0 && i + keep < list.n; i++) {
-        char path[TREE_PATH_MAX], gone[TREE_PATH_MAX + 16];
-        err = backup_join(path, target, list.names[i], e);
-        if (err)
-            break;
+        char gone[BACKUP_NAME_MAX + 16];
         /* No longer whole by its name (B1), so that a crash in between leaves nothing that looks like a backup. */
-        (void)snprintf(gone, sizeof gone, "%s.partial", path);
-        if (rename(path, gone) != 0)
-            err = error_set(e, err_from_errno(errno), "%s: %s", path, strerrordesc_np(errno));
-        else
-            tree_remove(gone);
+        (void)snprintf(gone, sizeof gone, "%s.partial", list.names[i]);
+        err = beneath_rename(target, list.names[i], target, gone, false, e);
+        if (err == 0)
+            (void)!beneath_remove_tree(target, gone, NULL);
         *ret_removed += err == 0;
     }
     backup_list_done(&list);
@@ -179,14 +192,13 @@ int cmd_backup_prune(struct cli *c)
 {
     struct error e = ERROR_NONE;
     uint64_t keep = 0, removed = 0;
-    int lock = -1, status = cli_number(c, "keep", KEEP_MAX, &keep);
+    int status = cli_number(c, "keep", KEEP_MAX, &keep);
     if (status)
         return status;
     if (keep == 0)
         return cli_usage(c, "backup prune: --keep N is needed, at least 1");
-    int err = backup_lock(c->words[0], &lock, &e);
-    if (err == 0)
-        err = backup_prune(c->words[0], keep, &removed, &e);
+    int lock = backup_lock(c->words[0], &e);
+    int err = lock < 0 ? lock : backup_prune(lock, c->words[0], keep, &removed, &e);
     if (lock >= 0)
         (void)close(lock);
     if (err)

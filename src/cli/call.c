@@ -1,14 +1,15 @@
 /* call: carrying out an administrator's request, with the server running or stopped. See cli.h. */
 #include <errno.h>
-#include <grp.h>
+#include <fcntl.h>
 #include <stdarg.h>
-#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/owner.h"
 #include "role/control.h"
 #include "role/format.h"
 #include "role/lock.h"
@@ -27,19 +28,25 @@ void cli_print_json(const json_t *v)
 
 int cli_enter(const char *dir, struct error *e)
 {
-    struct stat st;
-    if (chdir(dir) != 0 || stat(".", &st) != 0)
-        return error_set(e, err_from_errno(errno), "%s: %s; `valise init` makes a directory", dir, strerrordesc_np(errno));
-    if (geteuid() == 0 && st.st_uid != 0 &&
-        (setgroups(0, NULL) != 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 ||
-         setresuid(st.st_uid, st.st_uid, st.st_uid) != 0))
-        return error_set(e, ERR_REFUSED, "cannot change to the owner of %s: %s", dir, strerrordesc_np(errno));
-    if (access("store", W_OK | X_OK) == 0)
-        return 0;
-    if (errno == ENOENT)
-        return error_set(e, ERR_NOTFOUND, "%s has no store; `valise init` makes a directory", dir);
-    return error_set(e, err_from_errno(errno), "%s/store: %s; run this as root or as the server's user", dir,
-                     strerrordesc_np(errno));
+    int top = beneath_start(dir, e);
+    if (top < 0)
+        return error_set(e, top, "%s: %s; `valise init` makes a directory", dir, strerrordesc_np(errno));
+    int err = cli_enter_open(top, dir, e);
+    (void)close(top);
+    return err;
+}
+
+int cli_enter_open(int top, const char *name, struct error *e)
+{
+    int store = owner_open_store(top, e);
+    int err = store < 0 ? store : owner_become(store, e);
+    if (err == 0 && fchdir(top) != 0)
+        err = error_set(e, err_from_errno(errno), "%s", strerrordesc_np(errno));
+    if (err == 0 && faccessat(store, ".", W_OK | X_OK, AT_EACCESS) != 0)
+        err = error_set(e, err_from_errno(errno), "store: %s; run this as root or as the server's user", strerrordesc_np(errno));
+    if (store >= 0)
+        (void)close(store);
+    return err ? error_prefix(e, "%s", name) : 0;
 }
 
 /* In the directory, with its lock. */

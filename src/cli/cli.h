@@ -71,8 +71,11 @@ int cli_call_and_say(const struct cli *c, json_t *request, const char *fmt, ...)
 /* Prints V as one JSON document. */
 void cli_print_json(const json_t *v);
 
-/* Goes into DIR. Root becomes its owner for good, so that no file appears in the store that the server cannot open later. */
+/* Goes into DIR. Root becomes the owner of its store for good (owner.h), so that no file appears there that the server cannot open later, and
+ * nothing that the server wrote is read with root's rights. */
 int cli_enter(const char *dir, struct error *e) MUST_USE;
+/* The same for the open directory TOP, called NAME. */
+int cli_enter_open(int top, const char *name, struct error *e) MUST_USE;
 
 /* A password from --password-stdin, from --generate, or asked for twice on a terminal, into OUT (wiped by the caller). 0 or an
  * exit status after a message. A generated one is not shown yet. */

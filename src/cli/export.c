@@ -1,26 +1,29 @@
-/* export: valise export maildir|mbox. Writes an account's mail into a new directory: Maildir++ (archive/maildir.h), or one mbox file a mailbox. */
+/* export: valise export maildir|mbox. Writes an account's mail into a new directory: Maildir++ (archive/maildir.h), or one mbox file a mailbox. Names
+ * of accounts and mailboxes come from the server and never lead out of it; root writes with the rights of the directory's owner. */
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "archive/lines.h"
 #include "archive/maildir.h"
 #include "archive/mbox.h"
+#include "base/beneath.h"
 #include "cli/cli.h"
+#include "cli/owner.h"
 #include "cli/port.h"
 #include "cli/progress.h"
 
-enum { PATH_BYTES = 4096 };
+enum { NAME_BYTES = BENEATH_PATH_MAX };
 
 struct export
 {
     struct port port;
     struct progress progress;
     bool maildir;
-    char root[PATH_BYTES];   /* of the account */
-    char folder[PATH_BYTES]; /* a Maildir, or an mbox file */
-    int mbox;                /* descriptor; -1: none */
+    int root;              /* the account's directory */
+    int folder;            /* a Maildir; -1: none */
+    int cur;               /* in it */
+    int mbox;              /* an mbox file; -1: none */
+    char name[NAME_BYTES]; /* of the folder or file, for people */
     struct buf message, file;
     struct maildir_keywords keywords;
     struct arena names; /* of the keywords */
@@ -32,22 +35,30 @@ static int fail_at(const char *path, struct error *e)
     return error_set(e, err_from_errno(errno), "%s: %s", path, strerrordesc_np(errno));
 }
 
-static int make_directory(const char *path, struct error *e)
+static void close_one(int *fd)
 {
-    return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : fail_at(path, e);
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
 }
 
-static int write_file(int fd, const char *path, str s, struct error *e)
+/* One name of a directory for what the server calls NAME: what a file's name should not have, or would mislead by, is written as %XX. */
+static void add_file_name(struct buf *b, str name)
 {
-    while (s.n) {
-        ssize_t n = write(fd, s.p, s.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_at(path, e);
-        s = str_from(s, (size_t)n);
+    for (size_t i = 0; i < name.n; i++) {
+        unsigned char c = (unsigned char)name.p[i];
+        if (c == '/' || c == '%' || c < ' ' || c == 0x7f || (c == '.' && i == 0))
+            buf_addf(b, "%%%02X", c);
+        else
+            buf_add_byte(b, (char)c);
     }
-    return 0;
+}
+
+/* Makes the directory NAME, or opens it when we have made it before. */
+static int open_or_make(int dir, const char *name, struct error *e)
+{
+    int fd = beneath_make(dir, name, BENEATH_MODE(0700), e);
+    return fd == ERR_EXISTS ? beneath_directory(dir, name, e) : fd;
 }
 
 /* --- one message --- */
@@ -83,31 +94,29 @@ static uint32_t letters_of(struct export *x, const struct mail_flags *flags)
 
 static int write_maildir(struct export *x, const struct mail_flags *flags, uint64_t uid, int64_t received_ms, struct error *e)
 {
-    char path[PATH_BYTES + 256];
-    struct buf name = BUF_INIT(256);
+    struct buf name = BUF_INIT(BENEATH_NAME_MAX);
     int64_t second = received_ms / 1000;
     archive_to_lf(&x->file, buf_str(&x->message));
     maildir_name_add(&name, second, uid, x->file.n, flags->system, letters_of(x, flags));
-    (void)snprintf(path, sizeof path, "%s/cur/%.*s", x->folder, STR_ARG(buf_str(&name)));
-    buf_done(&name);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return fail_at(path, e);
+    const char *path = buf_z(&name);
+    int fd = path ? beneath_create(x->cur, path, BENEATH_MODE(0600), e) : error_set(e, ERR_LIMIT, "a file's name is too long");
     const struct timespec times[2] = { { .tv_sec = second }, { .tv_sec = second } };
-    int err =
-        buf_error(&x->file) ? error_set(e, ERR_LIMIT, "the message is too large") : write_file(fd, path, buf_str(&x->file), e);
+    int err = fd < 0 ? fd : buf_error(&x->file) ? error_set(e, ERR_LIMIT, "the message is too large") : 0;
+    if (err == 0)
+        err = beneath_write_open(fd, path, buf_str(&x->file), e);
     if (err == 0 && futimens(fd, times) != 0)
         err = fail_at(path, e);
-    if (close(fd) != 0 && err == 0)
+    if (fd >= 0 && close(fd) != 0 && err == 0)
         err = fail_at(path, e);
-    return err;
+    buf_done(&name);
+    return err ? error_prefix(e, "%s", x->name) : 0;
 }
 
 static int write_mbox(struct export *x, const struct mail_flags *flags, int64_t received_ms, struct error *e)
 {
     mbox_add(&x->file, buf_str(&x->message), flags, received_ms / 1000);
     return buf_error(&x->file) ? error_set(e, ERR_LIMIT, "the message is too large")
-                               : write_file(x->mbox, x->folder, buf_str(&x->file), e);
+                               : beneath_write_open(x->mbox, x->name, buf_str(&x->file), e);
 }
 
 static int export_message(void *ctx, const json_t *entry, struct error *e)
@@ -139,82 +148,77 @@ static int export_message(void *ctx, const json_t *entry, struct error *e)
 
 static int begin_maildir(struct export *x, str name, struct error *e)
 {
-    static const char *const parts[] = { "cur", "new", "tmp" };
-    struct buf folder = BUF_INIT(PATH_BYTES);
-    char path[PATH_BYTES + 8];
-    if (!str_eq(name, STR("INBOX"))) {
-        buf_add_byte(&folder, '/');
+    struct buf folder = BUF_INIT(BENEATH_NAME_MAX);
+    if (!str_eq(name, STR("INBOX")))
         maildir_folder_add(&folder, name);
-    }
-    int n = snprintf(x->folder, sizeof x->folder, "%s%.*s", x->root, STR_ARG(buf_str(&folder)));
-    buf_done(&folder);
-    if (n < 0 || (size_t)n >= sizeof x->folder - 256)
-        return error_set(e, ERR_LIMIT, "the path of mailbox %.*s is too long", STR_ARG(name));
+    const char *z = folder.n == 0 && !buf_error(&folder) ? "." : buf_z(&folder);
+    int err = z && (folder.n == 0 || beneath_is_name(buf_str(&folder)))
+                  ? 0
+                  : error_set(e, ERR_LIMIT, "mailbox %.*s: the name is too long for a folder, or none", STR_ARG(name));
     x->keywords = (struct maildir_keywords){ 0 };
     arena_reset(&x->names);
-    int err = make_directory(x->folder, e);
-    for (size_t i = 0; err == 0 && i < 3; i++) {
-        (void)snprintf(path, sizeof path, "%s/%s", x->folder, parts[i]);
-        err = make_directory(path, e);
+    if (err == 0) {
+        (void)snprintf(x->name, sizeof x->name, "%s", z);
+        x->folder = folder.n ? open_or_make(x->root, z, e) : beneath_directory(x->root, ".", e);
+        x->cur = x->folder < 0 ? x->folder : open_or_make(x->folder, "cur", e);
+        err = x->cur < 0 ? x->cur : 0;
     }
+    static const char *const parts[] = { "new", "tmp" };
+    for (size_t i = 0; err == 0 && i < 2; i++) {
+        int fd = open_or_make(x->folder, parts[i], e);
+        err = fd < 0 ? fd : 0;
+        close_one(&fd);
+    }
+    buf_done(&folder);
     return err;
 }
 
-static int end_maildir(struct export *x, struct error *e)
+static int end_maildir(struct export *x, bool whole, struct error *e)
 {
-    char path[PATH_BYTES + 32];
     struct buf b = BUF_INIT(1 << 16);
     int err = 0;
     maildir_keywords_add(&b, &x->keywords);
-    if (b.n) {
-        (void)snprintf(path, sizeof path, "%s/dovecot-keywords", x->folder);
-        int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        err = fd < 0 ? fail_at(path, e) : write_file(fd, path, buf_str(&b), e);
-        if (fd >= 0)
-            (void)close(fd);
-    }
+    if (whole && b.n)
+        err = beneath_write(x->folder, "dovecot-keywords", buf_str(&b), BENEATH_MODE(0600), false, e);
     buf_done(&b);
+    close_one(&x->cur);
+    close_one(&x->folder);
     return err;
 }
 
-/* "Work/2026" is Work/2026.mbox; what a file's name should not have is written as %XX. */
+/* "Work/2026" is Work/2026.mbox. */
 static int begin_mbox(struct export *x, str name, struct error *e)
 {
-    struct buf path = BUF_INIT(PATH_BYTES);
-    int err = 0;
-    buf_add(&path, str_from_z(x->root));
-    buf_add_byte(&path, '/');
-    for (size_t i = 0; i < name.n && err == 0; i++) {
-        unsigned char c = (unsigned char)name.p[i];
-        const char *so_far;
-        if (c == '/') {
-            so_far = buf_z(&path);
-            err = so_far ? make_directory(so_far, e) : ERR_LIMIT;
-            buf_add_byte(&path, '/');
-        } else if (c == '%' || c < ' ' || (c == '.' && (i == 0 || name.p[i - 1] == '/'))) {
-            buf_addf(&path, "%%%02X", c);
+    int dir = beneath_directory(x->root, ".", e), err = dir < 0 ? dir : 0;
+    str rest = name, level = { NULL, 0 };
+    while (err == 0 && str_split(&rest, '/', &level)) {
+        struct buf one = BUF_INIT(BENEATH_NAME_MAX);
+        add_file_name(&one, level);
+        if (!rest.p)
+            buf_add(&one, STR(".mbox"));
+        const char *z = buf_z(&one);
+        if (!z || !beneath_is_name(str_from_z(z))) {
+            err = error_set(e, ERR_LIMIT, "mailbox %.*s: a level of the name is empty or too long for a file", STR_ARG(name));
+        } else if (rest.p) {
+            int below = open_or_make(dir, z, e);
+            close_one(&dir);
+            dir = below;
+            err = below < 0 ? below : 0;
         } else {
-            buf_add_byte(&path, (char)c);
+            x->mbox = beneath_create(dir, z, BENEATH_MODE(0600), e);
+            err = x->mbox < 0 ? x->mbox : 0;
+            (void)snprintf(x->name, sizeof x->name, "%s", z);
         }
+        buf_done(&one);
     }
-    buf_add(&path, STR(".mbox"));
-    if (err == 0 && (buf_error(&path) || path.n >= sizeof x->folder))
-        err = error_set(e, ERR_LIMIT, "the path of mailbox %.*s is too long", STR_ARG(name));
-    if (err == 0) {
-        (void)snprintf(x->folder, sizeof x->folder, "%.*s", STR_ARG(buf_str(&path)));
-        x->mbox = open(x->folder, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        err = x->mbox < 0 ? fail_at(x->folder, e) : 0;
-    }
-    buf_done(&path);
+    close_one(&dir);
     return err;
 }
 
 static int end_mbox(struct export *x, struct error *e)
 {
-    int err = x->mbox >= 0 && fsync(x->mbox) != 0 ? fail_at(x->folder, e) : 0;
-    if (x->mbox >= 0)
-        (void)close(x->mbox);
-    x->mbox = -1;
+    int err = x->mbox >= 0 ? beneath_sync(x->mbox, x->name, e) : 0;
+    close_one(&x->mbox);
     return err;
 }
 
@@ -223,20 +227,59 @@ static int export_mailbox(struct export *x, str name, struct error *e)
     int err = x->maildir ? begin_maildir(x, name, e) : begin_mbox(x, name, e);
     if (err == 0)
         err = port_each(&x->port, name, export_message, x, e);
-    int end = x->maildir ? err == 0 ? end_maildir(x, e) : 0 : end_mbox(x, err ? NULL : e);
+    int end = x->maildir ? end_maildir(x, err == 0, err ? NULL : e) : end_mbox(x, err ? NULL : e);
     x->mailboxes++;
     return err ? err : end;
 }
 
 /* --- accounts --- */
 
-/* TARGET is new, or empty: nothing that is there is touched. */
+static int must_be_empty(int fd, const char *path, struct error *e)
+{
+    struct beneath_names names;
+    int err = beneath_list(fd, &names, e);
+    if (err)
+        return err;
+    bool empty = names.n == 0;
+    beneath_names_free(&names);
+    return empty ? 0 : error_set(e, ERR_EXISTS, "%s is not empty; export wants a new or empty directory", path);
+}
+
+/* Makes the directory PATH as the owner of the one it is in. */
 static int make_target(const char *path, struct error *e)
 {
-    if (rmdir(path) != 0 && errno != ENOENT)
-        return error_set(e, errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR ? ERR_EXISTS : err_from_errno(errno),
-                         "%s: %s; export wants a new or empty directory", path, strerrordesc_np(errno));
-    return mkdir(path, 0700) == 0 ? 0 : fail_at(path, e);
+    str whole = str_from_z(path);
+    while (whole.n > 1 && whole.p[whole.n - 1] == '/')
+        whole.n--;
+    size_t slash = str_rfind_byte(whole, '/');
+    char parent[NAME_BYTES], name[BENEATH_NAME_MAX];
+    str last = slash < whole.n ? str_from(whole, slash + 1) : whole;
+    if (whole.n >= sizeof parent || !beneath_is_name(last))
+        return error_set(e, ERR_LIMIT, "%s: the path is too long or does not end in a name", path);
+    (void)snprintf(name, sizeof name, "%.*s", STR_ARG(last));
+    (void)snprintf(parent, sizeof parent, "%.*s", slash < whole.n ? (int)slash + 1 : 1, slash < whole.n ? whole.p : ".");
+    int above = beneath_start(parent, e), fd = above;
+    int err = above < 0 ? above : owner_become(above, e);
+    if (err == 0)
+        fd = beneath_make(above, name, BENEATH_MODE(0700), e);
+    close_one(&above);
+    return err ? err : fd;
+}
+
+/* TARGET is new, or empty: nothing that is there is touched. From here on root is its owner. A descriptor or an error. */
+static int open_target(const char *path, struct error *e)
+{
+    int fd = beneath_start(path, e);
+    if (fd == ERR_NOTFOUND)
+        return make_target(path, e);
+    int err = fd < 0 ? fd : must_be_empty(fd, path, e);
+    if (err == 0)
+        err = owner_become(fd, e);
+    if (err && fd >= 0)
+        (void)close(fd);
+    return err == ERR_REFUSED && fd < 0 ? error_set(e, ERR_EXISTS, "%s is there and no directory that can be opened", path)
+           : err                        ? err
+                                        : fd;
 }
 
 static int export_account(struct export *x, const char *address, bool quiet, struct error *e)
@@ -261,7 +304,7 @@ static int export_account(struct export *x, const char *address, bool quiet, str
     return err;
 }
 
-static int export_all(struct export *x, const char *target, bool quiet, struct error *e)
+static int export_all(struct export *x, int target, bool quiet, struct error *e)
 {
     json_t *reply, *user;
     size_t i;
@@ -270,13 +313,18 @@ static int export_all(struct export *x, const char *target, bool quiet, struct e
         return err;
     json_array_foreach(json_object_get(reply, "users"), i, user)
     {
+        struct buf folder = BUF_INIT(BENEATH_NAME_MAX);
         const char *address = json_string_value(json_object_get(user, "address"));
-        if (err || strchr(address, '/'))
-            continue;
-        (void)snprintf(x->root, sizeof x->root, "%s/%s", target, address);
-        err = make_directory(x->root, e);
-        if (err == 0)
-            err = export_account(x, address, quiet, e);
+        add_file_name(&folder, str_from_z(address));
+        const char *z = buf_z(&folder);
+        if (err == 0 && (!z || !beneath_is_name(str_from_z(z))))
+            err = error_set(e, ERR_CORRUPT, "the server names an account that no folder can be called after");
+        if (err == 0) {
+            x->root = beneath_make(target, z, BENEATH_MODE(0700), e);
+            err = x->root < 0 ? x->root : export_account(x, address, quiet, e);
+            close_one(&x->root);
+        }
+        buf_done(&folder);
     }
     json_decref(reply);
     return err;
@@ -310,17 +358,21 @@ static int run(struct cli *c, bool maildir)
     if (!x)
         panic("out of memory for an export");
     x->maildir = maildir;
-    x->mbox = -1;
+    x->mbox = x->folder = x->cur = x->root = -1;
     buf_init(&x->message, (size_t)BULK_MESSAGE_MAX);
     buf_init(&x->file, (size_t)BULK_MESSAGE_MAX * 2);
     arena_init(&x->names, 1 << 24);
-    int err = strlen(target) > PATH_BYTES / 2 ? error_set(&e, ERR_LIMIT, "the target's path is too long")
-                                              : port_open(c->dir, &x->port, &e);
+    int err = port_open(c->dir, &x->port, &e);
     if (err == 0) {
-        err = make_target(target, &e);
-        (void)snprintf(x->root, sizeof x->root, "%s", target);
-        if (err == 0)
-            err = all ? export_all(x, target, c->json, &e) : export_account(x, c->words[0], c->json, &e);
+        int fd = open_target(target, &e);
+        err = fd < 0 ? fd : 0;
+        if (err == 0 && all) {
+            err = export_all(x, fd, c->json, &e);
+        } else if (err == 0) {
+            x->root = fd;
+            err = export_account(x, c->words[0], c->json, &e);
+        }
+        close_one(&fd);
         progress_end(&x->progress);
         port_close(&x->port);
     }

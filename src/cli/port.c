@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "role/control.h"
@@ -28,14 +29,14 @@ static void refuse(int fd, const struct error *e)
     json_decref(reply);
 }
 
-static void serve_store(const char *dir, int fd)
+static void serve_store(int top, const char *dir, int fd)
 {
     struct error e = ERROR_NONE;
     struct admin a = { 0 };
     struct engine_settings settings = { 0 };
     (void)signal(SIGPIPE, SIG_IGN);
     log_set_level(LOG_WARNING);
-    int err = cli_enter(dir, &e), lock = err ? err : lock_take(LOCK_WAIT_MS, &e);
+    int err = cli_enter_open(top, dir, &e), lock = err ? err : lock_take(LOCK_WAIT_MS, &e);
     if (err == 0 && lock < 0)
         err = lock == ERR_AGAIN ? error_set(&e, ERR_UNAVAILABLE,
                                             "another command works in %s, or a server starts or stops there; try again", dir)
@@ -60,7 +61,18 @@ static void serve_store(const char *dir, int fd)
     (void)close(lock);
 }
 
-int port_open_store(const char *dir, struct port *ret, struct error *e)
+/* What we have open is not for the process that reads a store which somebody else wrote. */
+static void keep_only(int a, int b)
+{
+    unsigned low = (unsigned)(a < b ? a : b), high = (unsigned)(a < b ? b : a);
+    if (low > 3)
+        (void)close_range(3, low - 1, 0);
+    if (high > low + 1)
+        (void)close_range(low + 1, high - 1, 0);
+    (void)close_range(high + 1, ~0U, 0);
+}
+
+int port_open_store(int top, const char *name, struct port *ret, struct error *e)
 {
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
@@ -68,8 +80,8 @@ int port_open_store(const char *dir, struct port *ret, struct error *e)
     (void)fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
-        (void)close(fds[0]);
-        serve_store(dir, fds[1]);
+        keep_only(top, fds[1]);
+        serve_store(top, name, fds[1]);
         _exit(0);
     }
     (void)close(fds[1]);
@@ -81,11 +93,22 @@ int port_open_store(const char *dir, struct port *ret, struct error *e)
     return 0;
 }
 
+/* To the store in DIR, which is no server's. */
+static int open_without(const char *dir, struct port *ret, struct error *e)
+{
+    int top = beneath_start(dir, e);
+    if (top < 0)
+        return error_set(e, top, "%s: %s; `valise init` makes a directory", dir, strerrordesc_np(errno));
+    int err = port_open_store(top, dir, ret, e);
+    (void)close(top);
+    return err;
+}
+
 int port_open(const char *dir, struct port *ret, struct error *e)
 {
     int fd = control_connect(dir, e);
     if (fd == ERR_UNAVAILABLE)
-        return port_open_store(dir, ret, e);
+        return open_without(dir, ret, e);
     if (fd < 0)
         return fd;
     *ret = (struct port){ .client = { .fd = fd } };
@@ -119,8 +142,11 @@ int port_each(struct port *p, str mailbox, int (*fn)(void *ctx, const json_t *en
             if (err == 0)
                 err = fn(ctx, entry, e);
         }
-        from = json_integer_value(json_object_get(reply, "next"));
+        json_int_t next = json_integer_value(json_object_get(reply, "next"));
         json_decref(reply);
+        if (err == 0 && next && next <= from)
+            err = error_set(e, ERR_CORRUPT, "the server's list of messages goes round in circles");
+        from = next;
     }
     return err;
 }

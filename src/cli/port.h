@@ -15,8 +15,9 @@ struct port {
 
 /* To the server in DIR, or else to the store there. */
 int port_open(const char *dir, struct port *ret, struct error *e) MUST_USE;
-/* To the store in DIR, which is no server's. */
-int port_open_store(const char *dir, struct port *ret, struct error *e) MUST_USE;
+/* To the store in the open directory TOP, called NAME, which is no server's: the process becomes the store's owner before it opens it, and has no
+ * other descriptor of ours. */
+int port_open_store(int top, const char *name, struct port *ret, struct error *e) MUST_USE;
 void port_close(struct port *p);
 
 /* How often a mailbox has a message: what is there already is not brought in again, and what a source has twice comes twice. A message is known by its

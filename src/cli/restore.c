@@ -2,163 +2,228 @@
  * running or not, next to what is there. See backup.h for what a backup looks like. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pwd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/backup.h"
 #include "cli/cli.h"
 #include "cli/deposit.h"
+#include "cli/owner.h"
 #include "cli/progress.h"
 
-static int fail_at(const char *path, struct error *e)
+static void close_one(int fd)
 {
-    return error_set(e, err_from_errno(errno), "%s: %s", path, strerrordesc_np(errno));
+    if (fd >= 0)
+        (void)close(fd);
 }
 
 /* --- all --- */
 
-static int make_folders(const char *dir, struct error *e)
+/* Where a whole backup goes: a new directory NAME in the open directory above it, built as BUILD beside it. */
+struct place {
+    int above, build;
+    char name[BENEATH_NAME_MAX], build_name[BENEATH_NAME_MAX];
+};
+
+static int make_folders(const struct place *p, struct error *e)
 {
     static const struct {
         const char *name;
         mode_t mode;
     } folders[] = { { "keys", 0700 }, { "tls", 0755 }, { "store", 0700 }, { "spool", 0700 } };
-    char path[TREE_PATH_MAX];
-    int err = mkdir(dir, 0755) == 0 ? 0 : fail_at(dir, e);
+    int err = 0;
     for (size_t i = 0; err == 0 && i < sizeof folders / sizeof folders[0]; i++) {
-        err = backup_join(path, dir, folders[i].name, e);
-        if (err == 0 && mkdir(path, folders[i].mode) != 0)
-            err = fail_at(path, e);
+        int fd = beneath_make(p->build, folders[i].name, BENEATH_MODE(folders[i].mode), e);
+        err = fd < 0 ? fd : 0;
+        close_one(fd);
     }
     return err;
 }
 
-/* One file, with the checksum that the manifest has for it. */
-static int restore_file(const char *generation, const char *dir, const json_t *file, struct error *e)
+/* One file of G as TO below DIR, with the checksum that the manifest has for it. */
+static int restore_file(const struct backup_generation *g, const json_t *file, int dir, struct beneath_rights rights,
+                        struct error *e)
 {
     const char *path = json_string_value(json_object_get(file, "path")),
                *want = json_string_value(json_object_get(file, "sha256"));
-    char from[TREE_PATH_MAX * 2 + 16], to[TREE_PATH_MAX], sum[TREE_SUM_TEXT];
+    char sum[TREE_SUM_TEXT];
     uint64_t size;
-    (void)snprintf(from, sizeof from, "%s/files/%s", generation, path);
-    int err = backup_join(to, dir, path, e);
-    if (err == 0)
-        err = tree_copy(from, to, (mode_t)json_integer_value(json_object_get(file, "mode")), &size, sum, e);
+    int fd = backup_open_file(g, file, e);
+    if (fd < 0)
+        return fd;
+    int err = tree_copy(fd, dir, path, rights, &size, sum, e);
+    (void)close(fd);
     if (err == 0 && !str_eq(str_from_z(want), str_from_z(sum)))
-        err = error_set(e, ERR_CORRUPT, "%s is damaged: its checksum is not that of the manifest", from);
+        err = error_set(e, ERR_CORRUPT, "%s/files/%s is damaged: its checksum is not that of the manifest", g->path, path);
     return err;
 }
 
-static uid_t owner_uid;
-static gid_t owner_gid;
-
-static int give_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+static int give_one(void *ctx, const struct beneath_entry *entry, struct error *e)
 {
-    (void)st;
-    (void)kind;
-    (void)at;
-    return lchown(path, owner_uid, owner_gid);
+    const struct passwd *pw = ctx;
+    if (fchownat(entry->dir, entry->name, pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW) != 0)
+        return error_set(e, err_from_errno(errno), "%s: %s", entry->path, strerrordesc_np(errno));
+    return 0;
 }
 
 /* As init does: root makes the directory for the user that the server will run as. */
-static int give_to_user(const char *dir, struct error *e)
+static int give_to_user(const struct place *p, struct error *e)
 {
-    const struct passwd *pw = geteuid() == 0 ? getpwnam("valise") : NULL;
+    struct passwd *pw = geteuid() == 0 ? getpwnam("valise") : NULL;
     if (!pw)
         return 0;
-    owner_uid = pw->pw_uid;
-    owner_gid = pw->pw_gid;
-    return nftw(dir, give_one, 16, FTW_PHYS) == 0 ? 0 : fail_at(dir, e);
+    int err = beneath_walk(p->build, give_one, pw, e);
+    if (err == 0 && fchown(p->build, pw->pw_uid, pw->pw_gid) != 0)
+        err = error_set(e, err_from_errno(errno), "%s: %s", p->build_name, strerrordesc_np(errno));
+    return err;
 }
 
-/* The directory beside DIR in which it is built; what is left there of a restore that was interrupted is removed. */
-static int name_build(const char *dir, char ret[TREE_PATH_MAX], struct error *e)
+/* Opens what DIR will be in; what is left there of a restore that was interrupted is removed. */
+static int find_place(const char *dir, struct place *ret, struct error *e)
 {
-    char parent[TREE_PATH_MAX], prefix[TREE_PATH_MAX];
+    char parent[TREE_PATH_MAX], prefix[BENEATH_NAME_MAX];
     str path = str_from_z(dir);
     while (path.n > 1 && path.p[path.n - 1] == '/')
         path.n--;
     size_t slash = str_rfind_byte(path, '/');
-    int n = snprintf(ret, TREE_PATH_MAX, "%.*s.restore-%d", STR_ARG(path), (int)getpid());
-    if (n < 0 || n >= TREE_PATH_MAX)
-        return error_set(e, ERR_LIMIT, "the directory's path is too long");
-    (void)snprintf(parent, sizeof parent, "%.*s", (int)(slash < path.n ? slash : 0), path.p);
-    (void)snprintf(prefix, sizeof prefix, "%.*s.restore-", STR_ARG(slash < path.n ? str_from(path, slash + 1) : path));
-    tree_remove_stale(slash == path.n ? "." : parent[0] ? parent : "/", prefix);
-    return 0;
+    str name = slash < path.n ? str_from(path, slash + 1) : path;
+    if (!beneath_is_name(name) || name.n > BENEATH_NAME_MAX - 32 || path.n >= sizeof parent)
+        return error_set(e, ERR_LIMIT, "%s: the directory's path is too long or does not end in a name", dir);
+    (void)snprintf(ret->name, sizeof ret->name, "%.*s", STR_ARG(name));
+    (void)snprintf(parent, sizeof parent, "%.*s", slash < path.n ? (int)slash + 1 : 1, slash < path.n ? path.p : ".");
+    (void)snprintf(prefix, sizeof prefix, "%.200s.restore-", ret->name);
+    ret->above = beneath_start(parent, e);
+    if (ret->above < 0)
+        return ret->above;
+    tree_remove_stale(ret->above, prefix);
+    if (beneath_exists(ret->above, ret->name)) {
+        int err = beneath_remove_directory(ret->above, ret->name, e);
+        if (err)
+            return error_set(
+                e, ERR_EXISTS,
+                "%s: it is there and not empty; a whole backup goes into a new or empty directory (--dir), --account "
+                "into a store in use",
+                dir);
+    }
+    ret->build = beneath_make_private(ret->above, prefix, ret->build_name, e);
+    return ret->build < 0 ? ret->build : tree_claim(ret->build, ret->build_name, e);
 }
 
-static int restore_all(const struct cli *c, const char *generation, struct error *e)
+static int restore_files(const struct cli *c, const struct backup_generation *g, const struct place *p, const json_t *manifest,
+                         struct error *e)
 {
-    char build[TREE_PATH_MAX];
-    json_t *manifest, *file;
-    size_t i;
     struct progress progress;
-    int claim = -1, err = name_build(c->dir, build, e);
-    if (err)
-        return err;
-    if (rmdir(c->dir) != 0 && errno != ENOENT)
-        return error_set(e, ERR_EXISTS,
-                         "%s: %s; a whole backup goes into a new or empty directory (--dir), --account into a store in use",
-                         c->dir, strerrordesc_np(errno));
-    err = backup_manifest(generation, &manifest, e);
-    if (err)
-        return err;
+    const json_t *file;
+    size_t i;
+    int err = make_folders(p, e);
     progress_begin(&progress, json_array_size(json_object_get(manifest, "files")), c->json);
-    err = make_folders(build, e);
-    if (err == 0) {
-        claim = tree_claim(build, e);
-        err = claim < 0 ? claim : 0;
-    }
     json_array_foreach(json_object_get(manifest, "files"), i, file)
     {
+        mode_t mode = (mode_t)json_integer_value(json_object_get(file, "mode")) & 0777;
         if (err == 0)
-            err = restore_file(generation, build, file, e);
+            err = restore_file(g, file, p->build, BENEATH_MODE(mode), e);
         progress_step(&progress, 1);
     }
     progress_end(&progress);
+    return err;
+}
+
+static int restore_all(const struct cli *c, const struct backup_generation *g, struct error *e)
+{
+    struct place p = { .above = -1, .build = -1 };
+    json_t *manifest = NULL;
+    int err = backup_manifest(g, &manifest, e);
+    if (err == 0)
+        err = find_place(c->dir, &p, e);
+    if (err == 0)
+        err = restore_files(c, g, &p, manifest, e);
     json_decref(manifest);
     if (err == 0)
-        err = give_to_user(build, e);
-    if (err == 0 && rename(build, c->dir) != 0)
-        err = fail_at(c->dir, e);
-    if (err)
-        tree_remove(build);
-    if (claim >= 0)
-        (void)close(claim);
+        err = give_to_user(&p, e);
+    if (err == 0 && fchmod(p.build, 0755) != 0)
+        err = error_set(e, err_from_errno(errno), "%s: %s", c->dir, strerrordesc_np(errno));
+    if (err == 0)
+        err = beneath_rename(p.above, p.build_name, p.above, p.name, false, e);
+    if (err == 0)
+        err = beneath_sync(p.above, c->dir, e);
+    if (err && p.build >= 0)
+        (void)!beneath_remove_tree(p.above, p.build_name, NULL);
+    close_one(p.build);
+    close_one(p.above);
     return err;
 }
 
 /* --- an account or a mailbox --- */
 
-/* A store to open: the backup is never written to, and opening a store writes. What never changes is linked where that can be, the rest copied. */
-static int clone_store(const char *generation, const char *clone, struct error *e)
+/* A store to open, as the server's user and apart from what else root has: the backup is never written to, and opening a store writes. It lies in a
+ * folder inside one that only we can enter. */
+struct clone {
+    int above, outer, top;
+    char name[BENEATH_NAME_MAX];
+    bool linked; /* what never changes may be shared with the backup */
+};
+
+/* Whom the store in DIR belongs to, if root asks; else ourselves. */
+static int whose_store(const char *dir, struct beneath_rights *ret, struct error *e)
 {
-    char from[TREE_PATH_MAX * 2 + 16], to[TREE_PATH_MAX * 2 + 16], sum[TREE_SUM_TEXT];
+    struct stat st;
+    *ret = BENEATH_MODE(0700);
+    if (geteuid() != 0)
+        return 0;
+    int top = beneath_start(dir, e), store = top < 0 ? top : owner_open_store(top, e), err = store < 0 ? store : 0;
+    if (err == 0 && fstat(store, &st) != 0)
+        err = error_set(e, err_from_errno(errno), "store: %s", strerrordesc_np(errno));
+    if (err == 0 && st.st_uid != 0) {
+        ret->uid = st.st_uid;
+        ret->gid = st.st_gid;
+    }
+    close_one(store);
+    close_one(top);
+    return err ? error_prefix(e, "%s", dir) : 0;
+}
+
+/* Beside the backup where that can be, else in /tmp; what interrupted restores left is removed. */
+static int make_clone(const struct backup_generation *g, struct beneath_rights rights, struct clone *ret, struct error *e)
+{
+    tree_remove_stale(g->beside, "restore-");
+    ret->above = beneath_directory(g->beside, ".", e);
+    ret->outer = ret->above < 0 ? ret->above : beneath_make_private(ret->above, "restore-", ret->name, e);
+    ret->linked = rights.uid == (uid_t)-1 && ret->outer >= 0;
+    if (ret->outer < 0) {
+        close_one(ret->above);
+        ret->above = beneath_start("/tmp", e);
+        ret->outer = ret->above < 0 ? ret->above : beneath_make_private(ret->above, "valise-restore-", ret->name, e);
+    }
+    if (ret->outer < 0)
+        return ret->outer;
+    int err = tree_claim(ret->outer, ret->name, e);
+    if (err == 0)
+        ret->top = err = beneath_make(ret->outer, "valise", rights, e);
+    return err < 0 ? err : 0;
+}
+
+static int clone_store(const struct backup_generation *g, const struct clone *clone, struct beneath_rights rights,
+                       struct error *e)
+{
     json_t *manifest, *file;
     size_t i;
-    uint64_t size;
-    int err = backup_manifest(generation, &manifest, e);
+    int err = backup_manifest(g, &manifest, e);
     if (err)
         return err;
-    (void)snprintf(to, sizeof to, "%s/store", clone);
-    if (mkdir(to, 0700) != 0)
-        err = fail_at(to, e);
+    int store = beneath_make(clone->top, "store", rights, e);
+    err = store < 0 ? store : 0;
+    close_one(store);
+    rights.mode = 0600;
     json_array_foreach(json_object_get(manifest, "files"), i, file)
     {
         const char *path = json_string_value(json_object_get(file, "path"));
         str name = str_from_z(path);
         if (err || !str_starts(name, STR("store/")))
             continue;
-        (void)snprintf(from, sizeof from, "%s/files/%s", generation, path);
-        (void)snprintf(to, sizeof to, "%s/%s", clone, path);
-        if ((str_ends(name, STR(".sst")) || str_ends(name, STR(".blob"))) && link(from, to) == 0)
+        if (clone->linked && (str_ends(name, STR(".sst")) || str_ends(name, STR(".blob"))) &&
+            beneath_link(g->files, path, clone->top, path, NULL) == 0)
             continue;
-        err = tree_copy(from, to, 0600, &size, sum, e);
-        if (err == 0 && !str_eq(str_from_z(sum), str_from_z(json_string_value(json_object_get(file, "sha256")))))
-            err = error_set(e, ERR_CORRUPT, "%s is damaged: its checksum is not that of the manifest", from);
+        err = restore_file(g, file, clone->top, rights, e);
     }
     json_decref(manifest);
     return err;
@@ -237,35 +302,27 @@ static int restore_mailboxes(struct restore *r, const struct cli *c, struct erro
     return err ? err : flush;
 }
 
-/* A directory for the clone, beside the backup where that can be; what interrupted restores left is removed. The claim on it. */
-static int make_clone(const char *generation, char ret[TREE_PATH_MAX], struct error *e)
+static void remove_clone(struct clone *clone)
 {
-    char beside[TREE_PATH_MAX];
-    int err = backup_join(beside, generation, "..", e);
-    if (err == 0)
-        err = backup_join(ret, beside, "restore-XXXXXX", e);
-    if (err)
-        return err;
-    tree_remove_stale(beside, "restore-");
-    tree_remove_stale("/tmp", "valise-restore-");
-    if (!mkdtemp(ret)) {
-        (void)snprintf(ret, TREE_PATH_MAX, "/tmp/valise-restore-XXXXXX");
-        if (!mkdtemp(ret))
-            return fail_at(ret, e);
-    }
-    return tree_claim(ret, e);
+    if (clone->outer >= 0)
+        (void)!beneath_remove_tree(clone->above, clone->name, NULL);
+    close_one(clone->top);
+    close_one(clone->outer);
+    close_one(clone->above);
 }
 
-static int restore_account(const struct cli *c, const char *generation, struct deposit *ret, struct error *e)
+static int restore_account(const struct cli *c, const struct backup_generation *g, struct deposit *ret, struct error *e)
 {
     struct restore r = { .message = BUF_INIT((size_t)BULK_MESSAGE_MAX) };
-    char clone[TREE_PATH_MAX];
-    int claim = make_clone(generation, clone, e);
-    if (claim < 0)
-        return claim;
-    int err = clone_store(generation, clone, e);
+    struct clone clone = { .above = -1, .outer = -1, .top = -1 };
+    struct beneath_rights rights;
+    int err = whose_store(c->dir, &rights, e);
     if (err == 0)
-        err = port_open_store(clone, &r.from, e);
+        err = make_clone(g, rights, &clone, e);
+    if (err == 0)
+        err = clone_store(g, &clone, rights, e);
+    if (err == 0)
+        err = port_open_store(clone.top, g->path, &r.from, e);
     if (err == 0) {
         err = port_open(c->dir, &r.to, e);
         if (err == 0) {
@@ -280,8 +337,7 @@ static int restore_account(const struct cli *c, const char *generation, struct d
         port_close(&r.from);
     }
     buf_done(&r.message);
-    tree_remove(clone);
-    (void)close(claim);
+    remove_clone(&clone);
     return err;
 }
 
@@ -289,24 +345,25 @@ static int restore_account(const struct cli *c, const char *generation, struct d
 
 int cmd_restore(struct cli *c)
 {
-    char generation[TREE_PATH_MAX];
+    struct backup_generation g;
     struct error e = ERROR_NONE;
     struct deposit d = { 0 };
     bool whole = !cli_value(c, "account");
     if (whole && (cli_value(c, "mailbox") || cli_value(c, "into")))
         return cli_usage(c, "restore: --mailbox and --into go with --account");
-    int err = backup_find(c->words[0], generation, &e);
+    int err = backup_open(c->words[0], &g, &e);
     if (err == 0)
-        err = whole ? restore_all(c, generation, &e) : restore_account(c, generation, &d, &e);
+        err = whole ? restore_all(c, &g, &e) : restore_account(c, &g, &d, &e);
+    backup_close(&g);
     if (err)
         return cli_fail(c, err, e.text);
     if (c->json) {
-        json_t *v = json_pack("{s:b,s:s,s:I,s:I}", "ok", 1, "generation", generation, "added", (json_int_t)d.added, "skipped",
+        json_t *v = json_pack("{s:b,s:s,s:I,s:I}", "ok", 1, "generation", g.path, "added", (json_int_t)d.added, "skipped",
                               (json_int_t)d.skipped);
         cli_print_json(v);
         json_decref(v);
     } else if (whole) {
-        (void)printf("%s is as it was in %s; `valise check --deep` looks at every message\n", c->dir, generation);
+        (void)printf("%s is as it was in %s; `valise check --deep` looks at every message\n", c->dir, g.path);
     } else {
         (void)printf("%llu messages came back, %llu were there\n", (unsigned long long)d.added, (unsigned long long)d.skipped);
     }

@@ -1,9 +1,6 @@
 /* tar: see tar.h. */
 #include "cli/tar.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include "base/clock.h"
 
 enum { BLOCK = 512 };
@@ -17,15 +14,7 @@ _Static_assert(sizeof(struct header) == BLOCK, "a tar header is one block");
 
 static int write_all(int fd, str s, struct error *e)
 {
-    while (s.n) {
-        ssize_t n = write(fd, s.p, s.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return error_set(e, err_from_errno(errno), "standard output: %s", strerrordesc_np(errno));
-        s = str_from(s, (size_t)n);
-    }
-    return 0;
+    return beneath_write_open(fd, "standard output", s, e);
 }
 
 static void put_size(char to[12], uint64_t size)
@@ -74,16 +63,16 @@ static int to_stream(void *ctx, str bytes, struct error *e)
     return write_all(*(const int *)ctx, bytes, e);
 }
 
-int tar_add(int fd, const char *root, const char *from, struct tree_file *file, struct error *e)
+int tar_add(int fd, const char *root, int from, struct tree_file *file, struct error *e)
 {
     char path[TREE_PATH_MAX + 64];
     uint64_t size = 0;
     (void)snprintf(path, sizeof path, "%s/files/%s", root, file->path);
     int err = write_header(fd, path, file->mode, file->size, file->mtime_ns / 1000000000, e);
     if (err == 0)
-        err = tree_read(from, to_stream, &fd, &size, file->sum, e);
+        err = tree_read(from, file->path, to_stream, &fd, &size, file->sum, e);
     if (err == 0 && size != file->size)
-        err = error_set(e, ERR_CONFLICT, "%s changed while it was read; run the backup again", from);
+        err = error_set(e, ERR_CONFLICT, "%s changed while it was read; run the backup again", file->path);
     return err ? err : write_padding(fd, size, e);
 }
 

@@ -4,8 +4,8 @@
 
 #include "cli/tree.h"
 
-/* Writes the file FROM to FD as ROOT/files/<file->path>; its size must be what FILE says. Its checksum goes into FILE. */
-int tar_add(int fd, const char *root, const char *from, struct tree_file *file, struct error *e) MUST_USE;
+/* Writes the open file FROM to FD as ROOT/files/<file->path>; its size must be what FILE says. Its checksum goes into FILE. */
+int tar_add(int fd, const char *root, int from, struct tree_file *file, struct error *e) MUST_USE;
 /* Writes TEXT as ROOT/NAME. */
 int tar_add_text(int fd, const char *root, const char *name, str text, struct error *e) MUST_USE;
 /* Ends the archive. */

@@ -1,42 +1,35 @@
 /* tree: see tree.h. */
 #include "cli/tree.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <openssl/evp.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#include "base/buf.h"
 
 enum { STEP = 1 << 17 };
 
-static int fail_at(const char *path, struct error *e)
+static int fail_at(const char *name, struct error *e)
 {
-    return error_set(e, err_from_errno(errno), "%s: %s", path, strerrordesc_np(errno));
+    return error_set(e, err_from_errno(errno), "%s: %s", name, strerrordesc_np(errno));
 }
 
-int tree_read(const char *path, tree_write_fn *fn, void *ctx, uint64_t *ret_size, char sum[TREE_SUM_TEXT], struct error *e)
+int tree_read(int fd, const char *name, tree_write_fn *fn, void *ctx, uint64_t *ret_size, char sum[TREE_SUM_TEXT],
+              struct error *e)
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned digest_n = 0;
     uint64_t size = 0;
     EVP_MD_CTX *md = EVP_MD_CTX_new();
     char *p = malloc(STEP);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), err = 0;
+    int err = 0;
     ssize_t n = 0;
     if (!md || !p || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1)
         err = error_set(e, ERR_INTERNAL, "no SHA-256");
-    else if (fd < 0)
-        err = fail_at(path, e);
     while (err == 0 && (n = read(fd, p, STEP)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            err = fail_at(path, e);
+            err = fail_at(name, e);
         else if (EVP_DigestUpdate(md, p, (size_t)n) != 1)
             err = error_set(e, ERR_INTERNAL, "no SHA-256");
         else if (fn)
@@ -52,8 +45,6 @@ int tree_read(const char *path, tree_write_fn *fn, void *ctx, uint64_t *ret_size
         buf_done(&hex);
         *ret_size = size;
     }
-    if (fd >= 0)
-        (void)close(fd);
     EVP_MD_CTX_free(md);
     free(p);
     return err;
@@ -67,97 +58,57 @@ struct copying {
 static int write_some(void *ctx, str bytes, struct error *e)
 {
     const struct copying *c = ctx;
-    while (bytes.n) {
-        ssize_t n = write(c->fd, bytes.p, bytes.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_at(c->path, e);
-        bytes = str_from(bytes, (size_t)n);
-    }
-    return 0;
+    return beneath_write_open(c->fd, c->path, bytes, e);
 }
 
-int tree_copy(const char *from, const char *to, mode_t mode, uint64_t *ret_size, char sum[TREE_SUM_TEXT], struct error *e)
+int tree_copy(int fd, int dir, const char *to, struct beneath_rights rights, uint64_t *ret_size, char sum[TREE_SUM_TEXT],
+              struct error *e)
 {
-    struct copying c = { .fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600), .path = to };
+    struct copying c = { .fd = beneath_create(dir, to, rights, e), .path = to };
     if (c.fd < 0)
-        return fail_at(to, e);
-    int err = tree_read(from, write_some, &c, ret_size, sum, e);
-    if (err == 0 && (fchmod(c.fd, mode & 0777) != 0 || fsync(c.fd) != 0))
-        err = fail_at(to, e);
+        return c.fd;
+    int err = tree_read(fd, to, write_some, &c, ret_size, sum, e);
+    if (err == 0)
+        err = beneath_sync(c.fd, to, e);
     if (close(c.fd) != 0 && err == 0)
         err = fail_at(to, e);
     return err;
 }
 
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+static int count_one(void *ctx, const struct beneath_entry *entry, struct error *e)
 {
-    (void)st;
-    (void)kind;
-    (void)at;
-    (void)remove(path);
+    (void)e;
+    *(uint64_t *)ctx += S_ISREG(entry->st.st_mode) ? (uint64_t)entry->st.st_size : 0;
     return 0;
 }
 
-void tree_remove(const char *path)
+uint64_t tree_bytes(int dir)
 {
-    (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    uint64_t n = 0;
+    (void)!beneath_walk(dir, count_one, &n, NULL);
+    return n;
 }
 
-static uint64_t counted;
-
-static int count_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+int tree_claim(int fd, const char *name, struct error *e)
 {
-    (void)path;
-    (void)at;
-    counted += kind == FTW_F ? (uint64_t)st->st_size : 0;
-    return 0;
-}
-
-uint64_t tree_bytes(const char *path)
-{
-    counted = 0;
-    (void)nftw(path, count_one, 16, FTW_PHYS);
-    return counted;
-}
-
-int tree_claim(const char *path, struct error *e)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return fail_at(path, e);
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-        return fd;
-    (void)close(fd);
-    return error_set(e, ERR_UNAVAILABLE, "%s: another command works there", path);
+        return 0;
+    return error_set(e, ERR_UNAVAILABLE, "%s: another command works there", name);
 }
 
-void tree_remove_stale(const char *path, const char *prefix)
+void tree_remove_stale(int dir, const char *prefix)
 {
-    struct dirent **list;
-    int n = scandir(path, &list, NULL, NULL);
-    for (int i = 0; i < n; i++) {
-        char one[TREE_PATH_MAX];
-        int len = snprintf(one, sizeof one, "%s/%s", path, list[i]->d_name);
-        int fd = str_starts(str_from_z(list[i]->d_name), str_from_z(prefix)) && len > 0 && len < TREE_PATH_MAX
-                     ? tree_claim(one, NULL)
-                     : -1;
-        if (fd >= 0) {
-            tree_remove(one);
-            (void)close(fd);
-        }
-        free(list[i]);
-    }
-    if (n >= 0)
-        free(list);
-}
-
-int tree_sync(const char *path, struct error *e)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int err = fd < 0 || fsync(fd) != 0 ? fail_at(path, e) : 0;
-    if (fd >= 0)
+    struct beneath_names names = { 0 };
+    if (beneath_list(dir, &names, NULL))
+        return;
+    for (size_t i = 0; i < names.n; i++) {
+        struct stat st;
+        int fd = str_starts(str_from_z(names.list[i]), str_from_z(prefix)) ? beneath_directory(dir, names.list[i], NULL) : -1;
+        if (fd < 0)
+            continue;
+        if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && tree_claim(fd, "", NULL) == 0)
+            (void)!beneath_remove_tree(dir, names.list[i], NULL);
         (void)close(fd);
-    return err;
+    }
+    beneath_names_free(&names);
 }

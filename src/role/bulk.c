@@ -5,11 +5,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/id.h"
 #include "base/log.h"
 #include "run/stream.h"
 
-enum { ENTRIES_MAX = 200, WAITING_MAX = 50, WAITING_BYTES_MAX = 16 << 20, ARENA_MAX = 32 << 20, PUMP_BYTES = 65536 };
+enum {
+    ENTRIES_MAX = 200,
+    WAITING_MAX = 50,
+    WAITING_BYTES_MAX = 16 << 20,
+    ARENA_MAX = 32 << 20,
+    PUMP_BYTES = 65536,
+    BACKUP_LETTERS_MAX = 32
+};
 
 struct bulk {
     struct admin *admin;
@@ -315,14 +321,20 @@ void bulk_take(struct bulk *b, str bytes)
 
 /* --- backup --- */
 
+/* The asker chooses the name, so that it need not believe one of ours. */
 static json_t *begin_backup(struct bulk *b, const json_t *request)
 {
     struct error e = ERROR_NONE;
-    struct id id = id_new();
     char path[64];
-    (void)snprintf(path, sizeof path, "spool/backup-%s", id.text);
+    str name = get_text(request, "name");
+    bool good = name.n > 0 && name.n <= BACKUP_LETTERS_MAX;
+    for (size_t i = 0; i < name.n; i++)
+        good = good && ascii_is_alnum(name.p[i]);
+    if (!good)
+        return admin_error(ERR_SYNTAX, "the name of the copy is not 1 to 32 letters and digits");
+    (void)snprintf(path, sizeof path, "spool/backup-%.*s", STR_ARG(name));
     int err = engine_checkpoint(b->admin->engine, path, &e);
-    return err ? done(err, &e) : json_pack("{s:b,s:s}", "ok", 1, "path", path);
+    return done(err, &e);
 }
 
 /* --- all --- */

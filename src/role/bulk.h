@@ -7,7 +7,7 @@
  *   bulk.read email                       -> bytes, and the message behind the reply
  *   bulk.append mailbox flags keywords[] received bytes, and the message behind the request
  *   bulk.flush                            what was appended since the last flush is in the store, durable
- *   backup.begin                          -> path: a consistent copy of the store below the directory, the caller's to remove
+ *   backup.begin name                     makes spool/backup-NAME, a consistent copy of the store, the caller's to remove
  *
  * Appended messages wait for each other and are committed together, so only a flush that was answered says that they are kept. */
 #ifndef VALISE_ROLE_BULK_H

@@ -101,6 +101,8 @@ int bulk_call(struct bulk_client *c, json_t *request, str bytes, json_t **ret, s
     if (body)
         buf_reset(body);
     json_int_t n = json_integer_value(json_object_get(reply, "bytes"));
+    if (err == 0 && n > (body ? BULK_MESSAGE_MAX : 0))
+        err = ERR_LIMIT; /* nobody who plays fair sends that */
     if (err == 0 && n > 0)
         err = receive_body(c, (uint64_t)n, body);
     if (err) {

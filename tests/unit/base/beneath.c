@@ -116,6 +116,7 @@ static void test_only_regular_files_are_read(void **state)
     int in = in_folder(), s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct error e = ERROR_NONE;
     struct buf b = BUF_INIT(100);
+    struct stat st;
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
     (void)snprintf(sa.sun_path, sizeof sa.sun_path, "/tmp/%.60s/in/socket", scratch_name);
     assert_int_equal(bind(s, (struct sockaddr *)&sa, sizeof sa), 0);
@@ -132,6 +133,12 @@ static void test_only_regular_files_are_read(void **state)
     assert_int_equal(mkfifo(fifo, 0600), 0);
     assert_int_equal(beneath_start_file(fifo, &e), ERR_REFUSED);
     assert_int_equal(beneath_start_file("/dev/null", &e), ERR_REFUSED);
+    assert_int_equal(beneath_start_unlinked(fifo, NULL, &e), ERR_REFUSED);
+    assert_int_equal(beneath_start_unlinked("/proc/self/cwd", NULL, &e), ERR_REFUSED);
+    assert_int_equal(beneath_start_unlinked("/proc/self/cwd/x", NULL, &e), ERR_REFUSED);
+    int tmp = beneath_start_unlinked("/tmp", &st, &e);
+    assert_true(tmp >= 0 && S_ISDIR(st.st_mode));
+    (void)close(tmp);
     assert_int_equal(beneath_remove(in, "fifo", &e), 0);
     assert_int_equal(beneath_read(in, "none", &b, &e), ERR_NOTFOUND);
     (void)close(s);
