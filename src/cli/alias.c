@@ -29,8 +29,8 @@ int cmd_alias_list(struct cli *c)
     else
         json_array_foreach(json_object_get(reply, "aliases"), i, alias)
         {
-            (void)printf("%s ->", json_string_value(json_object_get(alias, "address")));
-            json_array_foreach(json_object_get(alias, "targets"), k, target)(void) printf(" %s", json_string_value(target));
+            (void)printf("%s ->", cli_string(json_object_get(alias, "address")));
+            json_array_foreach(json_object_get(alias, "targets"), k, target)(void) printf(" %s", cli_string(target));
             (void)printf("\n");
         }
     json_decref(reply);

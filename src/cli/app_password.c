@@ -16,7 +16,7 @@ int cmd_app_password_add(struct cli *c)
     if (c->json)
         cli_print_json(reply);
     else
-        (void)printf("%s\n", json_string_value(json_object_get(reply, "password")));
+        (void)printf("%s\n", cli_string(json_object_get(reply, "password")));
     json_decref(reply);
     return 0;
 }
@@ -38,7 +38,7 @@ int cmd_app_password_list(struct cli *c)
         cli_print_json(reply);
     else
         json_array_foreach(json_object_get(reply, "app-passwords"), i, p)(void)
-            printf("%-40s made %s  used %s\n", json_string_value(json_object_get(p, "name")),
+            printf("%-40s made %s  used %s\n", cli_string(json_object_get(p, "name")),
                    when_text(json_integer_value(json_object_get(p, "created")), made),
                    when_text(json_integer_value(json_object_get(p, "used")), used));
     json_decref(reply);

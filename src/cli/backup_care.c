@@ -24,8 +24,7 @@ static void print_generation(const json_t *v)
     const char *name = json_string_value(json_object_get(v, "generation"));
     (void)printf("%s  %.4s-%.2s-%.2s %.2s:%.2s UTC  %8lld files %10lld KiB  by valise %s\n", name, name, name + 4, name + 6,
                  name + 9, name + 11, (long long)json_integer_value(json_object_get(v, "files")),
-                 (long long)json_integer_value(json_object_get(v, "bytes")) / 1024,
-                 json_string_value(json_object_get(v, "valise")));
+                 (long long)json_integer_value(json_object_get(v, "bytes")) / 1024, cli_string(json_object_get(v, "valise")));
 }
 
 static int list_all(const char *target, json_t *all, struct error *e)
@@ -153,7 +152,7 @@ int cmd_backup_check(struct cli *c)
     }
     size_t n = json_array_size(k.damage);
     if (err == 0 && n) {
-        json_array_foreach(k.damage, i, v)(void) fprintf(stderr, "%s\n", json_string_value(v));
+        json_array_foreach(k.damage, i, v)(void) fprintf(stderr, "%s\n", cli_string(v));
         err = error_set(&e, ERR_CORRUPT, "%zu of %llu files are damaged; make a new backup, and restore from another one", n,
                         (unsigned long long)k.files);
     }

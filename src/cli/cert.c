@@ -108,7 +108,7 @@ static void say_issued(const struct cli *c, const char *file, const json_t *repl
         json_decref(v);
         return;
     }
-    (void)printf("%s holds the key and certificate %s.\n", file, json_string_value(json_object_get(reply, "serial")));
+    (void)printf("%s holds the key and certificate %s.\n", file, cli_string(json_object_get(reply, "serial")));
     if (shown)
         (void)printf("password: %.*s\n", STR_ARG(password));
 }
@@ -230,8 +230,7 @@ static void print_row(const json_t *v)
     size_t i;
     const char *sep = "";
     cert_day(number_of(v, "not-after"), until);
-    (void)printf("%s  %-6s  %.10s  ", json_string_value(json_object_get(v, "serial")),
-                 json_string_value(json_object_get(v, "use")), until);
+    (void)printf("%s  %-6s  %.10s  ", cli_string(json_object_get(v, "serial")), cli_string(json_object_get(v, "use")), until);
     if (number_of(v, "revoked-at"))
         (void)printf("%-10s", "revoked");
     else if (number_of(v, "days-left") < 0)
@@ -240,7 +239,7 @@ static void print_row(const json_t *v)
         (void)printf("%4lld days ", (long long)number_of(v, "days-left"));
     json_array_foreach(json_object_get(v, "names"), i, name)
     {
-        (void)printf("%s%s", sep, json_string_value(name));
+        (void)printf("%s%s", sep, cli_string(name));
         sep = ", ";
     }
     (void)printf("\n");
@@ -271,7 +270,7 @@ int cmd_cert_show(struct cli *c)
         cli_print_json(reply);
     } else {
         print_row(reply);
-        (void)printf("%s", json_string_value(json_object_get(reply, "certificate")));
+        (void)printf("%s", cli_string(json_object_get(reply, "certificate")));
     }
     json_decref(reply);
     return 0;

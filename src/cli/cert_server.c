@@ -93,8 +93,7 @@ static int reload(const struct cli *c, bool *ret_running, struct error *e)
     if (err == ERR_UNAVAILABLE)
         return 0;
     if (err == 0 && !json_is_true(json_object_get(reply, "ok")))
-        err =
-            error_set(e, ERR_REFUSED, "the server keeps its old settings: %s", json_string_value(json_object_get(reply, "text")));
+        err = error_set(e, ERR_REFUSED, "the server keeps its old settings: %s", cli_string(json_object_get(reply, "text")));
     json_decref(reply);
     return err;
 }

@@ -14,7 +14,7 @@ int cmd_check(struct cli *c)
     if (c->json) {
         cli_print_json(reply);
     } else {
-        json_array_foreach(json_object_get(reply, "list"), i, problem)(void) printf("%s\n", json_string_value(problem));
+        json_array_foreach(json_object_get(reply, "list"), i, problem)(void) printf("%s\n", cli_string(problem));
         (void)printf("%lld accounts, %lld mailboxes, %lld messages, %lld emails, %lld blobs: %lld problems\n",
                      (long long)json_integer_value(json_object_get(reply, "accounts")),
                      (long long)json_integer_value(json_object_get(reply, "mailboxes")),

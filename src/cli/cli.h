@@ -68,6 +68,11 @@ int cli_call(const struct cli *c, json_t *request, json_t **ret) MUST_USE;
 int cli_call_server(const struct cli *c, json_t *request, json_t **ret) MUST_USE;
 /* cli_call for commands that only print "done": prints TEXT (or the JSON reply). The exit status. */
 int cli_call_and_say(const struct cli *c, json_t *request, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The text of V, or "" when it is none: whatever prints a reply does not know who wrote it. */
+static inline const char *cli_string(const json_t *v)
+{
+    return json_is_string(v) ? json_string_value(v) : "";
+}
 /* Prints V as one JSON document. */
 void cli_print_json(const json_t *v);
 

@@ -47,15 +47,15 @@ static void print_domains(const json_t *reply)
     {
         const char *catch_all = json_string_value(json_object_get(d, "catch-all"));
         const json_t *quota = json_object_get(d, "quota");
-        (void)printf("%s", json_string_value(json_object_get(d, "domain")));
+        (void)printf("%s", cli_string(json_object_get(d, "domain")));
         if (catch_all)
             (void)printf("  catch-all %s", catch_all);
         if (quota)
             (void)printf("  quota %s", quota_text(quota, text));
         (void)printf("\n");
     }
-    json_array_foreach(json_object_get(reply, "aliases"), i, alias)(void) printf(
-        "%s -> %s\n", json_string_value(json_object_get(alias, "alias")), json_string_value(json_object_get(alias, "domain")));
+    json_array_foreach(json_object_get(reply, "aliases"), i, alias)(void)
+        printf("%s -> %s\n", cli_string(json_object_get(alias, "alias")), cli_string(json_object_get(alias, "domain")));
 }
 
 int cmd_domain_list(struct cli *c)

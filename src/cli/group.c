@@ -56,10 +56,10 @@ int cmd_group_list(struct cli *c)
         json_array_foreach(json_object_get(reply, "groups"), i, group)
         {
             const json_t *quota = json_object_get(group, "quota");
-            (void)printf("%s (from %s%s%s):", json_string_value(json_object_get(group, "group")),
-                         json_string_value(json_object_get(group, "senders")), quota ? ", quota " : "",
+            (void)printf("%s (from %s%s%s):", cli_string(json_object_get(group, "group")),
+                         cli_string(json_object_get(group, "senders")), quota ? ", quota " : "",
                          quota ? quota_text(quota, text) : "");
-            json_array_foreach(json_object_get(group, "members"), k, member)(void) printf(" %s", json_string_value(member));
+            json_array_foreach(json_object_get(group, "members"), k, member)(void) printf(" %s", cli_string(member));
             (void)printf("\n");
         }
     json_decref(reply);

@@ -10,7 +10,7 @@ int cmd_metrics(struct cli *c)
     if (c->json)
         cli_print_json(reply);
     else
-        (void)fputs(json_string_value(json_object_get(reply, "text")), stdout);
+        (void)fputs(cli_string(json_object_get(reply, "text")), stdout);
     json_decref(reply);
     return 0;
 }

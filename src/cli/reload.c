@@ -14,7 +14,7 @@ int cmd_reload(struct cli *c)
         cli_print_json(reply);
     else
         (void)puts("reloaded");
-    json_array_foreach(json_object_get(reply, "notes"), i, note)(void) fprintf(stderr, "note: %s\n", json_string_value(note));
+    json_array_foreach(json_object_get(reply, "notes"), i, note)(void) fprintf(stderr, "note: %s\n", cli_string(note));
     json_decref(reply);
     return 0;
 }

@@ -93,7 +93,7 @@ static void print_limits(const json_t *limits)
                      number_of(v, "strikes"));
     }
     (void)printf("  not for     ");
-    json_array_foreach(json_object_get(limits, "exempt"), i, v)(void) printf(" %s", json_string_value(v));
+    json_array_foreach(json_object_get(limits, "exempt"), i, v)(void) printf(" %s", cli_string(v));
     (void)printf("%s\n", json_array_size(json_object_get(limits, "exempt")) ? "" : " nobody: they hold for all");
     json_array_foreach(json_object_get(limits, "peers"), i, v)
     {
@@ -102,7 +102,7 @@ static void print_limits(const json_t *limits)
             continue;
         (void)printf("  %-12s %-31s %lld connections, struck %lld times%s", text_of(v, "protocol"), text_of(v, "who"),
                      number_of(v, "connections"), number_of(v, "strikes"), json_array_size(limited) ? ", LIMITED NOW by" : "");
-        json_array_foreach(limited, k, name)(void) printf(" %s", json_string_value(name));
+        json_array_foreach(limited, k, name)(void) printf(" %s", cli_string(name));
         (void)printf("\n");
     }
 }
@@ -116,7 +116,7 @@ static void print_head(const json_t *s)
     (void)printf("valise %s on %s, up %lld d %lld h %lld min: ", text_of(s, "version"), text_of(s, "hostname"), minutes / 1440,
                  minutes / 60 % 24, minutes % 60);
     (void)printf(json_array_size(concerns) ? "needs attention\n" : "all is well\n");
-    json_array_foreach(concerns, i, v)(void) printf("  ! %s\n", json_string_value(v));
+    json_array_foreach(concerns, i, v)(void) printf("  ! %s\n", cli_string(v));
     json_decref(concerns);
 }
 
@@ -131,7 +131,7 @@ static void print_status(const json_t *s)
     {
         (void)printf("  %-12s %-10s port %-5lld tls %-13s", text_of(v, "name"), text_of(v, "protocol"), number_of(v, "port"),
                      text_of(v, "tls"));
-        json_array_foreach(json_object_get(v, "addresses"), k, address)(void) printf(" %s", json_string_value(address));
+        json_array_foreach(json_object_get(v, "addresses"), k, address)(void) printf(" %s", cli_string(address));
         (void)printf("\n");
     }
     (void)printf("\ncertificates\n");

@@ -20,7 +20,7 @@ static void print_plan(const json_t *plan, bool dry)
                  number_of(plan, "to"));
     json_array_foreach(json_object_get(plan, "steps"), i, step)(void)
         printf("  to %lld: %s\n        space needed: %lld KiB; %s\n", number_of(step, "to"),
-               json_string_value(json_object_get(step, "what")), number_of(step, "bytes") / 1024,
+               cli_string(json_object_get(step, "what")), number_of(step, "bytes") / 1024,
                json_is_true(json_object_get(step, "reversible")) ? "the former valise still reads it"
                                                                  : "no way back but a backup: `valise backup' before it");
 }

@@ -133,11 +133,11 @@ int cmd_user_disable(struct cli *c)
 static void print_user(const json_t *user)
 {
     char text[QUOTA_TEXT_MAX];
-    (void)printf(
-        "%-40s %-8s %10lld messages %14lld bytes  quota %s%s%s\n", json_string_value(json_object_get(user, "address")),
-        json_string_value(json_object_get(user, "role")), (long long)json_integer_value(json_object_get(user, "messages")),
-        (long long)json_integer_value(json_object_get(user, "bytes")), quota_text(json_object_get(user, "quota"), text),
-        json_is_true(json_object_get(user, "enabled")) ? "" : "  disabled", json_object_get(user, "legacy") ? "  legacy" : "");
+    (void)printf("%-40s %-8s %10lld messages %14lld bytes  quota %s%s%s\n", cli_string(json_object_get(user, "address")),
+                 cli_string(json_object_get(user, "role")), (long long)json_integer_value(json_object_get(user, "messages")),
+                 (long long)json_integer_value(json_object_get(user, "bytes")), quota_text(json_object_get(user, "quota"), text),
+                 json_is_true(json_object_get(user, "enabled")) ? "" : "  disabled",
+                 json_object_get(user, "legacy") ? "  legacy" : "");
 }
 
 int cmd_user_list(struct cli *c)

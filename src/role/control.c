@@ -188,6 +188,8 @@ int control_call(const char *dir, const json_t *request, int64_t deadline_ms, js
         err = error_set(e, ERR_CORRUPT, "the server's answer is not JSON: %s", bad.text);
     if (err == 0)
         *ret = reply;
+    else
+        json_decref(reply);
     if (text) {
         secret_wipe(text, strlen(text));
         free(text);
