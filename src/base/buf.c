@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 
+#include "base/show.h"
 #include "base/utf8.h"
 
 void secret_wipe(void *p, size_t n)
@@ -144,16 +145,17 @@ void buf_add_n(struct buf *b, const str *pieces, size_t n)
 void buf_add_escaped(struct buf *b, str s)
 {
     while (s.n) {
-        unsigned char c = (unsigned char)s.p[0];
-        size_t len = c < 0x80 ? 1 : utf8_decode(s, NULL);
-        if (len == 0 || c < 32 || c == 127 || c == '"' || c == '\\') {
+        uint32_t code = 0;
+        size_t len = utf8_decode(s, &code);
+        bool plain = len && show_is_plain(code) && code != '"' && code != '\\';
+        len = len ? len : 1;
+        for (size_t i = 0; !plain && i < len; i++) {
             buf_add(b, STR("\\x"));
-            buf_add_hex(b, s.p, 1);
-            len = 1;
-        } else {
-            buf_add(b, (str){ s.p, len });
+            buf_add_hex(b, s.p + i, 1);
         }
-        s = (str){ s.p + len, s.n - len };
+        if (plain)
+            buf_add(b, str_sub(s, 0, len));
+        s = str_from(s, len);
     }
 }
 

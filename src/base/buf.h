@@ -40,7 +40,8 @@ void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf,
 /* Several pieces at once: buf_add_all(b, STR("a"), s, STR("b")). */
 #define buf_add_all(b, ...) buf_add_n((b), (const str[]){ __VA_ARGS__ }, sizeof((const str[]){ __VA_ARGS__ }) / sizeof(str))
 void buf_add_n(struct buf *b, const str *pieces, size_t n);
-/* Adds S with control bytes, quotes, backslashes and bytes that are not UTF-8 as \xHH: safe for logs and replies. */
+/* Adds S with quotes, backslashes, bytes that are not UTF-8 and characters that are not plain (base/show.h) as \xHH: safe for logs and
+ * replies. */
 void buf_add_escaped(struct buf *b, str s);
 
 /* Drops the first N bytes. */

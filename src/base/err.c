@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "base/show.h"
+
 int error_set_at(struct error *e, int code, const char *file, int line, const char *fmt, ...)
 {
     if (!e)
@@ -15,9 +17,7 @@ int error_set_at(struct error *e, int code, const char *file, int line, const ch
     va_start(ap, fmt);
     (void)vsnprintf(e->text, sizeof e->text, fmt, ap);
     va_end(ap);
-    for (char *p = e->text; *p; p++)
-        if ((unsigned char)*p < 32 || *p == 127)
-            *p = '?';
+    show_replace(e->text);
     return code;
 }
 
@@ -33,6 +33,7 @@ int error_prefix(struct error *e, const char *fmt, ...)
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof e->text)
         (void)snprintf(e->text + n, sizeof e->text - (size_t)n, ": %.*s", (int)(sizeof e->text - (size_t)n), old);
+    show_replace(e->text);
     return e->code;
 }
 

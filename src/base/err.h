@@ -50,7 +50,7 @@ struct error {
 
 #define ERROR_NONE ((struct error){ 0 })
 
-/* Sets E (may be NULL) to CODE with a printf-formatted text, control bytes replaced by '?', cut to fit. Returns CODE. */
+/* Sets E (may be NULL) to CODE with a printf-formatted text, what is not plain (base/show.h) replaced by '?', cut to fit. Returns CODE. */
 #define error_set(e, code, ...) error_set_at((e), (code), __FILE__, __LINE__, __VA_ARGS__)
 int error_set_at(struct error *e, int code, const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));

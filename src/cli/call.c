@@ -20,7 +20,7 @@ enum { CALL_DEADLINE_MS = 86400000, LOCK_TRY_MS = 100, LOCK_WAIT_MS = 30000 };
 
 void cli_print_json(const json_t *v)
 {
-    char *text = json_dumps(v, JSON_INDENT(2));
+    char *text = json_dumps(v, JSON_INDENT(2) | JSON_ENSURE_ASCII);
     if (text)
         (void)puts(text);
     free(text);

@@ -5,6 +5,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/show.h"
 #include "cli/commands.h"
 
 const struct cli_option cli_common_options[] = {
@@ -45,9 +46,12 @@ static int exit_status(int code)
 
 int cli_fail_with(const struct cli *c, int status, int code, const char *text)
 {
-    (void)fprintf(stderr, "valise: %s\n", text);
+    char plain[1024]; /* arguments are no UTF-8 unless their giver wants it, and JSON is */
+    (void)snprintf(plain, sizeof plain, "%s", text);
+    show_replace(plain);
+    (void)fprintf(stderr, "valise: %s\n", plain);
     if (c->json) {
-        json_t *v = json_pack("{s:b,s:s,s:s}", "ok", 0, "error", err_name(code), "text", text);
+        json_t *v = json_pack("{s:b,s:s,s:s}", "ok", 0, "error", err_name(code), "text", plain);
         cli_print_json(v);
         json_decref(v);
     }

@@ -8,19 +8,19 @@
 
 enum { WIDTH = 40, EVERY_MS = 100, MIB = 1 << 20 };
 
+/* To the descriptor: stdio shows a carriage return as its byte (base/show.h). */
 static void draw(struct progress *p)
 {
     unsigned filled = p->total ? (unsigned)((p->done < p->total ? p->done : p->total) * WIDTH / p->total) : 0;
-    (void)fputs("\r[", stderr);
-    for (unsigned i = 0; i < WIDTH; i++)
-        (void)fputc(i < filled ? '#' : ' ', stderr);
+    char bar[WIDTH + 1] = { 0 };
+    memset(bar, ' ', WIDTH);
+    memset(bar, '#', filled);
     if (p->total && p->bytes)
-        (void)fprintf(stderr, "] %.1f of %.1f MiB ", (double)p->done / MIB, (double)p->total / MIB);
+        (void)dprintf(STDERR_FILENO, "\r[%s] %.1f of %.1f MiB ", bar, (double)p->done / MIB, (double)p->total / MIB);
     else if (p->total)
-        (void)fprintf(stderr, "] %llu of %llu ", (unsigned long long)p->done, (unsigned long long)p->total);
+        (void)dprintf(STDERR_FILENO, "\r[%s] %llu of %llu ", bar, (unsigned long long)p->done, (unsigned long long)p->total);
     else
-        (void)fprintf(stderr, "] %llu ", (unsigned long long)p->done);
-    (void)fflush(stderr);
+        (void)dprintf(STDERR_FILENO, "\r[%s] %llu ", bar, (unsigned long long)p->done);
 }
 
 void progress_begin(struct progress *p, uint64_t total, bool quiet)
@@ -41,6 +41,6 @@ void progress_step(struct progress *p, uint64_t n)
 void progress_end(struct progress *p)
 {
     if (p->shown)
-        (void)fprintf(stderr, "\r%*s\r", WIDTH + 50, "");
+        (void)dprintf(STDERR_FILENO, "\r%*s\r", WIDTH + 50, "");
     p->shown = false;
 }

@@ -42,6 +42,12 @@ const struct cli_setting cli_settings[] = {
     { NULL, "password-refuse-common", "true",
       "Whether passwords that everyone tries first, sequences and the user's own name are refused." },
     { NULL, "password-need-mixed", "false", "Whether a new password needs letters, digits and other characters." },
+    { NULL, "scram-sha-1", "false",
+      "Whether SCRAM-SHA-1 is offered to programs that know no SCRAM-SHA-256 (they are rare: `valise user history' names the "
+      "mechanism of "
+      "each login, and programs that offer passwords need no SCRAM). It costs a second, weaker copy of each password: made, or "
+      "forgotten, when "
+      "a password is set, or at the next login that sends it." },
     { NULL, "login-failures-max", "10",
       "Failed logins of a user from one network before that user is locked out there; 0: never. The same wrong password again "
       "counts once, ten quiet minutes take one back. Elsewhere the user logs in as ever. Twice as many from an IPv6 /56 lock out "

@@ -135,7 +135,8 @@ static int take_login(struct config *c, cfg_t *cfg, struct error *e)
     c->login = (struct config_login){ .failures_max = (unsigned)cfg_getint(cfg, "login-failures-max"),
                                       .network_failures_max = (unsigned)cfg_getint(cfg, "login-failures-per-network"),
                                       .lockout_s = (unsigned)cfg_getint(cfg, "login-lockout"),
-                                      .history_days = (unsigned)cfg_getint(cfg, "login-history-days") };
+                                      .history_days = (unsigned)cfg_getint(cfg, "login-history-days"),
+                                      .scram_sha1 = cfg_getbool(cfg, "scram-sha-1") };
     return config_take_networks(c, cfg, "login-allow", &c->login.allow, e);
 }
 
@@ -315,6 +316,7 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_INT("password-length-min", CONFIG_PASSWORD_LENGTH_MIN, CFGF_NONE),
                          CFG_BOOL("password-refuse-common", cfg_true, CFGF_NONE),
                          CFG_BOOL("password-need-mixed", cfg_false, CFGF_NONE),
+                         CFG_BOOL("scram-sha-1", cfg_false, CFGF_NONE),
                          CFG_INT("login-failures-max", 10, CFGF_NONE),
                          CFG_INT("login-failures-per-network", 50, CFGF_NONE),
                          CFG_INT("login-lockout", 900, CFGF_NONE),

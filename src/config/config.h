@@ -26,6 +26,7 @@ struct config_listener {
     enum smtp_tls tls; /* same meaning for IMAP */
     bool tls13_only;   /* min-tls = "1.3" */
     enum tls_client_cert client_cert;
+    bool scram_sha1;      /* as in struct config_login */
     sasl_set auth;        /* mechanisms that are named for it; none: the usual ones (sasl_settings_default) */
     bool legacy;          /* those that need passwords which can be had back may be among them */
     const str *addresses; /* numeric; "::" and "0.0.0.0" for all */
@@ -56,6 +57,7 @@ struct config_login {
     unsigned failures_max, network_failures_max; /* 0: no lock-out */
     unsigned lockout_s;                          /* the first; doubled each time */
     unsigned history_days;                       /* 0: no history */
+    bool scram_sha1;                             /* SCRAM over SHA-1 is offered, and keys are made for it */
     struct ip_networks allow;
 };
 

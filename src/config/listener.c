@@ -117,6 +117,9 @@ static int take_mechanism(struct config_listener *l, const char *mechanism, cons
         r = error_set(e, ERR_SYNTAX,
                       "%s:%d: listener %.*s: auth: %.*s needs legacy = true, and users flagged by `valise user legacy'", name,
                       line, STR_ARG(l->name), STR_ARG(m->name));
+    else if (m->hash == SASL_HASH_SHA1 && !l->scram_sha1)
+        r = error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth: %.*s needs scram-sha-1 = true; by itself SHA-256 is used", name,
+                      line, STR_ARG(l->name), STR_ARG(m->name));
     else if (m->binding && l->tls == SMTP_TLS_OFF)
         r = error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: auth: %.*s needs TLS", name, line, STR_ARG(l->name),
                       STR_ARG(m->name));
@@ -127,9 +130,10 @@ static int take_mechanism(struct config_listener *l, const char *mechanism, cons
 }
 
 /* How people log in: only where they do. */
-static int take_auth(cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
+static int take_auth(const struct config *c, cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
 {
     l->legacy = cfg_getbool(sec, "legacy");
+    l->scram_sha1 = c->login.scram_sha1;
     bool named = cfg_getopt(sec, "auth")->flags & CFGF_MODIFIED;
     unsigned n = cfg_size(sec, "auth");
     int r = 0;
@@ -198,7 +202,7 @@ int config_take_listener(struct config *c, cfg_t *sec, struct config_listener *l
     r = take_metrics(sec, l, name, e);
     if (r)
         return r;
-    r = take_auth(sec, l, name, e);
+    r = take_auth(c, sec, l, name, e);
     if (r)
         return r;
     if (cfg_getstr(sec, "socket"))

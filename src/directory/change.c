@@ -317,6 +317,8 @@ static int account_change(struct directory *d, str address, str password, struct
         r = password_hash(d->gate, password, hash, e);
         c->hash = r == 0 ? str_from_z(hash) : (str){ 0 };
         for (unsigned i = 0; r == 0 && i < DIRECTORY_HASH_N; i++) {
+            if (i == DIRECTORY_SHA1 && !d->scram_sha1)
+                continue;
             scram_make(password, (enum directory_hash)i, &scram[i]);
             c->scram[i] = buf_str(&scram[i]);
         }
@@ -365,6 +367,11 @@ int directory_account_add_as(struct directory *d, str address, enum directory_ro
 int directory_account_password(struct directory *d, str address, str password, struct error *e)
 {
     return account_change(d, address, password, &(struct change){ .check = check_account_password, .policy = &d->policy }, e);
+}
+
+void directory_set_scram_sha1(struct directory *d, bool on)
+{
+    d->scram_sha1 = on;
 }
 
 void directory_set_policy(struct directory *d, const struct directory_policy *p)

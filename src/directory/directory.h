@@ -100,6 +100,9 @@ int directory_digest_find(struct directory *d, str name, str realm, uint8_t ret[
 /* The realm that hashes are for: the first domain, which stays when the server gets another host name. Appended to RET. */
 int directory_realm(struct directory *d, struct buf *ret) MUST_USE;
 
+/* Whether keys for SHA-1 are made as well; not at first. An account gets or loses them when its password is set or shown the next time. */
+void directory_set_scram_sha1(struct directory *d, bool on);
+
 enum directory_proof {
     DIRECTORY_PASSWORD,
     DIRECTORY_PROVED,

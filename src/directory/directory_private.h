@@ -72,6 +72,8 @@ struct table {
     struct entry *postmaster; /* the account that stands in for a postmaster nobody named */
     uint64_t seq_max;
     size_t account_n, enabled_n, alias_n, domain_alias_n;
+    size_t scram_n[DIRECTORY_HASH_N],
+        scram_outdated_n[DIRECTORY_HASH_N]; /* accounts that have keys; of those, with the former rounds */
 };
 
 void table_init(struct table *t);
@@ -152,8 +154,11 @@ bool password_is_outdated(str hash);
 void scram_make(str password, enum directory_hash hash, struct buf *ret);
 /* ERR_CORRUPT. */
 int scram_decode(str encoded, enum directory_hash hash, struct directory_scram *ret) MUST_USE;
-/* Keys that nothing fits for NAME. */
-void scram_decoy(const uint8_t secret[32], str name, enum directory_hash hash, struct directory_scram *ret);
+/* Whether keys are missing or were made with fewer rounds than now. */
+bool scram_is_outdated(str encoded, enum directory_hash hash);
+/* Keys that nothing fits for NAME, like those of one of ALL accounts, of which OUTDATED have the former rounds. */
+void scram_decoy(const uint8_t secret[32], str name, enum directory_hash hash, size_t outdated, size_t all,
+                 struct directory_scram *ret);
 
 /* --- legacy.c --- */
 
@@ -227,6 +232,7 @@ struct directory {
     struct history *history;
     int64_t (*clock)(void); /* milliseconds since 1970; tests set it */
     struct directory_sealer sealer;
+    _Atomic bool scram_sha1;  /* keys for SHA-1 are made too */
     uint8_t decoy_secret[32]; /* of the salts of names that are not there */
 };
 

@@ -79,7 +79,9 @@ static int candidate_find(struct directory *d, str address, struct arena *a, str
             r = arena_dup(a, n->apps, &ret->apps);
         ret->is_enabled = r == 0;
         ret->can_log_in = r == 0 && (ret->hash.n || ret->apps.n);
-        ret->is_outdated = !n->scram[DIRECTORY_SHA1].n || !n->scram[DIRECTORY_SHA256].n || password_is_outdated(n->hash);
+        ret->is_outdated =
+            password_is_outdated(n->hash) || scram_is_outdated(n->scram[DIRECTORY_SHA256], DIRECTORY_SHA256) ||
+            (d->scram_sha1 ? scram_is_outdated(n->scram[DIRECTORY_SHA1], DIRECTORY_SHA1) : n->scram[DIRECTORY_SHA1].n > 0);
     }
     pthread_rwlock_unlock(&d->lock);
     return r;
@@ -92,8 +94,9 @@ int directory_scram_find(struct directory *d, str login, enum directory_hash has
     int r = login_canonical(d, login, &a, &address);
     if (r != ERR_LIMIT) {
         /* P1: the work for a name that is not there is done in every case. */
-        scram_decoy(d->decoy_secret, address.n ? address : login, hash, ret);
         pthread_rwlock_rdlock(&d->lock);
+        scram_decoy(d->decoy_secret, address.n ? address : login, hash, d->table.scram_outdated_n[hash], d->table.scram_n[hash],
+                    ret);
         const struct entry *n = address.n ? table_entry(&d->table, address) : NULL;
         r = n && n->kind == DIRECTORY_ACCOUNT && has_password(n) && n->scram[hash].n ? scram_decode(n->scram[hash], hash, ret)
                                                                                      : 0;

@@ -192,6 +192,10 @@ static void table_count(struct table *t, const struct entry *n, int sign)
         d->accounts += one;
         t->account_n += one;
         t->enabled_n += n->enabled ? one : 0;
+        for (unsigned i = 0; i < DIRECTORY_HASH_N; i++) {
+            t->scram_n[i] += n->scram[i].n ? one : 0;
+            t->scram_outdated_n[i] += n->scram[i].n && scram_is_outdated(n->scram[i], (enum directory_hash)i) ? one : 0;
+        }
         break;
     case DIRECTORY_ALIAS:
         d->aliases += one;

@@ -352,6 +352,7 @@ static void core_commit(struct role_run *r)
                                                                      .first_ms = (int64_t)login->lockout_s * 1000,
                                                                      .allow = login->allow });
     directory_set_history_days(c->directory, login->history_days);
+    directory_set_scram_sha1(c->directory, login->scram_sha1);
     role_snapshot_unref(s);
 }
 

@@ -154,6 +154,8 @@ struct sasl_settings login_settings(struct core *c, const struct config_listener
                                .realm = on_realm,
                                .knows_certificate = knows_certificate };
     sasl_settings_default(&s);
+    if (l->scram_sha1)
+        sasl_settings_add_sha1(&s);
     if (l->auth)
         s.taken = s.listed = l->auth;
     return s;

@@ -77,6 +77,8 @@ struct sasl_settings {
 };
 /* The sets where no configuration says otherwise. */
 void sasl_settings_default(struct sasl_settings *s);
+/* SCRAM over SHA-1 too: only where accounts have keys for it. */
+void sasl_settings_add_sha1(struct sasl_settings *s);
 /* Whether M can be used on connection C, and whether it is listed there. */
 bool sasl_offers(const struct sasl_settings *s, const struct conn *c, const struct sasl_mechanism *m);
 bool sasl_lists(const struct sasl_settings *s, const struct conn *c, const struct sasl_mechanism *m);

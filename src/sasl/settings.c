@@ -12,8 +12,19 @@ void sasl_settings_default(struct sasl_settings *s)
     const struct sasl_mechanism *list = sasl_mechanisms(&n);
     s->taken = s->listed = 0;
     for (size_t i = 0; i < n; i++) {
-        s->taken |= list[i].legacy ? 0 : sasl_set_of(&list[i]);
-        s->listed |= list[i].legacy || list[i].binding ? 0 : sasl_set_of(&list[i]);
+        bool weak = list[i].legacy || list[i].hash == SASL_HASH_SHA1;
+        s->taken |= weak ? 0 : sasl_set_of(&list[i]);
+        s->listed |= weak || list[i].binding ? 0 : sasl_set_of(&list[i]);
+    }
+}
+
+void sasl_settings_add_sha1(struct sasl_settings *s)
+{
+    size_t n;
+    const struct sasl_mechanism *list = sasl_mechanisms(&n);
+    for (size_t i = 0; i < n; i++) {
+        s->taken |= list[i].hash == SASL_HASH_SHA1 ? sasl_set_of(&list[i]) : 0;
+        s->listed |= list[i].hash == SASL_HASH_SHA1 && !list[i].binding ? sasl_set_of(&list[i]) : 0;
     }
 }
 

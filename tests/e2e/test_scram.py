@@ -7,11 +7,13 @@ import itertools
 import random
 import re
 import secrets
+import shutil
 import ssl
 import subprocess
 
 import pytest
 
+import harness
 from helpers import Account, Dialogue, client, imap, letter, tls_context, wait_for_mail
 
 networks = (f"127.{a}.{b}.2" for a, b in itertools.product(range(random.randrange(1, 100), 255), range(1, 255)))
@@ -19,6 +21,18 @@ networks = (f"127.{a}.{b}.2" for a, b in itertools.product(range(random.randrang
 
 def b64(data):
     return base64.b64encode(data).decode()
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A server that takes SCRAM over SHA-1 too."""
+    directory = harness.make_directory()
+    lab = harness.Valise(directory / "lab").init()
+    conf = lab.dir / "valise.conf"
+    conf.write_text(conf.read_text() + "\nscram-sha-1 = true\n")
+    yield lab.start()
+    assert lab.stop() == 0
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 class Scram:
@@ -124,6 +138,43 @@ def test_a_wrong_password_and_an_unknown_name_look_alike(server, account):
             salts.append((len(scram.fields["s"]), scram.fields["i"], scram.fields["s"]))
     assert answers[0].startswith("s NO [AUTHENTICATIONFAILED]") and answers[0] == answers[1] == answers[2]
     assert salts[0][:2] == salts[1][:2] and salts[1] == salts[2]
+
+
+def test_sha1_only_where_it_is_asked_for(lab):
+    """Neither offered nor taken, and no keys are made; a login that sends the password makes them once it is."""
+    lab.start()
+    alice = Account("alice@mondomaine.fr", lab.accounts["alice@mondomaine.fr"])
+
+    def sha1():
+        with secured(lab) as d:
+            offered = d.imap("CAPABILITY")[1][0].split()
+            return "AUTH=SCRAM-SHA-1" in offered, imap_scram(d, Scram(alice.address, alice.password, "sha1"), "SCRAM-SHA-1")
+
+    offered, answer = sha1()
+    assert not offered and answer.startswith("s NO [CANNOT]")
+    conf = lab.dir / "valise.conf"
+    before = conf.read_text()
+    conf.write_text(before.replace("listener imaps {", 'listener imaps {\n  auth = {"SCRAM-SHA-1"}'))
+    refused = lab.run("reload", "--dir", str(lab.dir), check=False)
+    assert refused.returncode != 0 and "scram-sha-1 = true" in refused.stderr
+    conf.write_text(before + "\nscram-sha-1 = true\n")
+    lab.run("reload", "--dir", str(lab.dir))
+    offered, answer = sha1()
+    assert offered and answer.startswith("s NO [AUTHENTICATIONFAILED]")
+    with imap(lab, alice):
+        pass
+    assert sha1()[1].startswith("s OK")
+    # Forgotten again at the next login that sends it.
+    conf.write_text(before)
+    lab.run("reload", "--dir", str(lab.dir))
+    lab.stop()
+    lab.start()
+    with imap(lab, alice):
+        pass
+    conf.write_text(before + "\nscram-sha-1 = true\n")
+    lab.run("reload", "--dir", str(lab.dir))
+    assert sha1()[1].startswith("s NO [AUTHENTICATIONFAILED]")
+    assert lab.stop() == 0
 
 
 def test_the_salt_of_an_unknown_name_survives_a_restart(lab):

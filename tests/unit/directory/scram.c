@@ -22,6 +22,7 @@ static int setup(void **state)
     f->a = ARENA_INIT(1 << 20);
     assert_int_equal(engine_memory_open(&f->engine), 0);
     assert_int_equal(directory_open(f->engine, &f->d, NULL), 0);
+    directory_set_scram_sha1(f->d, true);
     assert_int_equal(directory_domain_add(f->d, STR("a.example"), NULL), 0);
     assert_int_equal(directory_account_add(f->d, STR("alice@a.example"), STR("pencil"), &id, NULL), 0);
     assert_int_equal(directory_account_add(f->d, STR("none@a.example"), STR(""), &id, NULL), 0);
@@ -43,6 +44,7 @@ static void reopen(struct fixture *f)
 {
     directory_free(f->d);
     assert_int_equal(directory_open(f->engine, &f->d, NULL), 0);
+    directory_set_scram_sha1(f->d, true);
 }
 
 /* Whether the keys of LOGIN are those of PASSWORD. */
@@ -151,6 +153,107 @@ static void put_row(struct fixture *f, str row)
     engine_put(t, STR("aalice@a.example"), row);
     assert_int_equal(engine_commit(t, NULL), 0);
     assert_int_equal(directory_open(f->engine, &f->d, NULL), 0);
+    directory_set_scram_sha1(f->d, true);
+}
+
+static unsigned rounds_of(struct fixture *f, str login, enum directory_hash hash)
+{
+    struct directory_scram s;
+    assert_int_equal(directory_scram_find(f->d, login, hash, &s), 0);
+    return s.iterations;
+}
+
+static int log_in(struct fixture *f, const char *name, const char *peer)
+{
+    struct directory_account account;
+    int64_t delay;
+    return directory_authenticate(f->d, str_from_z(name), STR("pencil"), str_from_z(peer), &f->a, &account, &delay);
+}
+
+/* The rows of accounts get the former rounds; N of them. */
+static void age_accounts(struct fixture *f, int n)
+{
+    struct buf key = BUF_INIT(64), row = BUF_INIT(2048);
+    char name[32];
+    struct engine_txn *t = engine_begin(f->engine, directory_part, ENGINE_ANY_VERSION);
+    for (int i = 0; i < n; i++) {
+        (void)snprintf(name, sizeof name, "user%d@a.example", i);
+        struct entry e = *table_entry(&f->d->table, str_from_z(name));
+        char keys[DIRECTORY_HASH_N][DIRECTORY_SCRAM_MAX];
+        for (unsigned h = 0; h < DIRECTORY_HASH_N; h++) {
+            memcpy(keys[h], e.scram[h].p, e.scram[h].n);
+            assert_memory_equal(keys[h], "\xa0\x8d\x06", 3); /* 100000 */
+            memcpy(keys[h], "\x80\x80\x01", 3);              /* 16384 */
+            e.scram[h].p = keys[h];
+        }
+        buf_reset(&key);
+        buf_reset(&row);
+        row_key(&key, 'a', str_from_z(name));
+        row_encode_account(&row, &e);
+        engine_put(t, buf_str(&key), buf_str(&row));
+    }
+    assert_int_equal(engine_commit(t, NULL), 0);
+    buf_done(&key);
+    buf_done(&row);
+    reopen(f);
+}
+
+/* Rounds are raised when the password is shown, and until all are, names that are not there have the former ones as often. */
+static void former_rounds_are_raised_and_tell_nothing(void **state)
+{
+    enum { USERS = 8, NAMES = 400 };
+    struct fixture *f = *state;
+    engine_part id;
+    char name[32], peer[32];
+    bool was_old[NAMES];
+    assert_int_equal(directory_account_remove(f->d, STR("alice@a.example"), &id, NULL), 0);
+    for (int i = 0; i < USERS; i++) {
+        (void)snprintf(name, sizeof name, "user%d@a.example", i);
+        assert_int_equal(directory_account_add(f->d, str_from_z(name), STR("pencil"), &id, NULL), 0);
+        assert_int_equal(rounds_of(f, str_from_z(name), DIRECTORY_SHA256), 100000);
+    }
+    age_accounts(f, USERS);
+    for (int i = 0; i <= USERS; i++) {
+        int old = 0;
+        for (int k = 0; k < NAMES; k++) {
+            (void)snprintf(name, sizeof name, "nobody%d", k);
+            unsigned rounds = rounds_of(f, str_from_z(name), DIRECTORY_SHA256);
+            assert_true(rounds == 16384 || rounds == 100000);
+            assert_true(i == 0 || was_old[k] || rounds == 100000); /* once raised it stays */
+            was_old[k] = rounds == 16384;
+            old += was_old[k];
+        }
+        int expected = NAMES * (USERS - i) / USERS;
+        assert_true(i == 0 || i == USERS ? old == expected : old > expected - 100 && old < expected + 100);
+        if (i == USERS)
+            break;
+        (void)snprintf(name, sizeof name, "user%d@a.example", i);
+        (void)snprintf(peer, sizeof peer, "10.0.%d.1", i);
+        assert_int_equal(rounds_of(f, str_from_z(name), DIRECTORY_SHA256), 16384);
+        assert_int_equal(log_in(f, name, peer), 0);
+        assert_int_equal(rounds_of(f, str_from_z(name), DIRECTORY_SHA256), 100000);
+        assert_true(fits(f, str_from_z(name), "pencil", DIRECTORY_SHA256));
+        assert_true(fits(f, str_from_z(name), "pencil", DIRECTORY_SHA1));
+    }
+}
+
+static void keys_for_sha1_only_where_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    engine_part id;
+    struct entry *n = table_entry(&f->d->table, STR("alice@a.example"));
+    assert_true(n->scram[DIRECTORY_SHA1].n > 0);
+    directory_set_scram_sha1(f->d, false);
+    assert_int_equal(directory_account_add(f->d, STR("carol@a.example"), STR("pencil"), &id, NULL), 0);
+    assert_int_equal(table_entry(&f->d->table, STR("carol@a.example"))->scram[DIRECTORY_SHA1].n, 0);
+    assert_true(fits(f, STR("carol"), "pencil", DIRECTORY_SHA256));
+    /* What is there is forgotten at the next login that shows the password. */
+    assert_int_equal(log_in(f, "alice", "10.0.0.1"), 0);
+    assert_int_equal(table_entry(&f->d->table, STR("alice@a.example"))->scram[DIRECTORY_SHA1].n, 0);
+    assert_true(fits(f, STR("alice"), "pencil", DIRECTORY_SHA256));
+    reopen(f); /* asked for again */
+    assert_int_equal(log_in(f, "alice", "10.0.0.1"), 0);
+    assert_true(fits(f, STR("alice"), "pencil", DIRECTORY_SHA1));
 }
 
 static void credentials_are_renewed_at_login(void **state)
@@ -219,6 +322,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(unknown_names_cannot_be_told, setup, teardown),
         cmocka_unit_test_setup_teardown(proofs_are_counted_as_passwords_are, setup, teardown),
         cmocka_unit_test_setup_teardown(credentials_are_renewed_at_login, setup, teardown),
+        cmocka_unit_test_setup_teardown(former_rounds_are_raised_and_tell_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(keys_for_sha1_only_where_asked_for, setup, teardown),
         cmocka_unit_test(rows_that_cannot_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

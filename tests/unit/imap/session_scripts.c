@@ -72,6 +72,7 @@ static void world_init(struct world *w)
                                       .authenticate = authenticate,
                                       .auth = { .knows_certificate = knows_certificate } };
     sasl_settings_default(&w->config.auth);
+    sasl_settings_add_sha1(&w->config.auth);
 }
 
 static void world_done(struct world *w)

@@ -230,6 +230,7 @@ void service_table_init(struct service_table *t)
                                                 .realm = table_realm,
                                                 .knows_certificate = table_knows_certificate } };
     sasl_settings_default(&t->config.auth);
+    sasl_settings_add_sha1(&t->config.auth);
 }
 
 void service_table_done(struct service_table *t)
