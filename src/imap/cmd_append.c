@@ -89,6 +89,8 @@ bool imap_append_announced(struct imap_session *s)
     w->items[w->n++] = (struct mail_append){ .deposit = mail_deposit_new(s->config->store, s->account),
                                              .flags = args.flags,
                                              .received_ms = args.received_ms };
+    if (!literal8)
+        mail_deposit_repair_lines(w->items[w->n - 1].deposit);
     w->bytes += s->frame.literal;
     w->unit_n = s->frame.unit.n;
     w->literal8 = literal8;

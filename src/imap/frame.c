@@ -44,6 +44,9 @@ static enum imap_frame_event end_line(struct imap_frame *f)
 {
     str line = str_from(buf_str(&f->unit), f->line_start);
     if (!parse_announcement(line, &f->literal, &f->synchronizing)) {
+        /* Spaces behind a command mean nothing in any: some clients leave one there. */
+        while (f->spoilt == IMAP_FRAME_MORE && f->unit.n > f->line_start && f->unit.p[f->unit.n - 1] == ' ')
+            buf_truncate(&f->unit, f->unit.n - 1);
         f->state = IMAP_FRAME_ENDED;
         return f->spoilt == IMAP_FRAME_MORE ? IMAP_FRAME_COMMAND : f->spoilt;
     }

@@ -5,7 +5,7 @@
  * the literal in the command, take its bytes itself (the message of APPEND), or refuse.
  *
  * Invariants:
- *  F1  unit is the command so far, literals in place ("{5}" CRLF bytes), without the last CRLF.
+ *  F1  unit is the command so far, literals in place ("{5}" CRLF bytes), without the last CRLF and spaces before it.
  *  F2  unit never holds more than line_max + literal_max bytes and the CRLFs of announcements.
  *  F3  after IMAP_FRAME_LITERAL nothing is taken before keep, divert or refuse was called.
  *  F4  a refused or spoilt command is still framed to its end (announced literals skipped), so that its bytes are never

@@ -368,7 +368,12 @@ int imap_parse_date_time(struct scan *s, int64_t *ret_ms)
     struct scan at = *s;
     struct date d = { 0 };
     uint32_t day;
-    if (!scan_byte(&at, '"') || !scan_digits(&at, scan_byte(&at, ' ') ? 1 : 2, &day))
+    if (!scan_byte(&at, '"'))
+        return ERR_SYNTAX;
+    /* date-day-fixed is " 3" or "03"; some clients write "3" and would lose their copy of what they sent */
+    struct scan two = at;
+    bool is_one = scan_byte(&at, ' ') || !scan_digits(&two, 2, &day);
+    if (is_one ? !scan_digits(&at, 1, &day) : !scan_digits(&at, 2, &day))
         return ERR_SYNTAX;
     d.day = (int)day;
     if (!scan_month_year(&at, &d) || !scan_byte(&at, ' ') || !scan_time_zone(&at, &d) || !scan_byte(&at, '"'))

@@ -162,11 +162,11 @@ bool message_internaldate_parse(str text, int64_t *ret_unix, int *ret_zone)
 {
     struct scan s = scan_init(text);
     struct date d = { 0 };
-    size_t day_digits = scan_byte(&s, ' ') ? 1 : 2;
+    size_t day_digits = scan_byte(&s, ' ') ? 1 : 2; /* date-day-fixed; "3-Feb-2025" too, as some clients write it */
     str month;
     int zone_hour, zone_minute;
-    if (take_number(&s, day_digits, &d.day) != day_digits || !scan_byte(&s, '-') || !scan_take(&s, 3, &month) ||
-        !scan_byte(&s, '-') || take_number(&s, 4, &d.year) != 4 || !scan_byte(&s, ' '))
+    if (take_number(&s, day_digits, &d.day) == 0 || !scan_byte(&s, '-') || !scan_take(&s, 3, &month) || !scan_byte(&s, '-') ||
+        take_number(&s, 4, &d.year) != 4 || !scan_byte(&s, ' '))
         return false;
     if (take_number(&s, 2, &d.hour) != 2 || !scan_byte(&s, ':') || take_number(&s, 2, &d.minute) != 2 || !scan_byte(&s, ':') ||
         take_number(&s, 2, &d.second) != 2 || !scan_byte(&s, ' '))

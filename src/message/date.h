@@ -15,7 +15,7 @@ bool message_date_parse(str text, int64_t *ret_unix, int *ret_zone);
 /* The day of such a text where it was written, as days since 1970: time and zone do not matter. */
 bool message_date_day(str text, int64_t *ret_day);
 
-/* IMAP's "dd-Mon-yyyy hh:mm:ss +zzzz", the day with a leading space or zero, without the quotes. Strict: false when anything
+/* IMAP's "dd-Mon-yyyy hh:mm:ss +zzzz", the day with a leading space or zero, or in one digit, without the quotes. Strict: false when anything
  * else stands there. */
 bool message_internaldate_parse(str text, int64_t *ret_unix, int *ret_zone);
 /* Appends it for SECONDS since 1970 in the zone ZONE minutes east of UTC: " 1-Feb-2026 12:00:00 +0000". */

@@ -174,6 +174,7 @@ void smtp_auth_line(struct smtp_session *s, str line)
 {
     struct buf response, challenge = BUF_INIT(SASL_RESPONSE_MAX);
     struct error e = ERROR_NONE;
+    line = str_trim(line);
     if (str_eq(line, STR("*"))) {
         smtp_auth_abort(s);
         s->login = (struct smtp_login){ 0 };

@@ -11,6 +11,7 @@
  * Invariants
  *  1. LINE_START is entered at the beginning and after CR LF only; END only from DOT_CR by LF. In chunks there is
  *     no DOT, no DOT_CR, and END only at smtp_data_chunk_end.
+ *     A bare LF that is taken for CR LF leads to TEXT.
  *  2. What goes to the sink before BINARY has no bare CR, no bare LF and no NUL, unless a fault is set; then nothing goes
  *     there any more.
  *  3. The result does not depend on how the bytes are cut into pieces. */
@@ -26,6 +27,11 @@ void smtp_data_init_chunked(struct smtp_data *d, uint64_t size_max, bool binary,
     smtp_data_init(d, size_max, sink);
     d->is_chunked = true;
     d->is_binary = binary;
+}
+
+void smtp_data_repair(struct smtp_data *d)
+{
+    d->repairs = true;
 }
 
 static void emit(struct smtp_data *d, str bytes)
@@ -72,6 +78,12 @@ static void special_byte(struct smtp_data *d, char c)
         d->state = SMTP_DATA_CR;
         return;
     }
+    if (c == '\n' && d->repairs) {
+        end_line(d);
+        if (d->state == SMTP_DATA_LINE_START) /* invariant 1: a dot here is text */
+            d->state = SMTP_DATA_TEXT;
+        return;
+    }
     d->faults |= c == '\n' ? SMTP_DATA_BARE_LF : SMTP_DATA_NUL;
     d->size++;
 }
@@ -96,6 +108,8 @@ static size_t step(struct smtp_data *d, str s)
     }
     case SMTP_DATA_DOT:
         d->state = c == '\r' ? SMTP_DATA_DOT_CR : SMTP_DATA_TEXT;
+        if (c == '\n' && d->repairs) /* a line with a dot: RFC 5321 section 4.5.2 removes one before other characters only */
+            (void)take_text(d, STR("."));
         return c == '\r';
     case SMTP_DATA_DOT_CR:
         if (c == '\n') {

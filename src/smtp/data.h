@@ -5,7 +5,11 @@
  * the message that has one is read to its real end and refused there, so that no two servers can differ about where it ended
  * (SMTP smuggling) and the session stays in step. Chunks end where their length says, so nothing can be smuggled there; what
  * may be in a line is the same, because the message travels on as DATA one day. Only the body of a BINARYMIME message may
- * hold anything. */
+ * hold anything.
+ *
+ * From users who have logged in a bare LF in a line's place is taken for CR LF (smtp_data_repair): curl and scripts send such text.
+ * It ends a line of text and no more: the message ends at CR LF "." CR LF there too, and what LF stands before or behind is no end but
+ * text, so "LF . LF" is a line with a dot. */
 #ifndef VALISE_SMTP_DATA_H
 #define VALISE_SMTP_DATA_H
 
@@ -52,6 +56,7 @@ struct smtp_data {
     bool in_header, has_8bit;
     bool is_chunked; /* dots are text, and the end is not in the bytes */
     bool is_binary;  /* BINARYMIME: the body is not looked at */
+    bool repairs;    /* a bare LF becomes CR LF */
     struct smtp_data_sink sink;
 };
 
@@ -59,6 +64,9 @@ void smtp_data_init(struct smtp_data *d, uint64_t size_max, struct smtp_data_sin
 /* Takes BYTES. 0: the message has ended after *RET_USED of them. ERR_AGAIN: all were used and more is needed. ERR_LIMIT: the
  * message is so much too large that the connection should be cut. */
 int smtp_data_feed(struct smtp_data *d, str bytes, size_t *ret_used) MUST_USE;
+
+/* Makes D take a bare LF for the end of a line of text, before the first byte is fed. */
+void smtp_data_repair(struct smtp_data *d);
 
 /* For a message in chunks; BINARY: it is BODY=BINARYMIME. */
 void smtp_data_init_chunked(struct smtp_data *d, uint64_t size_max, bool binary, struct smtp_data_sink sink);

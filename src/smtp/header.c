@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "message/header.h"
+#include "smtp/syntax.h"
 
 void smtp_header_init(struct smtp_header *h, struct smtp_body *body)
 {
@@ -156,12 +157,15 @@ static void add_protocol(struct buf *out, const struct smtp_trace *t)
 void smtp_trace_add(struct buf *out, const struct smtp_trace *t)
 {
     bool is_v6 = str_find_byte(t->peer, ':', 0) < t->peer.n;
-    buf_add_all(out, STR("Received: from "), t->helo.n ? t->helo : STR("unknown"));
-    if (t->peer.n)
-        buf_add_all(out, STR(" ("), t->name, t->name.n ? STR(" [") : STR("["), is_v6 ? STR("IPv6:") : STR(""), t->peer,
-                    STR("])"));
-    else
+    buf_add(out, STR("Received: from "));
+    smtp_helo_add(out, t->helo.n ? t->helo : STR("unknown"));
+    if (t->peer.n) {
+        buf_add(out, STR(" ("));
+        smtp_helo_add(out, t->name);
+        buf_add_all(out, t->name.n ? STR(" [") : STR("["), is_v6 ? STR("IPv6:") : STR(""), t->peer, STR("])"));
+    } else {
         buf_add(out, STR(" (through a local socket)"));
+    }
     buf_add_all(out, STR("\r\n\tby "), t->hostname, STR(" with "));
     add_protocol(out, t);
     if (t->tls->active) {

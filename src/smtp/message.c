@@ -43,6 +43,8 @@ void smtp_message_begin(struct smtp_session *s, bool chunked)
         smtp_data_init_chunked(&t->data, s->config->size_max, t->mail.body == SMTP_BODY_BINARYMIME, sink);
     else
         smtp_data_init(&t->data, s->config->size_max, sink);
+    if (s->config->submission)
+        smtp_data_repair(&t->data);
 }
 
 /* The answer to what is wrong with the message as bytes: the most telling fault first. */

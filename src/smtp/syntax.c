@@ -31,8 +31,10 @@ static const struct scan_set ldh_utf8 = { { DIGITS | 1ull << '-', LETTERS, ABOVE
 static const struct scan_set dcontent = { { 0xfffffffe00000000ull, 0x7fffffffc7ffffffull, 0, 0 } };
 /* esmtp-value = 1*(%d33-60 / %d62-126), and UTF-8 (RFC 6531 section 3.3) */
 static const struct scan_set esmtp_value = { { 0xdffffffe00000000ull, 0x7fffffffffffffffull, ABOVE_ASCII } };
-/* What real EHLO arguments consist of: Domain's bytes, "_" and ".". */
-static const struct scan_set helo_name = { { DIGITS | 1ull << '-' | 1ull << '.', LETTERS | 1ull << ('_' - 64), 0, 0 } };
+/* What EHLO arguments consist of: the bytes of Domain and of address literals, and "_". */
+static const struct scan_set helo_name = { { DIGITS | 1ull << '-' | 1ull << '.' | 1ull << ':',
+                                             LETTERS | 1ull << ('_' - 64) | 1ull << ('[' - 64) | 1ull << (']' - 64), 0, 0 } };
+enum { HELO_MAX = 255 };
 
 static void skip_space(struct scan *s)
 {
@@ -403,17 +405,18 @@ enum smtp_fault smtp_rcpt_parse(str argument, const struct smtp_limits *limits, 
     return fault;
 }
 
-/* RFC 5321 section 4.1.1.1. The name says little and is only written down: underscores and a final dot do no harm. */
 enum smtp_fault smtp_helo_parse(str argument, str *ret)
 {
-    struct scan s = scan_init(argument);
-    str name;
-    if (!smtp_scan_literal(&s, &name) && !scan_while(&s, &helo_name, 255, &name))
+    if (argument.n == 0 || argument.n > HELO_MAX)
         return SMTP_FAULT_ARGUMENT;
-    if (!scan_done(&s))
-        return SMTP_FAULT_ARGUMENT;
-    *ret = name;
+    *ret = argument;
     return SMTP_FAULT_NONE;
+}
+
+void smtp_helo_add(struct buf *out, str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        buf_add_byte(out, scan_set_has(&helo_name, name.p[i]) ? name.p[i] : '?');
 }
 
 enum smtp_fault smtp_bdat_parse(str argument, uint64_t *ret_size, bool *ret_last)

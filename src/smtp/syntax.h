@@ -69,8 +69,13 @@ struct smtp_rcpt {
 enum smtp_fault smtp_rcpt_parse(str argument, const struct smtp_limits *limits, bool smtputf8, bool dsn, struct arena *a,
                                 struct smtp_rcpt *ret) MUST_USE;
 
-/* The argument of EHLO and HELO: a domain or an address literal; *RET points into ARGUMENT. */
+/* The argument of EHLO and HELO: 1 to 255 bytes, *RET points into ARGUMENT. RFC 5321 section 4.1.1.1 wants a domain or an address literal;
+ * what clients say ("[::1]", "(none)") proves nothing and is only written down, so anything is taken. */
 enum smtp_fault smtp_helo_parse(str argument, str *ret) MUST_USE;
+
+/* Appends such a NAME as a Received: field may have it: bytes that are in no domain or literal become "?". */
+struct buf;
+void smtp_helo_add(struct buf *out, str name);
 
 /* The argument of BDAT: chunk-size [ "LAST" ] (RFC 3030 section 2). */
 enum smtp_fault smtp_bdat_parse(str argument, uint64_t *ret_size, bool *ret_last) MUST_USE;

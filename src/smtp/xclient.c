@@ -72,6 +72,10 @@ static int name_parse(const struct value *v, bool *ret_has, str *ret)
 {
     *ret_has = true;
     *ret = STR("");
+    for (size_t i = 0; i < v->text.n; i++) { /* xtext can write them, a command line cannot hold them */
+        if ((unsigned char)v->text.p[i] < ' ')
+            return ERR_SYNTAX;
+    }
     return v->is_unknown || smtp_helo_parse(v->text, ret) == SMTP_FAULT_NONE ? 0 : ERR_SYNTAX;
 }
 

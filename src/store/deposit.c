@@ -149,6 +149,39 @@ static void rewrite(void *ctx, str bytes)
     }
 }
 
+/* Makes D the message that W.to has, once it is complete, unless R is an error. */
+static int replace(struct mail_deposit *d, struct rewriting *w, int r, struct error *e)
+{
+    if (!r)
+        r = w->result ? error_set(e, w->result, "the message could not be written anew") : complete(w->to, e);
+    if (!r) {
+        struct mail_deposit old = *d;
+        *d = *w->to;
+        *w->to = old;
+    }
+    mail_deposit_free(w->to);
+    return r;
+}
+
+/* CR LF for each bare LF of D, parts that are binary aside. */
+static int with_line_ends(struct mail_deposit *d, struct error *e)
+{
+    struct rewriting w = { .to = deposit_new(d->store) };
+    struct arena a = ARENA_INIT(4 * EMAIL_STRUCTURE_MAX + (1 << 20));
+    struct buf bytes = BUF_INIT(EMAIL_STRUCTURE_MAX);
+    const struct structure *s;
+    int r = message_parse(d->message, &message_limits_default, &bytes);
+    if (!r)
+        r = structure_open(buf_str(&bytes), d->size, &a, &s);
+    if (!r)
+        message_line_ends_repair(d->message, s, rewrite, &w);
+    else
+        (void)error_set(e, r, "the message could not be parsed");
+    buf_done(&bytes);
+    arena_done(&a);
+    return replace(d, &w, r, e);
+}
+
 /* Invariant M11: makes D, which has NULs, a message without: parts that hold them go into base64; NULs elsewhere are refused, or
  * masked where D is to be repaired. */
 static int without_nul(struct mail_deposit *d, struct error *e)
@@ -170,18 +203,9 @@ static int without_nul(struct mail_deposit *d, struct error *e)
     }
     buf_done(&bytes);
     arena_done(&a);
-    r = r == ERR_REFUSED ? ERR_SYNTAX : r ? r : w.result;
     if (r)
-        r = error_set(e, r, "the message holds NUL bytes where they cannot be encoded");
-    else
-        r = complete(w.to, e);
-    if (!r) {
-        struct mail_deposit old = *d;
-        *d = *w.to;
-        *w.to = old;
-    }
-    mail_deposit_free(w.to);
-    return r;
+        r = error_set(e, r == ERR_REFUSED ? ERR_SYNTAX : r, "the message holds NUL bytes where they cannot be encoded");
+    return replace(d, &w, r, e);
 }
 
 void mail_deposit_repair(struct mail_deposit *d)
@@ -189,13 +213,21 @@ void mail_deposit_repair(struct mail_deposit *d)
     d->repair = true;
 }
 
+void mail_deposit_repair_lines(struct mail_deposit *d)
+{
+    d->repair_lines = true;
+}
+
 int deposit_finish(struct mail_deposit *d, struct error *e)
 {
     if (d->ready)
         return 0;
+    bool repair_lines = d->repair_lines;
     int r = complete(d, e);
     if (!r && !message_text_is(d->message, MESSAGE_TEXT_NO_NUL))
         r = without_nul(d, e);
+    if (!r && repair_lines && message_has_bare_lf(d->message))
+        r = with_line_ends(d, e);
     if (r)
         return r;
     r = message_parse(d->message, &message_limits_default, &d->structure);

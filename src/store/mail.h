@@ -249,6 +249,8 @@ struct mail_deposit *mail_deposit_new(struct mail_store *s, struct mail_account 
 int mail_deposit_write(struct mail_deposit *d, str bytes) MUST_USE;
 /* For imports: NULs in places where none can be encoded become '?', rather than the message being refused with ERR_SYNTAX (M11). */
 void mail_deposit_repair(struct mail_deposit *d);
+/* For APPEND: a bare LF becomes CR LF, but in parts that say they are binary. */
+void mail_deposit_repair_lines(struct mail_deposit *d);
 /* For deliveries: a whole message that lives elsewhere, with its structure already parsed (checked here; ERR_CORRUPT also for a NUL). */
 int mail_deposit_from(struct mail_store *s, str message, str structure, struct mail_deposit **ret, struct error *e) MUST_USE;
 void mail_deposit_free(struct mail_deposit *d);

@@ -17,6 +17,7 @@
 
 #include "base/map.h"
 #include "message/binary.h"
+#include "message/line_ends.h"
 #include "store/codec.h"
 #include "store/keys.h"
 
@@ -286,6 +287,7 @@ struct mail_deposit {
     bool ready;   /* complete, parsed, checked */
     bool foreign; /* MESSAGE lives elsewhere */
     bool repair;  /* see mail_deposit_repair */
+    bool repair_lines;
 };
 /* Ends the collecting: maps, parses where needed, finds the thread references. */
 int deposit_finish(struct mail_deposit *d, struct error *e) MUST_USE;

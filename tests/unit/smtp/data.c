@@ -48,6 +48,24 @@ static const struct data_case table[] = {
 };
 enum { TABLE_N = sizeof(table) / sizeof(table[0]) };
 
+/* The same where a bare LF is taken for CR LF. */
+static const struct data_case repaired[] = {
+    { STR_INIT("a\nb" END), 0, STR_INIT("a\r\nb\r\n"), STR_INIT("") },
+    { STR_INIT("a\n" END), 0, STR_INIT("a\r\n\r\n"), STR_INIT("") },
+    { STR_INIT("\n\n.\r\n.\r\nrest"), 0, STR_INIT("\r\n\r\n.\r\n"), STR_INIT("rest") },
+    { STR_INIT("a\n.\nMAIL FROM:<x@y>" END), 0, STR_INIT("a\r\n.\r\nMAIL FROM:<x@y>\r\n"), STR_INIT("") },
+    { STR_INIT("a\n.\r\nMAIL FROM:<x@y>" END), 0, STR_INIT("a\r\n.\r\nMAIL FROM:<x@y>\r\n"), STR_INIT("") },
+    { STR_INIT("a\r\n.\nMAIL FROM:<x@y>" END), 0, STR_INIT("a\r\n.\r\nMAIL FROM:<x@y>\r\n"), STR_INIT("") },
+    { STR_INIT(".\n.\r\n" END), 0, STR_INIT(".\r\n.\r\n\r\n"), STR_INIT("") },
+    { STR_INIT("a\n..b\n" END), 0, STR_INIT("a\r\n..b\r\n\r\n"), STR_INIT("") },
+    { STR_INIT("a\n.b\r\n..c\n.d" END), 0, STR_INIT("a\r\n.b\r\n.c\r\n.d\r\n"), STR_INIT("") },
+    { STR_INIT("..\n" END), 0, STR_INIT(".\r\n\r\n"), STR_INIT("") },
+    { STR_INIT("a\r\r\n.\r\nrest"), SMTP_DATA_BARE_CR, STR_INIT(""), STR_INIT("rest") },
+    { STR_INIT("a\r.\r\n" END), SMTP_DATA_BARE_CR, STR_INIT(""), STR_INIT("") },
+    { STR_INIT("a\n\0" END), SMTP_DATA_NUL, STR_INIT(""), STR_INIT("") },
+};
+enum { REPAIRED_N = sizeof(repaired) / sizeof(repaired[0]) };
+
 static void sink_put(void *ctx, str bytes)
 {
     buf_add(ctx, bytes);
@@ -92,14 +110,27 @@ static void check(const struct data_case *c, const struct smtp_data *d, struct b
         assert_true(out->p[k] != '\0');
 }
 
+/* Of both tables: what is left as it comes, then what is repaired. */
+static const struct data_case *case_at(size_t i)
+{
+    return i < TABLE_N ? &table[i] : &repaired[i - TABLE_N];
+}
+
+static void start(struct smtp_data *d, size_t i, struct buf *out)
+{
+    smtp_data_init(d, 1000, (struct smtp_data_sink){ sink_put, out });
+    if (i >= TABLE_N)
+        smtp_data_repair(d);
+}
+
 static void test_every_cut(void **state)
 {
-    for (size_t i = 0; i < TABLE_N; i++) {
-        const struct data_case *c = &table[i];
+    for (size_t i = 0; i < TABLE_N + REPAIRED_N; i++) {
+        const struct data_case *c = case_at(i);
         for (size_t cut = 0; cut <= c->in.n; cut++) {
             struct buf out = BUF_INIT(1024), rest = BUF_INIT(1024);
             struct smtp_data d;
-            smtp_data_init(&d, 1000, (struct smtp_data_sink){ sink_put, &out });
+            start(&d, i, &out);
             (void)feed(&d, str_sub(c->in, 0, cut), &rest);
             (void)feed(&d, str_from(c->in, cut), &rest);
             check(c, &d, &out, &rest, i, cut);
@@ -111,11 +142,11 @@ static void test_every_cut(void **state)
 
 static void test_byte_by_byte(void **state)
 {
-    for (size_t i = 0; i < TABLE_N; i++) {
-        const struct data_case *c = &table[i];
+    for (size_t i = 0; i < TABLE_N + REPAIRED_N; i++) {
+        const struct data_case *c = case_at(i);
         struct buf out = BUF_INIT(1024), rest = BUF_INIT(1024);
         struct smtp_data d;
-        smtp_data_init(&d, 1000, (struct smtp_data_sink){ sink_put, &out });
+        start(&d, i, &out);
         for (size_t k = 0; k < c->in.n; k++)
             (void)feed(&d, str_sub(c->in, k, 1), &rest);
         check(c, &d, &out, &rest, i, 999);
@@ -128,15 +159,15 @@ static void test_byte_by_byte(void **state)
 static void test_only_the_one_end(void **state)
 {
     static const char alphabet[] = { '\r', '\n', '.', 'x' };
-    for (unsigned code = 0; code < 4u * 4 * 4 * 4 * 4 * 4; code++) {
+    for (unsigned code = 0; code < 2u * 4 * 4 * 4 * 4 * 4 * 4; code++) {
         char in[6];
-        unsigned v = code;
+        unsigned v = code / 2;
         for (size_t k = 0; k < sizeof(in); k++, v /= 4)
             in[k] = alphabet[v % 4];
         struct buf out = BUF_INIT(1024);
         struct smtp_data d;
         size_t used = 0, want = sizeof(in) + 1;
-        smtp_data_init(&d, 1000, (struct smtp_data_sink){ sink_put, &out });
+        start(&d, code % 2 ? TABLE_N : 0, &out); /* repaired or not */
         int rc = smtp_data_feed(&d, (str){ in, sizeof(in) }, &used);
         if (!memcmp(in, ".\r\n", 3))
             want = 3;
@@ -243,6 +274,23 @@ static const struct chunk_case chunk_table[] = {
     { STR_INIT("a: b\r"), true, SMTP_DATA_BARE_CR },
 };
 
+/* In chunks too a bare LF of text is repaired, and one of a binary body is not. */
+static void test_chunks_repaired(void **state)
+{
+    for (size_t binary = 0; binary < 2; binary++) {
+        struct buf out = BUF_INIT(1024);
+        struct smtp_data d;
+        smtp_data_init_chunked(&d, 1000, binary, (struct smtp_data_sink){ sink_put, &out });
+        smtp_data_repair(&d);
+        smtp_data_chunk(&d, STR("a: b\n\nc\n."));
+        smtp_data_chunk(&d, STR("\nd"));
+        smtp_data_chunk_end(&d);
+        assert_int_equal(d.faults, 0);
+        assert_true(str_eq(buf_str(&out), binary ? STR("a: b\r\n\r\nc\n.\nd") : STR("a: b\r\n\r\nc\r\n.\r\nd")));
+        buf_done(&out);
+    }
+}
+
 /* Chunks give back what was put in, wherever they are cut: a dot is a dot, and only a binary body may hold anything. */
 static void test_chunks(void **state)
 {
@@ -283,6 +331,7 @@ int main(void)
         cmocka_unit_test(test_long_line),
         cmocka_unit_test(test_large_header),
         cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_chunks_repaired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -266,7 +266,11 @@ static void test_long_dsn_parameters(void **state)
 
 static void test_helo(void **state)
 {
-    static const struct address_case table[] = {
+    static const struct {
+        const char *in;
+        enum smtp_fault fault;
+        const char *out, *written; /* NULL: the same */
+    } table[] = {
         { "mail.example.org", 0, "mail.example.org" },
         { "localhost", 0, "localhost" },
         { "my_pc", 0, "my_pc" },
@@ -274,18 +278,23 @@ static void test_helo(void **state)
         { "192.0.2.1", 0, "192.0.2.1" },
         { "[192.0.2.1]", 0, "[192.0.2.1]" },
         { "[IPv6:::1]", 0, "[IPv6:::1]" },
-        { "", SMTP_FAULT_ARGUMENT },
-        { "two words", SMTP_FAULT_ARGUMENT },
-        { "a(b)", SMTP_FAULT_ARGUMENT },
-        { "a;b", SMTP_FAULT_ARGUMENT },
-        { "[192.0.2.1", SMTP_FAULT_ARGUMENT },
-        { E_ACUTE ".org", SMTP_FAULT_ARGUMENT },
-        { A250 "aaaaaa", SMTP_FAULT_ARGUMENT },
+        { "", SMTP_FAULT_ARGUMENT, "" },
+        { "two words", 0, "two words", "two?words" },
+        { "(none)", 0, "(none)", "?none?" },
+        { "a;b\x01", 0, "a;b\x01", "a?b?" },
+        { "[::1]", 0, "[::1]", "[::1]" },
+        { E_ACUTE ".org", 0, E_ACUTE ".org", "??.org" },
+        { A250 "aaaaa", 0, A250 "aaaaa" },
+        { A250 "aaaaaa", SMTP_FAULT_ARGUMENT, "" },
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         str got = { 0 }, in = exact(str_from_z(table[i].in));
         enum smtp_fault fault = smtp_helo_parse(in, &got);
-        bool same = str_eq(got, str_from_z(table[i].out));
+        struct buf written = BUF_INIT(512);
+        smtp_helo_add(&written, got);
+        bool same = str_eq(got, str_from_z(table[i].out)) &&
+                    str_eq(buf_str(&written), str_from_z(table[i].written ? table[i].written : table[i].out));
+        buf_done(&written);
         free((char *)in.p);
         if (fault != table[i].fault || !same)
             fail_msg("%s: fault %d", table[i].in, (int)fault);
