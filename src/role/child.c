@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "role/supervisor_private.h"
 
-enum { ANSWER_MS = 10000, START_MS = 60000, COUNTS_MS = 1000, SLICE_MS = 200 };
+enum { ANSWER_MS = 10000, START_MS = 60000, COUNTS_MS = 1000, STOP_MS = 2000, SLICE_MS = 200 };
 
 int child_spawn(struct child *c, struct error *e)
 {
@@ -60,34 +60,53 @@ static int await_answer(struct child *c, int64_t ms, struct arena *a, struct fra
     }
 }
 
-/* Sends F and waits for the answer, whose payload lies in A. An answer that did not come in time is owed: it comes before all
- * others, and must not be taken for theirs. */
-static int ask(struct child *c, const struct frame *f, int64_t ms, struct arena *a, struct frame *ret, struct error *e)
+/* Takes the next answer, due within MS. */
+static int take_answer(struct child *c, int64_t ms, struct arena *a, struct frame *ret, struct error *e)
 {
-    int err = frame_send(c->link, f, ANSWER_MS);
+    arena_reset(a);
+    int err = await_answer(c, ms, a, ret);
+    if (err)
+        return error_set(e, err, "role %s does not answer (%s)", c->kind, err_name(err));
+    frame_close_fds(ret);
+    c->owed--;
+    return 0;
+}
+
+/* Sends F and waits for the answer, whose payload lies in A. An answer that did not come in time is owed: it comes before all
+ * others, and must not be taken for theirs. Nothing more is sent to a role that owes one, so that its link never fills; and who asks for
+ * LITTLE, which can be done without, does not wait for it a second time. */
+static int ask(struct child *c, const struct frame *f, int64_t ms, bool little, struct arena *a, struct frame *ret,
+               struct error *e)
+{
+    while (c->owed) {
+        int err = take_answer(c, little ? 0 : ms, a, ret, e);
+        if (err)
+            return err;
+    }
+    int err = frame_send(c->link, f, ms);
     if (err)
         return error_set(e, err, "role %s does not take requests (%s)", c->kind, err_name(err));
     c->owed++;
-    do {
-        arena_reset(a);
-        err = await_answer(c, ms, a, ret);
-        if (err)
-            return error_set(e, err, "role %s does not answer (%s)", c->kind, err_name(err));
-        frame_close_fds(ret);
-        c->owed--;
-    } while (c->owed);
+    err = take_answer(c, ms, a, ret, e);
+    if (err)
+        return err;
     if (ret->type != f->type)
         return error_set(e, ERR_CORRUPT, "role %s answered something else", c->kind);
     return ret->status ? error_set(e, ret->status, "%.*s", STR_ARG(ret->payload)) : 0;
 }
 
-int child_send(struct child *c, uint16_t type, str payload, int fd, struct error *e)
+static int send_within(struct child *c, uint16_t type, str payload, int fd, int64_t ms, struct error *e)
 {
     struct arena a = ARENA_INIT(CHANNEL_PAYLOAD_MAX * 2);
     struct frame f = { .type = type, .payload = payload, .fds = { fd }, .fd_n = fd >= 0 }, reply;
-    int err = ask(c, &f, ANSWER_MS, &a, &reply, e);
+    int err = ask(c, &f, ms, false, &a, &reply, e);
     arena_done(&a);
     return err;
+}
+
+int child_send(struct child *c, uint16_t type, str payload, int fd, struct error *e)
+{
+    return send_within(c, type, payload, fd, ANSWER_MS, e);
 }
 
 int child_send_setup(struct child *c, const struct snapshot *s, uint16_t type, struct error *e)
@@ -116,7 +135,7 @@ int child_start(struct child *c, struct error *e)
 {
     struct arena a = ARENA_INIT(CHANNEL_PAYLOAD_MAX * 2);
     struct frame f = { .type = WIRE_START }, reply;
-    int err = ask(c, &f, START_MS, &a, &reply, e);
+    int err = ask(c, &f, START_MS, false, &a, &reply, e);
     arena_done(&a);
     return err;
 }
@@ -125,7 +144,7 @@ int child_counts(struct child *c, struct wire_counts *ret)
 {
     struct arena a = ARENA_INIT(CHANNEL_PAYLOAD_MAX * 2);
     struct frame f = { .type = WIRE_STATUS }, reply;
-    int err = ask(c, &f, COUNTS_MS, &a, &reply, NULL);
+    int err = ask(c, &f, COUNTS_MS, true, &a, &reply, NULL);
     if (err == 0)
         err = wire_unpack_counts(reply.payload, ret);
     arena_done(&a);
@@ -136,7 +155,7 @@ int child_metrics(struct child *c, struct buf *b)
 {
     struct arena a = ARENA_INIT(CHANNEL_PAYLOAD_MAX * 2);
     struct frame f = { .type = WIRE_METRICS }, reply;
-    int err = ask(c, &f, COUNTS_MS, &a, &reply, NULL);
+    int err = ask(c, &f, COUNTS_MS, true, &a, &reply, NULL);
     if (err == 0)
         pack_str(b, reply.payload);
     arena_done(&a);
@@ -147,7 +166,7 @@ int child_stop(struct child *c, uint32_t grace_ms)
 {
     struct buf b = BUF_INIT(16);
     pack_u32(&b, grace_ms);
-    int err = child_send(c, WIRE_STOP, buf_str(&b), -1, NULL);
+    int err = send_within(c, WIRE_STOP, buf_str(&b), -1, STOP_MS, NULL);
     buf_done(&b);
     return err;
 }

@@ -101,6 +101,9 @@ static enum conn_next control_run(struct conn *c, void *session, unsigned why)
         if (err)
             return CONN_CLOSE;
         answer(c, s);
+        /* Who asks on without reading the answers waits until they are on their way: they must not pile up. */
+        if (stream_is_full(conn_stream(c)))
+            return CONN_DRAIN;
     }
 }
 

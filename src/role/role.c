@@ -13,7 +13,15 @@
 #include "base/log.h"
 #include "base/metric.h"
 
-enum { SETUP_DEADLINE_MS = 60000, ARENA_MAX = 1 << 20, ASK_DEADLINE_MS = 10000, TICKET_CHECK_MS = 60000, TRIM_MS = 60000 };
+enum {
+    SETUP_DEADLINE_MS = 60000,
+    ARENA_MAX = 1 << 20,
+    ASK_DEADLINE_MS = 10000,
+    TICKET_CHECK_MS = 60000,
+    TRIM_MS = 60000,
+    LANES_MIN = 4, /* of a peer: one for the root */
+    SUPERVISOR_LANES = 8
+};
 
 /* Lanes that came before the server existed. */
 struct early_lane {
@@ -421,6 +429,29 @@ static int enter_sandbox(const struct role *role, struct error *e)
     return err;
 }
 
+/* Lanes of one peer. All mx together hold half of the workers at most, so that whoever else asks finds some. */
+static unsigned lanes_of(const struct config *c)
+{
+    unsigned n = c->workers_max / 2 / c->mx_processes;
+    return n < LANES_MIN ? LANES_MIN : n > CHANNEL_LANES_MAX ? CHANNEL_LANES_MAX : n;
+}
+
+/* Where very many mx share few workers there are more of these: each mx needs some lanes. */
+static unsigned workers_of(const struct config *c)
+{
+    unsigned n = 2 * lanes_of(c) * c->mx_processes;
+    return n > c->workers_max ? n : c->workers_max;
+}
+
+/* We open somewhat fewer lanes than we may, because the other side learns of closed ones a little later. */
+static void set_lanes(struct role_run *r, const struct config *c)
+{
+    unsigned n = lanes_of(c);
+    channel_set_lanes(r->keeper, n - n / 4);
+    channel_set_lanes(r->core, n - n / 4);
+    channel_set_lanes(r->supervisor, SUPERVISOR_LANES); /* it has one thread */
+}
+
 static int start(struct role_run *r, const struct role_start *start, const struct channel_service *link, struct error *e)
 {
     read_before_sandbox();
@@ -429,8 +460,12 @@ static int start(struct role_run *r, const struct role_start *start, const struc
         return err;
     const struct config *config = r->snapshot->config;
     log_set_level(config->log_level);
-    r->server = server_new(&(struct server_settings){
-        .workers_min = 2, .workers_max = config->workers_max, .connections_max = config->connections_max, .limits = r->limits });
+    set_lanes(r, config);
+    r->server = server_new(&(struct server_settings){ .workers_min = 2,
+                                                      .workers_max = workers_of(config),
+                                                      .lanes_max = lanes_of(config),
+                                                      .connections_max = config->connections_max,
+                                                      .limits = r->limits });
     if (r->role->alpn)
         r->tls = tls_holder_new(NULL);
     err = r->role->start(r, e);

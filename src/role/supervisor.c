@@ -16,14 +16,7 @@
 #include "role/notify.h"
 #include "role/supervisor_private.h"
 
-enum {
-    BACKOFF_MIN_MS = 100,
-    BACKOFF_MAX_MS = 30000,
-    STABLE_MS = 60000,
-    GRACE_MS = 10000,
-    LANE_DEADLINE_MS = 2000,
-    LOCK_WAIT_MS = 1000
-};
+enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 30000, STABLE_MS = 60000, GRACE_MS = 10000, LOCK_WAIT_MS = 1000 };
 
 /* --- the pairs of roles that talk --- */
 
@@ -238,20 +231,34 @@ static int read_again(struct supervisor *s, struct snapshot **ret, struct error 
     return 0;
 }
 
+/* An mx that gives no answer is ended rather than waited for: one that was taken over must not keep others from a reload. It is started
+ * anew with what is in force then. */
+static int prepare_child(struct child *c, const struct snapshot *fresh, bool *ret_lost, struct error *e)
+{
+    int err = child_send_setup(c, fresh, WIRE_PREPARE, e);
+    if (err == 0)
+        err = send_listeners(c, fresh, e);
+    *ret_lost = strcmp(c->kind, "mx") == 0 && (err == ERR_TIMEOUT || err == ERR_EOF || err == ERR_CORRUPT);
+    if (!*ret_lost)
+        return err;
+    give_up_on(c, e);
+    *e = ERROR_NONE;
+    return 0;
+}
+
 /* Every role prepares FRESH, and only when all have it is put in force. A role that does not run gets it at its start; one that
  * fails the second step, which none can refuse, is dead or stuck and is started anew. */
 static int put_in_force(struct supervisor *s, const struct snapshot *fresh, struct error *e)
 {
+    bool lost[SUPERVISOR_CHILDREN_MAX] = { false };
     for (size_t i = 0; i < s->child_n; i++) {
-        int err = is_running(&s->children[i]) ? child_send_setup(&s->children[i], fresh, WIRE_PREPARE, e) : 0;
-        if (err == 0 && is_running(&s->children[i]))
-            err = send_listeners(&s->children[i], fresh, e);
+        int err = is_running(&s->children[i]) ? prepare_child(&s->children[i], fresh, &lost[i], e) : 0;
         if (err)
             return err;
     }
     for (size_t i = 0; i < s->child_n; i++) {
         struct error why = ERROR_NONE;
-        if (is_running(&s->children[i]) && child_send(&s->children[i], WIRE_COMMIT, (str){ NULL, 0 }, -1, &why))
+        if (is_running(&s->children[i]) && !lost[i] && child_send(&s->children[i], WIRE_COMMIT, (str){ NULL, 0 }, -1, &why))
             give_up_on(&s->children[i], &why);
     }
     return 0;
@@ -352,7 +359,10 @@ static const struct channel_handler core_handlers[] = {
 
 void supervisor_add_lane(struct supervisor *s, int fd)
 {
-    if (s->lane_n < SUPERVISOR_LANES_MAX)
+    int type = 0;
+    socklen_t n = sizeof type;
+    bool fits = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_SEQPACKET;
+    if (fits && s->lane_n < SUPERVISOR_LANES_MAX)
         s->lanes[s->lane_n++] = fd;
     else
         (void)close(fd);
@@ -364,7 +374,8 @@ static void drop_lane(struct supervisor *s, size_t i)
     s->lanes[i] = s->lanes[--s->lane_n];
 }
 
-/* One request on lane I. A new lane is a request as well. */
+/* One request on lane I. A new lane is a request as well. Nothing here waits for core: what it sent is there, and a lane that does not take its answer at
+ * once is closed. */
 static void serve_lane(struct supervisor *s, size_t i)
 {
     const struct channel_service service = { .peer = "core", .handlers = core_handlers, .ctx = s };
@@ -372,14 +383,18 @@ static void serve_lane(struct supervisor *s, size_t i)
     struct buf b = BUF_INIT(CHANNEL_PAYLOAD_MAX);
     struct frame request, reply;
     int fd = s->lanes[i];
-    int err = frame_receive(fd, &a, LANE_DEADLINE_MS, &request);
+    int err = frame_receive(fd, &a, 0, &request);
     if (err == 0 && request.type == WIRE_OPEN_LANE && request.fd_n == 1) {
         supervisor_add_lane(s, request.fds[0]);
     } else if (err == 0) {
         err = channel_serve_frame(&service, &request, &a, &b, &reply);
-        if (err == 0)
-            err = frame_send(fd, &reply, LANE_DEADLINE_MS);
+        if (err == 0) {
+            err = frame_send(fd, &reply, 0);
+            frame_close_fds(&reply);
+        }
         frame_close_fds(&request);
+    } else if (err == ERR_TIMEOUT) {
+        err = 0; /* nothing there after all */
     }
     if (err)
         drop_lane(s, i);

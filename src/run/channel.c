@@ -1,7 +1,7 @@
 /* channel: lanes, calls and the dispatch of one request; frames themselves are frame.c.
  *
  * Invariants
- *  L1  An open lane is either in idle[] or on the busy list, never in both; together they are at most CHANNEL_LANES_MAX.
+ *  L1  An open lane is either in idle[] or on the busy list, never in both; together they are at most lanes_max.
  *  L2  A lane returns to idle[] only when its last request has had its one whole, well-formed reply.
  *  L3  A lane returns to idle[] only in the generation it was taken in: channel_replace begins a new one.
  *  L4  The mutex is never held over a call that can block. */
@@ -37,7 +37,7 @@ struct channel {
     int root;               /* -1: the other role is gone */
     uint64_t generation;
     struct idle_lane idle[IDLE_MAX]; /* the most recently used last */
-    unsigned idle_n, busy_n;
+    unsigned idle_n, busy_n, lanes_max;
     struct lane *busy;
 };
 
@@ -49,6 +49,7 @@ struct channel *channel_open(int fd, const char *name)
     require(c);
     snprintf(c->name, sizeof c->name, "%s", name);
     c->root = fd;
+    c->lanes_max = CHANNEL_LANES_MAX;
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -56,6 +57,14 @@ struct channel *channel_open(int fd, const char *name)
     pthread_condattr_destroy(&attr);
     pthread_mutex_init(&c->lock, NULL);
     return c;
+}
+
+void channel_set_lanes(struct channel *c, unsigned max)
+{
+    require(max >= 1 && max <= CHANNEL_LANES_MAX);
+    pthread_mutex_lock(&c->lock);
+    c->lanes_max = max;
+    pthread_mutex_unlock(&c->lock);
 }
 
 static void channel_close_idle(struct channel *c)
@@ -158,7 +167,7 @@ static int lane_take(struct channel *c, struct lane *l, int64_t until, struct er
             }
             continue;
         }
-        if (c->busy_n < CHANNEL_LANES_MAX)
+        if (c->busy_n < c->lanes_max)
             fd = lane_make(c->root);
         else
             fd = ERR_AGAIN;
@@ -227,6 +236,22 @@ static int channel_fail(const struct channel *c, int code, int64_t deadline_ms, 
     }
 }
 
+/* One request over L and its reply. */
+static int lane_ask(const struct lane *l, const struct frame *request, struct arena *a, int64_t until, struct frame *ret)
+{
+    int r = frame_send(l->fd, request, until - clock_mono_ms());
+    if (r == 0)
+        r = frame_receive(l->fd, a, until - clock_mono_ms(), ret);
+    /* Who refuses a lane closes it behind his answer, and the kernel tells of the request that he left unread before it gives that. */
+    return r == ERR_EOF ? frame_receive(l->fd, a, 0, ret) : r;
+}
+
+/* Whether REPLY says that the other side takes no more lanes: then the request was not read. */
+static bool lane_is_refused(const struct frame *reply)
+{
+    return reply->type == CHANNEL_FRAME_LANE && reply->status == ERR_AGAIN && reply->fd_n == 0;
+}
+
 int channel_call(struct channel *c, const struct frame *request, struct arena *a, int64_t deadline_ms, struct frame *ret_reply,
                  struct error *e)
 {
@@ -238,17 +263,25 @@ int channel_call(struct channel *c, const struct frame *request, struct arena *a
     require(request->type != CHANNEL_FRAME_LANE);
     if (request->payload.n > CHANNEL_PAYLOAD_MAX || request->fd_n > CHANNEL_FDS_MAX)
         return channel_fail(c, ERR_LIMIT, deadline_ms, e);
-    int r = lane_take(c, &l, until, e);
-    if (r < 0)
-        return r;
-    r = frame_send(l.fd, request, until - clock_mono_ms());
-    if (r == 0)
-        r = frame_receive(l.fd, a, until - clock_mono_ms(), &reply);
-    if (r == 0)
-        r = reply_check(request, &reply);
-    lane_give(c, &l, r == 0);
-    if (r < 0)
-        return channel_fail(c, r, deadline_ms, e);
+    for (;;) {
+        int r = lane_take(c, &l, until, e);
+        if (r < 0)
+            return r;
+        r = lane_ask(&l, request, a, until, &reply);
+        bool refused = r == 0 && lane_is_refused(&reply);
+        if (r == 0 && !refused)
+            r = reply_check(request, &reply);
+        lane_give(c, &l, r == 0 && !refused);
+        if (r < 0)
+            return channel_fail(c, r, deadline_ms, e);
+        if (!refused)
+            break;
+        pthread_mutex_lock(&c->lock);
+        bool left = channel_wait(c, until);
+        pthread_mutex_unlock(&c->lock);
+        if (!left)
+            return error_set(e, ERR_UNAVAILABLE, "%s is busy: no free lane within the deadline", c->name);
+    }
     if (reply.status < 0)
         return error_set(e, reply.status, "%.*s", STR_ARG(reply.payload));
     *ret_reply = reply;

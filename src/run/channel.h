@@ -3,7 +3,9 @@
  * A lane is a SOCK_SEQPACKET socketpair that carries one request at a time; a channel is a set of lanes to one role. A caller
  * takes a free lane (or opens one: the new socket travels over the channel's root lane), sends a frame, blocks until the
  * reply or its deadline. A lane whose request timed out is closed, so that a late reply can never be taken for another's. The
- * serving side parks each lane in its pool like any connection; handlers run on workers and may block.
+ * serving side parks each lane in its pool like any connection; handlers run on workers and may block, but not on who asks: an
+ * answer is taken by the lane's socket at once, where there is always room for one, or the lane is closed. A peer has at most as many lanes
+ * as hold a part of the workers (struct server_settings).
  *
  * A frame: type u16, status i16 (replies: enum err), length u32, payload; up to 4 descriptors beside it. The receiver validates
  * everything: type in the table, payload within that type's limit, exactly the expected descriptors, memfds sealed. Payload of at
@@ -19,7 +21,8 @@
 enum { CHANNEL_PAYLOAD_MAX = 128 * 1024, CHANNEL_FDS_MAX = 4, CHANNEL_LANES_MAX = 256 };
 
 /* The type of the frame that opens a lane: sent on the root lane only, without payload, with the lane's far end
- * (SOCK_SEQPACKET) as its one descriptor; it has no reply. No handler may have this type. */
+ * (SOCK_SEQPACKET) as its one descriptor; it has no reply. When the peer has as many lanes as it may, a frame of this type with
+ * status ERR_AGAIN is all that comes on the new lane, from which nothing was read. No handler may have this type. */
 enum { CHANNEL_FRAME_LANE = 0 };
 
 struct frame {
@@ -40,6 +43,9 @@ void channel_free(struct channel *c);
 /* The other role was started anew: FD (owned, or -1 for "gone") is the root lane to it. Calls that wait on lanes to the former
  * process fail with ERR_UNAVAILABLE at once; calls from now on use the new one. Thread-safe, does not block. */
 void channel_replace(struct channel *c, int fd);
+/* At most MAX lanes (1 to CHANNEL_LANES_MAX, which is what it begins with) are open at a time: fewer than the serving side allows, which
+ * learns of closed ones a little later. Callers beyond wait for one. Before the first call. */
+void channel_set_lanes(struct channel *c, unsigned max);
 /* Sends REQUEST (its fds stay the caller's) and waits up to DEADLINE_MS (milliseconds from now) for the reply, whose payload
  * is allocated in A and whose fds become the caller's. Returns the reply's status when it is negative (its text in E), or
  * ERR_TIMEOUT, ERR_UNAVAILABLE when the other role is gone or has no lane free, ERR_CORRUPT for a bad reply, ERR_LIMIT when A
@@ -68,6 +74,7 @@ struct channel_service {
     const char *peer; /* the asking role: in logs */
     const struct channel_handler *handlers;
     void *ctx;
+    void (*gone)(void *ctx); /* its last lane has ended, no request of it runs and none comes; NULL: nothing to do */
 };
 
 /* Checks and answers one received frame: the part of the server that is fuzzed. Gives the reply frame (payload in REPLY, empty

@@ -188,6 +188,10 @@ struct server *server_new(const struct server_settings *settings)
         s->settings.workers_max = WORKERS_MAX;
     if (s->settings.workers_max < s->settings.workers_min)
         s->settings.workers_max = s->settings.workers_min;
+    if (!s->settings.lanes_max)
+        s->settings.lanes_max = s->settings.workers_max / 2 > 2 ? s->settings.workers_max / 2 : 2;
+    if (s->settings.lanes_max > CHANNEL_LANES_MAX)
+        s->settings.lanes_max = CHANNEL_LANES_MAX;
     if (!s->settings.connections_max)
         s->settings.connections_max = CONNECTIONS_MAX;
     pthread_mutex_init(&s->acceptors_lock, NULL);

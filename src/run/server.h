@@ -14,6 +14,7 @@ struct server;
 
 struct server_settings {
     unsigned workers_min, workers_max; /* threads; 0 = 2 and 64 */
+    unsigned lanes_max;                /* of one channel, the root among them; 0 = half of workers_max: the workers it can hold */
     unsigned connections_max;          /* 0 = 20 000; above it new ones are turned away */
     struct limits *limits;             /* NULL: nothing is counted. Outlives the server. */
 };
@@ -44,7 +45,8 @@ int server_listen(struct server *s, int fd, const struct listener_settings *sett
 void server_unlisten(struct server *s, unsigned group);
 /* Runs a connection over FD (connected, owned) as if it had been accepted. Also from handlers while the server runs. */
 int server_adopt(struct server *s, int fd, const struct listener_settings *settings) MUST_USE;
-/* Serves requests of another role on root lane FD (owned) and on the lanes it opens. SERVICE must outlive the server. */
+/* Serves requests of another role on root lane FD (owned) and on the lanes it opens, of which more than lanes_max are turned away. SERVICE must live
+ * until its gone is called, also when ERR_LIMIT is returned, or outlive the server. */
 int server_serve_channel(struct server *s, int fd, const struct channel_service *service) MUST_USE;
 /* Calls FN(CTX) on a worker every MS milliseconds. */
 void server_every(struct server *s, int64_t ms, void (*fn)(void *), void *ctx);

@@ -102,6 +102,44 @@ static void a_removal_that_was_cut_off_is_finished(void **state)
     assert_int_equal(n, 0);
 }
 
+static bool has_domain(const char *name)
+{
+    json_t *reply = ask("{\"command\": \"domain.list\"}");
+    char *text = json_dumps(reply, 0);
+    bool has = strstr(text, name) != NULL;
+    free(text);
+    json_decref(reply);
+    return has;
+}
+
+/* A client that asks on and on and reads no answer: they do not pile up, and come when it reads. */
+static void test_answers_that_nobody_reads_do_not_pile_up(void **state)
+{
+    (void)state;
+    struct conn *c = conn_memory_new(&control_session_ops, &core, 4096, 512, false, false);
+    struct buf many = BUF_INIT(1 << 20);
+    for (int i = 0; i < 100; i++) {
+        char line[200];
+        (void)snprintf(line, sizeof line, "{\"command\": \"domain.add\", \"domain\": \"a-name-that-makes-answers-long-%d.fr\"}",
+                       i);
+        json_decref(ask(line));
+        buf_add(&many, STR("{\"command\": \"domain.list\"}\r\n"));
+    }
+    buf_add(&many, STR("{\"command\": \"domain.add\", \"domain\": \"last.fr\"}\r\n"));
+    layer_memory_block_writes(conn_memory_layer(c), true);
+    conn_memory_feed(c, buf_str(&many)); /* less than a connection reads at a time */
+    buf_done(&many);
+    assert_false(has_domain("last.fr"));
+    layer_memory_block_writes(conn_memory_layer(c), false);
+    for (int i = 0; i < 1000 && !has_domain("last.fr"); i++) {
+        (void)conn_memory_take(c);
+        conn_memory_feed(c, STR(""));
+    }
+    assert_true(has_domain("last.fr"));
+    conn_memory_free(c);
+    json_decref(ask("{\"command\": \"domain.remove\", \"domain\": \"last.fr\"}"));
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -128,6 +166,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_requests), cmocka_unit_test(test_lists),
+                                        cmocka_unit_test(test_answers_that_nobody_reads_do_not_pile_up),
                                         cmocka_unit_test(a_removal_that_was_cut_off_is_finished) };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
