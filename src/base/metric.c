@@ -24,6 +24,7 @@ static const struct {
     [METRIC_DELIVERIES] = { "valise_deliveries_total", "Messages for mailboxes here, one for each recipient.", false },
     [METRIC_DELIVERY_TIME] = { "valise_delivery_seconds", "How long a message took from the last byte until it was durable.",
                                true },
+    [METRIC_SIGNATURES] = { "valise_signatures_total", "Signatures for TLS handshakes that keeper was asked for.", false },
 };
 
 /* Upper bounds of a histogram's buckets; the last one has none. */

@@ -8,19 +8,20 @@
 #include "base/buf.h"
 
 enum metric_family {
-    METRIC_CONNECTIONS,  /* listener, protocol */
-    METRIC_REFUSED,      /* listener, protocol */
-    METRIC_BYTES_IN,     /* listener, protocol */
-    METRIC_BYTES_OUT,    /* listener, protocol */
-    METRIC_TURNS,        /* listener, protocol; a histogram */
-    METRIC_TLS,          /* version, cipher */
-    METRIC_TLS_FAILED,   /* listener, protocol */
-    METRIC_LOGINS,       /* service, result */
-    METRIC_LOGIN_TIME,   /* a histogram */
-    METRIC_DELIVERIES,   /* result */
-    METRIC_DELIVERY_TIME /* a histogram */
+    METRIC_CONNECTIONS,   /* listener, protocol */
+    METRIC_REFUSED,       /* listener, protocol */
+    METRIC_BYTES_IN,      /* listener, protocol */
+    METRIC_BYTES_OUT,     /* listener, protocol */
+    METRIC_TURNS,         /* listener, protocol; a histogram */
+    METRIC_TLS,           /* version, cipher */
+    METRIC_TLS_FAILED,    /* listener, protocol */
+    METRIC_LOGINS,        /* service, result */
+    METRIC_LOGIN_TIME,    /* a histogram */
+    METRIC_DELIVERIES,    /* result */
+    METRIC_DELIVERY_TIME, /* a histogram */
+    METRIC_SIGNATURES     /* for, result */
 };
-enum { METRIC_FAMILIES = METRIC_DELIVERY_TIME + 1, METRIC_LABELS_MAX = 200, METRIC_SERIES_MAX = 2000 };
+enum { METRIC_FAMILIES = METRIC_SIGNATURES + 1, METRIC_LABELS_MAX = 200, METRIC_SERIES_MAX = 2000 };
 
 struct metric;
 /* The series of FAMILY with labels made from name and value pairs that end with NULL: metric_get(METRIC_TLS, "version", "TLSv1.3", NULL). It lives

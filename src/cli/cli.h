@@ -109,6 +109,7 @@ int cmd_import_mbox(struct cli *c);
 int cmd_man(struct cli *c);
 int cmd_completion(struct cli *c);
 int cmd_check(struct cli *c);
+int cmd_role_rights(struct cli *c);
 int cmd_domain_add(struct cli *c);
 int cmd_domain_remove(struct cli *c);
 int cmd_domain_list(struct cli *c);

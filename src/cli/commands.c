@@ -141,6 +141,12 @@ const struct cli_command cli_commands[] = {
       "Text in exposition format 0.0.4, as a textfile collector takes it. A listener of protocol metrics in valise.conf serves "
       "the same over HTTP.",
       NULL, cmd_metrics },
+    { "role rights", NULL, "what keeper does for which role with which keys",
+      "Private keys are in the process keeper alone. This is the whole of what others can have done with them; all else is "
+      "refused. sign-tls13 and "
+      "sign-tls12: what a server signs in a handshake, whole, hashed and padded by keeper. With --json: rights[] {role purpose "
+      "operations[] keys}.",
+      NULL, cmd_role_rights },
     { "check", NULL, "verify every invariant of the store", "Exit status 0 when clean, 65 when something is wrong.",
       check_options, cmd_check },
     { "domain add", "DOMAIN", "take mail for a domain", NULL, NULL, cmd_domain_add },

@@ -127,6 +127,10 @@ const struct cli_setting cli_settings[] = {
       "A file below the directory: the certificate and what is between it and the root, as PEM. Its key is found in keys/ by the "
       "public key. A list, "
       "as {\"tls/ecdsa.pem\", \"tls/rsa.pem\"}, offers one for each kind of key." },
+    { "certificate NAME", "shown-to", "\"all\"",
+      "all; strangers: only on listeners of protocol smtp; users: only on all others. Who is not shown a certificate cannot use "
+      "its key either: with a key "
+      "for each, one process that was taken over leaves the other's alone." },
     { "certificate NAME", "name", "(the section's)", "The server name, where several sections are for the same one." },
     { NULL, NULL, NULL, NULL },
 };

@@ -107,6 +107,22 @@ static void print_limits(const json_t *limits)
     }
 }
 
+/* What keeper has signed for whom. */
+static void print_signatures(const json_t *roles)
+{
+    json_t *v, *n;
+    const char *name;
+    size_t i;
+    json_array_foreach(roles, i, v)
+    {
+        json_object_foreach(json_object_get(v, "signatures"), name, n)
+        {
+            (void)printf("  signed for %-5s %lld handshakes, refused %lld\n", name, number_of(n, "made"),
+                         number_of(n, "refused"));
+        }
+    }
+}
+
 /* Whether all is well comes first. */
 static void print_head(const json_t *s)
 {
@@ -156,6 +172,7 @@ static void print_status(const json_t *s)
                      number_of(v, "uptime-ms") / 1000, number_of(v, "restarts"), number_of(v, "connections"),
                      number_of(v, "accepted"), number_of(v, "refused"), number_of(v, "workers"), number_of(v, "workers-peak"));
     }
+    print_signatures(json_object_get(s, "roles"));
     const json_t *logins = json_object_get(s, "logins");
     (void)printf(
         "\nlogins\n  %lld succeeded, %lld failed, %lld turned away; locked out now: %lld networks, %lld users from somewhere\n",

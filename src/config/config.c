@@ -147,18 +147,48 @@ int config_keep(struct config *c, const char *z, str *ret, struct error *e)
     return error_set(e, ERR_LIMIT, "the configuration is larger than %d bytes", CONFIG_ARENA_MAX);
 }
 
+static const char *const shown_names[] = {
+    [CONFIG_SHOWN_ALL] = "all", [CONFIG_SHOWN_STRANGERS] = "strangers", [CONFIG_SHOWN_USERS] = "users"
+};
+
+/* The place of VALUE in shown_names; -1: none. */
+static int shown_of(const char *value)
+{
+    for (int i = CONFIG_SHOWN_ALL; i <= CONFIG_SHOWN_USERS; i++)
+        if (str_eq(str_from_z(value), str_from_z(shown_names[i])))
+            return i;
+    return -1;
+}
+
+static int check_shown(cfg_t *cfg, cfg_opt_t *opt)
+{
+    if (shown_of(config_last_string(opt)) >= 0)
+        return 0;
+    cfg_error(cfg, "shown-to must be one of \"all\", \"strangers\", \"users\"");
+    return -1;
+}
+
+bool config_certificate_is_shown(const struct config_certificate *one, enum config_protocol p)
+{
+    return one->shown_to == CONFIG_SHOWN_ALL || (one->shown_to == CONFIG_SHOWN_STRANGERS) == (p == CONFIG_SMTP);
+}
+
 /* A listener that offers TLS needs something to show. */
 static int check_certificates(const struct config *c, const char *name, struct error *e)
 {
-    bool wanted = false, there = false;
-    for (size_t i = 0; i < c->listener_n; i++)
-        wanted = wanted || c->listeners[i].tls != SMTP_TLS_OFF;
-    for (size_t i = 0; i < c->certificate_n; i++)
-        there = there || c->certificates[i].name.n == 0;
-    if (there || !wanted)
-        return 0;
-    return error_set(e, ERR_SYNTAX,
-                     "%s: listeners offer TLS, but there is no section: certificate default { chain = \"file.pem\" }", name);
+    for (size_t i = 0; i < c->listener_n; i++) {
+        bool there = c->listeners[i].tls == SMTP_TLS_OFF;
+        for (size_t k = 0; k < c->certificate_n && !there; k++)
+            there = c->certificates[k].name.n == 0 && config_certificate_is_shown(&c->certificates[k], c->listeners[i].protocol);
+        if (!there)
+            return error_set(
+                e, ERR_SYNTAX,
+                "%s: listener %.*s offers TLS, but there is no section: certificate default { chain = \"file.pem\" } that is "
+                "shown to %s",
+                name, STR_ARG(c->listeners[i].name),
+                shown_names[c->listeners[i].protocol == CONFIG_SMTP ? CONFIG_SHOWN_STRANGERS : CONFIG_SHOWN_USERS]);
+    }
+    return 0;
 }
 
 /* One entry for each chain of the section, all under its name. */
@@ -173,6 +203,7 @@ static int take_certificate(struct config *c, cfg_t *sec, struct config_certific
         r = str_eq(str_from_z(server_name), STR("default")) ? 0 : config_keep(c, server_name, &one->name, e);
         if (r == 0)
             r = config_keep(c, cfg_getnstr(sec, "chain", i), &one->chain, e);
+        one->shown_to = (enum config_shown)shown_of(cfg_getstr(sec, "shown-to"));
     }
     return r;
 }
@@ -269,6 +300,7 @@ static void set_checks(cfg_t *cfg)
     cfg_set_validate_func(cfg, "hostname", check_hostname);
     cfg_set_validate_func(cfg, "login-allow", config_check_network);
     cfg_set_validate_func(cfg, "log-level", check_log_level);
+    cfg_set_validate_func(cfg, "certificate|shown-to", check_shown);
     config_limit_checks(cfg);
     config_listener_checks(cfg);
 }
@@ -294,7 +326,7 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
     if (config_limit_options(c, limit_opts))
         return error_set(e, ERR_LIMIT, "the configuration is too large");
     cfg_opt_t certificate_opts[] = { CFG_STR_LIST("chain", NULL, CFGF_NODEFAULT), CFG_STR("name", NULL, CFGF_NODEFAULT),
-                                     CFG_END() };
+                                     CFG_STR("shown-to", "all", CFGF_NONE), CFG_END() };
     cfg_opt_t opts[] = { CFG_INT("version", CONFIG_VERSION, CFGF_NONE),
                          CFG_STR("hostname", NULL, CFGF_NODEFAULT),
                          CFG_STR("user", "valise", CFGF_NONE),

@@ -44,9 +44,13 @@ struct config_limits {
     uint64_t message_size_max;                  /* bytes */
 };
 
+/* Who is shown a certificate: strangers come by SMTP, users by all other protocols. */
+enum config_shown { CONFIG_SHOWN_ALL, CONFIG_SHOWN_STRANGERS, CONFIG_SHOWN_USERS };
+
 struct config_certificate {
     str name;  /* server name it is chosen for; empty for the default one */
     str chain; /* path below the directory: PEM, leaf first */
+    enum config_shown shown_to;
 };
 
 enum { CONFIG_VERSION = 1 };              /* of the grammar; `version = 1' */
@@ -97,6 +101,9 @@ void config_write_default(struct buf *b, str hostname, bool lab);
 
 /* Whether NAME is made of labels of letters, digits and inner hyphens, and not too long. */
 bool config_is_hostname(str name);
+
+/* Whether certificate ONE is for listeners of protocol P. */
+bool config_certificate_is_shown(const struct config_certificate *one, enum config_protocol p);
 
 const char *config_protocol_name(enum config_protocol p);
 const char *config_tls_name(enum smtp_tls t);

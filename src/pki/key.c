@@ -8,6 +8,8 @@
 #include <openssl/rsa.h>
 #include <openssl/sha.h>
 
+#include "run/tls_signed.h"
+
 int pki_fail(struct error *e, int code, const char *what)
 {
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
@@ -132,19 +134,48 @@ int pki_key_id(const struct pki_key *k, char ret_hex[65])
     return pki_pkey_id(k->pkey, ret_hex);
 }
 
-int64_t pki_key_sign(const struct pki_key *k, str data, char *sig, size_t sig_max)
+/* The hash of SCHEME and its padding (0: ECDSA). NULL: unknown. */
+static const EVP_MD *hash_of(uint16_t scheme, int *ret_padding)
 {
-    bool rsa = EVP_PKEY_is_a(k->pkey, "RSA");
+    static const struct {
+        uint16_t scheme;
+        int padding;
+        const EVP_MD *(*hash)(void);
+    } list[] = { { TLS_ECDSA_SHA256, 0, EVP_sha256 },
+                 { TLS_ECDSA_SHA384, 0, EVP_sha384 },
+                 { TLS_ECDSA_SHA512, 0, EVP_sha512 },
+                 { TLS_RSA_PSS_SHA256, RSA_PKCS1_PSS_PADDING, EVP_sha256 },
+                 { TLS_RSA_PSS_SHA384, RSA_PKCS1_PSS_PADDING, EVP_sha384 },
+                 { TLS_RSA_PSS_SHA512, RSA_PKCS1_PSS_PADDING, EVP_sha512 },
+                 { TLS_RSA_PKCS1_SHA256, RSA_PKCS1_PADDING, EVP_sha256 },
+                 { TLS_RSA_PKCS1_SHA384, RSA_PKCS1_PADDING, EVP_sha384 },
+                 { TLS_RSA_PKCS1_SHA512, RSA_PKCS1_PADDING, EVP_sha512 } };
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+        if (list[i].scheme == scheme) {
+            *ret_padding = list[i].padding;
+            return list[i].hash();
+        }
+    return NULL;
+}
+
+int64_t pki_key_sign(const struct pki_key *k, uint16_t scheme, str message, char *sig, size_t sig_max)
+{
+    int padding = 0, size = EVP_PKEY_get_size(k->pkey);
     size_t n = sig_max;
-    int size = EVP_PKEY_get_size(k->pkey);
-    if (rsa ? data.n != (size_t)size : data.n != 32 && data.n != 48 && data.n != 64)
-        return ERR_SYNTAX;
+    const EVP_MD *hash = hash_of(scheme, &padding);
+    if (!hash || EVP_PKEY_is_a(k->pkey, "RSA") != (padding != 0))
+        return ERR_REFUSED;
     if (size <= 0 || sig_max < (size_t)size)
         return ERR_LIMIT;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(k->pkey, NULL);
-    bool ok = ctx && EVP_PKEY_sign_init(ctx) == 1 && (!rsa || EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_NO_PADDING) == 1) &&
-              EVP_PKEY_sign(ctx, (unsigned char *)sig, &n, (const unsigned char *)data.p, data.n) == 1;
-    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_CTX *ctx = NULL; /* of MD */
+    EVP_MD_CTX *md = EVP_MD_CTX_new();
+    bool ok = md && EVP_DigestSignInit(md, &ctx, hash, NULL, k->pkey) == 1;
+    if (ok && padding)
+        ok = EVP_PKEY_CTX_set_rsa_padding(ctx, padding) == 1;
+    if (ok && padding == RSA_PKCS1_PSS_PADDING) /* RFC 8446 section 4.2.3: MGF1 with the same hash, salt as long as it */
+        ok = EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1;
+    ok = ok && EVP_DigestSign(md, (unsigned char *)sig, &n, (const unsigned char *)message.p, message.n) == 1;
+    EVP_MD_CTX_free(md);
     ERR_clear_error();
     return ok ? (int64_t)n : ERR_INTERNAL;
 }

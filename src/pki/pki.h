@@ -35,10 +35,10 @@ void pki_key_free(struct pki_key *k);
 /* The name of a key: hex SHA-256 of its SubjectPublicKeyInfo (RFC 7469 section 2.4 takes the same hash), with a NUL. 0 or
  * ERR_INTERNAL. */
 int pki_key_id(const struct pki_key *k, char ret_hex[65]) MUST_USE;
-/* The private operation of struct tls_signer (run/tls.h). RSA: the raw operation on DATA, a padded block as long as the modulus;
- * EC: ECDSA over DATA, a SHA-2 digest of 32, 48 or 64 bytes, giving DER. Returns the signature's length, ERR_SYNTAX for DATA
- * of another length, ERR_LIMIT when SIG_MAX is too small, ERR_INTERNAL. */
-int64_t pki_key_sign(const struct pki_key *k, str data, char *sig, size_t sig_max) MUST_USE;
+/* Signs MESSAGE by SCHEME, one of enum tls_scheme (run/tls_signed.h): hashed, and with RSA padded, here. Whether MESSAGE is to be signed at all is the
+ * caller's to judge. Returns the signature's length, as long as the modulus with RSA and in DER with EC; ERR_REFUSED for a scheme that is
+ * unknown or not for this kind of key, ERR_LIMIT when SIG_MAX is too small, ERR_INTERNAL. */
+int64_t pki_key_sign(const struct pki_key *k, uint16_t scheme, str message, char *sig, size_t sig_max) MUST_USE;
 
 /* --- certificates --- */
 

@@ -177,6 +177,16 @@ static json_t *certificates_json(const struct role_snapshot *r)
     return list;
 }
 
+static json_t *signatures_json(const struct wire_counts *c)
+{
+    json_t *v = json_object();
+    for (size_t i = 0; i < RIGHTS_ROLES; i++)
+        json_object_set_new(
+            v, rights_role_name((enum rights_role)i),
+            json_pack("{s:I,s:I}", "made", (json_int_t)c->signatures[i].made, "refused", (json_int_t)c->signatures[i].refused));
+    return v;
+}
+
 static json_t *roles_json(struct role_run *r, struct error *e)
 {
     struct arena arena = ARENA_INIT(1 << 18);
@@ -195,6 +205,8 @@ static json_t *roles_json(struct role_run *r, struct error *e)
                                         (json_int_t)s->uptime_ms, "connections", (json_int_t)s->counts.connections, "workers",
                                         (json_int_t)s->counts.workers, "workers-peak", (json_int_t)s->counts.workers_peak,
                                         "accepted", (json_int_t)s->counts.accepted, "refused", (json_int_t)s->counts.refused));
+        if (str_eq(s->name, STR("keeper")))
+            json_object_set_new(json_array_get(list, i), "signatures", signatures_json(&s->counts));
     }
     arena_done(&arena);
     return list;

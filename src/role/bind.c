@@ -144,7 +144,7 @@ static int add(struct socket_set *set, const struct config_listener *l, const ch
         return error_set(e, ERR_LIMIT, "more than %d listening sockets", SUPERVISOR_SOCKETS_MAX);
     struct bound_socket *b = &set->list[set->n++];
     *b = (struct bound_socket){ .inherited = inherited, .fd = fd };
-    (void)snprintf(b->kind, sizeof b->kind, "%s", l->protocol == CONFIG_SMTP ? "mx" : "core");
+    (void)snprintf(b->kind, sizeof b->kind, "%s", rights_role_name(rights_role_of(l->protocol)));
     (void)snprintf(b->name, sizeof b->name, "%.*s", STR_ARG(l->name));
     (void)snprintf(b->place, sizeof b->place, "%s", place);
     return 0;

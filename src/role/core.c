@@ -440,6 +440,7 @@ static void core_end(struct role_run *r)
 const struct role role_core = { .name = "core",
                                 .profile = &role_core_profile,
                                 .alpn = "imap,smtp",
+                                .tls = 1u << RIGHTS_TLS_CORE,
                                 .start = core_start,
                                 .service_for = core_service_for,
                                 .protocol = core_protocol,

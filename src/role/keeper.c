@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <pthread.h>
+#include <sched.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -12,11 +13,13 @@
 #include "pki/pki.h"
 #include "role/role.h"
 #include "role/sealer.h"
+#include "role/signing.h"
 
 enum { TICKET_KEY_BYTES = 80, HOUR_MS = 3600000 };
 
 struct kept_key {
     char id[65];
+    unsigned purposes; /* bits 1 << enum rights_purpose */
     struct pki_key *key;
 };
 
@@ -27,16 +30,29 @@ struct key_set {
     size_t n;
 };
 
+enum { HANDLERS_MAX = 8 };
+
+/* One kind of role that asks, and what it may ask: made from the table of rights. */
+struct keeper_peer {
+    struct keeper *keeper;
+    enum rights_role role;
+    struct channel_handler handlers[HANDLERS_MAX];
+    struct channel_service service;
+};
+
 /* Invariants
  *  K1  Only keys of certificates that the configuration names are in a set: roles can have nothing else signed. The CA's key signs
  *      only what pki_issue makes of core's orders: certificates of servers and users, never of a CA.
- *  K2  The former set serves on beside the present one, for handshakes that began before a reload; the one before that is gone. */
+ *  K2  The former set serves on beside the present one, for handshakes that began before a reload; the one before that is gone.
+ *  K3  Every operation on a key has been allowed by rights.h, for the role whose lane it came on.
+ *  K4  Nothing is signed that is not wholly understood: hashes and padding are made here. */
 struct keeper {
     struct role_run *run;
     pthread_mutex_t lock; /* guards the sets' pointers */
     struct key_set *now, *former, *prepared;
     unsigned char ticket_master[32];
-    struct channel_service mx, core;
+    struct signing signing;
+    struct keeper_peer peers[RIGHTS_ROLES];
 };
 
 static void key_set_unref(struct key_set *s)
@@ -49,19 +65,19 @@ static void key_set_unref(struct key_set *s)
     free(s);
 }
 
-static const struct pki_key *key_set_find(const struct key_set *s, str id)
+static const struct kept_key *key_set_find(const struct key_set *s, str id)
 {
     for (size_t i = 0; s && i < s->n; i++)
         if (str_eq(id, str_from_z(s->keys[i].id)))
-            return s->keys[i].key;
+            return &s->keys[i];
     return NULL;
 }
 
 /* The key ID, and in *RET the set that holds it, to be unreferenced. NULL when there is none. */
-static const struct pki_key *find_key(struct keeper *k, str id, struct key_set **ret)
+static const struct kept_key *find_key(struct keeper *k, str id, struct key_set **ret)
 {
     pthread_mutex_lock(&k->lock);
-    const struct pki_key *key = key_set_find(k->now, id);
+    const struct kept_key *key = key_set_find(k->now, id);
     struct key_set *in = key ? k->now : k->former;
     if (!key)
         key = key_set_find(in, id);
@@ -75,12 +91,17 @@ static const struct pki_key *find_key(struct keeper *k, str id, struct key_set *
 
 /* --- reading keys/ --- */
 
-static bool is_wanted(const struct role_snapshot *s, str id)
+/* Whether a certificate has the key ID; several may. *RET_PURPOSES: what for. */
+static bool is_wanted(const struct role_snapshot *s, str id, unsigned *ret_purposes)
 {
+    bool wanted = false;
+    *ret_purposes = 0;
     for (size_t i = 0; i < s->identity_n; i++)
-        if (str_eq(id, s->identities[i].key_id))
-            return true;
-    return false;
+        if (str_eq(id, s->identities[i].key_id)) {
+            wanted = true;
+            *ret_purposes |= rights_of_certificate(s->config, i);
+        }
+    return wanted;
 }
 
 /* A file that cannot be read may belong to no certificate, so it is not an error yet. */
@@ -89,16 +110,18 @@ static void add_key(struct key_set *set, const struct role_snapshot *s, const ch
     struct pki_key *key = NULL;
     struct error e = ERROR_NONE;
     char id[65];
+    unsigned purposes;
     int err = pki_key_load(path, &key, &e);
     if (err == 0)
         err = pki_key_id(key, id);
     if (err)
         log_warning("key-unreadable", LOG_Z("path", path), LOG_Z("text", e.text[0] ? e.text : err_name(err)));
-    if (err || !is_wanted(s, (str){ id, 64 }) || key_set_find(set, (str){ id, 64 })) {
+    if (err || !is_wanted(s, (str){ id, 64 }, &purposes) || key_set_find(set, (str){ id, 64 })) {
         pki_key_free(key);
         return;
     }
     memcpy(set->keys[set->n].id, id, sizeof id);
+    set->keys[set->n].purposes = purposes;
     set->keys[set->n++].key = key;
 }
 
@@ -162,32 +185,51 @@ static void keeper_commit(struct role_run *r)
 
 /* --- requests --- */
 
+static int sign_for(enum rights_role role, const struct kept_key *key, uint16_t scheme, str message, struct buf *reply,
+                    struct error *e)
+{
+    enum tls_signed kind;
+    int err = tls_signed_kind(scheme, message, &kind);
+    if (err)
+        return error_set(e, err, "that is nothing that a handshake signs");
+    if (!rights_allow(role, key->purposes, kind == TLS_SIGNED_13 ? RIGHTS_SIGN_13 : RIGHTS_SIGN_12))
+        return error_set(e, ERR_REFUSED, "the key %s is not for %s", key->id, rights_role_name(role));
+    char *to = buf_reserve(reply, WIRE_SIGNATURE_MAX);
+    int64_t n = to ? pki_key_sign(key->key, scheme, message, to, WIRE_SIGNATURE_MAX) : ERR_LIMIT;
+    if (n < 0)
+        return error_set(e, (int)n, "the key %s cannot sign that by scheme %04x", key->id, scheme);
+    buf_commit(reply, (size_t)n);
+    return 0;
+}
+
 static int on_sign(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                    size_t *ret_fd_n, struct error *e)
 {
-    struct keeper *k = ctx;
-    str id, data;
-    int err = wire_unpack_sign(request->payload, &id, &data);
+    struct keeper_peer *peer = ctx;
+    struct key_set *set = NULL;
+    uint16_t scheme;
+    str id, message;
+    int err = wire_unpack_sign(request->payload, &id, &scheme, &message);
     if (err)
         return error_set(e, err, "the request to sign is malformed");
-    struct key_set *set = NULL;
-    const struct pki_key *key = find_key(k, id, &set);
+    err = signing_begin(&peer->keeper->signing, peer->role, clock_mono_ms());
+    if (err)
+        return error_set(e, err, "more signatures in a second than all handshakes can need");
+    const struct kept_key *key = find_key(peer->keeper, id, &set);
     if (!key)
-        return error_set(e, ERR_NOTFOUND, "no certificate of the configuration has the key %.*s", STR_ARG(id));
-    char *to = buf_reserve(reply, WIRE_SIGNATURE_MAX);
-    int64_t n = to ? pki_key_sign(key, data, to, WIRE_SIGNATURE_MAX) : ERR_LIMIT;
+        err = error_set(e, ERR_NOTFOUND, "no certificate of the configuration has the key %.*s", STR_ARG(id));
+    else
+        err = sign_for(peer->role, key, scheme, message, reply, e);
     key_set_unref(set);
-    if (n < 0)
-        return error_set(e, (int)n, "the key refuses to sign %zu bytes", data.n);
-    buf_commit(reply, (size_t)n);
-    return 0;
+    signing_end(&peer->keeper->signing, peer->role, err == 0);
+    return err;
 }
 
 /* Core answers for the names; what a certificate may be is decided here. The CA's key is in memory only meanwhile. */
 static int on_issue(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                     size_t *ret_fd_n, struct error *e)
 {
-    struct keeper *k = ctx;
+    struct keeper *k = ((struct keeper_peer *)ctx)->keeper;
     struct wire_order o;
     struct pki_key *ca_key = NULL;
     int err = wire_unpack_order(request->payload, a, &o);
@@ -246,33 +288,62 @@ static int ticket_keys(struct keeper *k, const char *role, struct buf *reply)
     return err ? err : add_ticket_key(k, role, hour - 1, reply);
 }
 
-static int on_mx_tickets(void *ctx, const struct frame *request, struct arena *a, struct buf *reply,
-                         int reply_fds[CHANNEL_FDS_MAX], size_t *ret_fd_n, struct error *e)
+static int on_tickets(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                      size_t *ret_fd_n, struct error *e)
 {
-    return ticket_keys(ctx, "mx", reply);
+    const struct keeper_peer *peer = ctx;
+    return ticket_keys(peer->keeper, rights_role_name(peer->role), reply);
 }
 
-static int on_core_tickets(void *ctx, const struct frame *request, struct arena *a, struct buf *reply,
-                           int reply_fds[CHANNEL_FDS_MAX], size_t *ret_fd_n, struct error *e)
-{
-    return ticket_keys(ctx, "core", reply);
-}
+/* All that can be asked, and the operations it is for. A role has a handler when it has the right to one of them. */
+static const struct {
+    struct channel_handler handler;
+    enum rights_operation first, last;
+} requests[] = {
+    { { WIRE_SIGN, "sign", TLS_SIGNED_MAX + 80, 0, 0, on_sign }, RIGHTS_SIGN_13, RIGHTS_SIGN_12 },
+    { { WIRE_TICKET_KEYS, "ticket-keys", 0, 0, 0, on_tickets }, RIGHTS_HAND_OUT, RIGHTS_HAND_OUT },
+    { { WIRE_ISSUE, "issue", WIRE_ORDER_MAX, 0, 0, on_issue }, RIGHTS_ISSUE, RIGHTS_ISSUE },
+    { { WIRE_SEAL, "seal", WIRE_SEAL_MAX, 0, 0, on_seal }, RIGHTS_DO_SEAL, RIGHTS_DO_SEAL },
+    { { WIRE_UNSEAL, "unseal", WIRE_SEAL_MAX, 0, 0, on_seal }, RIGHTS_DO_UNSEAL, RIGHTS_DO_UNSEAL },
+};
+_Static_assert(sizeof requests / sizeof requests[0] < HANDLERS_MAX, "and one that ends the list");
 
-static const struct channel_handler mx_handlers[] = {
-    { WIRE_SIGN, "sign", WIRE_SIGN_DATA_MAX + 80, 0, 0, on_sign },
-    { WIRE_TICKET_KEYS, "ticket-keys", 0, 0, 0, on_mx_tickets },
-    { .handle = NULL },
-};
-static const struct channel_handler core_handlers[] = {
-    { WIRE_SIGN, "sign", WIRE_SIGN_DATA_MAX + 80, 0, 0, on_sign }, { WIRE_TICKET_KEYS, "ticket-keys", 0, 0, 0, on_core_tickets },
-    { WIRE_ISSUE, "issue", WIRE_ORDER_MAX, 0, 0, on_issue },       { WIRE_SEAL, "seal", WIRE_SEAL_MAX, 0, 0, on_seal },
-    { WIRE_UNSEAL, "unseal", WIRE_SEAL_MAX, 0, 0, on_seal },       { .handle = NULL },
-};
+static void make_peer(struct keeper *k, enum rights_role role)
+{
+    struct keeper_peer *peer = &k->peers[role];
+    size_t n = 0;
+    *peer = (struct keeper_peer){ .keeper = k, .role = role };
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++)
+        if (rights_offer(role, requests[i].first) || rights_offer(role, requests[i].last))
+            peer->handlers[n++] = requests[i].handler;
+    peer->service = (struct channel_service){ .peer = rights_role_name(role), .handlers = peer->handlers, .ctx = peer };
+}
 
 static const struct channel_service *keeper_service_for(struct role_run *r, str peer)
 {
     struct keeper *k = r->state;
-    return str_eq(peer, STR("mx")) ? &k->mx : str_eq(peer, STR("core")) ? &k->core : NULL;
+    for (size_t i = 0; i < RIGHTS_ROLES; i++)
+        if (str_eq(peer, str_from_z(rights_role_name((enum rights_role)i))))
+            return &k->peers[i].service;
+    return NULL;
+}
+
+/* sysconf would read files that the sandbox hides. */
+static unsigned processors(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
+static void keeper_count(struct role_run *r, struct wire_counts *ret)
+{
+    struct keeper *k = r->state;
+    _Static_assert((int)RIGHTS_ROLES == (int)WIRE_SIGNERS_MAX, "each role's signatures are told");
+    for (size_t i = 0; i < RIGHTS_ROLES; i++) {
+        ret->signatures[i].made = atomic_load(&k->signing.roles[i].made);
+        ret->signatures[i].refused = atomic_load(&k->signing.roles[i].refused);
+    }
 }
 
 static int keeper_start(struct role_run *r, struct error *e)
@@ -283,8 +354,9 @@ static int keeper_start(struct role_run *r, struct error *e)
     k->run = r;
     pthread_mutex_init(&k->lock, NULL);
     random_bytes(k->ticket_master, sizeof k->ticket_master);
-    k->mx = (struct channel_service){ .peer = "mx", .handlers = mx_handlers, .ctx = k };
-    k->core = (struct channel_service){ .peer = "core", .handlers = core_handlers, .ctx = k };
+    signing_init(&k->signing, processors());
+    for (size_t i = 0; i < RIGHTS_ROLES; i++)
+        make_peer(k, (enum rights_role)i);
     r->state = k;
     return 0;
 }
@@ -295,6 +367,7 @@ static void keeper_end(struct role_run *r)
     key_set_unref(k->now);
     key_set_unref(k->former);
     key_set_unref(k->prepared);
+    signing_done(&k->signing);
     secret_wipe(k->ticket_master, sizeof k->ticket_master);
 }
 
@@ -304,4 +377,5 @@ const struct role role_keeper = { .name = "keeper",
                                   .service_for = keeper_service_for,
                                   .prepare = keeper_prepare,
                                   .commit = keeper_commit,
+                                  .count = keeper_count,
                                   .end = keeper_end };

@@ -138,6 +138,7 @@ static int mx_start(struct role_run *r, struct error *e)
 const struct role role_mx = { .name = "mx",
                               .profile = &role_mx_profile,
                               .alpn = "smtp",
+                              .tls = 1u << RIGHTS_TLS_MX,
                               .start = mx_start,
                               .protocol = mx_protocol,
                               .context = mx_context,

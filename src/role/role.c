@@ -147,13 +147,13 @@ static int receive_setup(struct role_run *r, struct role_start *start, struct er
 
 /* --- TLS with keys in keeper --- */
 
-static int64_t sign_in_keeper(void *ctx, str key_id, str data, char *sig, size_t sig_max)
+static int64_t sign_in_keeper(void *ctx, str key_id, uint16_t scheme, str message, char *sig, size_t sig_max)
 {
     struct role_run *r = ctx;
     struct arena a = ARENA_INIT(4096);
     struct buf b = BUF_INIT(2048);
     struct frame reply;
-    wire_pack_sign(&b, key_id, data);
+    wire_pack_sign(&b, key_id, scheme, message);
     struct frame request = { .type = WIRE_SIGN, .payload = buf_str(&b) };
     struct error e = ERROR_NONE;
     int64_t n = channel_call(r->keeper, &request, &a, ASK_DEADLINE_MS, &reply, &e);
@@ -207,11 +207,13 @@ static int make_tls(struct role_run *r, struct role_snapshot *s, struct error *e
     struct tls_identity *list = arena_array(&s->arena, s->identity_n, sizeof *list);
     if (!list)
         return error_set(e, ERR_LIMIT, "too many certificates");
-    for (size_t i = 0; i < s->identity_n; i++)
-        list[i] = (struct tls_identity){ s->identities[i].name, s->identities[i].chain_pem, s->identities[i].key_id };
-    if (s->identity_n == 0)
+    size_t n = 0;
+    for (size_t i = 0; i < s->identity_n && i < s->config->certificate_n; i++)
+        if (rights_of_certificate(s->config, i) & r->role->tls)
+            list[n++] = (struct tls_identity){ s->identities[i].name, s->identities[i].chain_pem, s->identities[i].key_id };
+    if (n == 0)
         return 0;
-    s->tls = tls_context_new(list, s->identity_n, (struct tls_signer){ sign_in_keeper, r }, str_from_z(r->role->alpn), e);
+    s->tls = tls_context_new(list, n, (struct tls_signer){ sign_in_keeper, r }, str_from_z(r->role->alpn), e);
     if (!s->tls)
         return e->code ? e->code : ERR_INTERNAL;
     tls_context_set_revocation(s->tls, is_revoked, r);
@@ -318,13 +320,16 @@ static int on_status(void *ctx, const struct frame *request, struct arena *a, st
 {
     struct role_run *r = ctx;
     struct server_counts n = server_counts(r->server);
-    wire_pack_counts(reply, &(struct wire_counts){ .connections = n.connections,
-                                                   .workers = n.workers,
-                                                   .workers_busy = n.workers_busy,
-                                                   .workers_peak = n.workers_peak,
-                                                   .queued = n.queued,
-                                                   .accepted = n.accepted,
-                                                   .refused = n.refused });
+    struct wire_counts counts = { .connections = n.connections,
+                                  .workers = n.workers,
+                                  .workers_busy = n.workers_busy,
+                                  .workers_peak = n.workers_peak,
+                                  .queued = n.queued,
+                                  .accepted = n.accepted,
+                                  .refused = n.refused };
+    if (r->role->count)
+        r->role->count(r, &counts);
+    wire_pack_counts(reply, &counts);
     return 0;
 }
 

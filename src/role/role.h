@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 
 #include "config/config.h"
+#include "role/rights.h"
 #include "role/wire.h"
 #include "run/sandbox.h"
 #include "run/server.h"
@@ -61,6 +62,7 @@ struct role {
     const char *name;
     const struct sandbox_profile *profile;
     const char *alpn; /* of its TLS, see tls_context_new; NULL: it has none */
+    unsigned tls;     /* with alpn: the purpose of the keys of its certificates, a bit 1 << enum rights_purpose */
     /* In the sandbox, before any thread: opens what the role needs. The first snapshot is r->snapshot; it is prepared after this.
      * */
     int (*start)(struct role_run *r, struct error *e);
@@ -76,6 +78,8 @@ struct role {
     int (*prepare)(struct role_run *r, const struct role_snapshot *s, struct error *e);
     /* What was prepared last is in force from now on. NULL: nothing to do. */
     void (*commit)(struct role_run *r);
+    /* Adds to RET what it counts itself, for status. NULL: nothing. */
+    void (*count)(struct role_run *r, struct wire_counts *ret);
     /* After the server has ended: close what was opened. NULL: nothing to do. */
     void (*end)(struct role_run *r);
 };

@@ -123,6 +123,10 @@ void wire_pack_counts(struct buf *b, const struct wire_counts *c)
     pack_u32(b, c->queued);
     pack_u64(b, c->accepted);
     pack_u64(b, c->refused);
+    for (size_t i = 0; i < WIRE_SIGNERS_MAX; i++) {
+        pack_u64(b, c->signatures[i].made);
+        pack_u64(b, c->signatures[i].refused);
+    }
 }
 
 static struct wire_counts read_counts(struct unpack *u)
@@ -134,6 +138,10 @@ static struct wire_counts read_counts(struct unpack *u)
     c.queued = unpack_u32(u);
     c.accepted = unpack_u64(u);
     c.refused = unpack_u64(u);
+    for (size_t i = 0; i < WIRE_SIGNERS_MAX; i++) {
+        c.signatures[i].made = unpack_u64(u);
+        c.signatures[i].refused = unpack_u64(u);
+    }
     return c;
 }
 
@@ -223,19 +231,23 @@ int wire_unpack_seal(str payload, str *ret_context, str *ret_bytes)
     return unpack_end(&u);
 }
 
-void wire_pack_sign(struct buf *b, str key_id, str data)
+void wire_pack_sign(struct buf *b, str key_id, uint16_t scheme, str message)
 {
     pack_str(b, key_id);
-    pack_str(b, data);
+    pack_u16(b, scheme);
+    pack_str(b, message);
 }
 
-int wire_unpack_sign(str payload, str *ret_key_id, str *ret_data)
+int wire_unpack_sign(str payload, str *ret_key_id, uint16_t *ret_scheme, str *ret_message)
 {
     struct unpack u = unpack_init(payload);
-    str key_id = unpack_str(&u, 64), data = unpack_str(&u, WIRE_SIGN_DATA_MAX);
+    str key_id = unpack_str(&u, 64);
+    uint16_t scheme = unpack_u16(&u);
+    str message = unpack_str(&u, TLS_SIGNED_MAX);
     if (unpack_end(&u))
         return ERR_CORRUPT;
     *ret_key_id = key_id;
-    *ret_data = data;
+    *ret_scheme = scheme;
+    *ret_message = message;
     return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "base/pack.h"
 #include "run/channel.h"
+#include "run/tls_signed.h"
 #include "smtp/service.h"
 
 enum wire_type {
@@ -21,7 +22,7 @@ enum wire_type {
     WIRE_ACCEPT = 2,       /* delivery, message inline or as descriptor; one too long for a frame as a second memfd -> nothing */
     WIRE_SPOOL = 3,        /* nothing -> descriptor */
     WIRE_REVOKED = 4,      /* serial of a client's certificate -> u8: whether it was revoked */
-    WIRE_SIGN = 10,        /* key id, data -> signature */
+    WIRE_SIGN = 10,        /* key id, scheme u16, what the handshake signs -> signature */
     WIRE_TICKET_KEYS = 11, /* nothing -> two ticket keys of 80 bytes, newest first */
     WIRE_ISSUE = 12,       /* order, request or certificate to renew -> certificate, in PEM */
     WIRE_SEAL = 13,        /* context, secret -> sealed */
@@ -53,7 +54,7 @@ enum {
     WIRE_SETUP_MAX = 16 << 20,
     WIRE_METRICS_MAX = 4 << 20,
     WIRE_PROCESSES_MAX = 80,
-    WIRE_SIGN_DATA_MAX = 1024,
+    WIRE_SIGNERS_MAX = 2,
     WIRE_SIGNATURE_MAX = 1024,
     WIRE_INLINE_MAX = 64 * 1024,
     WIRE_ADDRESS_MAX = 512,
@@ -92,6 +93,9 @@ int wire_unpack_setup(str payload, struct arena *a, struct wire_setup *ret) MUST
 struct wire_counts {
     uint32_t connections, workers, workers_busy, workers_peak, queued;
     uint64_t accepted, refused;
+    struct {
+        uint64_t made, refused;
+    } signatures[WIRE_SIGNERS_MAX]; /* of keeper, by enum rights_role */
 };
 void wire_pack_counts(struct buf *b, const struct wire_counts *c);
 int wire_unpack_counts(str payload, struct wire_counts *ret) MUST_USE;
@@ -125,7 +129,8 @@ enum { WIRE_SEAL_MAX = 8192 };
 void wire_pack_seal(struct buf *b, str context, str bytes);
 int wire_unpack_seal(str payload, str *ret_context, str *ret_bytes) MUST_USE;
 
-void wire_pack_sign(struct buf *b, str key_id, str data);
-int wire_unpack_sign(str payload, str *ret_key_id, str *ret_data) MUST_USE;
+/* What a key signs, and how: see run/tls_signed.h. */
+void wire_pack_sign(struct buf *b, str key_id, uint16_t scheme, str message);
+int wire_unpack_sign(str payload, str *ret_key_id, uint16_t *ret_scheme, str *ret_message) MUST_USE;
 
 #endif

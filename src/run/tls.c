@@ -205,6 +205,12 @@ static SSL_CTX *make_ctx(struct tls_context *t, struct error *e)
         SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM+AES128:ECDHE+AESGCM:ECDHE+CHACHA20") != 1 ||
         SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256") != 1 ||
         SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1 ||
+        /* What a key elsewhere signs with (tls_signed.h), in OpenSSL's order: no SHA-224. Clients' certificates may have other keys. */
+        SSL_CTX_set1_sigalgs_list(ctx, "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:"
+                                       "rsa_pss_rsae_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512") != 1 ||
+        SSL_CTX_set1_client_sigalgs_list(ctx, "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:ed448:rsa_pss_pss_sha256:"
+                                              "rsa_pss_pss_sha384:rsa_pss_pss_sha512:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:"
+                                              "rsa_pss_rsae_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512") != 1 ||
         SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"valise", 6) != 1) {
         tls_error(e, ERR_INTERNAL, "TLS cannot be set up");
         SSL_CTX_free(ctx);

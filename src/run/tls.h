@@ -12,11 +12,11 @@
 
 struct tls_context;
 
-/* What a private key does: signs DATA as given for the kind of key. RSA: raw private operation on a padded block (OpenSSL has
- * done the padding); EC: ECDSA over a digest, DER signature. SIG holds up to SIG_MAX bytes. Returns the signature's length or a
- * negative enum err. May block; called on worker threads. */
+/* What a private key does: signs MESSAGE, which is one of run/tls_signed.h, by SCHEME, one of enum tls_scheme. SIG holds up to SIG_MAX
+ * bytes; RSA gives as many as the modulus has, EC a DER signature. Returns the signature's length or a negative enum err. May block; called on worker
+ * threads. */
 struct tls_signer {
-    int64_t (*sign)(void *ctx, str key_id, str data, char *sig, size_t sig_max);
+    int64_t (*sign)(void *ctx, str key_id, uint16_t scheme, str message, char *sig, size_t sig_max);
     void *ctx;
 };
 

@@ -1,80 +1,130 @@
 /* tls_key: public keys whose private operations happen elsewhere.
  *
- * OpenSSL 3 still lets an RSA or EC key carry a method of its own; libssl then uses it like any key. The methods and the
- * low-level key types are deprecated in favour of providers, which need ten times the code for the same: so they are
- * confined to this file. */
+ * Who holds the key is to be given the whole of what a handshake signs, not a digest or a padded block of which nobody can say what it is. Of
+ * OpenSSL 3.0's hooks only one gets that: the method "digestsign" of an EVP_PKEY_METHOD, which libssl reaches through EVP_DigestSign and
+ * which a key has from the engine that it is bound to. The engine is registered nowhere, so that no other key meets it. (RSA_METHOD
+ * and EC_KEY_METHOD are given digests and padded blocks; a provider needs ten times the code.) All of this is deprecated, and confined to this
+ * file. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/ec.h>
+#include <openssl/engine.h>
 #include <openssl/rsa.h>
 
 #include <pthread.h>
 
 #include "run/tls_private.h"
+#include "run/tls_signed.h"
 
 enum { SIGNATURE_MAX = 2048 }; /* RSA of 16384 bits */
 
+static const int kinds[] = { EVP_PKEY_RSA, EVP_PKEY_EC };
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static RSA_METHOD *rsa_method;
-static EC_KEY_METHOD *ec_method;
-static int rsa_index, ec_index;
+static ENGINE *engine;
+static EVP_PKEY_METHOD *methods[KINDS];
+static int key_index;
 
-/* Asks the signer; the signature's length, or -1. */
-static int64_t ask(const struct tls_key *k, const unsigned char *data, size_t n, unsigned char *sig, size_t max)
+/* The scheme that CTX is set to (RFC 8446 section 4.2.3); 0: none that we sign with. */
+static uint16_t scheme_of(EVP_PKEY_CTX *ctx, EVP_PKEY *pkey)
 {
-    if (!k)
-        return -1;
-    int64_t r = k->signer.sign(k->signer.ctx, (str){ k->id, k->id_n }, (str){ (const char *)data, n }, (char *)sig, max);
-    return r > 0 && (uint64_t)r <= max ? r : -1;
+    static const struct {
+        int hash;
+        uint16_t pkcs1, pss, ecdsa;
+    } schemes[] = { { NID_sha256, TLS_RSA_PKCS1_SHA256, TLS_RSA_PSS_SHA256, TLS_ECDSA_SHA256 },
+                    { NID_sha384, TLS_RSA_PKCS1_SHA384, TLS_RSA_PSS_SHA384, TLS_ECDSA_SHA384 },
+                    { NID_sha512, TLS_RSA_PKCS1_SHA512, TLS_RSA_PSS_SHA512, TLS_ECDSA_SHA512 } };
+    const EVP_MD *md = NULL;
+    bool rsa = EVP_PKEY_get_base_id(pkey) == EVP_PKEY_RSA;
+    int padding = 0, salt = RSA_PSS_SALTLEN_DIGEST;
+    if (EVP_PKEY_CTX_get_signature_md(ctx, &md) != 1 || !md)
+        return 0;
+    if (rsa && EVP_PKEY_CTX_get_rsa_padding(ctx, &padding) != 1)
+        return 0;
+    if (padding == RSA_PKCS1_PSS_PADDING &&
+        (EVP_PKEY_CTX_get_rsa_pss_saltlen(ctx, &salt) != 1 || (salt != RSA_PSS_SALTLEN_DIGEST && salt != EVP_MD_get_size(md))))
+        return 0;
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (schemes[i].hash == EVP_MD_get_type(md))
+            return !rsa                               ? schemes[i].ecdsa
+                   : padding == RSA_PKCS1_PADDING     ? schemes[i].pkcs1
+                   : padding == RSA_PKCS1_PSS_PADDING ? schemes[i].pss
+                                                      : 0;
+    return 0;
 }
 
-/* TLS 1.2 with RSA: PKCS #1 v1.5 padding is the method's work (RFC 8017 section 9.2). PSS arrives padded (section 9.1). */
-static int rsa_sign_elsewhere(int n, const unsigned char *from, unsigned char *to, RSA *rsa, int padding)
+/* Called twice for each signature, for its length first. Returns 1 or 0. */
+static int sign_elsewhere(EVP_MD_CTX *md_ctx, unsigned char *sig, size_t *sig_n, const unsigned char *message, size_t n)
 {
-    int size = RSA_size(rsa);
-    unsigned char block[SIGNATURE_MAX];
-    if (n < 0 || size <= 0 || size > SIGNATURE_MAX)
-        return -1;
-    if (padding == RSA_PKCS1_PADDING) {
-        if (RSA_padding_add_PKCS1_type_1(block, size, from, n) != 1)
-            return -1;
-        from = block;
-    } else if (padding != RSA_NO_PADDING || n != size) {
-        return -1;
+    EVP_PKEY_CTX *ctx = EVP_MD_CTX_get_pkey_ctx(md_ctx);
+    EVP_PKEY *pkey = ctx ? EVP_PKEY_CTX_get0_pkey(ctx) : NULL;
+    const struct tls_key *k = pkey ? EVP_PKEY_get_ex_data(pkey, key_index) : NULL;
+    int size = pkey ? EVP_PKEY_get_size(pkey) : 0;
+    if (!k || size <= 0)
+        return 0;
+    if (!sig) {
+        *sig_n = (size_t)size;
+        return 1;
     }
-    int64_t r = ask(RSA_get_ex_data(rsa, rsa_index), from, (size_t)size, to, (size_t)size);
-    return r == size ? size : -1;
+    uint16_t scheme = scheme_of(ctx, pkey);
+    if (!scheme || *sig_n < (size_t)size)
+        return 0;
+    int64_t r = k->signer.sign(k->signer.ctx, (str){ k->id, k->id_n }, scheme, (str){ (const char *)message, n }, (char *)sig,
+                               (size_t)size);
+    if (r <= 0 || r > size)
+        return 0;
+    *sig_n = (size_t)r;
+    return 1;
 }
 
-static int rsa_refuse(int n, const unsigned char *from, unsigned char *to, RSA *rsa, int padding)
+/* Whoever has only a digest, or something encrypted. */
+static int refuse(EVP_PKEY_CTX *ctx, unsigned char *out, size_t *out_n, const unsigned char *in, size_t in_n)
 {
     return -1;
 }
 
-static int ec_sign_elsewhere(int type, const unsigned char *digest, int n, unsigned char *sig, unsigned *ret_n,
-                             const BIGNUM *kinv, const BIGNUM *r, EC_KEY *key)
+/* What an engine answers: its method for the kind of key NID, or with RET NULL which kinds there are. */
+static int find_method(ENGINE *e, EVP_PKEY_METHOD **ret, const int **ret_kinds, int nid)
 {
-    int max = ECDSA_size(key);
-    if (n < 0 || max <= 0)
-        return 0;
-    int64_t got = ask(EC_KEY_get_ex_data(key, ec_index), digest, (size_t)n, sig, (size_t)max);
-    if (got < 0)
-        return 0;
-    *ret_n = (unsigned)got;
-    return 1;
+    if (!ret) {
+        *ret_kinds = kinds;
+        return KINDS;
+    }
+    *ret = NULL;
+    for (size_t i = 0; i < KINDS; i++)
+        if (kinds[i] == nid)
+            *ret = methods[i];
+    return *ret != NULL;
 }
 
-static void make_methods(void)
+static void make_engine(void)
 {
-    rsa_index = RSA_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    ec_index = EC_KEY_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    rsa_method = RSA_meth_dup(RSA_PKCS1_OpenSSL());
-    ec_method = EC_KEY_METHOD_new(EC_KEY_OpenSSL());
-    if (!rsa_method || !ec_method || rsa_index < 0 || ec_index < 0)
+    engine = ENGINE_new();
+    key_index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_EVP_PKEY, 0, NULL, NULL, NULL, NULL);
+    bool ok = engine && key_index >= 0 && ENGINE_set_id(engine, "valise") == 1 &&
+              ENGINE_set_name(engine, "keys elsewhere") == 1 && ENGINE_set_pkey_meths(engine, find_method) == 1;
+    for (size_t i = 0; ok && i < KINDS; i++) {
+        const EVP_PKEY_METHOD *usual = EVP_PKEY_meth_find(kinds[i]);
+        methods[i] = EVP_PKEY_meth_new(kinds[i], 0);
+        ok = usual && methods[i];
+        if (!ok)
+            break;
+        EVP_PKEY_meth_copy(methods[i], usual);
+        EVP_PKEY_meth_set_digestsign(methods[i], sign_elsewhere);
+        EVP_PKEY_meth_set_sign(methods[i], NULL, refuse);
+        EVP_PKEY_meth_set_decrypt(methods[i], NULL, refuse);
+    }
+    if (!ok)
         panic("OpenSSL gives no key methods");
-    RSA_meth_set1_name(rsa_method, "valise");
-    RSA_meth_set_priv_enc(rsa_method, rsa_sign_elsewhere);
-    RSA_meth_set_priv_dec(rsa_method, rsa_refuse);
-    EC_KEY_METHOD_set_sign(ec_method, ec_sign_elsewhere, NULL, NULL);
+}
+
+/* Gives K a key PKEY (owned on success) that signs elsewhere. */
+static int bind_key(struct tls_key *k, EVP_PKEY *pkey)
+{
+    if (EVP_PKEY_set_ex_data(pkey, key_index, k) != 1 || EVP_PKEY_set1_engine(pkey, engine) != 1)
+        return ERR_INTERNAL;
+    k->pkey = pkey;
+    return 0;
 }
 
 static int make_rsa(struct tls_key *k, const EVP_PKEY *public)
@@ -89,11 +139,11 @@ static int make_rsa(struct tls_key *k, const EVP_PKEY *public)
     if (RSA_set0_key(rsa, n, e, NULL) != 1)
         goto out;
     n = e = NULL;
-    if (RSA_set_method(rsa, rsa_method) != 1 || RSA_set_ex_data(rsa, rsa_index, k) != 1 || EVP_PKEY_set1_RSA(pkey, rsa) != 1)
+    if (EVP_PKEY_set1_RSA(pkey, rsa) != 1)
         goto out;
-    k->pkey = pkey;
-    pkey = NULL;
-    r = 0;
+    r = bind_key(k, pkey);
+    if (r == 0)
+        pkey = NULL;
 out:
     BN_free(n);
     BN_free(e);
@@ -111,11 +161,11 @@ static int make_ec(struct tls_key *k, const EVP_PKEY *public)
     if (!ec || !pkey || EC_KEY_set_group(ec, EC_KEY_get0_group(from)) != 1 ||
         EC_KEY_set_public_key(ec, EC_KEY_get0_public_key(from)) != 1)
         goto out;
-    if (EC_KEY_set_method(ec, ec_method) != 1 || EC_KEY_set_ex_data(ec, ec_index, k) != 1 || EVP_PKEY_set1_EC_KEY(pkey, ec) != 1)
+    if (EVP_PKEY_set1_EC_KEY(pkey, ec) != 1)
         goto out;
-    k->pkey = pkey;
-    pkey = NULL;
-    r = 0;
+    r = bind_key(k, pkey);
+    if (r == 0)
+        pkey = NULL;
 out:
     EC_KEY_free(ec);
     EVP_PKEY_free(pkey);
@@ -124,7 +174,7 @@ out:
 
 int tls_key_make(struct tls_key *k, X509 *cert, struct error *e)
 {
-    pthread_once(&once, make_methods);
+    pthread_once(&once, make_engine);
     EVP_PKEY *public = X509_get0_pubkey(cert);
     int kind = public ? EVP_PKEY_get_base_id(public) : EVP_PKEY_NONE;
     if (kind != EVP_PKEY_RSA && kind != EVP_PKEY_EC)

@@ -79,9 +79,9 @@ static void test_mistakes_name_line_and_reason(void **state)
         { "hostname = \"a.b\"\nlistener control.sock {\n  protocol = \"imap\"\n  port = 1\n}\n",
           "x.conf:5: a listener's name has" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\n",
-          "there is no section: certificate default" },
+          "no section: certificate default { chain = \"file.pem\" } that is shown to" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n}\ncertificate x.y {\n  chain = \"c\"\n}\n",
-          "there is no section: certificate default" },
+          "listener l offers TLS, but there is no section" },
         { "hostname = \"a.b\"\nlistener l {\n  min-tls = \"1.1\"\n}\n", "x.conf:3: min-tls must be" },
         { "hostname = \"a.b\"\nlistener l {\n  client-cert = \"maybe\"\n}\n", "x.conf:3: client-cert must be one of" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  port = 1\n  tls = \"off\"\n  client-cert = "
@@ -184,6 +184,42 @@ static void test_tls_of_listeners_and_certificates(void **state)
     config_free(c);
 }
 
+static void test_who_is_shown_a_certificate(void **state)
+{
+    static const char head[] = "hostname = \"a.b\"\nlistener one {\n  protocol = \"smtp\"\n  port = 1\n}\n"
+                               "listener two {\n  protocol = \"imap\"\n  port = 2\n}\n";
+    static const struct {
+        const char *sections, *error; /* NULL: fine */
+    } rows[] = {
+        { "certificate default {\n  chain = \"a\"\n}\n", NULL },
+        { "certificate default {\n  chain = \"a\"\n  shown-to = \"users\"\n}\n"
+          "certificate mx {\n  name = \"default\"\n  chain = \"b\"\n  shown-to = \"strangers\"\n}\n",
+          NULL },
+        { "certificate default {\n  chain = \"a\"\n  shown-to = \"users\"\n}\n",
+          "listener one offers TLS, but there is no section: certificate default { chain = \"file.pem\" } that is shown to "
+          "strangers" },
+        { "certificate default {\n  chain = \"a\"\n  shown-to = \"strangers\"\n}\n", "that is shown to users" },
+        { "certificate default {\n  chain = \"a\"\n  shown-to = \"friends\"\n}\n", "shown-to must be one of" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buf b = BUF_INIT(4096);
+        struct config *c = NULL;
+        struct error e = ERROR_NONE;
+        buf_add_all(&b, str_from_z(head), str_from_z(rows[i].sections));
+        int r = config_parse("x.conf", buf_str(&b), &c, &e);
+        if ((r == 0) != (rows[i].error == NULL) || (r && !strstr(e.text, rows[i].error)))
+            fail_msg("row %zu: %s", i, e.text);
+        for (size_t k = 0; r == 0 && k < c->certificate_n; k++) {
+            assert_int_equal(config_certificate_is_shown(&c->certificates[k], CONFIG_SMTP), i == 0 || k == 1);
+            assert_int_equal(config_certificate_is_shown(&c->certificates[k], CONFIG_IMAP), k == 0);
+            assert_int_equal(config_certificate_is_shown(&c->certificates[k], CONFIG_SUBMISSION), k == 0);
+        }
+        config_free(c);
+        buf_done(&b);
+    }
+}
+
 static void test_mechanisms_of_listeners(void **state)
 {
     static const char text[] = "hostname = \"a.b\"\n"
@@ -263,9 +299,13 @@ static void test_a_nul_byte_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_init_writes_is_accepted),    cmocka_unit_test(test_mistakes_name_line_and_reason),
-        cmocka_unit_test(test_mistakes_in_limits_and_networks), cmocka_unit_test(test_tls_of_listeners_and_certificates),
-        cmocka_unit_test(test_mechanisms_of_listeners),         cmocka_unit_test(test_limits_and_networks),
+        cmocka_unit_test(test_what_init_writes_is_accepted),
+        cmocka_unit_test(test_mistakes_name_line_and_reason),
+        cmocka_unit_test(test_mistakes_in_limits_and_networks),
+        cmocka_unit_test(test_tls_of_listeners_and_certificates),
+        cmocka_unit_test(test_who_is_shown_a_certificate),
+        cmocka_unit_test(test_mechanisms_of_listeners),
+        cmocka_unit_test(test_limits_and_networks),
         cmocka_unit_test(test_a_nul_byte_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

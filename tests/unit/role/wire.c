@@ -163,7 +163,7 @@ static void test_setup_counts_and_roles_round_trip(void **state)
     buf_add_byte(&b, 0);
     assert_int_equal(wire_unpack_setup(buf_str(&b), &a, &got), ERR_CORRUPT);
     buf_reset(&b);
-    const struct wire_role_status roles[] = { { STR("mx"), 77, 1, 1234, { 1, 2, 3, 4, 5, 6, 7 } } };
+    const struct wire_role_status roles[] = { { STR("mx"), 77, 1, 1234, { 1, 2, 3, 4, 5, 6, 7, { { 8, 9 }, { 10, 11 } } } } };
     struct wire_role_status *list;
     size_t n;
     wire_pack_roles(&b, roles, 1);
@@ -171,12 +171,18 @@ static void test_setup_counts_and_roles_round_trip(void **state)
     assert_int_equal(n, 1);
     assert_int_equal(list[0].counts.queued, 5);
     assert_int_equal(list[0].counts.refused, 7);
+    assert_int_equal(list[0].counts.signatures[1].made, 10);
+    assert_int_equal(list[0].counts.signatures[1].refused, 11);
     assert_int_equal(list[0].pid, 77);
     buf_reset(&b);
     str key, data;
-    wire_pack_sign(&b, STR("abcd"), STR("digest"));
-    assert_int_equal(wire_unpack_sign(buf_str(&b), &key, &data), 0);
-    check_str(data, "digest");
+    uint16_t scheme;
+    wire_pack_sign(&b, STR("abcd"), 0x0403, STR("message"));
+    assert_int_equal(wire_unpack_sign(buf_str(&b), &key, &scheme, &data), 0);
+    assert_int_equal(scheme, 0x0403);
+    check_str(data, "message");
+    buf_add_byte(&b, 0);
+    assert_int_equal(wire_unpack_sign(buf_str(&b), &key, &scheme, &data), ERR_CORRUPT);
     arena_done(&a);
     buf_done(&b);
 }

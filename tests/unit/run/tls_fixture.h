@@ -12,6 +12,7 @@
 #include "loopback.h"
 
 #include "run/tls_private.h"
+#include "run/tls_signed.h"
 
 static const struct server_settings small = { .workers_min = 2, .workers_max = 4 };
 
@@ -76,20 +77,28 @@ static inline int free_keys(void **state)
 }
 
 /* What keeper does. */
-static inline int64_t sign(void *ctx, str key_id, str data, char *sig, size_t sig_max)
+static inline int64_t sign(void *ctx, str key_id, uint16_t scheme, str message, char *sig, size_t sig_max)
 {
+    enum tls_signed kind;
     atomic_fetch_add(&signatures, 1);
     if (atomic_load(&signer_fails))
         return ERR_UNAVAILABLE;
+    if (tls_signed_kind(scheme, message, &kind))
+        panic("not what a handshake signs");
     for (size_t i = 0; i < KEYS; i++) {
         if (!str_eq(key_id, str_from_z(keys[i].id)))
             continue;
-        EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(keys[i].pkey, NULL);
+        static const char *const hashes[] = { [4] = "SHA256", [5] = "SHA384", [6] = "SHA512" };
+        bool pss = scheme >> 8 == 8, rsa = pss || (scheme & 0xff) == 1;
+        EVP_PKEY_CTX *p = NULL;
+        EVP_MD_CTX *c = EVP_MD_CTX_new();
         size_t n = sig_max;
-        bool ok = EVP_PKEY_sign_init(c) == 1 &&
-                  (EVP_PKEY_get_base_id(keys[i].pkey) != EVP_PKEY_RSA || EVP_PKEY_CTX_set_rsa_padding(c, RSA_NO_PADDING) == 1) &&
-                  EVP_PKEY_sign(c, (unsigned char *)sig, &n, (const unsigned char *)data.p, data.n) == 1;
-        EVP_PKEY_CTX_free(c);
+        bool ok = EVP_PKEY_is_a(keys[i].pkey, "RSA") == rsa &&
+                  EVP_DigestSignInit_ex(c, &p, hashes[pss ? scheme & 0xff : scheme >> 8], NULL, NULL, keys[i].pkey, NULL) == 1 &&
+                  (!pss || (EVP_PKEY_CTX_set_rsa_padding(p, RSA_PKCS1_PSS_PADDING) == 1 &&
+                            EVP_PKEY_CTX_set_rsa_pss_saltlen(p, RSA_PSS_SALTLEN_DIGEST) == 1)) &&
+                  EVP_DigestSign(c, (unsigned char *)sig, &n, (const unsigned char *)message.p, message.n) == 1;
+        EVP_MD_CTX_free(c);
         return ok ? (int64_t)n : ERR_INTERNAL;
     }
     return ERR_NOTFOUND;
