@@ -126,19 +126,34 @@ def test_stop_during_back_off(lab):
 
 
 def test_stuck_role(lab, alice, bob):
-    """A role that does not answer keeps neither status nor a reload nor the end from coming, and late answers are taken for no others."""
+    """An mx that does not answer, as one that was taken over, keeps neither status nor a reload nor the end from coming: it is started anew."""
     lab.start()
     stuck = pids(lab)["mx"]
+    os.kill(stuck, signal.SIGSTOP)
+    for _ in range(2):
+        assert json.loads(lab.run("status", "--dir", str(lab.dir), "--json").stdout)["ok"]
+    assert lab.run("reload", "--dir", str(lab.dir), timeout=60).returncode == 0
+    lab.wait(30)
+    assert pids(lab)["mx"] not in (0, stuck)
+    assert lab.run("reload", "--dir", str(lab.dir)).returncode == 0
+    assert lab.run("status", "--dir", str(lab.dir)).returncode == 0
+    everything_works(lab, alice, bob)
+    assert lab.stop() == 0
+
+
+def test_stuck_keeper(lab, alice, bob):
+    """A keeper that does not answer has a reload refused, and late answers are taken for no others."""
+    lab.start()
+    stuck = pids(lab)["keeper"]
     os.kill(stuck, signal.SIGSTOP)
     try:
         for _ in range(2):
             assert json.loads(lab.run("status", "--dir", str(lab.dir), "--json").stdout)["ok"]
-        assert "mx" in lab.run("reload", "--dir", str(lab.dir), check=False, timeout=60).stderr
+        assert "keeper" in lab.run("reload", "--dir", str(lab.dir), check=False, timeout=60).stderr
     finally:
         os.kill(stuck, signal.SIGCONT)
     lab.wait(30)
     assert lab.run("reload", "--dir", str(lab.dir)).returncode == 0
-    assert lab.run("status", "--dir", str(lab.dir)).returncode == 0
     everything_works(lab, alice, bob)
     assert lab.stop() == 0
 
