@@ -172,7 +172,9 @@ int64_t pki_key_sign(const struct pki_key *k, uint16_t scheme, str message, char
     bool ok = md && EVP_DigestSignInit(md, &ctx, hash, NULL, k->pkey) == 1;
     if (ok && padding)
         ok = EVP_PKEY_CTX_set_rsa_padding(ctx, padding) == 1;
-    if (ok && padding == RSA_PKCS1_PSS_PADDING) /* RFC 8446 section 4.2.3: MGF1 with the same hash, salt as long as it */
+    if (ok &&
+        padding ==
+            RSA_PKCS1_PSS_PADDING) /* RFC 8017 section 8.1, as RFC 8446 section 4.2.3 has it: MGF1 with the same hash, salt as long as it */
         ok = EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1;
     ok = ok && EVP_DigestSign(md, (unsigned char *)sig, &n, (const unsigned char *)message.p, message.n) == 1;
     EVP_MD_CTX_free(md);
