@@ -301,7 +301,7 @@ static const struct {
     { "cert.show", certificates_show, "serial" },
     { "cert.revoke", certificates_revoke, "serial" },
     { "cert.revoked", certificates_revoked, NULL },
-    { "cert.adopt", certificates_adopt, "certificate" },
+    { "cert.adopt", certificates_adopt, NULL },
 };
 
 json_t *admin_run(struct admin *a, const json_t *request)

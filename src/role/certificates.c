@@ -506,7 +506,7 @@ static int merge(const struct row *old, const struct row *fresh, struct row *ret
         *ret = *fresh;
         return 0;
     }
-    if (!str_eq(str_trim(old->pem), str_trim(fresh->pem)))
+    if (fresh->pem.n && old->pem.n && !str_eq(str_trim(old->pem), str_trim(fresh->pem)))
         return ERR_REFUSED;
     *ret = *old;
     ret->revoked_at = fresh->revoked_at;
@@ -530,29 +530,43 @@ static int adopt(struct admin *a, const struct row *fresh)
     return err;
 }
 
+/* What REQUEST says of a certificate: all when it has it, else the serial number. */
+static int read_revoked(const json_t *request, struct arena *arena, struct row *ret, struct error *e)
+{
+    struct pki_description d = { .serial = get_text(request, "serial"), .subject = STR("(issued elsewhere)") };
+    *ret = (struct row){ .use = str_eq(get_text(request, "use"), STR("server")) ? PKI_USE_SERVER : PKI_USE_USER,
+                         .pem = get_text(request, "certificate"),
+                         .revoked_at = (int64_t)json_integer_value(json_object_get(request, "revoked-at")) };
+    int err = ret->revoked_at > 0 ? 0 : error_set(e, ERR_SYNTAX, "the time of the revocation is missing");
+    if (err == 0 && ret->pem.n)
+        err = pki_certificate_describe(ret->pem, arena, &d, e);
+    for (size_t i = 0; i < d.serial.n && err == 0; i++)
+        if (ascii_hex_value(d.serial.p[i]) < 0 || ascii_lower(d.serial.p[i]) != d.serial.p[i])
+            err = error_set(e, ERR_SYNTAX, "a serial number is lower-case hexadecimal");
+    if (err == 0 && (d.serial.n == 0 || d.serial.n > SERIAL_MAX))
+        err = error_set(e, ERR_SYNTAX, "a serial number has 1 to %d digits", SERIAL_MAX);
+    ret->serial = d.serial;
+    ret->subject = d.subject;
+    ret->not_before = d.not_before;
+    ret->not_after = d.not_after;
+    for (size_t i = 0; i < d.name_n && ret->name_n < PKI_NAMES_MAX && err == 0; i++)
+        if (d.names[i].text.n <= NAME_LENGTH_MAX)
+            ret->names[ret->name_n++] = d.names[i].text;
+    return err;
+}
+
 json_t *certificates_adopt(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
     struct arena arena = ARENA_INIT(ARENA_MAX);
-    struct pki_description d;
-    struct row row = { .use = str_eq(get_text(request, "use"), STR("server")) ? PKI_USE_SERVER : PKI_USE_USER,
-                       .pem = get_text(request, "certificate"),
-                       .revoked_at = (int64_t)json_integer_value(json_object_get(request, "revoked-at")) };
-    int err = row.revoked_at > 0 ? pki_certificate_describe(row.pem, &arena, &d, &e)
-                                 : error_set(&e, ERR_SYNTAX, "the time of the revocation is missing");
+    struct row row;
+    int err = read_revoked(request, &arena, &row, &e);
     if (err == 0) {
-        row.serial = d.serial;
-        row.subject = d.subject;
-        row.not_before = d.not_before;
-        row.not_after = d.not_after;
-        for (size_t i = 0; i < d.name_n && row.name_n < PKI_NAMES_MAX; i++)
-            if (d.names[i].text.n <= NAME_LENGTH_MAX)
-                row.names[row.name_n++] = d.names[i].text;
         err = adopt(a, &row);
         if (err == 0)
             log_info("certificate-revoked", LOG_STR("serial", row.serial));
         else if (err == ERR_REFUSED)
-            (void)error_set(&e, err, "serial number %.*s is another certificate's here", STR_ARG(d.serial));
+            (void)error_set(&e, err, "serial number %.*s is another certificate's here", STR_ARG(row.serial));
         else
             (void)error_set(&e, err, "the revocation cannot be recorded");
     }

@@ -28,8 +28,8 @@ json_t *certificates_show(struct admin *a, const json_t *request);
 json_t *certificates_revoke(struct admin *a, const json_t *request);
 /* What is revoked, some at a time: ["after": a serial] -> "certificates": [{"serial", "use", "revoked-at", "certificate"}], "more". */
 json_t *certificates_revoked(struct admin *a, const json_t *request);
-/* Takes over one of these from another store: "use", "revoked-at", "certificate" -> "new": it was not known as revoked. A certificate that this store
- * does not know is put on record. */
+/* Takes over one of these from another store: "use", "revoked-at", "serial", and perhaps "certificate" -> "new": it was not known as revoked. A
+ * certificate that this store does not know is put on record. */
 json_t *certificates_adopt(struct admin *a, const json_t *request);
 
 #endif

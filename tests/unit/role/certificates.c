@@ -154,9 +154,21 @@ static void test_revocations_go_to_another_store(void **state)
     }
     assert_int_equal(json_array_size(json_object_get(list, "certificates")), 40);
     json_decref(list);
-    v = json_pack("{s:s,s:s,s:i}", "use", "user", "certificate", "no PEM", "revoked-at", 1);
-    assert_string_equal(error_of(certificates_adopt(&to, v)), err_name(ERR_SYNTAX));
+    /* By the serial number alone: one that is known keeps its row, one that is not gets one. */
+    json_object_set_new(json_array_get(all, 39), "certificate", json_string(""));
+    assert_false(is_new(&to, json_array_get(all, 39)));
+    v = json_pack("{s:s,s:s,s:i}", "use", "user", "serial", "00c0ffee", "revoked-at", 7);
+    bool revoked = false;
+    assert_true(is_new(&to, v));
+    assert_int_equal(certificates_is_revoked(to.engine, STR("00c0ffee"), &revoked), 0);
+    assert_true(revoked);
     json_decref(v);
+    static const char *const wrong[] = { "no PEM", "", "" }, *const serials[] = { "", "", "00C0FFEE" };
+    for (i = 0; i < 3; i++) {
+        v = json_pack("{s:s,s:s,s:s,s:i}", "use", "user", "certificate", wrong[i], "serial", serials[i], "revoked-at", 1);
+        assert_string_equal(error_of(certificates_adopt(&to, v)), err_name(ERR_SYNTAX));
+        json_decref(v);
+    }
     json_decref(all);
     engine_close(from.engine);
     engine_close(to.engine);
