@@ -16,7 +16,9 @@
 #include "cli/owner.h"
 #include "cli/port.h"
 #include "cli/progress.h"
+#include "cli/revoked.h"
 #include "cli/tar.h"
+#include "cli/vault.h"
 
 enum { NAME_BYTES = 40, MANIFEST_MAX = 1 << 28 };
 
@@ -29,8 +31,13 @@ struct backup {
     const char *target_name;
     int target, build, files;          /* -1: a stream */
     struct backup_generation previous; /* fd -1: none */
+    struct vault vault;                /* the previous one's */
     json_t *before;                    /* files of the previous manifest by path */
     json_t *list;
+    struct vault_lock lock;
+    json_t *pieces; /* of an encrypted one, for those without a key */
+    bool with_ca_key, has_ca_key;
+    json_t *revoked;
     struct progress progress;
     uint64_t copied, shared; /* bytes */
 };
@@ -48,7 +55,7 @@ static void close_one(int fd)
 
 /* --- reading backups --- */
 
-static bool stays_below(str path)
+bool backup_stays_below(str path)
 {
     str level;
     bool good = path.n > 0 && path.n < TREE_PATH_MAX;
@@ -61,11 +68,13 @@ static int check_manifest(const json_t *v, const char *path, struct error *e)
 {
     const json_t *file;
     size_t i;
-    if (json_integer_value(json_object_get(v, "version")) != BACKUP_VERSION)
+    json_int_t version = json_integer_value(json_object_get(v, "version"));
+    bool sealed = version == VAULT_VERSION;
+    if (!sealed && version != BACKUP_VERSION)
         return error_set(e, ERR_UNSUPPORTED, "%s/manifest.json: made by another version of valise", path);
-    json_array_foreach(json_object_get(v, "files"), i, file)
+    json_array_foreach(json_object_get(v, sealed ? "pieces" : "files"), i, file)
     {
-        if (!stays_below(str_from_z(json_string_value(json_object_get(file, "path")))))
+        if (!backup_stays_below(str_from_z(json_string_value(json_object_get(file, sealed ? "name" : "path")))))
             return error_set(e, ERR_CORRUPT, "%s/manifest.json: a path leads out of the backup", path);
         if (!json_is_string(json_object_get(file, "sha256")))
             return error_set(e, ERR_CORRUPT, "%s/manifest.json: a file has no checksum", path);
@@ -139,6 +148,12 @@ void backup_close(struct backup_generation *g)
     g->fd = g->beside = g->files = -1;
 }
 
+/* What holds the files of a generation. */
+static int open_files(int generation, struct error *e)
+{
+    return beneath_directory(generation, beneath_exists(generation, "pieces") ? "pieces" : "files", e);
+}
+
 int backup_open_in(int target, const char *target_name, const char *name, struct backup_generation *ret, struct error *e)
 {
     *ret = (struct backup_generation){ .fd = -1, .files = -1, .beside = beneath_directory(target, ".", e) };
@@ -148,7 +163,7 @@ int backup_open_in(int target, const char *target_name, const char *name, struct
     if (err == 0)
         ret->fd = err = beneath_directory(target, name, e);
     if (err >= 0)
-        ret->files = err = beneath_directory(ret->fd, "files", e);
+        ret->files = err = open_files(ret->fd, e);
     if (err < 0) {
         (void)error_prefix(e, "%s", target_name);
         backup_close(ret);
@@ -160,7 +175,7 @@ int backup_open_in(int target, const char *target_name, const char *name, struct
 static int open_itself(int fd, const char *path, struct backup_generation *ret, struct error *e)
 {
     char above[TREE_PATH_MAX];
-    *ret = (struct backup_generation){ .fd = fd, .beside = -1, .files = beneath_directory(fd, "files", e) };
+    *ret = (struct backup_generation){ .fd = fd, .beside = -1, .files = open_files(fd, e) };
     int n = snprintf(above, sizeof above, "%s/..", path);
     (void)snprintf(ret->path, sizeof ret->path, "%s", path);
     if (n < 0 || (size_t)n >= sizeof above)
@@ -217,18 +232,96 @@ static bool never_changes(const char *path)
     return str_starts(name, STR("store/")) && (str_ends(name, STR(".sst")) || str_ends(name, STR(".blob")));
 }
 
-/* Shares FILE with the previous generation when that has the very same: name, size and time. */
-static bool share(struct backup *b, struct tree_file *file)
+/* What the previous generation has of FILE when that is the very same: name, size and time. NULL: nothing that can be shared. */
+static const json_t *find_before(const struct backup *b, const struct tree_file *file)
 {
-    const json_t *old = never_changes(file->path) ? json_object_get(b->before, file->path) : NULL;
-    const char *sum = json_string_value(json_object_get(old, "sha256"));
-    if (!sum || strlen(sum) >= sizeof file->sum || (uint64_t)json_integer_value(json_object_get(old, "size")) != file->size ||
-        json_integer_value(json_object_get(old, "mtime")) != file->mtime_ns ||
-        beneath_link(b->previous.files, file->path, b->files, file->path, NULL) != 0)
-        return false;
-    (void)snprintf(file->sum, sizeof file->sum, "%s", sum);
-    b->shared += file->size;
-    return true;
+    const json_t *old = b->files >= 0 && never_changes(file->path) ? json_object_get(b->before, file->path) : NULL;
+    const char *sum = json_string_value(json_object_get(old, b->lock.used ? "sealed-sha256" : "sha256"));
+    return sum && strlen(sum) < sizeof file->sum && (uint64_t)json_integer_value(json_object_get(old, "size")) == file->size &&
+                   json_integer_value(json_object_get(old, "mtime")) == file->mtime_ns
+               ? old
+               : NULL;
+}
+
+static json_t *describe(const struct tree_file *file)
+{
+    return json_pack("{s:s,s:I,s:I,s:i}", "path", file->path, "size", (json_int_t)file->size, "mtime", (json_int_t)file->mtime_ns,
+                     "mode", (int)file->mode);
+}
+
+/* The open file FD in the clear. */
+static int add_plain(struct backup *b, int fd, struct tree_file *file, struct error *e)
+{
+    const json_t *old = find_before(b, file);
+    int err = 0;
+    if (old && beneath_link(b->previous.files, file->path, b->files, file->path, NULL) == 0) {
+        (void)snprintf(file->sum, sizeof file->sum, "%s", json_string_value(json_object_get(old, "sha256")));
+        b->shared += file->size;
+    } else {
+        err = b->files < 0 ? tar_add(STDOUT_FILENO, b->name, fd, file, e)
+                           : tree_copy(fd, b->files, file->path, BENEATH_MODE(file->mode), &file->size, file->sum, e);
+        b->copied += file->size;
+    }
+    json_t *v = describe(file);
+    json_object_set_new(v, "sha256", json_string(file->sum));
+    json_array_append_new(b->list, v);
+    return err;
+}
+
+static int write_piece(void *ctx, str bytes, struct error *e)
+{
+    return beneath_write_open(*(const int *)ctx, "a piece", bytes, e);
+}
+
+/* The open file FD as the new piece NAME, of which it is told what a reader must know. */
+static int seal_piece(struct backup *b, int fd, const char *name, const char *key, struct tree_file *file, struct error *e)
+{
+    char path[TREE_PATH_MAX];
+    uint64_t size = 0, sealed = sealed_size(file->size);
+    (void)snprintf(path, sizeof path, "pieces/%s", name);
+    int to = b->files < 0 ? STDOUT_FILENO : beneath_create(b->files, name, BENEATH_MODE(0600), e), err = to < 0 ? to : 0;
+    if (err == 0 && b->files < 0)
+        err = tar_begin(to, b->name, path, 0600, sealed, e);
+    if (err == 0)
+        err = vault_seal(fd, file->path, key, write_piece, &to, &size, file->sum, e);
+    if (err == 0 && size != file->size && b->files < 0)
+        err = error_set(e, ERR_CONFLICT, "%s changed while it was read; run the backup again", file->path);
+    file->size = size;
+    if (err == 0)
+        err = b->files < 0 ? tar_pad(to, sealed, e) : beneath_sync(to, path, e);
+    if (b->files >= 0)
+        close_one(to);
+    return err;
+}
+
+static int add_sealed(struct backup *b, int fd, struct tree_file *file, struct error *e)
+{
+    const json_t *old = find_before(b, file);
+    const char *former = json_string_value(json_object_get(old, "piece"));
+    char name[VAULT_NAME], key[KEYBOX_SECRET], key_text[VAULT_KEY_TEXT];
+    int err = 0;
+    vault_piece_new(name, key, key_text);
+    json_t *v = NULL;
+    if (former && beneath_link(b->previous.files, former, b->files, former, NULL) == 0) {
+        (void)snprintf(file->sum, sizeof file->sum, "%s", json_string_value(json_object_get(old, "sealed-sha256")));
+        b->shared += file->size;
+        v = describe(file);
+        json_object_set(v, "piece", json_object_get(old, "piece"));
+        json_object_set(v, "key", json_object_get(old, "key"));
+    } else {
+        err = seal_piece(b, fd, name, key, file, e);
+        b->copied += file->size;
+        v = describe(file);
+        json_object_set_new(v, "piece", json_string(name));
+        json_object_set_new(v, "key", json_string(key_text));
+    }
+    json_object_set_new(v, "sealed-sha256", json_string(file->sum));
+    json_array_append_new(b->list, v);
+    json_array_append_new(b->pieces, json_pack("{s:O,s:I,s:s}", "name", json_object_get(v, "piece"), "size",
+                                               (json_int_t)sealed_size(file->size), "sha256", file->sum));
+    secret_wipe(key, sizeof key);
+    secret_wipe(key_text, sizeof key_text);
+    return err;
 }
 
 /* The file NAME of the open directory FOLDER, as PATH. What is not a regular file is left out. */
@@ -246,17 +339,20 @@ static int add_file(struct backup *b, int folder, const char *name, const char *
     file.size = (uint64_t)st.st_size;
     file.mode = st.st_mode & 0777;
     file.mtime_ns = st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-    if (b->files < 0 || !share(b, &file)) {
-        err = b->files < 0 ? tar_add(STDOUT_FILENO, b->name, fd, &file, e)
-                           : tree_copy(fd, b->files, file.path, BENEATH_MODE(file.mode), &file.size, file.sum, e);
-        b->copied += file.size;
-    }
+    err = b->lock.used ? add_sealed(b, fd, &file, e) : add_plain(b, fd, &file, e);
     (void)close(fd);
     progress_step(&b->progress, file.size);
-    if (err == 0)
-        json_array_append_new(b->list, json_pack("{s:s,s:I,s:I,s:i,s:s}", "path", file.path, "size", (json_int_t)file.size,
-                                                 "mtime", (json_int_t)file.mtime_ns, "mode", (int)file.mode, "sha256", file.sum));
     return err;
+}
+
+/* What never goes into a backup: the engine's lock, our keys of earlier backups, and the CA's key unless it was asked for. */
+static bool is_left_out(struct backup *b, const char *path)
+{
+    str name = str_from_z(path);
+    bool ca_key = str_eq(name, STR("keys/ca.key"));
+    b->has_ca_key = b->has_ca_key || ca_key;
+    return str_eq(name, STR("store/LOCK")) || (ca_key && !b->with_ca_key) ||
+           (str_starts(name, STR("keys/backup-")) && str_ends(name, STR(".seal")));
 }
 
 /* All files of the open directory FOLDER as PREFIX/... */
@@ -267,7 +363,7 @@ static int add_folder(struct backup *b, int folder, const char *prefix, struct e
     for (size_t i = 0; i < names.n && err == 0; i++) {
         char path[TREE_PATH_MAX];
         int n = snprintf(path, sizeof path, "%s/%s", prefix, names.list[i]);
-        if (strcmp(names.list[i], "LOCK") == 0)
+        if (n > 0 && n < TREE_PATH_MAX && is_left_out(b, path))
             continue;
         err = utf8_valid(str_from_z(names.list[i])) && n > 0 && n < TREE_PATH_MAX
                   ? add_file(b, folder, names.list[i], path, e)
@@ -281,9 +377,9 @@ static int make_folders(struct backup *b, struct error *e)
 {
     static const char *const folders[] = { "keys", "tls", "store" };
     b->build = beneath_make(b->target, b->partial, BENEATH_MODE(0700), e);
-    b->files = b->build < 0 ? b->build : beneath_make(b->build, "files", BENEATH_MODE(0700), e);
+    b->files = b->build < 0 ? b->build : beneath_make(b->build, b->lock.used ? "pieces" : "files", BENEATH_MODE(0700), e);
     int err = b->files < 0 ? b->files : 0;
-    for (size_t i = 0; err == 0 && i < sizeof folders / sizeof folders[0]; i++) {
+    for (size_t i = 0; err == 0 && !b->lock.used && i < sizeof folders / sizeof folders[0]; i++) {
         int fd = beneath_make(b->files, folders[i], BENEATH_MODE(0700), e);
         err = fd < 0 ? fd : 0;
         close_one(fd);
@@ -293,7 +389,7 @@ static int make_folders(struct backup *b, struct error *e)
 
 static int add_all(struct backup *b, struct error *e)
 {
-    static const char *const single[] = { "valise.conf", "ca.pem", "lab-accounts.txt" };
+    static const char *const single[] = { "valise.conf", "ca.pem", REVOKED_FILE, "lab-accounts.txt" };
     static const char *const folders[] = { "keys", "tls" };
     int err = b->target >= 0 ? make_folders(b, e) : 0;
     for (size_t i = 0; err == 0 && i < sizeof single / sizeof single[0]; i++)
@@ -307,28 +403,69 @@ static int add_all(struct backup *b, struct error *e)
     return err ? err : add_folder(b, b->copy, "store", e);
 }
 
-/* The manifest comes last. */
-static int finish(struct backup *b, struct error *e)
+/* A small file of the generation itself. */
+static int put(struct backup *b, const char *name, str bytes, struct error *e)
+{
+    return b->target < 0 ? tar_add_text(STDOUT_FILENO, b->name, name, bytes, e)
+                         : beneath_write(b->build, name, bytes, BENEATH_MODE(0600), false, e);
+}
+
+/* The list of all files of an encrypted backup, and who can read it. */
+static int put_sealed(struct backup *b, const char *text, struct error *e)
+{
+    struct buf sealed = BUF_INIT((size_t)2 * MANIFEST_MAX);
+    int err = vault_seal_manifest(&b->lock, str_from_z(text), &sealed, e);
+    if (err == 0)
+        err = put(b, "keybox", buf_str(&b->lock.keybox), e);
+    if (err == 0)
+        err = put(b, "manifest", buf_str(&sealed), e);
+    buf_done(&sealed);
+    return err;
+}
+
+static int put_manifest(struct backup *b, struct error *e)
 {
     json_t *manifest =
         json_pack("{s:i,s:s,s:s,s:O}", "version", BACKUP_VERSION, "valise", VALISE_VERSION, "made", b->name, "files", b->list);
     char *text = json_dumps(manifest, JSON_INDENT(1));
     json_decref(manifest);
     int err = text ? 0 : error_set(e, ERR_INTERNAL, "the manifest cannot be written as JSON");
-    if (err == 0 && b->target < 0) {
-        err = tar_add_text(STDOUT_FILENO, b->name, "manifest.json", str_from_z(text), e);
-        if (err == 0)
-            err = tar_end(STDOUT_FILENO, e);
-    } else if (err == 0) {
-        err = beneath_write(b->build, "manifest.json", str_from_z(text), BENEATH_MODE(0600), false, e);
-        if (err == 0 && syncfs(b->build) != 0)
-            err = fail_at(b->partial, e);
-        if (err == 0)
-            err = beneath_rename(b->target, b->partial, b->target, b->name, false, e);
-        if (err == 0)
-            err = beneath_sync(b->target, b->target_name, e);
+    if (err == 0 && b->lock.used) {
+        err = put_sealed(b, text, e);
+        secret_wipe(text, strlen(text));
+        free(text);
+        manifest = json_pack("{s:i,s:s,s:s,s:O}", "version", VAULT_VERSION, "valise", VALISE_VERSION, "made", b->name, "pieces",
+                             b->pieces);
+        text = json_dumps(manifest, JSON_INDENT(1));
+        json_decref(manifest);
+        err = err ? err : text ? 0 : error_set(e, ERR_INTERNAL, "the manifest cannot be written as JSON");
     }
+    if (err == 0)
+        err = put(b, "manifest.json", str_from_z(text), e);
     free(text);
+    return err;
+}
+
+/* The manifest comes last. */
+static int finish(struct backup *b, struct error *e)
+{
+    int err = put_manifest(b, e);
+    if (err == 0 && b->target < 0)
+        return tar_end(STDOUT_FILENO, e);
+    if (err == 0 && syncfs(b->build) != 0)
+        err = fail_at(b->partial, e);
+    if (err == 0)
+        err = vault_lock_keep(&b->lock, b->top, e);
+    if (err == 0)
+        err = revoked_write(b->target, b->revoked, false, e);
+    if (err == 0)
+        err = beneath_rename(b->target, b->partial, b->target, b->name, false, e);
+    if (err == 0)
+        err = beneath_sync(b->target, b->target_name, e);
+    if (err == 0)
+        vault_forget(b->top, b->vault.who.server_id);
+    else
+        vault_forget(b->top, b->lock.server_id);
     return err;
 }
 
@@ -363,11 +500,14 @@ static int checkpoint(struct backup *b, struct error *e)
     (void)snprintf(name, sizeof name, "%s", id.text);
     (void)snprintf(b->copied_to, sizeof b->copied_to, "backup-%s", id.text);
     err = bulk_do(&port.client, json_pack("{s:s,s:s}", "command", "backup.begin", "name", name), (str){ NULL, 0 }, e);
+    if (err == 0)
+        b->copy = beneath_directory(b->spool, b->copied_to, e);
+    if (err == 0 && b->copy < 0)
+        err = error_prefix(e, "the copy of the store");
+    if (err == 0)
+        err = revoked_fetch(&port, b->revoked, e);
     port_close(&port);
-    if (err)
-        return err;
-    b->copy = beneath_directory(b->spool, b->copied_to, e);
-    return b->copy < 0 ? error_prefix(e, "the copy of the store") : 0;
+    return err ? err : revoked_write(b->top, b->revoked, true, e);
 }
 
 /* The directory for backups, made when it is not there. */
@@ -398,7 +538,7 @@ static int make_target(const char *path, struct error *e)
 static int prepare_target(struct backup *b, struct error *e)
 {
     struct backup_list list;
-    json_t *manifest, *file;
+    json_t *file;
     size_t i;
     int err = make_target(b->target_name, e);
     if (err)
@@ -409,11 +549,10 @@ static int prepare_target(struct backup *b, struct error *e)
         return b->target;
     if (backup_generations(b->target, b->target_name, &list, NULL) == 0 &&
         backup_open_in(b->target, b->target_name, list.names[list.n - 1], &b->previous, NULL) == 0 &&
-        backup_manifest(&b->previous, &manifest, NULL) == 0) {
-        json_array_foreach(json_object_get(manifest, "files"), i, file)
+        vault_look(&b->vault, &b->previous, NULL) == 0 && b->vault.sealed == b->lock.used &&
+        vault_unlock_server(&b->vault, b->top, NULL) == 0)
+        json_array_foreach(json_object_get(b->vault.manifest, "files"), i, file)
             json_object_set(b->before, json_string_value(json_object_get(file, "path")), file);
-        json_decref(manifest);
-    }
     backup_list_done(&list);
     return 0;
 }
@@ -421,16 +560,21 @@ static int prepare_target(struct backup *b, struct error *e)
 static void report(const struct cli *c, const struct backup *b, const char *target, uint64_t pruned)
 {
     if (c->json) {
-        json_t *v = json_pack("{s:b,s:s,s:s,s:I,s:I,s:I}", "ok", 1, "target", target, "generation", b->name, "copied-bytes",
-                              (json_int_t)b->copied, "shared-bytes", (json_int_t)b->shared, "removed", (json_int_t)pruned);
+        json_t *v = json_pack("{s:b,s:s,s:s,s:I,s:I,s:I,s:b,s:b}", "ok", 1, "target", target, "generation", b->name,
+                              "copied-bytes", (json_int_t)b->copied, "shared-bytes", (json_int_t)b->shared, "removed",
+                              (json_int_t)pruned, "encrypted", b->lock.used, "ca-key", b->has_ca_key && b->with_ca_key);
         cli_print_json(v);
         json_decref(v);
-    } else {
-        (void)printf("%s/%s: %llu bytes copied, %llu shared with the backup before. It holds private keys: guard it.\n", target,
-                     b->name, (unsigned long long)b->copied, (unsigned long long)b->shared);
-        if (pruned)
-            (void)printf("%llu older ones removed\n", (unsigned long long)pruned);
+        return;
     }
+    (void)printf("%s/%s: %llu bytes copied, %llu shared with the backup before. %s\n", target, b->name,
+                 (unsigned long long)b->copied, (unsigned long long)b->shared,
+                 b->lock.used ? "It is encrypted; without a key or the passphrase nobody reads it again."
+                              : "It holds private keys: guard it.");
+    if (b->has_ca_key && !b->with_ca_key)
+        (void)printf("The CA's key is not in it: keep a copy of %s/keys/ca.key in a safe (or --with-ca-key).\n", b->dir);
+    if (pruned)
+        (void)printf("%llu older ones removed\n", (unsigned long long)pruned);
 }
 
 /* Everything, from an error on nothing more. */
@@ -461,6 +605,8 @@ static int make(struct backup *b, bool stream, const struct cli *c, struct error
 
 static void done(struct backup *b)
 {
+    vault_close(&b->vault);
+    vault_lock_done(&b->lock);
     backup_close(&b->previous);
     close_one(b->files);
     close_one(b->build);
@@ -470,6 +616,8 @@ static void done(struct backup *b)
     close_one(b->top);
     json_decref(b->before);
     json_decref(b->list);
+    json_decref(b->pieces);
+    json_decref(b->revoked);
     free(b);
 }
 
@@ -499,9 +647,17 @@ int cmd_backup(struct cli *c)
                           .files = -1,
                           .previous = { .fd = -1, .beside = -1, .files = -1 },
                           .before = json_object(),
-                          .list = json_array() };
+                          .list = json_array(),
+                          .pieces = json_array(),
+                          .revoked = json_array(),
+                          .with_ca_key = cli_value(c, "with-ca-key") };
     (void)snprintf(b->name, sizeof b->name, "%04d%02d%02dT%02d%02d%02dZ", d.year, d.month, d.day, d.hour, d.minute, d.second);
     (void)signal(SIGPIPE, SIG_IGN); /* whoever reads the stream may leave: an error, after which all is tidied up */
+    status = vault_lock_init(&b->lock, c, !stream);
+    if (status) {
+        done(b);
+        return status;
+    }
     int err = stream && isatty(STDOUT_FILENO)
                   ? error_set(&e, ERR_REFUSED, "a backup is not for a terminal: valise backup - >file.tar")
                   : make(b, stream, c, &e);

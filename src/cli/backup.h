@@ -3,6 +3,9 @@
  *     20261123T142400Z/manifest.json     {"version": 1, "valise": ..., "files": [{path size mtime mode sha256}]}
  *     20261123T142400Z/files/            as in the valise directory: valise.conf, ca.pem, keys/, tls/, store/
  *
+ * An encrypted one has version 2, pieces/ instead of files/, and its list in a file of its own (vault.h). The CA's key is in a backup only when that
+ * was asked for.
+ *
  * Files of the store that never change are hard links to those of the generation before: a further backup takes the space of what is new.
  *
  *  B1  A directory without ".partial" in its name is whole: it is renamed after all of it is durable.
@@ -16,6 +19,9 @@
 #include "cli/tree.h"
 
 enum { BACKUP_VERSION = 1, BACKUP_NAME_MAX = 17 };
+
+/* Whether PATH is relative and leads nowhere else. */
+bool backup_stays_below(str path);
 
 /* The names of the generations in the open directory TARGET (called NAME), oldest first; freed with backup_list_done, which may be called after a
  * failure too. ERR_NOTFOUND when there is none. */
@@ -35,7 +41,7 @@ int backup_prune(int target, const char *name, uint64_t keep, uint64_t *ret_remo
 struct backup_generation {
     int fd;                   /* of its directory; -1: none */
     int beside;               /* of the directory that it is in */
-    int files;                /* of its files/ */
+    int files;                /* of its files/ or pieces/ */
     char path[TREE_PATH_MAX]; /* for people */
 };
 /* The generation that PATH, which the administrator named, means: itself one or the latest in it. ERR_NOTFOUND. Closed with backup_close, which may
@@ -45,7 +51,8 @@ int backup_open(const char *path, struct backup_generation *ret, struct error *e
 int backup_open_in(int target, const char *target_name, const char *name, struct backup_generation *ret,
                    struct error *e) MUST_USE;
 void backup_close(struct backup_generation *g);
-/* Its manifest, the caller's; checked: each path is relative and stays below, each checksum is there. */
+/* Its manifest.json, the caller's; checked: each path is relative and stays below, each checksum is there. An encrypted backup's has "pieces" and no
+ * "files" (vault.h). */
 int backup_manifest(const struct backup_generation *g, json_t **ret, struct error *e) MUST_USE;
 /* Opens the file that the manifest's entry FILE is about. A descriptor or an error. */
 int backup_open_file(const struct backup_generation *g, const json_t *file, struct error *e) MUST_USE;

@@ -4,43 +4,73 @@
 #include "cli/backup.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
+#include "cli/vault.h"
 
 enum { KEEP_MAX = 100000 };
 
 /* --- list --- */
 
-static json_t *describe(const char *name, const json_t *manifest)
+/* What can be said of V, with its key or without. */
+static json_t *describe(const char *name, const struct vault *v)
 {
-    const json_t *file;
+    const json_t *file, *list = json_object_get(v->open ? v->manifest : v->outside, v->open ? "files" : "pieces");
     size_t i;
+    bool ca_key = false;
     json_int_t bytes = 0;
-    json_array_foreach(json_object_get(manifest, "files"), i, file) bytes += json_integer_value(json_object_get(file, "size"));
-    return json_pack("{s:s,s:O,s:I,s:I}", "generation", name, "valise", json_object_get(manifest, "valise"), "files",
-                     (json_int_t)json_array_size(json_object_get(manifest, "files")), "bytes", bytes);
+    json_array_foreach(list, i, file)
+    {
+        bytes += json_integer_value(json_object_get(file, "size"));
+        ca_key = ca_key || str_eq(str_from_z(json_string_value(json_object_get(file, "path"))), STR("keys/ca.key"));
+    }
+    json_t *d = json_pack("{s:s,s:O?,s:I,s:I,s:b}", "generation", name, "valise", json_object_get(v->outside, "valise"), "files",
+                          (json_int_t)json_array_size(list), "bytes", bytes, "encrypted", v->sealed);
+    if (v->open)
+        json_object_set_new(d, "ca-key", json_boolean(ca_key));
+    if (v->sealed) {
+        json_object_set_new(d, "certificates", json_integer((json_int_t)v->who.certificates));
+        json_object_set_new(d, "passphrases", json_integer((json_int_t)v->who.passphrases));
+    }
+    return d;
 }
 
 static void print_generation(const json_t *v)
 {
     const char *name = json_string_value(json_object_get(v, "generation"));
-    (void)printf("%s  %.4s-%.2s-%.2s %.2s:%.2s UTC  %8lld files %10lld KiB  by valise %s\n", name, name, name + 4, name + 6,
+    (void)printf("%s  %.4s-%.2s-%.2s %.2s:%.2s UTC  %8lld files %10lld KiB  by valise %s", name, name, name + 4, name + 6,
                  name + 9, name + 11, (long long)json_integer_value(json_object_get(v, "files")),
                  (long long)json_integer_value(json_object_get(v, "bytes")) / 1024, cli_string(json_object_get(v, "valise")));
+    if (json_is_true(json_object_get(v, "encrypted")))
+        (void)printf(", encrypted: certificates %lld, passphrases %lld",
+                     (long long)json_integer_value(json_object_get(v, "certificates")),
+                     (long long)json_integer_value(json_object_get(v, "passphrases")));
+    if (json_is_true(json_object_get(v, "ca-key")))
+        (void)printf(", with the CA's key");
+    (void)printf("\n");
 }
 
-static int list_all(const char *target, json_t *all, struct error *e)
+static int list_one(const struct cli *c, const struct backup_generation *g, const char *name, json_t *all, struct error *e)
+{
+    struct vault v;
+    int err = vault_look(&v, g, e);
+    if (err == 0 && vault_has_key(c))
+        err = vault_unlock(&v, c, e);
+    if (err == 0)
+        json_array_append_new(all, describe(name, &v));
+    vault_close(&v);
+    return err;
+}
+
+static int list_all(const struct cli *c, json_t *all, struct error *e)
 {
     struct backup_list list = { 0 };
+    const char *target = c->words[0];
     int fd = beneath_start(target, e);
     int err = fd < 0 ? fd : backup_generations(fd, target, &list, e);
     for (size_t i = 0; err == 0 && i < list.n; i++) {
         struct backup_generation g;
-        json_t *manifest = NULL;
         err = backup_open_in(fd, target, list.names[i], &g, e);
         if (err == 0)
-            err = backup_manifest(&g, &manifest, e);
-        if (err == 0)
-            json_array_append_new(all, describe(list.names[i], manifest));
-        json_decref(manifest);
+            err = list_one(c, &g, list.names[i], all, e);
         backup_close(&g);
     }
     backup_list_done(&list);
@@ -54,7 +84,7 @@ int cmd_backup_list(struct cli *c)
     struct error e = ERROR_NONE;
     json_t *all = json_array(), *v;
     size_t i;
-    int err = list_all(c->words[0], all, &e);
+    int err = list_all(c, all, &e);
     if (err == 0 && c->json) {
         json_t *whole = json_pack("{s:b,s:O}", "ok", 1, "generations", all);
         cli_print_json(whole);
@@ -68,52 +98,53 @@ int cmd_backup_list(struct cli *c)
 
 /* --- check --- */
 
-/* Whether FILE is as the manifest says; the reason if not. */
-static int check_file(const struct backup_generation *g, const json_t *file, struct error *e)
-{
-    char sum[TREE_SUM_TEXT];
-    const char *path = json_string_value(json_object_get(file, "path"));
-    uint64_t size;
-    int fd = backup_open_file(g, file, e);
-    if (fd < 0)
-        return fd;
-    int err = tree_read(fd, path, NULL, NULL, &size, sum, e);
-    (void)close(fd);
-    if (err == 0 && size != (uint64_t)json_integer_value(json_object_get(file, "size")))
-        err = error_set(e, ERR_CORRUPT, "%s/files/%s is damaged: it has %llu bytes instead of %lld", g->path, path,
-                        (unsigned long long)size, (long long)json_integer_value(json_object_get(file, "size")));
-    else if (err == 0 && !str_eq(str_from_z(sum), str_from_z(json_string_value(json_object_get(file, "sha256")))))
-        err = error_set(e, ERR_CORRUPT, "%s/files/%s is damaged: its checksum is not that of the manifest", g->path, path);
-    return err;
-}
-
 struct checking {
     const struct cli *cli;
     json_t *damage;
-    uint64_t files;
+    uint64_t files, unread; /* unread: of them, how many could only be compared with what is written outside */
 };
 
-/* Every damage is told, not only the first. An error only when the manifest cannot be read. */
-static int check_generation(struct checking *c, const struct backup_generation *g, struct error *e)
+/* Without a key: whether each piece is the one that was written, as far as somebody who can write here left that alone. */
+static int check_outside(const struct vault *v, const json_t *piece, struct error *e)
 {
-    json_t *manifest, *file;
+    char path[TREE_PATH_MAX];
+    (void)snprintf(path, sizeof path, "pieces/%s", json_string_value(json_object_get(piece, "name")));
+    return vault_check_sealed(v, path, (uint64_t)json_integer_value(json_object_get(piece, "size")),
+                              json_string_value(json_object_get(piece, "sha256")), e);
+}
+
+/* Every damage is told, not only the first. */
+static void check_files(struct checking *c, const struct vault *v)
+{
+    const json_t *file, *list = json_object_get(v->open ? v->manifest : v->outside, v->open ? "files" : "pieces");
     struct progress progress;
     size_t i;
-    int err = backup_manifest(g, &manifest, e);
-    if (err)
-        return err;
-    progress_begin(&progress, json_array_size(json_object_get(manifest, "files")), c->cli->json);
-    json_array_foreach(json_object_get(manifest, "files"), i, file)
+    progress_begin(&progress, json_array_size(list), c->cli->json);
+    json_array_foreach(list, i, file)
     {
         struct error why = ERROR_NONE;
-        if (check_file(g, file, &why))
+        if (v->open ? vault_read(v, file, NULL, NULL, &why) : check_outside(v, file, &why))
             json_array_append_new(c->damage, json_string(why.text));
         c->files++;
+        c->unread += !v->open;
         progress_step(&progress, 1);
     }
     progress_end(&progress);
-    json_decref(manifest);
-    return 0;
+}
+
+/* An error only when the manifest cannot be read, or a key that was given does not open it. */
+static int check_generation(struct checking *c, const struct backup_generation *g, struct error *e)
+{
+    struct vault v;
+    int err = vault_look(&v, g, e);
+    if (err == 0 && vault_has_key(c->cli))
+        err = vault_unlock(&v, c->cli, e);
+    else if (err == 0)
+        (void)!vault_unlock(&v, c->cli, NULL); /* by the server's key, or not at all */
+    if (err == 0)
+        check_files(c, &v);
+    vault_close(&v);
+    return err;
 }
 
 static int check_all(struct checking *c, const char *target, struct error *e)
@@ -157,11 +188,17 @@ int cmd_backup_check(struct cli *c)
                         (unsigned long long)k.files);
     }
     if (err == 0 && c->json) {
-        json_t *whole = json_pack("{s:b,s:I}", "ok", 1, "files", (json_int_t)k.files);
+        json_t *whole = json_pack("{s:b,s:I,s:I}", "ok", 1, "files", (json_int_t)k.files, "unread", (json_int_t)k.unread);
         cli_print_json(whole);
         json_decref(whole);
     } else if (err == 0) {
-        (void)printf("%llu files are as they were backed up\n", (unsigned long long)k.files);
+        if (k.files > k.unread || k.files == 0)
+            (void)printf("%llu files are as they were backed up\n", (unsigned long long)(k.files - k.unread));
+        if (k.unread)
+            (void)printf(
+                "%llu encrypted files have the checksums that they were written with. That finds a bad disk; whether they can be "
+                "decrypted, and whether somebody has changed them, is seen with --key, --p12 or --passphrase only\n",
+                (unsigned long long)k.unread);
     }
     json_decref(k.damage);
     return err ? cli_fail_files(c, &e) : 0;

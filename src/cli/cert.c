@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cert_private.h"
+#include "cli/revoked.h"
 
 enum { DAY = 86400, SERVER_DAYS = PKI_SERVER_DAYS_MAX, USER_DAYS = 731 };
 
@@ -276,10 +277,15 @@ int cmd_cert_show(struct cli *c)
     return 0;
 }
 
-int cmd_cert_revoke(struct cli *c)
+static int revoke_one(struct cli *c)
 {
     return cli_call_and_say(c, json_pack("{s:s,s:s}", "command", "cert.revoke", "serial", c->words[0]), "%s is revoked\n",
                             c->words[0]);
+}
+
+int cmd_cert_revoke(struct cli *c)
+{
+    return revoked_after(c, revoke_one);
 }
 
 int cmd_cert_renew(struct cli *c)

@@ -88,6 +88,9 @@ struct buf;
 int cli_password(const struct cli *c, struct buf *out) MUST_USE;
 /* The password that somebody has already: from --password-stdin, or asked for once on a terminal. As cli_password, but OUT is initialised. */
 int cli_present_password(const struct cli *c, struct buf *out) MUST_USE;
+/* A passphrase: the first line of --passphrase-file, or asked for on a terminal with PROMPT, FRESH ones twice. Into OUT, which is initialised here.
+ * ERR_REFUSED when there is nobody to ask. */
+int cli_passphrase(const struct cli *c, const char *prompt, bool fresh, struct buf *out, struct error *e) MUST_USE;
 /* 16 characters of 31 that are easily told apart: 79 bits. */
 void cli_generate_password(struct buf *out);
 

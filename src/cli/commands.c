@@ -18,10 +18,26 @@ static const struct cli_option status_options[] = {
 };
 static const struct cli_option backup_options[] = {
     { "keep", "N", "afterwards remove all but the N latest backups in TARGET" },
+    { "encrypt-to", "CERT", "so that only who has the key of this certificate (a PEM file; RSA or EC) reads it (repeatable)" },
+    { "passphrase", NULL, "so that only who knows a passphrase, asked for twice, reads it; also besides --encrypt-to" },
+    { "passphrase-file", "FILE", "the same, with the first line of FILE (- or /dev/fd/N: of standard input, of a descriptor)" },
+    { "with-ca-key", NULL, "with the CA's key too, which is left out otherwise" },
+    { NULL, NULL, NULL },
+};
+/* The keys of encrypted backups, as backup list, backup check and restore take them. */
+#define BACKUP_KEY_OPTIONS                                                                                                       \
+    { "key", "FILE", "the private key (PEM) of a certificate that the backup was encrypted to" },                                \
+        { "p12", "FILE", "the same in a PKCS #12 file" }, { "passphrase", NULL, "ask for the passphrase of the backup" },        \
+    {                                                                                                                            \
+        "passphrase-file", "FILE", "the first line of FILE is it, or the password of --key or --p12 (- for standard input)"      \
+    }
+static const struct cli_option backup_list_options[] = {
+    BACKUP_KEY_OPTIONS,
     { NULL, NULL, NULL },
 };
 static const struct cli_option backup_check_options[] = {
     { "all", NULL, "every backup in the directory, not only the latest" },
+    BACKUP_KEY_OPTIONS,
     { NULL, NULL, NULL },
 };
 static const struct cli_option backup_prune_options[] = {
@@ -36,6 +52,8 @@ static const struct cli_option restore_options[] = {
     { "account", "ADDRESS", "only this account's mail, into the store of --dir, where the account must be there" },
     { "mailbox", "NAME", "only this mailbox of the account" },
     { "into", "ADDRESS", "into another account" },
+    BACKUP_KEY_OPTIONS,
+    { "revoked-from", "PATH", "a valise directory, or a file ca.revoked, that knows what was revoked since (repeatable)" },
     { NULL, NULL, NULL },
 };
 static const struct cli_option export_options[] = {
@@ -178,7 +196,7 @@ const struct cli_command cli_commands[] = {
       "logs in as well as the "
       "password does: encrypted with keys/passwords.seal, which only the keeper process reads. Whoever gets hold of both the "
       "store and keys/, as in a "
-      "backup, has them. Later changes of the password are followed.",
+      "backup that is not encrypted, has them. Later changes of the password are followed.",
       legacy_options, cmd_user_legacy },
     { "user enable", "ADDRESS", "let a user log in and get mail again", NULL, NULL, cmd_user_enable },
     { "user disable", "ADDRESS", "refuse a user's logins and mail, keep the mailboxes", NULL, NULL, cmd_user_disable },
@@ -220,22 +238,37 @@ const struct cli_command cli_commands[] = {
       NULL, cmd_lockout_list },
     { "lockout lift", "[WHAT]", "let a user (an address) or a network (192.0.2.7, 2001:db8::/64) log in again at once", NULL,
       lift_options, cmd_lockout_lift },
-    { "backup list", "TARGET", "list the backups in a directory", NULL, NULL, cmd_backup_list },
+    { "backup list", "TARGET", "list the backups in a directory",
+      "Of encrypted ones the sizes when encrypted, or with a key those of the files.", backup_list_options, cmd_backup_list },
     { "backup check", "BACKUP", "compare every file of a backup with its checksum",
       "BACKUP is one made by backup, or the directory of many, of which the latest is taken. Exit status 65 when something is "
-      "damaged.",
+      "damaged. Of an encrypted one the server that made it can check the latest; without a key it is only seen whether the "
+      "bytes are those "
+      "that were written.",
       backup_check_options, cmd_backup_check },
     { "backup prune", "TARGET", "remove old backups", "The latest are kept; what they share with older ones stays whole.",
       backup_prune_options, cmd_backup_prune },
     { "backup", "TARGET", "make a backup of everything while the server works",
       "TARGET is a directory that gets one directory more each time, which shares what did not change with the one before; or -, "
       "for a tar archive on "
-      "standard output. It holds mail and private keys.",
+      "standard output. It holds mail and private keys: encrypt it where others can read it. Encrypted backups share what did "
+      "not change "
+      "as well, as long as the server has the key of its latest one, keys/backup-*.seal, which is in no backup. The CA's key is "
+      "left out unless "
+      "--with-ca-key is given: whoever has it makes certificates that everybody here believes, so it belongs into a safe. What "
+      "the CA has "
+      "revoked is also written into the file ca.revoked in TARGET and in the directory.",
       backup_options, cmd_backup },
     { "restore", "BACKUP", "bring back a backup: all of it into a new directory, or one account's mail",
       "BACKUP is one made by backup, or the directory of many, of which the latest is taken. Messages that are there already, by "
       "Message-ID and size, are "
-      "left alone.",
+      "left alone. A whole backup does not bring back certificates that were revoked after it was made, as far as that is known: "
+      "from "
+      "ca.revoked beside the backups or in the directory, which may hold that file only, from --revoked-from, and from the "
+      "system in "
+      "VALISE_DIR or /var/lib/valise when that is another directory with the same CA. Without the CA's key in it, copy that from "
+      "your safe to "
+      "keys/ca.key.",
       restore_options, cmd_restore },
     { "export maildir", "[ADDRESS] TARGET", "write an account's mail as Maildir++ into a new directory",
       "Folders, flags, keywords and dates are kept. Dovecot and Courier read it.", export_options, cmd_export_maildir },
@@ -260,7 +293,9 @@ const struct cli_command cli_commands[] = {
     { "cert show", "SERIAL", "print a certificate that the CA has issued", NULL, NULL, cmd_cert_show },
     { "cert renew", "NAME", "renew the server certificate tls/NAME.pem of our CA now, with the same key",
       "A user's certificate is not renewed: issue a new one.", NULL, cmd_cert_renew },
-    { "cert revoke", "SERIAL", "mark a certificate as revoked", NULL, NULL, cmd_cert_revoke },
+    { "cert revoke", "SERIAL", "mark a certificate as revoked",
+      "For good. It is also written into the file ca.revoked in the directory, for the day when an older backup comes back.",
+      NULL, cmd_cert_revoke },
     { "upgrade", NULL, "bring a store of an older valise to the present format",
       "A server does so by itself when it starts; a store of a newer valise is refused and left alone.", upgrade_options,
       cmd_upgrade },

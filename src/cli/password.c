@@ -1,5 +1,6 @@
 /* password: where a new password comes from. See cli.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sysexits.h>
 #include <termios.h>
@@ -97,6 +98,51 @@ int cli_password(const struct cli *c, struct buf *out)
     if (status == 0 && out->n == 0)
         return cli_fail(c, ERR_SYNTAX, "an empty password is refused");
     return status;
+}
+
+/* One line of the file or descriptor that --passphrase-file names: "-" is standard input, as is /dev/stdin. */
+static int read_passphrase(const char *path, struct buf *out, struct error *e)
+{
+    int fd = strcmp(path, "-") == 0 ? 0 : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), err = 0;
+    char c;
+    ssize_t n = 0;
+    if (fd < 0)
+        return error_set(e, err_from_errno(errno), "%s: %s", path, strerrordesc_np(errno));
+    while (err == 0 && (n = read(fd, &c, 1)) != 0 && !(n > 0 && c == '\n')) {
+        if (n > 0)
+            buf_add_byte(out, c);
+        else if (errno != EINTR)
+            err = error_set(e, ERR_IO, "%s: %s", path, strerrordesc_np(errno));
+    }
+    if (fd > 0)
+        (void)close(fd);
+    if (err == 0 && buf_error(out))
+        err = error_set(e, ERR_LIMIT, "%s: a passphrase has at most %d bytes", path, PASSWORD_MAX);
+    if (out->n && out->p[out->n - 1] == '\r')
+        buf_truncate(out, out->n - 1);
+    return err ? err : out->n ? 0 : error_set(e, ERR_SYNTAX, "%s: no passphrase in its first line", path);
+}
+
+int cli_passphrase(const struct cli *c, const char *prompt, bool fresh, struct buf *out, struct error *e)
+{
+    const char *path = cli_value(c, "passphrase-file");
+    struct buf again;
+    buf_init_secret(out, PASSWORD_MAX);
+    if (path)
+        return read_passphrase(path, out, e);
+    if (!isatty(0))
+        return error_set(e, ERR_REFUSED,
+                         "no terminal to ask for the passphrase; --passphrase-file FILE gives it (- for standard input)");
+    int err = ask_once(prompt, out);
+    if (err == 0 && fresh) {
+        buf_init_secret(&again, PASSWORD_MAX);
+        err = ask_once("Once more: ", &again);
+        if (err == 0 && !str_eq_secret(buf_str(out), buf_str(&again)))
+            err = error_set(e, ERR_SYNTAX, "the two passphrases differ");
+        buf_done(&again);
+        return err;
+    }
+    return err ? error_set(e, err, "the passphrase cannot be read") : 0;
 }
 
 int cli_present_password(const struct cli *c, struct buf *out)

@@ -10,6 +10,8 @@
 #include "cli/deposit.h"
 #include "cli/owner.h"
 #include "cli/progress.h"
+#include "cli/revoked.h"
+#include "cli/vault.h"
 
 static void close_one(int fd)
 {
@@ -21,9 +23,19 @@ static void close_one(int fd)
 
 /* Where a whole backup goes: a new directory NAME in the open directory above it, built as BUILD beside it. */
 struct place {
-    int above, build;
+    int above, build,
+        former; /* former: what is called NAME already, with nothing but a list of revoked certificates in it; -1: nothing */
     char name[BENEATH_NAME_MAX], build_name[BENEATH_NAME_MAX];
 };
+
+/* What came of it. */
+struct restored {
+    bool has_ca, has_ca_key;
+    size_t known;     /* revocations that were found outside the backup */
+    uint64_t revoked; /* how many of them were news to it */
+};
+
+enum { CA_MAX = 1 << 18 };
 
 static int make_folders(const struct place *p, struct error *e)
 {
@@ -40,21 +52,22 @@ static int make_folders(const struct place *p, struct error *e)
     return err;
 }
 
-/* One file of G as TO below DIR, with the checksum that the manifest has for it. */
-static int restore_file(const struct backup_generation *g, const json_t *file, int dir, struct beneath_rights rights,
-                        struct error *e)
+static int write_some(void *ctx, str bytes, struct error *e)
 {
-    const char *path = json_string_value(json_object_get(file, "path")),
-               *want = json_string_value(json_object_get(file, "sha256"));
-    char sum[TREE_SUM_TEXT];
-    uint64_t size;
-    int fd = backup_open_file(g, file, e);
-    if (fd < 0)
-        return fd;
-    int err = tree_copy(fd, dir, path, rights, &size, sum, e);
-    (void)close(fd);
-    if (err == 0 && !str_eq(str_from_z(want), str_from_z(sum)))
-        err = error_set(e, ERR_CORRUPT, "%s/files/%s is damaged: its checksum is not that of the manifest", g->path, path);
+    return beneath_write_open(*(const int *)ctx, "the restored file", bytes, e);
+}
+
+/* FILE of V below DIR, durable, once all of it was found as it was backed up. */
+static int restore_file(const struct vault *v, const json_t *file, int dir, struct beneath_rights rights, struct error *e)
+{
+    const char *path = json_string_value(json_object_get(file, "path"));
+    int to = beneath_create(dir, path, rights, e);
+    if (to < 0)
+        return to;
+    int err = vault_read(v, file, write_some, &to, e);
+    if (err == 0)
+        err = beneath_sync(to, path, e);
+    (void)close(to);
     return err;
 }
 
@@ -78,6 +91,31 @@ static int give_to_user(const struct place *p, struct error *e)
     return err;
 }
 
+/* Opens what is called NAME already when it is empty, or holds a list of revoked certificates and nothing else. */
+static int open_former(struct place *p, const char *dir, struct error *e)
+{
+    struct beneath_names names = { 0 };
+    p->former = beneath_directory(p->above, p->name, e);
+    int err = p->former < 0 ? p->former : beneath_list(p->former, &names, e);
+    for (size_t i = 0; i < names.n && err == 0; i++)
+        if (strcmp(names.list[i], REVOKED_FILE) != 0)
+            err = error_set(e, ERR_EXISTS,
+                            "%s: it is there and not empty; a whole backup goes into a new or empty directory (--dir), --account "
+                            "into a store in use",
+                            dir);
+    beneath_names_free(&names);
+    return err;
+}
+
+/* Makes room for the new directory: its list of revoked certificates has taken over what this one says. */
+static int leave_former(const struct place *p, struct error *e)
+{
+    if (p->former < 0)
+        return 0;
+    int err = beneath_exists(p->former, REVOKED_FILE) ? beneath_remove(p->former, REVOKED_FILE, e) : 0;
+    return err ? err : beneath_remove_directory(p->above, p->name, e);
+}
+
 /* Opens what DIR will be in; what is left there of a restore that was interrupted is removed. */
 static int find_place(const char *dir, struct place *ret, struct error *e)
 {
@@ -96,58 +134,116 @@ static int find_place(const char *dir, struct place *ret, struct error *e)
     if (ret->above < 0)
         return ret->above;
     tree_remove_stale(ret->above, prefix);
-    if (beneath_exists(ret->above, ret->name)) {
-        int err = beneath_remove_directory(ret->above, ret->name, e);
-        if (err)
-            return error_set(
-                e, ERR_EXISTS,
-                "%s: it is there and not empty; a whole backup goes into a new or empty directory (--dir), --account "
-                "into a store in use",
-                dir);
-    }
+    int err = beneath_exists(ret->above, ret->name) ? open_former(ret, dir, e) : 0;
+    if (err)
+        return err;
     ret->build = beneath_make_private(ret->above, prefix, ret->build_name, e);
     return ret->build < 0 ? ret->build : tree_claim(ret->build, ret->build_name, e);
 }
 
-static int restore_files(const struct cli *c, const struct backup_generation *g, const struct place *p, const json_t *manifest,
-                         struct error *e)
+static int restore_files(const struct cli *c, const struct vault *v, const struct place *p, struct restored *ret, struct error *e)
 {
     struct progress progress;
     const json_t *file;
     size_t i;
     int err = make_folders(p, e);
-    progress_begin(&progress, json_array_size(json_object_get(manifest, "files")), c->json);
-    json_array_foreach(json_object_get(manifest, "files"), i, file)
+    progress_begin(&progress, json_array_size(json_object_get(v->manifest, "files")), c->json);
+    json_array_foreach(json_object_get(v->manifest, "files"), i, file)
     {
         mode_t mode = (mode_t)json_integer_value(json_object_get(file, "mode")) & 0777;
+        str path = str_from_z(json_string_value(json_object_get(file, "path")));
+        ret->has_ca = ret->has_ca || str_eq(path, STR("ca.pem"));
+        ret->has_ca_key = ret->has_ca_key || str_eq(path, STR("keys/ca.key"));
         if (err == 0)
-            err = restore_file(g, file, p->build, BENEATH_MODE(mode), e);
+            err = restore_file(v, file, p->build, BENEATH_MODE(mode), e);
         progress_step(&progress, 1);
     }
     progress_end(&progress);
     return err;
 }
 
-static int restore_all(const struct cli *c, const struct backup_generation *g, struct error *e)
+/* --- what was revoked since --- */
+
+/* Whether the valise directory PATH has the very CA of the one that is being built. */
+static bool has_same_ca(const char *path, int build)
 {
-    struct place p = { .above = -1, .build = -1 };
-    json_t *manifest = NULL;
-    int err = backup_manifest(g, &manifest, e);
+    struct buf theirs = BUF_INIT(CA_MAX), ours = BUF_INIT(CA_MAX);
+    int top = beneath_start(path, NULL);
+    bool same = top >= 0 && beneath_exists(top, "store") && beneath_read(top, "ca.pem", &theirs, NULL) == 0 &&
+                beneath_read(build, "ca.pem", &ours, NULL) == 0 && ours.n && str_eq(buf_str(&theirs), buf_str(&ours));
+    close_one(top);
+    buf_done(&theirs);
+    buf_done(&ours);
+    return same;
+}
+
+/* All that is known of revoked certificates: what was named, what lies beside the backups and where the directory will be, and the system that is there
+ * already. */
+static int collect_revoked(const struct cli *c, const struct backup_generation *g, const struct place *p, json_t *list,
+                           struct error *e)
+{
+    const char *usual = getenv("VALISE_DIR");
+    struct error why = ERROR_NONE;
+    size_t n = 0;
+    const char *const *named = cli_values(c, "revoked-from", &n);
+    int err = 0;
+    usual = usual && usual[0] ? usual : "/var/lib/valise";
+    for (size_t i = 0; i < n && err == 0; i++)
+        err = revoked_read_named(named[i], list, e);
     if (err == 0)
-        err = find_place(c->dir, &p, e);
+        err = revoked_read(g->beside, REVOKED_FILE, list, e);
+    if (err == 0 || err == ERR_NOTFOUND)
+        err = p->former >= 0 ? revoked_read(p->former, REVOKED_FILE, list, e) : 0;
+    err = err == ERR_NOTFOUND ? 0 : err;
+    if (err == 0 && strcmp(usual, c->dir) != 0 && has_same_ca(usual, p->build) &&
+        revoked_read_named(usual, list, &why)) /* nobody named it: it may be what is broken */
+        (void)fprintf(stderr, "what %s knows of revoked certificates could not be read to the end: %s\n", usual, why.text);
+    return err;
+}
+
+/* The restored store learns what was revoked since the backup. */
+static int apply_revoked(const struct cli *c, const struct backup_generation *g, const struct place *p, struct restored *ret,
+                         struct error *e)
+{
+    struct port port;
+    json_t *list = json_array();
+    int err = collect_revoked(c, g, p, list, e);
+    ret->known = json_array_size(list);
+    if (err == 0 && ret->known) {
+        err = port_open_store(p->build, c->dir, &port, e);
+        if (err == 0) {
+            err = revoked_apply(&port, list, &ret->revoked, e);
+            port_close(&port);
+        }
+        if (err == 0)
+            err = revoked_write(p->build, list, true, e);
+    }
+    json_decref(list);
+    return err;
+}
+
+static int restore_all(const struct cli *c, const struct backup_generation *g, const struct vault *v, struct restored *ret,
+                       struct error *e)
+{
+    struct place p = { .above = -1, .build = -1, .former = -1 };
+    int err = find_place(c->dir, &p, e);
     if (err == 0)
-        err = restore_files(c, g, &p, manifest, e);
-    json_decref(manifest);
+        err = restore_files(c, v, &p, ret, e);
     if (err == 0)
         err = give_to_user(&p, e);
+    if (err == 0)
+        err = apply_revoked(c, g, &p, ret, e);
     if (err == 0 && fchmod(p.build, 0755) != 0)
         err = error_set(e, err_from_errno(errno), "%s: %s", c->dir, strerrordesc_np(errno));
+    if (err == 0)
+        err = leave_former(&p, e);
     if (err == 0)
         err = beneath_rename(p.above, p.build_name, p.above, p.name, false, e);
     if (err == 0)
         err = beneath_sync(p.above, c->dir, e);
     if (err && p.build >= 0)
         (void)!beneath_remove_tree(p.above, p.build_name, NULL);
+    close_one(p.former);
     close_one(p.build);
     close_one(p.above);
     return err;
@@ -182,14 +278,16 @@ static int whose_store(const char *dir, struct beneath_rights *ret, struct error
     return err ? error_prefix(e, "%s", dir) : 0;
 }
 
-/* Beside the backup where that can be, else in /tmp; what interrupted restores left is removed. */
-static int make_clone(const struct backup_generation *g, struct beneath_rights rights, struct clone *ret, struct error *e)
+/* Beside the backup where that can be, else in /tmp; what was encrypted is not put there in the clear, but into the valise directory DIR, which has it
+ * anyway. What interrupted restores left is removed. */
+static int make_clone(const struct vault *v, const char *dir, struct beneath_rights rights, struct clone *ret, struct error *e)
 {
-    tree_remove_stale(g->beside, "restore-");
-    ret->above = beneath_directory(g->beside, ".", e);
+    ret->above = v->sealed ? beneath_start(dir, e) : beneath_directory(v->g->beside, ".", e);
+    if (ret->above >= 0)
+        tree_remove_stale(ret->above, "restore-");
     ret->outer = ret->above < 0 ? ret->above : beneath_make_private(ret->above, "restore-", ret->name, e);
-    ret->linked = rights.uid == (uid_t)-1 && ret->outer >= 0;
-    if (ret->outer < 0) {
+    ret->linked = rights.uid == (uid_t)-1 && ret->outer >= 0 && !v->sealed;
+    if (ret->outer < 0 && !v->sealed) {
         close_one(ret->above);
         ret->above = beneath_start("/tmp", e);
         ret->outer = ret->above < 0 ? ret->above : beneath_make_private(ret->above, "valise-restore-", ret->name, e);
@@ -202,30 +300,24 @@ static int make_clone(const struct backup_generation *g, struct beneath_rights r
     return err < 0 ? err : 0;
 }
 
-static int clone_store(const struct backup_generation *g, const struct clone *clone, struct beneath_rights rights,
-                       struct error *e)
+static int clone_store(const struct vault *v, const struct clone *clone, struct beneath_rights rights, struct error *e)
 {
-    json_t *manifest, *file;
+    const json_t *file;
     size_t i;
-    int err = backup_manifest(g, &manifest, e);
-    if (err)
-        return err;
-    int store = beneath_make(clone->top, "store", rights, e);
-    err = store < 0 ? store : 0;
+    int store = beneath_make(clone->top, "store", rights, e), err = store < 0 ? store : 0;
     close_one(store);
     rights.mode = 0600;
-    json_array_foreach(json_object_get(manifest, "files"), i, file)
+    json_array_foreach(json_object_get(v->manifest, "files"), i, file)
     {
         const char *path = json_string_value(json_object_get(file, "path"));
         str name = str_from_z(path);
         if (err || !str_starts(name, STR("store/")))
             continue;
         if (clone->linked && (str_ends(name, STR(".sst")) || str_ends(name, STR(".blob"))) &&
-            beneath_link(g->files, path, clone->top, path, NULL) == 0)
+            beneath_link(v->g->files, path, clone->top, path, NULL) == 0)
             continue;
-        err = restore_file(g, file, clone->top, rights, e);
+        err = restore_file(v, file, clone->top, rights, e);
     }
-    json_decref(manifest);
     return err;
 }
 
@@ -311,18 +403,18 @@ static void remove_clone(struct clone *clone)
     close_one(clone->above);
 }
 
-static int restore_account(const struct cli *c, const struct backup_generation *g, struct deposit *ret, struct error *e)
+static int restore_account(const struct cli *c, const struct vault *v, struct deposit *ret, struct error *e)
 {
     struct restore r = { .message = BUF_INIT((size_t)BULK_MESSAGE_MAX) };
     struct clone clone = { .above = -1, .outer = -1, .top = -1 };
     struct beneath_rights rights;
     int err = whose_store(c->dir, &rights, e);
     if (err == 0)
-        err = make_clone(g, rights, &clone, e);
+        err = make_clone(v, c->dir, rights, &clone, e);
     if (err == 0)
-        err = clone_store(g, &clone, rights, e);
+        err = clone_store(v, &clone, rights, e);
     if (err == 0)
-        err = port_open_store(clone.top, g->path, &r.from, e);
+        err = port_open_store(clone.top, v->g->path, &r.from, e);
     if (err == 0) {
         err = port_open(c->dir, &r.to, e);
         if (err == 0) {
@@ -343,27 +435,57 @@ static int restore_account(const struct cli *c, const struct backup_generation *
 
 /* --- the command --- */
 
+static void report_whole(const struct cli *c, const struct backup_generation *g, const struct restored *r)
+{
+    (void)printf("%s is as it was in %s; `valise check --deep` looks at every message\n", c->dir, g->path);
+    if (r->revoked)
+        (void)printf("%llu certificates were revoked since; they are revoked here too\n", (unsigned long long)r->revoked);
+    else if (r->has_ca && r->known == 0)
+        (void)printf(
+            "No list of certificates revoked since the backup was found (%s beside the backups, --revoked-from); what was "
+            "revoked after it is valid again: `valise cert list` shows them all\n",
+            REVOKED_FILE);
+    if (r->has_ca && !r->has_ca_key)
+        (void)printf(
+            "The backup is without the CA's key: mail works, but no certificate can be issued or renewed until you copy it "
+            "from your safe to %s/keys/ca.key, with the owner and the mode of the other files there\n",
+            c->dir);
+}
+
 int cmd_restore(struct cli *c)
 {
     struct backup_generation g;
+    struct vault v = { 0 };
     struct error e = ERROR_NONE;
     struct deposit d = { 0 };
+    struct restored r = { 0 };
     bool whole = !cli_value(c, "account");
     if (whole && (cli_value(c, "mailbox") || cli_value(c, "into")))
         return cli_usage(c, "restore: --mailbox and --into go with --account");
+    if (!whole && cli_value(c, "revoked-from"))
+        return cli_usage(c, "restore: --revoked-from is for a whole backup");
     int err = backup_open(c->words[0], &g, &e);
     if (err == 0)
-        err = whole ? restore_all(c, &g, &e) : restore_account(c, &g, &d, &e);
+        err = vault_look(&v, &g, &e);
+    if (err == 0)
+        err = vault_unlock(&v, c, &e);
+    if (err == 0)
+        err = whole ? restore_all(c, &g, &v, &r, &e) : restore_account(c, &v, &d, &e);
+    vault_close(&v);
     backup_close(&g);
     if (err)
         return cli_fail(c, err, e.text);
     if (c->json) {
-        json_t *v = json_pack("{s:b,s:s,s:I,s:I}", "ok", 1, "generation", g.path, "added", (json_int_t)d.added, "skipped",
+        json_t *j = json_pack("{s:b,s:s,s:I,s:I}", "ok", 1, "generation", g.path, "added", (json_int_t)d.added, "skipped",
                               (json_int_t)d.skipped);
-        cli_print_json(v);
-        json_decref(v);
+        if (whole) {
+            json_object_set_new(j, "revoked", json_integer((json_int_t)r.revoked));
+            json_object_set_new(j, "ca-key", json_boolean(r.has_ca_key));
+        }
+        cli_print_json(j);
+        json_decref(j);
     } else if (whole) {
-        (void)printf("%s is as it was in %s; `valise check --deep` looks at every message\n", c->dir, g.path);
+        report_whole(c, &g, &r);
     } else {
         (void)printf("%llu messages came back, %llu were there\n", (unsigned long long)d.added, (unsigned long long)d.skipped);
     }

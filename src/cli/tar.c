@@ -86,6 +86,18 @@ int tar_add_text(int fd, const char *root, const char *name, str text, struct er
     return err ? err : write_padding(fd, text.n, e);
 }
 
+int tar_begin(int fd, const char *root, const char *name, mode_t mode, uint64_t size, struct error *e)
+{
+    char path[TREE_PATH_MAX + 64];
+    (void)snprintf(path, sizeof path, "%s/%s", root, name);
+    return write_header(fd, path, mode, size, clock_real_ms() / 1000, e);
+}
+
+int tar_pad(int fd, uint64_t size, struct error *e)
+{
+    return write_padding(fd, size, e);
+}
+
 int tar_end(int fd, struct error *e)
 {
     static const char zeros[2 * BLOCK];

@@ -33,7 +33,7 @@ class FalseCore:
     behind the line."""
 
     def __init__(self, lab, answers):
-        self.answers = {"bulk.open": {"ok": True, "mailboxes": []}, **answers}
+        self.answers = {"bulk.open": {"ok": True, "mailboxes": []}, "cert.revoked": {"ok": True, "certificates": []}, **answers}
         self.asked = []
         path = lab.dir / "control.sock"
         path.unlink(missing_ok=True)
