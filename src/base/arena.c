@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdalign.h>
 
+#include "base/buf.h"
+
 enum { CHUNK_MIN = 1024, CHUNK_MAX = 65536, ALIGN = alignof(max_align_t) };
 
 struct arena_chunk {
@@ -26,6 +28,7 @@ void arena_reset(struct arena *a)
 {
     while (a->chunks) {
         struct arena_chunk *next = a->chunks->next;
+        secret_wipe(a->chunks->bytes, a->chunks->n);
         free(a->chunks);
         a->chunks = next;
     }

@@ -17,7 +17,7 @@ struct arena {
 /* An arena that hands out at most QUOTA bytes; allocates nothing yet. */
 #define ARENA_INIT(quota_bytes) ((struct arena){ .quota = (quota_bytes) })
 void arena_init(struct arena *a, size_t quota);
-/* Frees everything. */
+/* Frees everything; what was handed out is wiped, as passwords lie in arenas too. */
 void arena_done(struct arena *a);
 /* Forgets everything handed out; keeps no memory, so that a parked connection costs none. */
 void arena_reset(struct arena *a);

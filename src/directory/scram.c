@@ -70,17 +70,28 @@ static int derive(const char *prepared, enum directory_hash hash, struct directo
     return ok == 1 ? 0 : ERR_INTERNAL;
 }
 
+/* PASSWORD prepared as a stored string, unassigned code points refused (RFC 5802 section 5.1), to be wiped and freed; NULL: it cannot be. Printable ASCII
+ * is what it is; that spares the copies which the library frees without wiping them. */
+static char *prepare(const char *password)
+{
+    char *prepared = NULL;
+    size_t n = strlen(password);
+    for (size_t i = 0; i < n; i++)
+        if (password[i] < ' ' || password[i] > '~')
+            return gsasl_saslprep(password, 0, &prepared, NULL) == GSASL_OK ? prepared : NULL;
+    return strdup(password);
+}
+
 void scram_make(str password, enum directory_hash hash, struct buf *ret)
 {
     struct directory_scram s = { .iterations = ITERATIONS };
     struct buf plain;
-    char *prepared = NULL;
     buf_init_secret(&plain, DIRECTORY_PASSWORD_MAX + 1);
     buf_add(&plain, password);
     const char *z = buf_z(&plain);
+    char *prepared = z ? prepare(z) : NULL;
     random_bytes(s.salt, sizeof s.salt);
-    /* RFC 5802 section 5.1: prepared as a stored string, unassigned code points refused. */
-    if (!z || gsasl_saslprep(z, 0, &prepared, NULL) != GSASL_OK || !prepared[0] || derive(prepared, hash, &s) < 0) {
+    if (!prepared || !prepared[0] || derive(prepared, hash, &s) < 0) {
         random_bytes(s.stored_key, sizeof s.stored_key);
         random_bytes(s.server_key, sizeof s.server_key);
     }

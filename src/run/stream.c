@@ -9,11 +9,14 @@
  *   S2  scanned <= in_n - in_at: so many unread bytes are known to hold no LF.
  *   S3  while skipping, the bytes so far of the present line were dropped because it is too long.
  *   S4  a segment that is not the last one has bytes or a source; only the last one is appended to, and only if it has no source.
- *   S5  once broken, the output queue is empty and stays so. */
+ *   S5  once broken, the output queue is empty and stays so.
+ *   S6  what was consumed is wiped before the next input is read and when the buffer is given back: it may have been a password. Bytes
+ *       in[0, wiped) and in[in_n, in_cap) hold no input. */
 #include "run/stream.h"
 
 #include <stdarg.h>
 
+#include "base/buf.h"
 #include "run/stream_private.h"
 
 enum {
@@ -37,7 +40,7 @@ struct segment {
 struct stream {
     struct layer *layer;
     char *in;
-    size_t in_at, in_n, in_cap, scanned;
+    size_t in_at, in_n, in_cap, scanned, wiped;
     struct segment *first, *last;
     size_t queued;        /* bytes in segments, sources not counted */
     uint64_t source_left; /* what is left of all sources */
@@ -95,13 +98,29 @@ bool stream_is_ended(const struct stream *s)
     return s->broken || s->in_error != 0;
 }
 
+/* S6. */
+static void input_wipe(struct stream *s)
+{
+    if (s->wiped < s->in_at)
+        secret_wipe(s->in + s->wiped, s->in_at - s->wiped);
+    s->wiped = s->in_at;
+}
+
+static void input_free(struct stream *s)
+{
+    if (s->in)
+        secret_wipe(s->in, s->in_n);
+    free(s->in);
+    s->in = NULL;
+}
+
 void stream_free(struct stream *s)
 {
     if (!s)
         return;
     output_drop(s);
     s->layer->ops->close(s->layer);
-    free(s->in);
+    input_free(s);
     free(s);
 }
 
@@ -122,9 +141,10 @@ struct layer *stream_layer(const struct stream *s)
 void stream_idle(struct stream *s)
 {
     if (s->in && s->in_at == s->in_n) {
-        free(s->in);
-        s->in = NULL;
-        s->in_at = s->in_n = s->in_cap = s->scanned = 0;
+        input_free(s);
+        s->in_at = s->in_n = s->in_cap = s->scanned = s->wiped = 0;
+    } else if (s->in) {
+        input_wipe(s);
     }
     if (s->first && s->queued == 0 && s->source_left == 0)
         output_drop(s);
@@ -154,21 +174,28 @@ static char *resize(char *p, size_t n)
 /* Makes room for at least one more byte; false when 64 KiB are unread. */
 static bool input_make_room(struct stream *s)
 {
+    input_wipe(s);
     if (s->in_at == s->in_n)
-        s->in_at = s->in_n = s->scanned = 0;
+        s->in_at = s->in_n = s->scanned = s->wiped = 0;
     if (s->in_n < s->in_cap)
         return true;
     if (s->in_at) {
         memmove(s->in, s->in + s->in_at, s->in_n - s->in_at);
+        secret_wipe(s->in + s->in_n - s->in_at, s->in_at);
         s->in_n -= s->in_at;
-        s->in_at = 0;
+        s->in_at = s->wiped = 0;
         /* A mostly full buffer grows as well: otherwise each small fill would move it again. */
         if (s->in_n < s->in_cap / 2)
             return true;
     }
     if (s->in_cap < INPUT_MAX) {
-        s->in_cap = s->in_cap ? s->in_cap * 2 : INPUT_MIN;
-        s->in = resize(s->in, s->in_cap);
+        size_t cap = s->in_cap ? s->in_cap * 2 : INPUT_MIN;
+        char *in = resize(NULL, cap);
+        if (s->in_n)
+            memcpy(in, s->in, s->in_n);
+        input_free(s);
+        s->in = in;
+        s->in_cap = cap;
     }
     return s->in_n < s->in_cap;
 }

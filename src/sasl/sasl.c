@@ -1,5 +1,5 @@
-/* sasl: see sasl.h. SCRAM (RFC 5802, RFC 7677), PLAIN (RFC 4616), LOGIN (draft-murchison-sasl-login-00), CRAM-MD5 (RFC 2195)
- * and DIGEST-MD5 (RFC 2831) through GNU SASL.
+/* sasl: see sasl.h. SCRAM (RFC 5802, RFC 7677), CRAM-MD5 (RFC 2195) and DIGEST-MD5 (RFC 2831) through GNU SASL; PLAIN (RFC 4616) and LOGIN
+ * (draft-murchison-sasl-login-00) by ourselves, see plain.h.
  *
  * EXTERNAL (RFC 4422 appendix A) is here a name only: whom the certificate is for, the caller finds out.
  *
@@ -17,6 +17,7 @@
 #include "base/base64.h"
 #include "base/utf8.h"
 #include "sasl/bound.h"
+#include "sasl/plain.h"
 
 enum sasl_state { SASL_NEW, SASL_RUNNING, SASL_DONE, SASL_FAILED };
 
@@ -85,21 +86,6 @@ static void take_names(struct sasl_server *s, Gsasl_session *session)
     take_property(session, GSASL_AUTHZID, &s->authzid);
     if (str_eq(buf_str(&s->authzid), buf_str(&s->authcid)))
         buf_reset(&s->authzid);
-}
-
-/* PLAIN and LOGIN: the library asks whether the credentials are right. They are only taken down here: the caller verifies (see
- * sasl.h), so that nothing blocks inside the library. */
-static int on_password(struct sasl_server *s, Gsasl_session *session)
-{
-    if (s->authcid.n || s->password.n)
-        return GSASL_AUTHENTICATION_ERROR; /* invariant 3 */
-    take_names(s, session);
-    take_property(session, GSASL_PASSWORD, &s->password);
-    if (buf_error(&s->authcid) || buf_error(&s->authzid) || buf_error(&s->password))
-        s->callback_error = ERR_LIMIT;
-    else if (!s->authcid.n || !s->password.n)
-        s->callback_error = ERR_SYNTAX; /* RFC 4616 section 2: authcid and passwd have at least one character */
-    return s->callback_error ? GSASL_AUTHENTICATION_ERROR : GSASL_OK;
 }
 
 /* EXTERNAL: whom the client wants to act as, in UTF-8; empty for whom the certificate is for. */
@@ -225,7 +211,7 @@ static int sasl_callback(Gsasl *context, Gsasl_session *session, Gsasl_property 
     (void)context;
     switch (s->mechanism->kind) {
     case SASL_KIND_PASSWORD:
-        return property == GSASL_VALIDATE_SIMPLE ? on_password(s, session) : GSASL_NO_CALLBACK;
+        break;
     case SASL_KIND_SCRAM:
         return on_scram(s, session, property);
     case SASL_KIND_CRAM_MD5:
@@ -271,12 +257,13 @@ int sasl_server_new(const struct sasl_mechanism *m, struct sasl_server **ret, st
     buf_init_secret(&s->password, SASL_PASSWORD_MAX);
     buf_init(&s->binding, SASL_KEY_MAX);
     buf_init(&s->end_point, SASL_CHANNEL_MAX);
-    int rc = gsasl_server_start(shared_context, m->name.p, &s->session);
+    int rc = m->kind == SASL_KIND_PASSWORD ? GSASL_OK : gsasl_server_start(shared_context, m->name.p, &s->session);
     if (rc != GSASL_OK) {
         sasl_server_free(s);
         return error_set(e, ERR_INTERNAL, "GNU SASL cannot start %s: %s", m->name.p, gsasl_strerror(rc));
     }
-    gsasl_session_hook_set(s->session, s);
+    if (s->session)
+        gsasl_session_hook_set(s->session, s);
     *ret = s;
     return 0;
 }
@@ -352,7 +339,7 @@ static int library_error(struct sasl_server *s, int rc, struct error *e)
     }
 }
 
-/* Runs the library's step: its output goes to CHALLENGE unless a prompt replaces it. */
+/* Runs the library's step: its output goes to CHALLENGE. */
 static int library_step(struct sasl_server *s, str response, struct buf *challenge, struct error *e)
 {
     char *out = NULL;
@@ -360,8 +347,7 @@ static int library_step(struct sasl_server *s, str response, struct buf *challen
     buf_reset(challenge);
     int rc = gsasl_step(s->session, response.p, response.n, &out, &out_n); /* EXTERNAL tells NULL from empty */
     if (rc == GSASL_OK || rc == GSASL_NEEDS_MORE) {
-        str prompt = s->steps < 2 ? s->mechanism->prompts[s->steps] : STR("");
-        buf_add(challenge, rc == GSASL_NEEDS_MORE && prompt.n ? prompt : (str){ out, out_n });
+        buf_add(challenge, (str){ out, out_n });
         if (out)
             secret_wipe(out, out_n);
     }
@@ -377,6 +363,30 @@ static int library_step(struct sasl_server *s, str response, struct buf *challen
     if (buf_error(challenge))
         return buf_error(challenge);
     return rc == GSASL_OK ? 0 : ERR_AGAIN;
+}
+
+/* The same of PLAIN and LOGIN: see plain.h. */
+static int password_step(struct sasl_server *s, str response, struct buf *challenge, struct error *e)
+{
+    const str *prompts = s->mechanism->prompts;
+    unsigned step = s->steps++;
+    int r = ERR_AGAIN;
+    buf_reset(challenge);
+    if (!prompts[0].n && response.n)
+        r = plain_take(response, &s->authcid, &s->authzid, &s->password);
+    else if (prompts[0].n && step == 1)
+        r = plain_take_name(response, &s->authcid);
+    else if (prompts[0].n && step == 2)
+        r = plain_take_password(response, &s->password);
+    if (r < 0 && r != ERR_AGAIN)
+        return error_set(e, r, "malformed %s response", s->mechanism->name.p);
+    if (str_eq(buf_str(&s->authzid), buf_str(&s->authcid)))
+        buf_reset(&s->authzid);
+    if (s->password.n)
+        return 0;
+    if (step < 2)
+        buf_add(challenge, prompts[step]);
+    return buf_error(challenge) ? buf_error(challenge) : ERR_AGAIN;
 }
 
 /* The same of an exchange that GNU SASL does not know: see bound.h. */
@@ -446,7 +456,9 @@ int sasl_server_start(struct sasl_server *s, const str *initial, struct buf *cha
     }
     /* RFC 4422 section 3: without an initial response the server sends its first challenge, empty when the client is to speak
      * first. LOGIN is server-first, yet clients send the name as an initial response: then its first prompt is left out. */
-    int rc = settle(s, library_step(s, (str){ may_be_empty ? NULL : "", 0 }, challenge, e));
+    bool by_us = s->mechanism->kind == SASL_KIND_PASSWORD;
+    int rc = settle(s, by_us ? password_step(s, STR(""), challenge, e)
+                             : library_step(s, (str){ may_be_empty ? NULL : "", 0 }, challenge, e));
     return initial && rc == ERR_AGAIN ? sasl_server_step(s, *initial, challenge, e) : rc;
 }
 
@@ -461,7 +473,7 @@ int sasl_server_step(struct sasl_server *s, str response, struct buf *challenge,
         return settle(s, error_set(e, ERR_SYNTAX, "empty %s response", s->mechanism->name.p));
     if (response.n == 0)
         response = STR("");
-    /* RFC 5802 section 7 and kin: no NUL anywhere but in PLAIN, which the library takes apart well; elsewhere it would stop reading there. */
+    /* RFC 5802 section 7 and kin: no NUL anywhere but in PLAIN; the library would stop reading there. */
     if (s->mechanism->kind != SASL_KIND_PASSWORD && str_find_byte(response, '\0', 0) < response.n)
         return settle(s, error_set(e, ERR_SYNTAX, "malformed %s response", s->mechanism->name.p));
     /* RFC 5802 section 6: binding is asked for with a mechanism that binds; the library takes it with any. */
@@ -469,6 +481,8 @@ int sasl_server_step(struct sasl_server *s, str response, struct buf *challenge,
         return settle(s, error_set(e, ERR_SYNTAX, "%s does not bind channels", s->mechanism->name.p));
     bool is_bound = s->bound || (s->mechanism->binding && s->end_point.n && !s->authcid.n &&
                                  str_starts(response, STR("p=tls-server-end-point,")));
+    if (s->mechanism->kind == SASL_KIND_PASSWORD)
+        return settle(s, password_step(s, response, challenge, e));
     return settle(s, is_bound ? bound_step(s, response, challenge, e) : library_step(s, response, challenge, e));
 }
 

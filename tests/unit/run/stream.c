@@ -149,6 +149,37 @@ static void fill_stops_at_64_kib(void **state)
     stream_free(s);
 }
 
+/* S6: what was consumed is gone from the buffer when more is read, also when what is left moves to its front. */
+static void consumed_input_is_wiped(void **state)
+{
+    struct layer *l = layer_memory_new(0, 0);
+    struct stream *s = stream_new(l);
+    struct buf many = BUF_INIT(5000);
+    str line;
+    (void)state;
+    layer_memory_feed(l, STR("secret one\r\nsecret two\r\nrest"));
+    assert_int_equal(stream_line(s, 100, &line), 0);
+    const char *start = line.p;
+    assert_int_equal(stream_line(s, 100, &line), 0);
+    assert_int_equal(stream_line(s, 100, &line), ERR_AGAIN);
+    for (size_t i = 0; i < 24; i++)
+        assert_int_equal(start[i], 0);
+    assert_true(str_eq(stream_peek(s), STR("rest")));
+    /* Up to the end of the buffer, so that what is left moves and then the buffer grows. */
+    while (many.n < 4096 - 28)
+        buf_add_byte(&many, 'x');
+    layer_memory_feed(l, buf_str(&many));
+    assert_int_equal(stream_fill(s), 0);
+    stream_consume(s, 4000);
+    layer_memory_feed(l, STR("y"));
+    assert_int_equal(stream_fill(s), 0);
+    assert_ptr_equal(stream_peek(s).p, start);
+    for (size_t i = stream_peek(s).n; i < 4096; i++)
+        assert_int_equal(start[i], 0);
+    buf_done(&many);
+    stream_free(s);
+}
+
 static void incomplete_input_is_no_reason_to_run(void **state)
 {
     struct layer *l = layer_memory_new(0, 0);
@@ -342,6 +373,7 @@ int main(void)
         cmocka_unit_test(a_long_line_costs_no_memory),
         cmocka_unit_test(the_longest_line_fits),
         cmocka_unit_test(fill_stops_at_64_kib),
+        cmocka_unit_test(consumed_input_is_wiped),
         cmocka_unit_test(incomplete_input_is_no_reason_to_run),
         cmocka_unit_test(output_keeps_its_order),
         cmocka_unit_test(one_write_per_flush),
