@@ -92,6 +92,14 @@ const struct cli_setting cli_settings[] = {
       "whose passwords are kept so that whoever has the store and the key in keys/ can read them; others cannot log in by "
       "them." },
     { "listener NAME", "socket", "", "Of lmtp with tls = \"off\": the path of a Unix socket instead of a port." },
+    { "listener NAME", "socket-mode", "\"0660\"",
+      "Of a socket: who may deliver by it, \"0600\", \"0660\" or \"0666\". The folders above it must let them through as well." },
+    { "listener NAME", "socket-group", "(the server's)",
+      "Of a socket: the group, by name or number, that may deliver by it. Postfix's LMTP client runs with the group postfix and "
+      "no other, "
+      "so for it this is \"postfix\", and the socket lies in a folder that it can reach, as /run/valise. Exim: \"Debian-exim\". "
+      "Before "
+      "there was this line everybody on the machine could deliver." },
     { "listener NAME", "addresses", "{\"127.0.0.1\"}", "Numeric addresses to listen on; 0.0.0.0 and :: are all." },
     { "listener NAME", "networks", "(all)",
       "The networks whose peers are served, as {\"192.0.2.0/24\", \"2001:db8::/32\"}; others are told so and left." },

@@ -314,6 +314,8 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                                   CFG_STR("min-tls", "1.2", CFGF_NONE),
                                   CFG_STR("client-cert", "off", CFGF_NONE),
                                   CFG_STR("socket", NULL, CFGF_NONE),
+                                  CFG_STR("socket-mode", NULL, CFGF_NONE),
+                                  CFG_STR("socket-group", NULL, CFGF_NONE),
                                   CFG_STR_LIST("addresses", loopback, CFGF_NONE),
                                   CFG_STR_LIST("auth", NULL, CFGF_NODEFAULT),
                                   CFG_STR_LIST("networks", NULL, CFGF_NODEFAULT),

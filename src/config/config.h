@@ -34,6 +34,8 @@ struct config_listener {
     struct ip_networks networks;           /* who is served; none: everybody */
     struct ip_networks proxies, overrides; /* proxy-from, xclient-from */
     str socket;                            /* of LMTP: path of a Unix socket instead of a port; empty: none */
+    unsigned socket_mode;                  /* of it */
+    str socket_group;                      /* name or number; empty: that of the server's user */
 };
 
 /* What one protocol's peers may do. */
@@ -53,6 +55,10 @@ struct config_certificate {
     enum config_shown shown_to;
 };
 
+enum {
+    CONFIG_SOCKET_MODE = 0660,
+    CONFIG_GROUP_MAX = 64
+};                                        /* of Unix sockets, where nothing is said; bytes of the name of a group */
 enum { CONFIG_VERSION = 1 };              /* of the grammar; `version = 1' */
 enum { CONFIG_PASSWORD_LENGTH_MIN = 10 }; /* where no configuration says otherwise */
 

@@ -81,12 +81,36 @@ static int check_address(cfg_t *cfg, cfg_opt_t *opt)
     return -1;
 }
 
+/* "0660": octal, no execution, and the server itself can do with it what it must. */
+static int take_socket_mode(cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
+{
+    const char *text = cfg_getstr(sec, "socket-mode");
+    unsigned mode = 0;
+    bool good = text && text[0];
+    for (size_t i = 0; good && text[i]; i++) {
+        good = text[i] >= '0' && text[i] <= '7' && i < 4;
+        mode = mode * 8 + (unsigned)(text[i] - '0');
+    }
+    l->socket_mode = text ? mode : CONFIG_SOCKET_MODE;
+    if (text && (!good || (mode & ~0666u) || (mode & 0600) != 0600))
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: socket-mode is \"0600\", \"0660\" or \"0666\", not \"%s\"", name,
+                         sec->line, cfg_title(sec), text);
+    return 0;
+}
+
 /* A listener at a Unix socket: whoever may reach its path may deliver, so LMTP only. */
 static int take_socket(struct config *c, cfg_t *sec, struct config_listener *l, const char *name, struct error *e)
 {
     int r = config_keep(c, cfg_getstr(sec, "socket"), &l->socket, e);
+    if (r == 0)
+        r = take_socket_mode(sec, l, name, e);
+    if (r == 0 && cfg_getstr(sec, "socket-group"))
+        r = config_keep(c, cfg_getstr(sec, "socket-group"), &l->socket_group, e);
     if (r)
         return r;
+    if (l->socket_group.n > CONFIG_GROUP_MAX)
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: the name of a group has at most %d bytes", name, sec->line,
+                         cfg_title(sec), CONFIG_GROUP_MAX);
     if (l->protocol != CONFIG_LMTP || l->port || l->tls != SMTP_TLS_OFF)
         return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: a socket is for protocol \"lmtp\" with tls = \"off\" and no port",
                          name, sec->line, cfg_title(sec));
@@ -207,6 +231,9 @@ int config_take_listener(struct config *c, cfg_t *sec, struct config_listener *l
         return r;
     if (cfg_getstr(sec, "socket"))
         return take_socket(c, sec, l, name, e);
+    if (cfg_getstr(sec, "socket-mode") || cfg_getstr(sec, "socket-group"))
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: socket-mode and socket-group are for a listener with a socket", name,
+                         sec->line, cfg_title(sec));
     if (l->port == 0)
         return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no port", name, sec->line, cfg_title(sec));
     if (l->protocol == CONFIG_SMTP && l->tls == SMTP_TLS_REQUIRED && l->port == 25)

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <pwd.h>
@@ -135,6 +136,48 @@ static int bind_path(const char *path, mode_t mask)
     return -code;
 }
 
+/* The group that may use the socket of L: the one that is named, else that of USER, to whom the server changes. (gid_t)-1: ours. */
+static int socket_group(const struct config_listener *l, str user, gid_t *ret, struct error *e)
+{
+    char z[CONFIG_GROUP_MAX + 1];
+    uint64_t number;
+    (void)snprintf(z, sizeof z, "%.*s", STR_ARG(l->socket_group.n ? l->socket_group : user));
+    *ret = (gid_t)-1;
+    if (l->socket_group.n && str_to_u64(l->socket_group, INT32_MAX, &number)) {
+        *ret = (gid_t)number;
+    } else if (l->socket_group.n) {
+        const struct group *g = getgrnam(z);
+        if (!g)
+            return error_set(
+                e, ERR_NOTFOUND,
+                "listener %.*s: there is no group %s that the server can see; at a reload write its number, or restart",
+                STR_ARG(l->name), z);
+        *ret = g->gr_gid;
+    } else if (geteuid() == 0 && user.n) {
+        const struct passwd *pw = getpwnam(z);
+        *ret = pw ? pw->pw_gid : (gid_t)-1;
+    }
+    return 0;
+}
+
+/* The socket of LMTP, with its mode from the first moment on. Its group comes a moment later: until then fewer may use it. */
+static int bind_socket(const struct config_listener *l, str user, const char *path, int *ret_fd, struct error *e)
+{
+    gid_t gid;
+    int err = socket_group(l, user, &gid, e);
+    if (err)
+        return err;
+    int fd = bind_path(path, (mode_t)(~l->socket_mode & 0777));
+    if (fd >= 0 && gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) != 0) {
+        (void)close(fd);
+        return error_set(e, ERR_REFUSED,
+                         "listener %.*s: %s cannot be given to group %.*s: %s; start as root, or put the server's user into it",
+                         STR_ARG(l->name), path, STR_ARG(l->socket_group), strerrordesc_np(errno));
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
 /* --- the set --- */
 
 static int add(struct socket_set *set, const struct config_listener *l, const char *place, bool inherited, int fd,
@@ -172,7 +215,7 @@ static int explain(const struct config_listener *l, const char *place, int code,
 }
 
 /* One socket: shared, or bound anew. SA is NULL for a path. */
-static int bind_place(const struct config_listener *l, const char *place, const struct sockaddr_storage *sa,
+static int bind_place(const struct config_listener *l, str user, const char *place, const struct sockaddr_storage *sa,
                       const struct socket_set *former, struct socket_set *set, struct error *e)
 {
     const struct bound_socket *there = find(former, place);
@@ -180,10 +223,14 @@ static int bind_place(const struct config_listener *l, const char *place, const 
         return error_set(e, ERR_SYNTAX, "listener %.*s: another listener of valise.conf has %s", STR_ARG(l->name), place);
     if (there)
         return add(set, l, place, there->inherited, there->fd, e);
-    int fd = sa ? bind_when_free(former, sa) : bind_path(place, 0111);
-    if (fd < 0)
-        return explain(l, place, -fd, e);
-    int err = add(set, l, place, false, fd, e);
+    int fd = -1, err = 0;
+    if (sa)
+        fd = bind_when_free(former, sa);
+    else
+        err = bind_socket(l, user, place, &fd, e);
+    if (err || fd < 0)
+        return err ? err : explain(l, place, -fd, e);
+    err = add(set, l, place, false, fd, e);
     if (err)
         (void)close(fd);
     return err;
@@ -195,7 +242,7 @@ static bool is_inherited(const struct config_listener *l, const struct bound_soc
     return b->inherited && str_eq(str_from_z(b->name), l->name);
 }
 
-static int bind_listener(const struct config_listener *l, uint16_t offset, const struct socket_set *former,
+static int bind_listener(const struct config_listener *l, str user, uint16_t offset, const struct socket_set *former,
                          struct socket_set *set, struct error *e)
 {
     char place[SOCKET_PLACE_MAX];
@@ -204,18 +251,18 @@ static int bind_listener(const struct config_listener *l, uint16_t offset, const
     int err = 0;
     for (size_t i = 0; i < former->n && err == 0; i++)
         if (is_inherited(l, &former->list[i]))
-            err = bind_place(l, former->list[i].place, NULL, former, set, e);
+            err = bind_place(l, user, former->list[i].place, NULL, former, set, e);
     if (err || set->n > before)
         return err;
     if (l->socket.n) {
         (void)snprintf(place, sizeof place, "%.*s", STR_ARG(l->socket));
-        return bind_place(l, place, NULL, former, set, e);
+        return bind_place(l, user, place, NULL, former, set, e);
     }
     for (size_t i = 0; i < l->address_n && err == 0; i++) {
         err = address_of(l->addresses[i], (uint16_t)(l->port + offset), &sa);
         socket_place(&sa, place);
         if (err == 0)
-            err = bind_place(l, place, &sa, former, set, e);
+            err = bind_place(l, user, place, &sa, former, set, e);
     }
     return err;
 }
@@ -226,7 +273,7 @@ int sockets_bind(const struct config *config, uint16_t offset, const struct sock
     int err = 0;
     ret->n = 0;
     for (size_t i = 0; i < config->listener_n && err == 0; i++)
-        err = bind_listener(&config->listeners[i], offset, former, ret, e);
+        err = bind_listener(&config->listeners[i], config->user, offset, former, ret, e);
     if (err)
         sockets_close(ret, former);
     return err;

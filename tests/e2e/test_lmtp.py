@@ -1,6 +1,10 @@
 """LMTP (RFC 2033) as another mail server on the same machine would speak it: over a port and over a Unix socket."""
 
+import itertools
+import os
 import smtplib
+import stat
+import subprocess
 
 import pytest
 
@@ -103,6 +107,48 @@ def test_strangers_are_not_relayed_for(lmtp_lab):
         lmtp.mail(helpers.STRANGER)
         assert lmtp.rcpt("quelquun@example.org")[0] == 550
         assert lmtp.docmd("EHLO x")[0] == 500
+
+
+def socket_of(lab):
+    found = (lab.dir / "lmtp.sock").lstat()
+    return stat.S_IMODE(found.st_mode), found.st_gid
+
+
+def test_the_socket_is_for_a_group(lab):
+    """Not for everybody on the machine; which mode and which group is said in valise.conf."""
+    conf = lab.dir / "valise.conf"
+    before = conf.read_text()
+    own = lab.dir.stat().st_gid
+    groups = [own] if os.geteuid() else [own, 12345]
+    conf.write_text(before + LISTENERS)
+    lab.start()
+    assert socket_of(lab) == (0o660, own)
+    lab.stop()
+    for mode, group in itertools.product(("0600", "0666"), groups):
+        conf.write_text(before + LISTENERS.replace('"lmtp.sock"', f'"lmtp.sock"\n  socket-mode = "{mode}"\n  socket-group = "{group}"'))
+        lab.start()
+        assert socket_of(lab) == (int(mode, 8), group)
+        lab.stop()
+    for line, why in (
+        ('socket-mode = "0777"', "socket-mode"), ('socket-mode = "0060"', "socket-mode"), ('socket-mode = "rw"', "socket-mode"),
+        ('socket-group = "no-such-group"', "no group no-such-group"),
+    ):
+        conf.write_text(before + LISTENERS.replace('"lmtp.sock"', '"lmtp.sock"\n  ' + line))
+        refused = lab.run("serve", "--dir", str(lab.dir), "--port-offset", str(lab.offset), check=False)
+        assert refused.returncode != 0 and why in refused.stderr
+    conf.write_text(before + LISTENERS.replace("port = 24", 'port = 24\n  socket-mode = "0660"'))
+    refused = lab.run("serve", "--dir", str(lab.dir), "--port-offset", str(lab.offset), check=False)
+    assert refused.returncode != 0 and "for a listener with a socket" in refused.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+def test_others_on_the_machine_cannot_deliver(lmtp_lab):
+    path = lmtp_lab.dir / "lmtp.sock"
+    for folder in (lmtp_lab.dir, lmtp_lab.dir.parent):
+        os.chmod(folder, 0o711)
+    done = subprocess.run(["/usr/bin/python3", "-c", "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])", str(path)],
+                          user=12346, group=12346, extra_groups=[], capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "PermissionError" in done.stderr
 
 
 def test_the_socket_is_replaced_after_a_crash(lmtp_lab):

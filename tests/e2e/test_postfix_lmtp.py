@@ -17,7 +17,8 @@ pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="Postfix starts as root
 @pytest.fixture
 def server(lab):
     conf = lab.dir / "valise.conf"
-    conf.write_text(conf.read_text() + LISTENERS)
+    # Postfix's client has no group but its own.
+    conf.write_text(conf.read_text() + LISTENERS.replace('"lmtp.sock"', '"lmtp.sock"\n  socket-group = "postfix"'))
     return lab.start()
 
 
