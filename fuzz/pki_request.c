@@ -11,7 +11,7 @@ static struct buf ca = BUF_INIT(PKI_PEM_MAX);
 static void make_ca(void)
 {
     require(pki_key_generate(PKI_EC_P256, &ca_key, NULL) == 0);
-    require(pki_ca_create(ca_key, STR("example.org"), NOW, &ca, NULL) == 0);
+    require(pki_ca_create(ca_key, STR("example.org"), NULL, STR(""), NOW, &ca, NULL) == 0);
 }
 
 static void to_pem(str der, struct buf *pem)

@@ -16,22 +16,45 @@ void cert_day(int64_t seconds, char out[24])
                    (unsigned)d.day % 100, (unsigned)d.hour % 100, (unsigned)d.minute % 100);
 }
 
+static json_t *scope_json(const struct pki_scope *scope)
+{
+    static const char *const kinds[] = { [PKI_NAME_DNS] = "dns", [PKI_NAME_IP] = "ip", [PKI_NAME_EMAIL] = "email" };
+    json_t *list = json_array();
+    for (size_t i = 0; i < scope->name_n; i++)
+        json_array_append_new(list, json_pack("{s:s,s:s%}", "kind", kinds[scope->names[i].kind], "name", scope->names[i].text.p,
+                                              scope->names[i].text.n));
+    return list;
+}
+
+static void print_scope(const struct pki_scope *scope)
+{
+    static const char *const kinds[] = { [PKI_NAME_DNS] = "servers", [PKI_NAME_IP] = "addresses", [PKI_NAME_EMAIL] = "mail" };
+    if (!scope->limited)
+        (void)puts("speaks for   ANYBODY: see valise ca renew --help");
+    for (size_t i = 0; i < scope->name_n; i++)
+        (void)printf("speaks for   %-9s %.*s\n", kinds[scope->names[i].kind], STR_ARG(scope->names[i].text));
+}
+
 int cmd_ca_show(struct cli *c)
 {
     struct error e = ERROR_NONE;
     struct buf pem = BUF_INIT(PKI_PEM_MAX);
     struct arena a = ARENA_INIT(1 << 20);
     struct pki_description d;
+    struct pki_scope scope;
     char from[24], to[24];
     int err = read_ca(c, &pem, &e);
     if (err == 0)
         err = pki_certificate_describe(buf_str(&pem), &a, &d, &e);
+    if (err == 0)
+        err = pki_scope_read(buf_str(&pem), &a, &scope, &e);
     int status = err ? cli_fail_files(c, &e) : 0;
     if (err == 0 && c->json) {
-        json_t *v = json_pack("{s:b,s:s%,s:s%,s:s%,s:s%,s:s%,s:I,s:I}", "ok", 1, "subject", d.subject.p, d.subject.n, "serial",
-                              d.serial.p, d.serial.n, "key", d.key_kind.p, d.key_kind.n, "key-id", d.key_id.p, d.key_id.n,
-                              "fingerprint", d.fingerprint.p, d.fingerprint.n, "not-before", (json_int_t)d.not_before,
-                              "not-after", (json_int_t)d.not_after);
+        json_t *v =
+            json_pack("{s:b,s:s%,s:s%,s:s%,s:s%,s:s%,s:I,s:I,s:b,s:o}", "ok", 1, "subject", d.subject.p, d.subject.n, "serial",
+                      d.serial.p, d.serial.n, "key", d.key_kind.p, d.key_kind.n, "key-id", d.key_id.p, d.key_id.n, "fingerprint",
+                      d.fingerprint.p, d.fingerprint.n, "not-before", (json_int_t)d.not_before, "not-after",
+                      (json_int_t)d.not_after, "limited", (int)scope.limited, "speaks-for", scope_json(&scope));
         cli_print_json(v);
         json_decref(v);
     } else if (err == 0) {
@@ -40,6 +63,7 @@ int cmd_ca_show(struct cli *c)
         (void)printf(
             "subject      %.*s\nkey          %.*s\nkey id       %.*s\nvalid        %s to %s\nfingerprint  SHA-256 %.*s\n",
             STR_ARG(d.subject), STR_ARG(d.key_kind), STR_ARG(d.key_id), from, to, STR_ARG(d.fingerprint));
+        print_scope(&scope);
     }
     arena_done(&a);
     buf_done(&pem);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -132,6 +133,42 @@ int cli_call(const struct cli *c, json_t *request, json_t **ret)
         err = run_without(c->dir, request, &reply, &e);
     json_decref(request);
     return outcome(c, err, &e, reply, ret);
+}
+
+int cli_call_apart(const struct cli *c, json_t *request, json_t **ret)
+{
+    struct error e = ERROR_NONE;
+    int fd[2], how = 0;
+    (void)fflush(stdout);
+    pid_t pid = pipe2(fd, O_CLOEXEC) == 0 ? fork() : -2;
+    if (pid == 0) {
+        json_t *reply = NULL;
+        (void)close(fd[0]);
+        int status = cli_call(c, request, &reply);
+        if (status == 0 && json_dumpfd(reply, fd[1], JSON_COMPACT) != 0)
+            status = EX_OSERR;
+        (void)fflush(stdout);
+        _exit(status);
+    }
+    json_decref(request);
+    if (pid != -2)
+        (void)close(fd[1]);
+    json_t *reply = pid > 0 ? json_loadfd(fd[0], 0, NULL) : NULL;
+    if (pid != -2)
+        (void)close(fd[0]);
+    while (pid > 0 && waitpid(pid, &how, 0) < 0 && errno == EINTR)
+        continue;
+    if (pid > 0 && WIFEXITED(how) && WEXITSTATUS(how) != 0) {
+        json_decref(reply);
+        return WEXITSTATUS(how); /* it has said why */
+    }
+    if (!json_is_object(reply)) {
+        json_decref(reply);
+        (void)error_set(&e, ERR_INTERNAL, "the process that carries out the command did not come to its end");
+        return cli_fail_with(c, EX_OSERR, e.code, e.text);
+    }
+    *ret = reply;
+    return 0;
 }
 
 int cli_call_server(const struct cli *c, json_t *request, json_t **ret)

@@ -22,6 +22,8 @@ int cert_place(const struct cli *c, const char *path, str bytes, unsigned mode, 
 void cert_stem(const char *name, bool rsa, char out[CERT_NAME_MAX + 8]);
 /* Puts KEY and CHAIN_PEM for server NAME in place, says what to add to valise.conf, or adds it (--install) and reloads. An exit status. */
 int cert_server_place(struct cli *c, const char *name, bool rsa, const struct pki_key *key, str chain_pem) MUST_USE;
+/* Has the server, if one runs, read configuration and certificates again: 0 with *RET_RUNNING telling which. ERR_REFUSED, and as control_call. */
+int cert_reload(const struct cli *c, bool *ret_running, struct error *e) MUST_USE;
 /* Whether there are none yet for it: 0, or an exit status after a message. */
 int cert_server_is_free(const struct cli *c, const char *name, bool rsa) MUST_USE;
 

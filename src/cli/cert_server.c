@@ -83,8 +83,7 @@ static int install(const struct cli *c, str section, struct error *e)
     return err;
 }
 
-/* 0 when a server runs and has reloaded, or none runs. */
-static int reload(const struct cli *c, bool *ret_running, struct error *e)
+int cert_reload(const struct cli *c, bool *ret_running, struct error *e)
 {
     json_t *request = json_pack("{s:s}", "command", "reload"), *reply = NULL;
     int err = control_call(c->dir, request, RELOAD_MS, &reply, e);
@@ -119,7 +118,7 @@ int cert_server_place(struct cli *c, const char *name, bool rsa, const struct pk
     if (err == 0 && installed)
         err = install(c, buf_str(&section), &e);
     if (err == 0 && installed)
-        err = reload(c, &running, &e);
+        err = cert_reload(c, &running, &e);
     int status = err ? cli_fail_files(c, &e) : 0;
     if (err == 0 && c->json) {
         json_t *v = json_pack("{s:b,s:s,s:s,s:b,s:s%}", "ok", 1, "chain", chain_path, "key", key_path, "installed", installed,

@@ -1,20 +1,33 @@
 /* check: valise check. */
 #include <sysexits.h>
 
-#include "cli/cli.h"
+#include "cli/ca_list.h"
+
+/* Adds to REPLY's notes what only whoever reads the list of the CA's names can see. */
+static void compare_list(const struct cli *c, json_t *reply)
+{
+    struct ca_list l;
+    json_t *domains = NULL;
+    if (ca_list_open(c, &l) == 0 && l.dir >= 0 && l.ours && ca_list_domains(c, &domains) == 0)
+        ca_list_compare(&l, domains, json_object_get(reply, "notes"));
+    json_decref(domains);
+    ca_list_close(&l);
+}
 
 int cmd_check(struct cli *c)
 {
     json_t *reply, *problem;
     size_t i;
-    int status = cli_call(c, json_pack("{s:s,s:b}", "command", "check", "deep", cli_value(c, "deep") != NULL), &reply);
+    int status = cli_call_apart(c, json_pack("{s:s,s:b}", "command", "check", "deep", cli_value(c, "deep") != NULL), &reply);
     if (status)
         return status;
+    compare_list(c, reply);
     json_int_t problems = json_integer_value(json_object_get(reply, "problems"));
     if (c->json) {
         cli_print_json(reply);
     } else {
         json_array_foreach(json_object_get(reply, "list"), i, problem)(void) printf("%s\n", cli_string(problem));
+        json_array_foreach(json_object_get(reply, "notes"), i, problem)(void) printf("note: %s\n", cli_string(problem));
         (void)printf("%lld accounts, %lld mailboxes, %lld messages, %lld emails, %lld blobs: %lld problems\n",
                      (long long)json_integer_value(json_object_get(reply, "accounts")),
                      (long long)json_integer_value(json_object_get(reply, "mailboxes")),

@@ -64,7 +64,9 @@ int cli_fail_files(const struct cli *c, const struct error *e);
 /* Sends REQUEST (stolen) to the server that runs in c->dir, or when none runs opens the store and carries it out here. *RET is
  * the caller's and has "ok": true; otherwise the error is printed and its exit status returned (non-zero). */
 int cli_call(const struct cli *c, json_t *request, json_t **ret) MUST_USE;
-/* The same for what only a running server can do. */
+/* cli_call in a process of its own, for commands of which a part needs rights that the other part gives up: the caller stays who and where it is. */
+int cli_call_apart(const struct cli *c, json_t *request, json_t **ret) MUST_USE;
+/* cli_call for what only a running server can do. */
 int cli_call_server(const struct cli *c, json_t *request, json_t **ret) MUST_USE;
 /* cli_call for commands that only print "done": prints TEXT (or the JSON reply). The exit status. */
 int cli_call_and_say(const struct cli *c, json_t *request, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
@@ -147,6 +149,10 @@ int cmd_alias_remove(struct cli *c);
 int cmd_alias_list(struct cli *c);
 int cmd_ca_show(struct cli *c);
 int cmd_ca_export(struct cli *c);
+int cmd_ca_names(struct cli *c);
+int cmd_ca_allow(struct cli *c);
+int cmd_ca_deny(struct cli *c);
+int cmd_ca_renew(struct cli *c);
 int cmd_cert_issue(struct cli *c);
 int cmd_cert_import(struct cli *c);
 int cmd_cert_list(struct cli *c);

@@ -122,8 +122,12 @@ static const struct cli_option ca_export_options[] = {
     { "out", "FILE", "into FILE instead of standard output" },
     { NULL, NULL, NULL },
 };
+static const struct cli_option ca_allow_options[] = {
+    { "domain", NULL, "each NAME is a domain: also names below it, *.NAME and mail addresses in it" },
+    { NULL, NULL, NULL },
+};
 static const struct cli_option cert_issue_options[] = {
-    { "server", "NAME", "for a server: a host name or address" },
+    { "server", "NAME", "for a server: a host name or address that valise ca names allows" },
     { "san", "NAME", "one more name (repeatable)" },
     { "install", NULL, "name it in valise.conf and reload" },
     { "user", "ADDRESS", "for a user: to sign and decrypt mail, and to log in" },
@@ -167,8 +171,10 @@ const struct cli_command cli_commands[] = {
       NULL, cmd_role_rights },
     { "check", NULL, "verify every invariant of the store", "Exit status 0 when clean, 65 when something is wrong.",
       check_options, cmd_check },
-    { "domain add", "DOMAIN", "take mail for a domain", NULL, NULL, cmd_domain_add },
-    { "domain remove", "DOMAIN", "stop taking mail for a domain that has no addresses left", NULL, NULL, cmd_domain_remove },
+    { "domain add", "DOMAIN", "take mail for a domain", "The CA may issue certificates for it then, see ca names.", NULL,
+      cmd_domain_add },
+    { "domain remove", "DOMAIN", "stop taking mail for a domain that has no addresses left",
+      "The CA issues and renews no certificates for it any more.", NULL, cmd_domain_remove },
     { "domain list", NULL, "list the domains", NULL, NULL, cmd_domain_list },
     { "domain alias add", "ALIAS DOMAIN", "make ALIAS another name of a domain",
       "Every address there is the same as in DOMAIN: for delivery, to log in and to send.", NULL, cmd_domain_alias_add },
@@ -283,6 +289,25 @@ const struct cli_command cli_commands[] = {
     { "ca show", NULL, "what the root certificate says", NULL, NULL, cmd_ca_show },
     { "ca export", NULL, "print the root certificate, for every program and person who connects", NULL, ca_export_options,
       cmd_ca_export },
+    { "ca names", NULL, "list the names for which the CA may issue certificates",
+      "The list is keys/ca.names, which keeper obeys and no process that talks to the network can write. It follows domain add "
+      "and domain "
+      "remove; this server's name (hostname in valise.conf) is always allowed.",
+      NULL, cmd_ca_names },
+    { "ca allow", "NAME...", "let the CA issue certificates for server names, addresses or networks",
+      "For an address that is not of a private network, as 203.0.113.7, or a server in no domain of ours. Domains are added by "
+      "domain add. "
+      "New names also need a root certificate that speaks for them: see ca renew.",
+      ca_allow_options, cmd_ca_allow },
+    { "ca deny", "NAME...", "take names, domains, addresses or networks off that list",
+      "Certificates that were issued stay valid until they end or are revoked; they are not renewed.", NULL, cmd_ca_deny },
+    { "ca renew", NULL, "make the root certificate anew, with the same key, for the names that are allowed now",
+      "The root certificate says in itself for whom the CA speaks, so that a thief of its key cannot be anybody else to our "
+      "users; a domain "
+      "that came later, and everything with a CA of an older valise, needs it made anew. Certificates that were issued stay "
+      "valid. Everybody "
+      "who connects should get the new ca.pem: who keeps the former one refuses certificates for the new names only.",
+      NULL, cmd_ca_renew },
     { "cert issue", NULL, "have the CA issue a certificate for a server or a user",
       "A server's key and certificate are put into keys/ and tls/; those of our CA are renewed by themselves when a third of "
       "their time is left.",
@@ -292,13 +317,17 @@ const struct cli_command cli_commands[] = {
     { "cert list", NULL, "list the certificates that the CA has issued", NULL, NULL, cmd_cert_list },
     { "cert show", "SERIAL", "print a certificate that the CA has issued", NULL, NULL, cmd_cert_show },
     { "cert renew", "NAME", "renew the server certificate tls/NAME.pem of our CA now, with the same key",
-      "A user's certificate is not renewed: issue a new one.", NULL, cmd_cert_renew },
+      "Refused when it, or another certificate of its key, was revoked, and when the CA may not issue for its names any more (ca "
+      "names). A user's certificate is not renewed: issue a new one.",
+      NULL, cmd_cert_renew },
     { "cert revoke", "SERIAL", "mark a certificate as revoked",
       "For good. It is also written into the file ca.revoked in the directory, for the day when an older backup comes back.",
       NULL, cmd_cert_revoke },
     { "upgrade", NULL, "bring a store of an older valise to the present format",
-      "A server does so by itself when it starts; a store of a newer valise is refused and left alone.", upgrade_options,
-      cmd_upgrade },
+      "A server does so by itself when it starts; a store of a newer valise is refused and left alone. A CA of an older valise "
+      "gets the list "
+      "of the names for which it may issue (ca names).",
+      upgrade_options, cmd_upgrade },
     { "man", NULL, "print the manual page", "As roff: valise man | man -l -.", man_options, cmd_man },
     { "completion", "SHELL", "print the completion of the command line for a shell",
       "SHELL is bash, zsh or fish; the Debian package installs all three. In a running bash: eval \"$(valise completion bash)\".",

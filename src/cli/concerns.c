@@ -44,6 +44,9 @@ static void add_certificates(json_t *list, const json_t *status)
                                    text_of(v, "chain")));
         else if (days < EXPIRY_DAYS)
             json_array_append_new(list, json_sprintf("the certificate %s ends in %lld days", text_of(v, "chain"), days));
+        if (json_object_get(v, "renewal"))
+            json_array_append_new(
+                list, json_sprintf("the certificate %s will not be renewed: %s", text_of(v, "chain"), text_of(v, "renewal")));
     }
 }
 

@@ -99,18 +99,44 @@ static size_t collect_names(const struct init *i, struct arena *a, str names[SAN
     return n;
 }
 
+/* For which names the CA is: the domain, this machine, private networks, and what the administrator named with --san. */
+static int allow_names(const struct init *i, struct arena *a, struct pki_names *names, struct error *e)
+{
+    size_t n;
+    const char *const *sans = cli_values(i->cli, "san", &n);
+    int err = pki_names_usual(i->domain, a, names, e);
+    for (size_t k = 0; k < n && err == 0; k++) {
+        struct pki_grant g;
+        struct ip_address address;
+        str name = str_from_z(sans[k]);
+        const struct pki_order order = { .use = PKI_USE_SERVER, .names = &name, .name_n = 1 };
+        if (pki_names_check(names, i->hostname, &order, NULL) == 0)
+            continue;
+        err = str_starts(name, STR("*."))
+                  ? pki_names_check(names, i->hostname, &order, e)
+                  : pki_grant_read(ip_address_parse(name, &address) ? PKI_GRANT_ADDRESS : PKI_GRANT_HOST, name, a, &g, e);
+        if (err == 0)
+            err = pki_names_add(names, &g, a, e);
+    }
+    return err;
+}
+
 static int make_certificates(struct init *i, struct error *e)
 {
     struct pki_key *ca = NULL, *server = NULL;
     struct buf ca_pem = BUF_INIT(PKI_PEM_MAX), server_pem = BUF_INIT(PKI_PEM_MAX);
-    struct arena a = ARENA_INIT(65536);
+    struct arena a = ARENA_INIT(1 << 20);
     char path[PATH_BYTES + 64];
     str names[SANS_MAX];
     int64_t now = clock_real_ms() / 1000;
     struct pki_server_request request = { .names = names, .name_n = collect_names(i, &a, names), .days = PKI_SERVER_DAYS_MAX };
-    int err = pki_key_generate(PKI_EC_P384, &ca, e);
+    struct pki_names allowed = { 0 };
+    struct buf list = BUF_INIT(PKI_NAMES_FILE_MAX);
+    int err = allow_names(i, &a, &allowed, e);
     if (err == 0)
-        err = pki_ca_create(ca, i->domain, now, &ca_pem, e);
+        err = pki_key_generate(PKI_EC_P384, &ca, e);
+    if (err == 0)
+        err = pki_ca_create(ca, i->domain, &allowed, i->hostname, now, &ca_pem, e);
     if (err == 0)
         err = pki_key_generate(PKI_EC_P256, &server, e);
     if (err == 0)
@@ -119,12 +145,16 @@ static int make_certificates(struct init *i, struct error *e)
         err = pki_key_store(ca, path_in(i, "keys/ca.key", path), false, e);
     if (err == 0)
         err = pki_key_store(server, path_in(i, "keys/server.key", path), false, e);
+    pki_names_write(&allowed, &list);
+    if (err == 0)
+        err = pki_file_write(path_in(i, PKI_NAMES_FILE, path), buf_str(&list), 0600, false, e);
     if (err == 0)
         err = pki_certificate_store(buf_str(&ca_pem), path_in(i, "ca.pem", path), false, e);
     if (err == 0)
         err = pki_certificate_store(buf_str(&server_pem), path_in(i, "tls/server.pem", path), false, e);
     pki_key_free(ca);
     pki_key_free(server);
+    buf_done(&list);
     buf_done(&ca_pem);
     buf_done(&server_pem);
     arena_done(&a);

@@ -1,6 +1,6 @@
 /* upgrade: valise upgrade. A store of an older program is brought to the present format at the next start by itself; here that can be looked at before,
  * and done without a server. */
-#include "cli/cli.h"
+#include "cli/ca_list.h"
 
 static long long number_of(const json_t *o, const char *key)
 {
@@ -25,17 +25,53 @@ static void print_plan(const json_t *plan, bool dry)
                                                                  : "no way back but a backup: `valise backup' before it");
 }
 
+/* The CAs of older valises have no list of names: it is made of the domains that there are. Not even looked at in a dry run, as a store is brought up by
+ * whoever opens it for that. */
+static int make_list(struct ca_list *l, bool dry, json_t *reply)
+{
+    if (l->dir < 0 || l->there || !l->ours)
+        return 0;
+    json_t *list = json_array();
+    json_object_set_new(reply, "ca-domains", list);
+    int status = dry ? 0 : ca_list_read(l);
+    for (size_t i = 0; i < l->names.n; i++)
+        if (l->names.list[i].kind == PKI_GRANT_DOMAIN)
+            json_array_append_new(list, json_stringn(l->names.list[i].name.p, l->names.list[i].name.n));
+    return status || dry ? status : ca_list_write(l);
+}
+
+static void print_list(const json_t *domains, bool dry)
+{
+    json_t *v;
+    size_t i;
+    if (!domains)
+        return;
+    if (dry) {
+        (void)puts(PKI_NAMES_FILE ": would be made, so that the CA issues for the domains that there are and for nobody else");
+        return;
+    }
+    (void)printf(PKI_NAMES_FILE ": made; the CA issues for this server");
+    json_array_foreach(domains, i, v)(void) printf(", %s", json_string_value(v));
+    (void)printf("\n");
+}
+
 int cmd_upgrade(struct cli *c)
 {
-    json_t *reply;
+    struct ca_list l;
+    json_t *reply = NULL;
     bool dry = cli_value(c, "dry-run") != NULL;
-    int status = cli_call(c, json_pack("{s:s,s:b}", "command", "upgrade", "dry-run", (int)dry), &reply);
-    if (status)
-        return status;
-    if (c->json)
+    int status = ca_list_open(c, &l);
+    if (status == 0)
+        status = cli_call_apart(c, json_pack("{s:s,s:b}", "command", "upgrade", "dry-run", (int)dry), &reply);
+    if (status == 0)
+        status = make_list(&l, dry, reply);
+    if (status == 0 && c->json) {
         cli_print_json(reply);
-    else
+    } else if (status == 0) {
         print_plan(reply, dry);
+        print_list(json_object_get(reply, "ca-domains"), dry);
+    }
     json_decref(reply);
-    return 0;
+    ca_list_close(&l);
+    return status;
 }

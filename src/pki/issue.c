@@ -9,35 +9,12 @@
 
 #include "base/random.h"
 
-enum {
-    DAY = 86400,
-    LATE_CLOCK = 3600,
-    SECONDS_MIN = 60,
-    COMMON_NAME_MAX = 64,
-    HOST_MAX = 253,
-    LABEL_MAX = 63,
-    LOCAL_MAX = 64,
-    MAIL_MAX = 254
-};
+enum { DAY = 86400, LATE_CLOCK = 3600, SECONDS_MIN = 60, COMMON_NAME_MAX = 64, LOCAL_MAX = 64, MAIL_MAX = 254 };
 
-/* A host name in the preferred syntax (RFC 5280 section 4.2.1.6), a wildcard as its whole first label allowed. */
+/* A host name, a wildcard as its whole first label allowed. */
 static bool host_is_valid(str name)
 {
-    str rest = name, label;
-    bool first = true;
-    if (name.n == 0 || name.n > HOST_MAX)
-        return false;
-    for (; str_split(&rest, '.', &label); first = false) {
-        if (first && rest.p && str_eq(label, STR("*")))
-            continue;
-        if (label.n == 0 || label.n > LABEL_MAX || label.p[0] == '-' || label.p[label.n - 1] == '-')
-            return false;
-        for (size_t i = 0; i < label.n; i++) {
-            if (!ascii_is_alnum(label.p[i]) && label.p[i] != '-')
-                return false;
-        }
-    }
-    return true;
+    return pki_host_is_valid(str_starts(name, STR("*.")) ? str_from(name, 2) : name);
 }
 
 /* The 4 or 16 bytes of an IP address in text form; 0 when it is none. */
@@ -134,14 +111,18 @@ static bool add_names(X509 *cert, enum pki_use use, const str *names, size_t n)
     return ok;
 }
 
-/* Signs CERT and appends it to OUT. */
-static int certificate_finish(X509 *cert, EVP_PKEY *signer, struct buf *out, struct error *e)
+static int certificate_sign(X509 *cert, EVP_PKEY *signer, struct error *e)
+{
+    const EVP_MD *md = EVP_PKEY_is_a(signer, "EC") && EVP_PKEY_get_bits(signer) > 256 ? EVP_sha384() : EVP_sha256();
+    return X509_sign(cert, signer, md) > 0 ? 0 : pki_fail(e, ERR_INTERNAL, "the certificate could not be signed");
+}
+
+static int certificate_write(X509 *cert, struct buf *out, struct error *e)
 {
     int r = 0;
-    const EVP_MD *md = EVP_PKEY_is_a(signer, "EC") && EVP_PKEY_get_bits(signer) > 256 ? EVP_sha384() : EVP_sha256();
     BIO *bio = BIO_new(BIO_s_mem());
-    if (!bio || X509_sign(cert, signer, md) <= 0 || PEM_write_bio_X509(bio, cert) != 1)
-        r = pki_fail(e, ERR_INTERNAL, "the certificate could not be signed");
+    if (!bio || PEM_write_bio_X509(bio, cert) != 1)
+        r = pki_fail(e, ERR_INTERNAL, "the certificate could not be written");
     else
         pki_bio_take(bio, out);
     BIO_free(bio);
@@ -150,27 +131,63 @@ static int certificate_finish(X509 *cert, EVP_PKEY *signer, struct buf *out, str
     return r;
 }
 
-int pki_ca_create(const struct pki_key *key, str domain, int64_t now, struct buf *out, struct error *e)
+/* A root with the name that CERT has already. */
+static int root_finish(X509 *cert, const struct pki_key *key, const struct pki_names *names, str hostname, struct buf *out,
+                       struct error *e)
+{
+    int r = 0;
+    if (X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1 ||
+        !add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
+        !add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
+        !add_extension(cert, cert, NID_subject_key_identifier, "hash") || (names && !pki_constraints_add(cert, names, hostname)))
+        r = pki_fail(e, ERR_INTERNAL, "the CA certificate could not be made");
+    if (r == 0)
+        r = certificate_sign(cert, key->pkey, e);
+    return r ? r : certificate_write(cert, out, e);
+}
+
+static X509 *root_new(const struct pki_key *key, int64_t now)
+{
+    return certificate_new(key->pkey, now, now + (int64_t)PKI_CA_DAYS * DAY - 1);
+}
+
+int pki_ca_create(const struct pki_key *key, str domain, const struct pki_names *names, str hostname, int64_t now,
+                  struct buf *out, struct error *e)
 {
     static const char suffix[] = " root CA";
     char cn[COMMON_NAME_MAX + 1];
-    if (!host_is_valid(domain) || domain.p[0] == '*')
+    if (!pki_host_is_valid(domain))
         return error_set(e, ERR_SYNTAX, "'%.*s' is not a domain name; write an internationalised one as A-labels (xn--...)",
                          STR_ARG(domain));
     /* A common name has at most 64 characters: a longer domain loses its beginning. */
     str shown = domain.n + sizeof suffix - 1 > COMMON_NAME_MAX ? str_from(domain, domain.n + sizeof suffix - 1 - COMMON_NAME_MAX)
                                                                : domain;
     int n = snprintf(cn, sizeof cn, "%.*s%s", STR_ARG(shown), suffix);
-    X509 *cert = certificate_new(key->pkey, now, now + (int64_t)PKI_CA_DAYS * DAY - 1);
-    int r;
-    if (!cert || !set_common_name(cert, (str){ cn, (size_t)n }) || X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1 ||
-        !add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:1") ||
-        !add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
-        !add_extension(cert, cert, NID_subject_key_identifier, "hash"))
-        r = pki_fail(e, ERR_INTERNAL, "the CA certificate could not be made");
-    else
-        r = certificate_finish(cert, key->pkey, out, e);
+    X509 *cert = root_new(key, now);
+    int r = cert && set_common_name(cert, (str){ cn, (size_t)n })
+                ? root_finish(cert, key, names, hostname, out, e)
+                : pki_fail(e, ERR_INTERNAL, "the CA certificate could not be made");
     X509_free(cert);
+    return r;
+}
+
+int pki_ca_renew(const struct pki_key *key, str ca_pem, const struct pki_names *names, str hostname, int64_t now, struct buf *out,
+                 struct error *e)
+{
+    X509 *ca = NULL, *cert = NULL;
+    int r = pki_certificate_parse(ca_pem, &ca, e);
+    if (r)
+        return r;
+    if (X509_check_ca(ca) != 1)
+        r = error_set(e, ERR_REFUSED, "the certificate to renew is no CA's");
+    else if (X509_check_private_key(ca, key->pkey) != 1)
+        r = pki_fail(e, ERR_REFUSED, "the CA's key and certificate do not belong together");
+    else if (!(cert = root_new(key, now)) || X509_set_subject_name(cert, X509_get_subject_name(ca)) != 1)
+        r = pki_fail(e, ERR_INTERNAL, "the CA certificate could not be made");
+    if (r == 0)
+        r = root_finish(cert, key, names, hostname, out, e);
+    X509_free(cert);
+    X509_free(ca);
     return r;
 }
 
@@ -178,8 +195,7 @@ int pki_ca_create(const struct pki_key *key, str domain, int64_t now, struct buf
 static bool mail_is_valid(str name)
 {
     size_t at = str_rfind_byte(name, '@');
-    if (at >= name.n || at == 0 || at > LOCAL_MAX || name.n > MAIL_MAX || !host_is_valid(str_from(name, at + 1)) ||
-        name.p[at + 1] == '*')
+    if (at >= name.n || at == 0 || at > LOCAL_MAX || name.n > MAIL_MAX || !pki_host_is_valid(str_from(name, at + 1)))
         return false;
     for (size_t i = 0; i < at; i++) {
         bool dot = name.p[i] == '.';
@@ -229,15 +245,24 @@ static const char *key_usage(const EVP_PKEY *key, enum pki_use use)
     return use == PKI_USE_USER ? "critical,digitalSignature,keyAgreement" : "critical,digitalSignature";
 }
 
+/* The first name that is no address as common name, if it fits; else the subject stays empty. An address there looks like a host's name to those who
+ * verify, and violates the name constraints. */
+static bool set_subject(X509 *cert, const struct pki_order *order)
+{
+    struct ip_address address;
+    for (size_t i = 0; i < order->name_n; i++)
+        if (!ip_address_parse(order->names[i], &address))
+            return order->names[i].n > COMMON_NAME_MAX || set_common_name(cert, order->names[i]);
+    return true;
+}
+
 /* Fills and signs the certificate; the arguments have been checked. */
 static int make_certificate(X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *key, const struct pki_order *order, int64_t from, int64_t to,
                             struct buf *out, struct error *e)
 {
     X509 *cert = certificate_new(key, from, to);
-    str cn = order->names[0];
     int r;
-    if (!cert || (cn.n <= COMMON_NAME_MAX && !set_common_name(cert, cn)) ||
-        X509_set_issuer_name(cert, X509_get_subject_name(ca)) != 1 ||
+    if (!cert || !set_subject(cert, order) || X509_set_issuer_name(cert, X509_get_subject_name(ca)) != 1 ||
         !add_extension(cert, ca, NID_basic_constraints, "critical,CA:FALSE") ||
         !add_extension(cert, ca, NID_key_usage, key_usage(key, order->use)) ||
         !add_extension(cert, ca, NID_ext_key_usage, order->use == PKI_USE_SERVER ? "serverAuth" : "emailProtection,clientAuth") ||
@@ -246,7 +271,11 @@ static int make_certificate(X509 *ca, EVP_PKEY *ca_key, EVP_PKEY *key, const str
         !add_names(cert, order->use, order->names, order->name_n))
         r = pki_fail(e, ERR_INTERNAL, "the certificate could not be made");
     else
-        r = certificate_finish(cert, ca_key, out, e);
+        r = certificate_sign(cert, ca_key, e);
+    if (r == 0)
+        r = pki_constraints_check(ca, cert, e);
+    if (r == 0)
+        r = certificate_write(cert, out, e);
     X509_free(cert);
     return r;
 }
@@ -260,14 +289,14 @@ static int issue_for(const struct pki_key *ca_key, X509 *ca, EVP_PKEY *key, cons
     if (X509_check_private_key(ca, ca_key->pkey) != 1)
         return pki_fail(e, ERR_REFUSED, "the CA's key and certificate do not belong together");
     if (!pki_certificate_end(ca, now, &end) || end <= now)
-        return error_set(e, ERR_REFUSED, "the CA's certificate has expired; make a new CA");
+        return error_set(e, ERR_REFUSED, "the CA's certificate has expired; `valise ca renew' makes it anew");
     return make_certificate(ca, ca_key->pkey, key, order, from, to < end ? to : end, out, e);
 }
 
 int pki_server_issue(const struct pki_key *ca_key, str ca_pem, const struct pki_key *key,
                      const struct pki_server_request *request, int64_t now, struct buf *out, struct error *e)
 {
-    const struct pki_order order = { PKI_USE_SERVER, request->names, request->name_n, (int64_t)request->days * DAY };
+    const struct pki_order order = { PKI_USE_SERVER, request->names, request->name_n, (int64_t)request->days * DAY, NULL };
     X509 *ca = NULL;
     int r = order_check(&order, e);
     if (r == 0)
@@ -287,7 +316,7 @@ int pki_issue(const struct pki_key *ca_key, str ca_pem, str subject_pem, const s
     if (r == 0)
         r = pki_certificate_parse(ca_pem, &ca, e);
     if (r == 0)
-        r = pki_subject_key(subject_pem, ca, &key, e);
+        r = pki_subject_key(subject_pem, ca, order, &key, e);
     if (r == 0)
         r = issue_for(ca_key, ca, key, order, now, out, e);
     EVP_PKEY_free(key);

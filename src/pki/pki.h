@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "pki/names.h"
 
 enum {
     PKI_CA_DAYS = 3652,        /* ten years */
@@ -43,8 +44,15 @@ int64_t pki_key_sign(const struct pki_key *k, uint16_t scheme, str message, char
 /* --- certificates --- */
 
 /* Appends the self-signed certificate of root CA KEY to OUT in PEM: subject "CN=<DOMAIN> root CA", valid from NOW (seconds
- * since 1970) for PKI_CA_DAYS, may have one intermediate CA below it. ERR_SYNTAX for a bad DOMAIN, ERR_LIMIT, ERR_INTERNAL. */
-int pki_ca_create(const struct pki_key *key, str domain, int64_t now, struct buf *out, struct error *e) MUST_USE;
+ * since 1970) for PKI_CA_DAYS, no CA below it. Its name constraints (RFC 5280 section 4.2.1.10) are critical and say that it speaks for NAMES and
+ * server HOSTNAME (may be empty) only; NAMES may be NULL: for all names, as the CAs of valise before there were lists. ERR_SYNTAX for a bad
+ * DOMAIN, ERR_LIMIT, ERR_INTERNAL. */
+int pki_ca_create(const struct pki_key *key, str domain, const struct pki_names *names, str hostname, int64_t now,
+                  struct buf *out, struct error *e) MUST_USE;
+/* The same for a CA that there is: a new certificate for KEY with the name of CA_PEM, which takes its place as trust anchor. Certificates that were
+ * issued under either verify under the other as far as its names go. Errors also as pki_server_issue for KEY and CA_PEM. */
+int pki_ca_renew(const struct pki_key *key, str ca_pem, const struct pki_names *names, str hostname, int64_t now, struct buf *out,
+                 struct error *e) MUST_USE;
 
 struct pki_server_request {
     const str *names; /* host names ("mail.example.net", "*.example.net"; IDN as A-labels) and IP addresses; the subject first */
@@ -64,16 +72,18 @@ enum pki_use {
 };
 struct pki_order {
     enum pki_use use;
-    const str *names; /* the first is the subject's common name */
+    const str *names; /* the first that is no address is the subject's common name */
     size_t name_n;    /* 1 to PKI_NAMES_MAX */
     int64_t seconds;  /* 60 to the use's days; cut to what is left of the CA's time */
+    const bool *
+        outside; /* for each name: it is in no domain of ours, as far as whoever orders knows; NULL: none is. For pki_names_check */
 };
 /* Appends a request for a certificate (PKCS #10, RFC 2986) in PEM to OUT: KEY's public half and the proof of having it; who it is for is
  * told apart. ERR_LIMIT, ERR_INTERNAL. */
 int pki_request_create(const struct pki_key *key, struct buf *out, struct error *e) MUST_USE;
 /* Appends a certificate as ORDER says, in PEM, to OUT. Its key is that of SUBJECT_PEM: a request with a good proof, or a certificate that CA_KEY
- * signed itself and that is to be renewed. Nothing else of SUBJECT_PEM is taken over. Errors as pki_server_issue; ERR_REFUSED also for a bad proof
- * and for a certificate that is another CA's or a CA. */
+ * signed itself and that is to be renewed: all names of ORDER must be in that. Nothing else of SUBJECT_PEM is taken over. Errors as pki_server_issue;
+ * ERR_REFUSED also for a bad proof and for a certificate that is another CA's or a CA or has other names. */
 int pki_issue(const struct pki_key *ca_key, str ca_pem, str subject_pem, const struct pki_order *order, int64_t now,
               struct buf *out, struct error *e) MUST_USE;
 /* Whether the certificate in PEM was signed by the CA in CA_PEM, whatever its time. */
@@ -103,6 +113,17 @@ struct pki_description {
 };
 /* What the first certificate of PEM says, in A. Nothing is verified. ERR_SYNTAX, ERR_LIMIT. */
 int pki_certificate_describe(str pem, struct arena *a, struct pki_description *ret, struct error *e) MUST_USE;
+
+/* What names a CA's certificate speaks for. */
+struct pki_scope {
+    bool limited; /* critical name constraints hold down hosts, mail addresses and IP addresses; false: it speaks for anybody */
+    struct pki_name *names; /* what is permitted; a network where an address would be */
+    size_t name_n;
+};
+/* Reads it from CA_PEM, in A. Nothing is verified. ERR_SYNTAX, ERR_LIMIT. */
+int pki_scope_read(str ca_pem, struct arena *a, struct pki_scope *ret, struct error *e) MUST_USE;
+/* Whether all that GRANT allows is within it. */
+bool pki_scope_has(const struct pki_scope *s, const struct pki_grant *grant);
 
 /* Appends the first certificate of PEM in DER to OUT. ERR_SYNTAX, ERR_LIMIT. */
 int pki_certificate_to_der(str pem, struct buf *out, struct error *e) MUST_USE;

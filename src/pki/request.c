@@ -51,7 +51,25 @@ static bool is_issued_by(X509 *cert, X509 *ca)
     return ok;
 }
 
-static int certificate_key(str pem, X509 *ca, EVP_PKEY **ret, struct error *e)
+/* A renewal changes no names: a certificate proves nothing of a key for others. */
+static int check_same_names(str pem, const struct pki_order *order, struct error *e)
+{
+    struct arena a = ARENA_INIT(1 << 20);
+    struct pki_description d;
+    int r = pki_certificate_describe(pem, &a, &d, e);
+    for (size_t i = 0; i < order->name_n && r == 0; i++) {
+        bool found = false;
+        for (size_t k = 0; k < d.name_n && !found; k++)
+            found =
+                (d.names[k].kind == PKI_NAME_EMAIL) == (order->use == PKI_USE_USER) && str_ieq(d.names[k].text, order->names[i]);
+        if (!found)
+            r = error_set(e, ERR_REFUSED, "the certificate to renew is not for %.*s", STR_ARG(order->names[i]));
+    }
+    arena_done(&a);
+    return r;
+}
+
+static int certificate_key(str pem, X509 *ca, const struct pki_order *order, EVP_PKEY **ret, struct error *e)
 {
     X509 *cert = NULL;
     int r = pki_certificate_parse(pem, &cert, e);
@@ -61,18 +79,21 @@ static int certificate_key(str pem, X509 *ca, EVP_PKEY **ret, struct error *e)
         r = error_set(e, ERR_REFUSED, "the certificate is not one of this CA");
     else if (X509_check_ca(cert))
         r = error_set(e, ERR_REFUSED, "a CA's certificate is not renewed here");
-    else if (!(*ret = X509_get_pubkey(cert)))
+    else
+        r = check_same_names(pem, order, e);
+    if (r == 0 && !(*ret = X509_get_pubkey(cert)))
         r = pki_fail(e, ERR_SYNTAX, "the certificate's key cannot be read");
     X509_free(cert);
     return r;
 }
 
-int pki_subject_key(str pem, X509 *ca, EVP_PKEY **ret, struct error *e)
+int pki_subject_key(str pem, X509 *ca, const struct pki_order *order, EVP_PKEY **ret, struct error *e)
 {
     EVP_PKEY *key = NULL;
     if (pem.n == 0 || pem.n > PKI_PEM_MAX)
         return error_set(e, ERR_SYNTAX, "not a request for a certificate in PEM form");
-    int r = str_starts(pem, STR("-----BEGIN CERTIFICATE-----")) ? certificate_key(pem, ca, &key, e) : request_key(pem, &key, e);
+    int r = str_starts(pem, STR("-----BEGIN CERTIFICATE-----")) ? certificate_key(pem, ca, order, &key, e)
+                                                                : request_key(pem, &key, e);
     if (r)
         return r;
     if (!pki_pkey_is_supported(key)) {

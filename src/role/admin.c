@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "pki/pki.h"
 #include "role/admin_limits.h"
+#include "role/ca_notes.h"
 #include "role/certificates.h"
 #include "role/format.h"
 #include "role/metrics.h"
@@ -104,10 +105,10 @@ static json_t *check(struct admin *a, const json_t *request)
         json_decref(c.problems);
         return admin_error(err, "the check could not be finished");
     }
-    return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "ok", 1, "accounts", (json_int_t)c.report.accounts, "mailboxes",
+    return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "ok", 1, "accounts", (json_int_t)c.report.accounts, "mailboxes",
                      (json_int_t)c.report.mailboxes, "entries", (json_int_t)c.report.entries, "emails",
                      (json_int_t)c.report.emails, "blobs", (json_int_t)c.report.blobs, "problems", (json_int_t)c.report.problems,
-                     "list", c.problems);
+                     "list", c.problems, "notes", ca_notes(a));
 }
 
 /* --- the store's format --- */
@@ -159,19 +160,21 @@ static json_t *listeners_json(const struct role_snapshot *r)
     return list;
 }
 
-static json_t *certificates_json(const struct role_snapshot *r)
+static json_t *certificates_json(struct admin *a, const struct role_snapshot *r)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < r->identity_n && i < r->config->certificate_n; i++) {
         struct arena arena = ARENA_INIT(1 << 20);
         struct pki_description d;
         str name = r->identities[i].name;
-        if (pki_certificate_describe(r->identities[i].chain_pem, &arena, &d, NULL) == 0)
-            json_array_append_new(list,
-                                  json_pack("{s:o,s:o,s:o,s:I,s:I}", "name", admin_json_text(name.n ? name : STR("default")),
-                                            "chain", admin_json_text(r->config->certificates[i].chain), "subject",
-                                            admin_json_text(d.subject), "not-after", (json_int_t)d.not_after, "days-left",
-                                            (json_int_t)((d.not_after - clock_real_ms() / 1000) / 86400)));
+        if (pki_certificate_describe(r->identities[i].chain_pem, &arena, &d, NULL) == 0) {
+            json_t *v =
+                json_pack("{s:o,s:o,s:o,s:I,s:I}", "name", admin_json_text(name.n ? name : STR("default")), "chain",
+                          admin_json_text(r->config->certificates[i].chain), "subject", admin_json_text(d.subject), "not-after",
+                          (json_int_t)d.not_after, "days-left", (json_int_t)((d.not_after - clock_real_ms() / 1000) / 86400));
+            ca_notes_add_renewal(a, v, r->identities[i].chain_pem, r->ca_pem);
+            json_array_append_new(list, v);
+        }
         arena_done(&arena);
     }
     return list;
@@ -225,7 +228,7 @@ static json_t *status(struct admin *a, const json_t *request)
     struct role_snapshot *snapshot = role_snapshot_get(a->run);
     json_t *v = json_pack("{s:b,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:{s:b,s:s,s:I,s:I,s:I}}", "ok", 1, "version", VALISE_VERSION,
                           "hostname", admin_json_text(snapshot->config->hostname), "listeners", listeners_json(snapshot),
-                          "certificates", certificates_json(snapshot), "roles", roles, "logins", admin_logins(a), "limits",
+                          "certificates", certificates_json(a, snapshot), "roles", roles, "logins", admin_logins(a), "limits",
                           admin_limits(a, snapshot->config), "store", "writable", (int)s.writable, "state", s.why, "commits",
                           (json_int_t)s.commits, "syncs", (json_int_t)s.syncs, "free-bytes", (json_int_t)s.free_bytes);
     role_snapshot_unref(snapshot);

@@ -3,15 +3,15 @@
  * Invariants
  *  C1  A certificate is given out only after its row is durable: none is unknown to the list.
  *  C2  revoked_at is set once and never changed again.
- *  C3  What another store knows of the same CA's certificates makes one revoked here, and nothing else. */
+ *  C3  What another store knows of the same CA's certificates makes one revoked here, and nothing else.
+ *  C4  What may not be issued is not renewed: a certificate that was revoked, or whose key another revoked one has, stays so; names are judged anew. */
 #include "role/certificates.h"
-
-#include <arpa/inet.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/pack.h"
 #include "pki/pki.h"
+#include "role/ca_names.h"
 #include "role/role.h"
 
 enum {
@@ -144,13 +144,38 @@ static int get_ca(const struct admin *a, struct buf *out, struct error *e)
     return out->n ? 0 : error_set(e, ERR_NOTFOUND, "this directory has no CA: there is no ca.pem");
 }
 
+/* The server's name, in ARENA; empty when it cannot be told. */
+static str hostname(const struct admin *a, struct arena *arena)
+{
+    struct config *read = NULL;
+    struct role_snapshot *s = a->run ? role_snapshot_get(a->run) : NULL;
+    const struct config *c = s ? s->config : config_read("valise.conf", &read, NULL) == 0 ? read : NULL;
+    str name = { 0 };
+    if (c && arena_dup(arena, c->hostname, &name))
+        name = (str){ 0 };
+    config_free(read);
+    role_snapshot_unref(s);
+    return name;
+}
+
+/* An order without a time only asks whether its names are allowed. */
+static bool is_question(const struct pki_order *order)
+{
+    return order->seconds == 0;
+}
+
 /* Has PEM made by keeper, or here. */
 static int sign(const struct admin *a, str ca_pem, str subject_pem, const struct pki_order *order, struct buf *out,
                 struct error *e)
 {
     if (!a->run) {
         struct pki_key *ca_key = NULL;
-        int err = pki_key_load("keys/ca.key", &ca_key, e);
+        struct arena here = ARENA_INIT(4096);
+        int err = ca_names_check(ca_pem, hostname(a, &here), order, e);
+        arena_done(&here);
+        if (err || is_question(order))
+            return err;
+        err = pki_key_load("keys/ca.key", &ca_key, e);
         if (err == 0)
             err = pki_issue(ca_key, ca_pem, subject_pem, order, clock_real_ms() / 1000, out, e);
         pki_key_free(ca_key);
@@ -159,8 +184,8 @@ static int sign(const struct admin *a, str ca_pem, str subject_pem, const struct
     struct buf b = BUF_INIT(WIRE_ORDER_MAX);
     struct arena arena = ARENA_INIT(ARENA_MAX);
     struct frame reply;
-    wire_pack_order(
-        &b, &(struct wire_order){ (uint8_t)order->use, (uint64_t)order->seconds, order->names, order->name_n, subject_pem });
+    wire_pack_order(&b, &(struct wire_order){ (uint8_t)order->use, (uint64_t)order->seconds, order->names, order->outside,
+                                              order->name_n, subject_pem });
     struct frame request = { .type = WIRE_ISSUE, .payload = buf_str(&b) };
     int err = buf_error(&b) ? error_set(e, ERR_LIMIT, "the request is too large") : 0;
     if (err == 0)
@@ -207,48 +232,57 @@ static int issue(struct admin *a, str subject_pem, const struct pki_order *order
 
 /* --- who may be named --- */
 
-static bool is_hostname(const struct admin *a, str name)
-{
-    struct config *read = NULL;
-    struct role_snapshot *s = a->run ? role_snapshot_get(a->run) : NULL;
-    const struct config *c = s ? s->config : config_read("valise.conf", &read, NULL) == 0 ? read : NULL;
-    bool same = c && str_ieq(c->hostname, name);
-    config_free(read);
-    role_snapshot_unref(s);
-    return same;
-}
-
-/* An address, this machine, or a name in a domain of ours: the CA of an organisation vouches for nobody else's. */
+/* This machine, an address, or a name in a domain of ours. Whether an address may be certified the list beside the CA's key says. */
 static bool is_server_name_of_ours(const struct admin *a, str name)
 {
-    struct arena arena = ARENA_INIT(1024);
-    unsigned char bytes[16];
-    const char *z = arena_z(&arena, name);
-    bool ours = z && (inet_pton(AF_INET, z, bytes) == 1 || inet_pton(AF_INET6, z, bytes) == 1 || str_ieq(name, STR("localhost")));
+    struct arena arena = ARENA_INIT(4096);
+    struct ip_address address;
+    bool ours = ip_address_parse(name, &address) || str_ieq(name, STR("localhost")) || str_ieq(name, hostname(a, &arena));
     arena_done(&arena);
     for (str rest = name; !ours && rest.n; rest = str_from(rest, str_find_byte(rest, '.', 0) + 1)) {
         ours = directory_has_domain(a->directory, rest);
         if (str_find_byte(rest, '.', 0) == rest.n)
             break;
     }
-    return ours || is_hostname(a, name);
+    return ours;
 }
 
-static int check_name(const struct admin *a, enum pki_use use, str name, struct error *e)
+/* Whether ADDRESS is that of an account which may log in, or an alias that leads to one: a certificate speaks for a person. */
+static int check_user(const struct admin *a, str address, struct error *e)
 {
     struct arena arena = ARENA_INIT(1 << 20);
     struct directory_account *list;
-    size_t n;
-    int err = 0;
-    if (use == PKI_USE_SERVER && !is_server_name_of_ours(a, name))
-        err = error_set(e, ERR_REFUSED, "%.*s is in no domain of ours; `valise domain list` shows them", STR_ARG(name));
-    if (use == PKI_USE_USER && directory_resolve(a->directory, name, &arena, &list, &n) != 0)
-        err = error_set(e, ERR_NOTFOUND, "%.*s is no address of ours", STR_ARG(name));
+    size_t n = 0;
+    bool known = false, enabled = false;
+    if (directory_resolve(a->directory, address, &arena, &list, &n) != 0)
+        n = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool his = directory_may_send_as(a->directory, list[i].id, address);
+        known = known || his;
+        enabled = enabled || (his && list[i].enabled);
+    }
     arena_done(&arena);
-    return err;
+    if (!known)
+        return error_set(e, ERR_NOTFOUND, "%.*s is no user's address of ours", STR_ARG(address));
+    return enabled ? 0 : error_set(e, ERR_REFUSED, "%.*s is disabled; `valise user enable' first", STR_ARG(address));
 }
 
-static int read_order(const struct admin *a, const json_t *request, struct pki_order *ret, str names[PKI_NAMES_MAX],
+/* The names of an order, and what core knows of them. */
+struct order_names {
+    str list[PKI_NAMES_MAX];
+    bool outside[PKI_NAMES_MAX];
+};
+
+/* Server names in no domain of ours are not refused yet: the administrator may have named them to the CA alone, and keeper knows. */
+static int check_name(const struct admin *a, enum pki_use use, str name, bool *ret_outside, struct error *e)
+{
+    if (use == PKI_USE_USER)
+        return check_user(a, name, e);
+    *ret_outside = !is_server_name_of_ours(a, name);
+    return 0;
+}
+
+static int read_order(const struct admin *a, const json_t *request, struct pki_order *ret, struct order_names *names,
                       struct error *e)
 {
     str use = get_text(request, "use");
@@ -258,13 +292,13 @@ static int read_order(const struct admin *a, const json_t *request, struct pki_o
         return error_set(e, ERR_SYNTAX, "a certificate is for a server or a user");
     if (n == 0 || n > PKI_NAMES_MAX)
         return error_set(e, ERR_LIMIT, "a certificate has 1 to %d names", PKI_NAMES_MAX);
-    *ret = (struct pki_order){ str_eq(use, STR("user")) ? PKI_USE_USER : PKI_USE_SERVER, names, n,
-                               (int64_t)json_integer_value(json_object_get(request, "seconds")) };
+    *ret = (struct pki_order){ str_eq(use, STR("user")) ? PKI_USE_USER : PKI_USE_SERVER, names->list, n,
+                               (int64_t)json_integer_value(json_object_get(request, "seconds")), names->outside };
     for (size_t i = 0; i < n; i++) {
         const json_t *v = json_array_get(list, i);
-        names[i] = (str){ json_string_value(v), json_string_length(v) };
-        int err = names[i].n && names[i].n <= NAME_LENGTH_MAX ? check_name(a, ret->use, names[i], e)
-                                                              : error_set(e, ERR_SYNTAX, "a name is missing or too long");
+        str name = names->list[i] = (str){ json_string_value(v), json_string_length(v) };
+        int err = name.n && name.n <= NAME_LENGTH_MAX ? check_name(a, ret->use, name, &names->outside[i], e)
+                                                      : error_set(e, ERR_SYNTAX, "a name is missing or too long");
         if (err)
             return err;
     }
@@ -284,8 +318,10 @@ json_t *certificates_issue(struct admin *a, const json_t *request)
     struct buf ca = BUF_INIT(PKI_PEM_MAX), out = BUF_INIT(PKI_PEM_MAX);
     struct pki_order order;
     struct pki_description d;
-    str names[PKI_NAMES_MAX];
-    int err = read_order(a, request, &order, names, &e);
+    struct order_names names = { 0 };
+    int err = read_order(a, request, &order, &names, &e);
+    if (err == 0 && is_question(&order))
+        err = error_set(&e, ERR_LIMIT, "a certificate is valid for a minute at least");
     if (err == 0)
         err = issue(a, get_text(request, "request"), &order, &arena, &ca, &out, &d, &e);
     json_t *v = err ? admin_error(err, e.text) : issued_json(&d, buf_str(&out), buf_str(&ca));
@@ -306,14 +342,100 @@ static int reload(struct admin *a, struct error *e)
     return err;
 }
 
-/* The names of D that a server has. */
-static size_t server_names(const struct pki_description *d, str names[PKI_NAMES_MAX])
+/* Looks for a certificate that was revoked and is, or has the key of, the one with SERIAL and KEY_ID. */
+struct revoked_search {
+    str serial, key_id;
+    bool itself, by_key;
+    int64_t at;
+};
+
+static int look_at_revoked(void *ctx, str key, str value)
+{
+    struct revoked_search *s = ctx;
+    struct row r = { 0 };
+    struct arena a = ARENA_INIT(1 << 20);
+    struct pki_description d;
+    int err = row_decode(key, value, &r);
+    if (err == 0 && r.revoked_at) {
+        bool itself = str_eq(key, s->serial);
+        if (itself || (!s->itself && pki_certificate_describe(r.pem, &a, &d, NULL) == 0 && str_eq(d.key_id, s->key_id))) {
+            s->itself = itself;
+            s->by_key = !itself;
+            s->at = r.revoked_at;
+        }
+    }
+    arena_done(&a);
+    return err;
+}
+
+static int check_not_revoked(const struct admin *a, const struct pki_description *d, struct error *e)
+{
+    struct revoked_search s = { .serial = d->serial, .key_id = d->key_id };
+    int err = ERR_CONFLICT;
+    for (int i = 0; i < TRIES && err == ERR_CONFLICT; i++)
+        err = engine_scan(a->engine, certificates_part, STR(""), STR(""), ENGINE_SYNCED, look_at_revoked, &s, NULL);
+    if (err)
+        return error_set(e, err, "it cannot be looked up whether the certificate was revoked");
+    struct date when = date_from_unix(s.at, 0);
+    if (s.itself || s.by_key)
+        return error_set(e, ERR_REFUSED,
+                         "%s was revoked on %04d-%02d-%02d; have a new one issued, with a new key: `valise cert issue'",
+                         s.itself ? "it" : "another certificate of its key", when.year, when.month, when.day);
+    return 0;
+}
+
+/* Whether D may be renewed as far as is known here, and the names for the order. */
+static int check_renewal(const struct admin *a, const struct pki_description *d, struct order_names *names, size_t *ret_n,
+                         struct error *e)
 {
     size_t n = 0;
-    for (size_t i = 0; i < d->name_n && n < PKI_NAMES_MAX; i++)
-        if (d->names[i].kind != PKI_NAME_EMAIL)
-            names[n++] = d->names[i].text;
-    return n;
+    for (size_t i = 0; i < d->name_n && n < PKI_NAMES_MAX; i++) {
+        if (d->names[i].kind == PKI_NAME_EMAIL)
+            continue;
+        names->outside[n] = !is_server_name_of_ours(a, d->names[i].text);
+        names->list[n++] = d->names[i].text;
+    }
+    if (n == 0)
+        return error_set(e, ERR_REFUSED, "it has no name of a server; a user gets a new one: `valise cert issue --user'");
+    *ret_n = n;
+    return check_not_revoked(a, d, e);
+}
+
+/* Asks who has the list of the CA's names whether it allows those of ORDER. */
+static int ask_names(const struct admin *a, str ca_pem, const struct pki_order *order, struct error *e)
+{
+    struct buf none = BUF_INIT(1);
+    int err = sign(a, ca_pem, STR(""), order, &none, e);
+    buf_done(&none);
+    return err;
+}
+
+int certificates_renewable(struct admin *a, str pem, str ca_pem, struct error *e)
+{
+    struct arena arena = ARENA_INIT(ARENA_MAX);
+    struct pki_description d;
+    struct order_names names = { 0 };
+    size_t n;
+    int err = pki_certificate_describe(pem, &arena, &d, e);
+    if (err == 0)
+        err = check_renewal(a, &d, &names, &n, e);
+    if (err == 0) {
+        const struct pki_order order = { PKI_USE_SERVER, names.list, n, 0, names.outside };
+        err = ask_names(a, ca_pem, &order, e);
+    }
+    arena_done(&arena);
+    return err;
+}
+
+static int check_is_ours(const struct admin *a, str pem, struct error *e)
+{
+    struct buf ca = BUF_INIT(PKI_PEM_MAX);
+    int err = get_ca(a, &ca, e);
+    if (err == 0 && !pki_is_issued_by(pem, buf_str(&ca)))
+        err =
+            error_set(e, ERR_REFUSED, "the certificate is not one of this CA; whoever issued it renews it: `valise cert import'");
+    buf_done(&ca);
+    return err;
 }
 
 /* Puts a fresh certificate with the names and the key of the one in file CHAIN in its place. */
@@ -322,15 +444,20 @@ static int renew(struct admin *a, str chain, struct arena *arena, struct buf *ca
 {
     struct buf old = BUF_INIT(PKI_PEM_MAX);
     struct pki_description d;
-    str names[PKI_NAMES_MAX];
+    struct order_names names = { 0 };
+    size_t n;
     const char *path = arena_z(arena, chain);
     int err = path && str_starts(chain, STR("tls/")) && str_find(chain, STR("..")) == chain.n
                   ? pki_file_read(path, &old, e)
                   : error_set(e, ERR_SYNTAX, "certificates that are renewed lie in tls/");
     if (err == 0)
         err = pki_certificate_describe(buf_str(&old), arena, &d, e);
+    if (err == 0)
+        err = check_is_ours(a, buf_str(&old), e);
+    if (err == 0 && (err = check_renewal(a, &d, &names, &n, e)))
+        (void)error_prefix(e, "%s is not renewed", path);
     if (err == 0) {
-        const struct pki_order order = { PKI_USE_SERVER, names, server_names(&d, names), (int64_t)PKI_SERVER_DAYS_MAX * DAY };
+        const struct pki_order order = { PKI_USE_SERVER, names.list, n, (int64_t)PKI_SERVER_DAYS_MAX * DAY, names.outside };
         err = issue(a, buf_str(&old), &order, arena, ca, out, ret, e);
     }
     if (err == 0)
@@ -348,6 +475,8 @@ json_t *certificates_renew(struct admin *a, const json_t *request)
     int err = renew(a, get_text(request, "chain"), &arena, &ca, &out, &d, &e);
     if (err == 0)
         err = reload(a, &e);
+    if (err == ERR_REFUSED)
+        log_warning("renewal-refused", LOG_STR("chain", get_text(request, "chain")), LOG_Z("text", e.text));
     json_t *v = err ? admin_error(err, e.text) : issued_json(&d, buf_str(&out), buf_str(&ca));
     buf_done(&ca);
     buf_done(&out);
@@ -378,7 +507,10 @@ int certificates_renew_due(struct admin *a)
         if (is_due(s->identities[i].chain_pem, s->ca_pem, &arena)) {
             int err = renew(a, chain, &arena, &ca, &out, &d, &e);
             renewed += err == 0;
-            if (err) {
+            if (err == ERR_REFUSED) {
+                failed = err;
+                log_warning("renewal-refused", LOG_STR("chain", chain), LOG_Z("text", e.text));
+            } else if (err) {
                 failed = err;
                 log_error("renewal-failed", LOG_STR("chain", chain), LOG_Z("error", err_name(err)), LOG_Z("text", e.text));
             } else {

@@ -12,15 +12,21 @@
 int certificates_is_revoked(struct engine *g, str serial, bool *ret) MUST_USE;
 
 /* Renews each certificate of the configuration that our CA issued and that has a third of its life left or less: the same names, the same key
- * (so that what pins it stays true), PKI_SERVER_DAYS_MAX days; and reloads. 0 when none failed. Blocks. */
+ * (so that what pins it stays true), PKI_SERVER_DAYS_MAX days; and reloads. One that is not renewable is logged and left alone. 0 when none failed or
+ * was refused. Blocks. */
 int certificates_renew_due(struct admin *a) MUST_USE;
+
+/* Whether the server certificate PEM, which the CA in CA_PEM issued, would be renewed: neither it nor another of its key was revoked, and its names
+ * are still those that the CA may issue for. 0; ERR_REFUSED with E saying why not; or as the store or keeper fails. Blocks. */
+int certificates_renewable(struct admin *a, str pem, str ca_pem, struct error *e) MUST_USE;
 
 /* --- what an administrator may ask; see admin.c for the table --- */
 
-/* "use" ("server" or "user"), "names", "seconds", "request" (PKCS #10 in PEM) -> "certificate", "ca", "serial". Servers have names in our domains,
- * the configured host name, addresses and localhost; users have addresses of ours. */
+/* "use" ("server" or "user"), "names", "seconds", "request" (PKCS #10 in PEM) -> "certificate", "ca", "serial". Servers have names in our domains
+ * and others that the list beside the CA's key allows (pki/names.h), which counts for all; users have addresses of enabled accounts, their own or by
+ * an alias. */
 json_t *certificates_issue(struct admin *a, const json_t *request);
-/* "chain": a file below tls/ -> "certificate", "serial". */
+/* "chain": a file below tls/ -> "certificate", "serial". Refused as certificates_renewable says. */
 json_t *certificates_renew(struct admin *a, const json_t *request);
 json_t *certificates_list(struct admin *a, const json_t *request);
 /* "serial" -> what certificates_list has of it, and "certificate". */

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "pki/pki.h"
+#include "role/ca_names.h"
 #include "role/role.h"
 #include "role/sealer.h"
 #include "role/signing.h"
@@ -42,7 +43,8 @@ struct keeper_peer {
 
 /* Invariants
  *  K1  Only keys of certificates that the configuration names are in a set: roles can have nothing else signed. The CA's key signs
- *      only what pki_issue makes of core's orders: certificates of servers and users, never of a CA.
+ *      only what pki_issue makes of core's orders: certificates of servers and users, never of a CA; and only for names on the list beside it,
+ *      which core cannot write, and the host name of the configuration.
  *  K2  The former set serves on beside the present one, for handshakes that began before a reload; the one before that is gone.
  *  K3  Every operation on a key has been allowed by rights.h, for the role whose lane it came on.
  *  K4  Nothing is signed that is not wholly understood: hashes and padding are made here. */
@@ -225,7 +227,8 @@ static int on_sign(void *ctx, const struct frame *request, struct arena *a, stru
     return err;
 }
 
-/* Core answers for the names; what a certificate may be is decided here. The CA's key is in memory only meanwhile. */
+/* Core knows whose the names are; for which a certificate may be at all, and what it may be, is decided here. An order without a time only asks
+ * whether its names are allowed. The CA's key is in memory only meanwhile. */
 static int on_issue(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                     size_t *ret_fd_n, struct error *e)
 {
@@ -235,15 +238,22 @@ static int on_issue(void *ctx, const struct frame *request, struct arena *a, str
     int err = wire_unpack_order(request->payload, a, &o);
     if (err)
         return error_set(e, err, "the order for a certificate is malformed");
-    const struct pki_order order = { o.use ? PKI_USE_USER : PKI_USE_SERVER, o.names, o.name_n, (int64_t)o.seconds };
+    const struct pki_order order = { o.use ? PKI_USE_USER : PKI_USE_SERVER, o.names, o.name_n, (int64_t)o.seconds, o.outside };
     struct role_snapshot *s = role_snapshot_get(k->run);
-    err = pki_key_load("keys/ca.key", &ca_key, e);
-    if (err == 0)
+    err = ca_names_check(s->ca_pem, s->config->hostname, &order, e);
+    bool signs = err == 0 && o.seconds;
+    if (signs)
+        err = pki_key_load("keys/ca.key", &ca_key, e);
+    if (signs && err == 0)
         err = pki_issue(ca_key, s->ca_pem, o.subject_pem, &order, clock_real_ms() / 1000, reply, e);
     pki_key_free(ca_key);
     role_snapshot_unref(s);
-    log_info("issue", LOG_STR("for", o.name_n ? o.names[0] : STR("")), LOG_Z("use", o.use ? "user" : "server"),
-             LOG_Z("result", err_name(err)));
+    str name = o.name_n ? o.names[0] : STR("");
+    const char *use = o.use ? "user" : "server";
+    if (o.seconds && err == ERR_REFUSED)
+        log_warning("issue-refused", LOG_STR("for", name), LOG_Z("use", use), LOG_Z("text", e->text));
+    else if (o.seconds)
+        log_info("issue", LOG_STR("for", name), LOG_Z("use", use), LOG_Z("result", err_name(err)));
     return err;
 }
 

@@ -193,8 +193,10 @@ void wire_pack_order(struct buf *b, const struct wire_order *o)
     pack_u8(b, o->use);
     pack_varint(b, o->seconds);
     pack_varint(b, o->name_n);
-    for (size_t i = 0; i < o->name_n; i++)
+    for (size_t i = 0; i < o->name_n; i++) {
         pack_str(b, o->names[i]);
+        pack_u8(b, o->outside && o->outside[i]);
+    }
     pack_str(b, o->subject_pem);
 }
 
@@ -205,11 +207,15 @@ int wire_unpack_order(str payload, struct arena *a, struct wire_order *ret)
     o.seconds = unpack_varint_max(&u, ORDER_SECONDS_MAX);
     o.name_n = (size_t)unpack_varint_max(&u, ORDER_NAMES_MAX);
     str *names = arena_array(a, o.name_n, sizeof *names);
-    if (!names)
+    bool *outside = arena_array(a, o.name_n, sizeof *outside);
+    if (!names || !outside)
         return ERR_LIMIT;
-    for (size_t i = 0; i < o.name_n; i++)
+    for (size_t i = 0; i < o.name_n; i++) {
         names[i] = unpack_str(&u, WIRE_ADDRESS_MAX);
+        outside[i] = unpack_u8(&u) != 0;
+    }
     o.names = names;
+    o.outside = outside;
     o.subject_pem = unpack_str(&u, WIRE_ORDER_MAX);
     if (unpack_end(&u) || o.use > 1)
         return ERR_CORRUPT;

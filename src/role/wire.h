@@ -112,11 +112,12 @@ int wire_unpack_roles(str payload, struct arena *a, struct wire_role_status **re
 
 /* --- small ones --- */
 
-/* An order for a certificate; see struct pki_order. */
+/* An order for a certificate; see struct pki_order. 0 seconds: only whether the names are allowed is asked. */
 struct wire_order {
     uint8_t use;
     uint64_t seconds;
     const str *names;
+    const bool *outside; /* for each name */
     size_t name_n;
     str subject_pem;
 };

@@ -105,7 +105,7 @@ def test_refusals(lab, args, code):
     done = valise(lab, "cert", "issue", *args, check=False)
     assert done.returncode == code, done.stderr
     assert as_json(lab, "cert", "list")["certificates"] == []
-    assert sorted(p.name for p in (lab.dir / "keys").iterdir()) == ["ca.key", "server.key"]
+    assert sorted(p.name for p in (lab.dir / "keys").iterdir()) == ["ca.key", "ca.names", "server.key"]
     assert lab.stop() == 0
 
 

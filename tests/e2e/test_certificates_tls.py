@@ -82,13 +82,14 @@ def test_both_kinds_of_key_under_one_name(lab):
 
 
 def test_each_name_gets_its_certificate(lab):
-    place(lab, "second", *sign(lab, "mail.second.example", "subjectAltName=DNS:mail.second.example\n", EC))
-    place(lab, "third", *sign(lab, "mail.third.example", "subjectAltName=DNS:mail.third.example\n", RSA))
+    second, third = f"mail.second.{DOMAIN}", f"mail.third.{DOMAIN}"
+    place(lab, "second", *sign(lab, second, f"subjectAltName=DNS:{second}\n", EC))
+    place(lab, "third", *sign(lab, third, f"subjectAltName=DNS:{third}\n", RSA))
     with open(lab.dir / "valise.conf", "a") as conf:
-        conf.write('certificate mail.second.example { chain = "tls/second.pem" }\n'
-                   'certificate the-third { name = "mail.third.example"  chain = "tls/third.pem" }\n')
+        conf.write(f'certificate {second} {{ chain = "tls/second.pem" }}\n'
+                   f'certificate the-third {{ name = "{third}"  chain = "tls/third.pem" }}\n')
     lab.start()
-    for asked, subject in ((HOSTNAME, HOSTNAME), ("MAIL.second.example", "mail.second.example"), ("mail.third.example", "mail.third.example"),
+    for asked, subject in ((HOSTNAME, HOSTNAME), (f"MAIL.second.{DOMAIN}", second), (third, third),
                            ("unknown.example", HOSTNAME)):
         with socket.create_connection(("127.0.0.1", lab.ports["imaps"])) as plain:
             context = tls_context(lab)

@@ -55,12 +55,23 @@ struct fixture {
     int64_t now;
 };
 
+/* What the CAs here are for. */
+static struct pki_names allowed;
+
+static int allow(void **state)
+{
+    static struct arena a = ARENA_INIT(1 << 16);
+    return pki_names_parse(STR("domain mondomaine.fr\ndomain example\naddress 127.0.0.0/8\naddress 2001:db8::/32\n"), &a,
+                           &allowed, NULL);
+}
+
 static void fixture_init(struct fixture *f, enum pki_kind ca_kind, enum pki_kind kind)
 {
     *f = (struct fixture){ .now = clock_real_ms() / 1000, .ca = BUF_INIT(PKI_PEM_MAX), .cert = BUF_INIT(PKI_PEM_MAX) };
     assert_int_equal(pki_key_generate(ca_kind, &f->ca_key, NULL), 0);
     assert_int_equal(pki_key_generate(kind, &f->key, NULL), 0);
-    assert_int_equal(pki_ca_create(f->ca_key, STR("mondomaine.fr"), f->now, &f->ca, NULL), 0);
+    assert_int_equal(
+        pki_ca_create(f->ca_key, STR("mondomaine.fr"), &allowed, STR("mailhost.mondomaine.fr"), f->now, &f->ca, NULL), 0);
 }
 
 static void fixture_done(struct fixture *f)
@@ -186,10 +197,14 @@ static void refusals(void **state)
     /* A server certificate is no CA. */
     assert_int_equal(pki_server_issue(f.ca_key, ca, f.key, &q, f.now, &f.cert, NULL), 0);
     assert_int_equal(pki_server_issue(f.key, buf_str(&f.cert), other.key, &q, f.now, &other.cert, NULL), ERR_REFUSED);
-    assert_int_equal(pki_ca_create(f.ca_key, STR("mon domaine.fr"), f.now, &other.cert, NULL), ERR_SYNTAX);
-    assert_int_equal(pki_ca_create(f.ca_key, STR("*.fr"), f.now, &other.cert, NULL), ERR_SYNTAX);
+    assert_int_equal(
+        pki_ca_create(f.ca_key, STR("mon domaine.fr"), &allowed, STR("mailhost.mondomaine.fr"), f.now, &other.cert, NULL),
+        ERR_SYNTAX);
+    assert_int_equal(pki_ca_create(f.ca_key, STR("*.fr"), &allowed, STR("mailhost.mondomaine.fr"), f.now, &other.cert, NULL),
+                     ERR_SYNTAX);
     struct buf small = BUF_INIT(100);
-    assert_int_equal(pki_ca_create(f.ca_key, STR("a.fr"), f.now, &small, NULL), ERR_LIMIT);
+    assert_int_equal(pki_ca_create(f.ca_key, STR("a.fr"), &allowed, STR("mailhost.mondomaine.fr"), f.now, &small, NULL),
+                     ERR_LIMIT);
     buf_done(&small);
     fixture_done(&f);
     fixture_done(&other);
@@ -262,7 +277,7 @@ static void long_names_fit(void **state)
         buf_add(&name, label);
     buf_add(&name, STR("example"));
     str host = buf_str(&name);
-    assert_int_equal(pki_ca_create(f.ca_key, host, f.now, &ca, NULL), 0);
+    assert_int_equal(pki_ca_create(f.ca_key, host, &allowed, STR("mailhost.mondomaine.fr"), f.now, &ca, NULL), 0);
     assert_int_equal(pki_certificate_describe(buf_str(&ca), &a, &d, NULL), 0);
     assert_int_equal(d.subject.n, 3 + 64);
     assert_true(str_ends(d.subject, STR(".example root CA")));
@@ -288,5 +303,5 @@ int main(void)
         cmocka_unit_test(descriptions),
         cmocka_unit_test(long_names_fit),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, allow, NULL);
 }

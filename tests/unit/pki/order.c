@@ -23,6 +23,16 @@ struct fixture {
     int64_t now;
 };
 
+/* What the CAs here are for. */
+static struct pki_names allowed;
+
+static int allow(void **state)
+{
+    static struct arena a = ARENA_INIT(1 << 16);
+    return pki_names_parse(STR("domain mondomaine.fr\ndomain example\naddress 127.0.0.0/8\naddress 2001:db8::/32\n"), &a,
+                           &allowed, NULL);
+}
+
 static void fixture_init(struct fixture *f, enum pki_kind kind)
 {
     *f = (struct fixture){ .now = clock_real_ms() / 1000,
@@ -31,7 +41,8 @@ static void fixture_init(struct fixture *f, enum pki_kind kind)
                            .cert = BUF_INIT(PKI_PEM_MAX) };
     assert_int_equal(pki_key_generate(PKI_EC_P384, &f->ca_key, NULL), 0);
     assert_int_equal(pki_key_generate(kind, &f->key, NULL), 0);
-    assert_int_equal(pki_ca_create(f->ca_key, STR("mondomaine.fr"), f->now, &f->ca, NULL), 0);
+    assert_int_equal(
+        pki_ca_create(f->ca_key, STR("mondomaine.fr"), &allowed, STR("mailhost.mondomaine.fr"), f->now, &f->ca, NULL), 0);
     assert_int_equal(pki_request_create(f->key, &f->request, NULL), 0);
 }
 
@@ -313,5 +324,5 @@ int main(void)
         cmocka_unit_test(p12_files),
         cmocka_unit_test(bad_p12_orders),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, allow, NULL);
 }

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "pki/pki.h"
+#include "config/config.h"
 #include "role/certificates.h"
 
 static json_t *issue(struct admin *a, const char *use, const char *name, str request)
@@ -46,7 +47,7 @@ static void test_issued_recorded_revoked(void **state)
     assert_int_equal(mkdir("keys", 0700), 0);
     assert_int_equal(pki_key_generate(PKI_EC_P256, &ca, &e), 0);
     assert_int_equal(pki_key_generate(PKI_EC_P256, &key, &e), 0);
-    assert_int_equal(pki_ca_create(ca, STR("mondomaine.fr"), clock_real_ms() / 1000, &pem, &e), 0);
+    assert_int_equal(pki_ca_create(ca, STR("mondomaine.fr"), NULL, STR(""), clock_real_ms() / 1000, &pem, &e), 0);
     assert_int_equal(pki_key_store(ca, "keys/ca.key", false, &e), 0);
     assert_int_equal(pki_certificate_store(buf_str(&pem), "ca.pem", false, &e), 0);
     assert_int_equal(pki_request_create(key, &request, &e), 0);
@@ -109,7 +110,7 @@ static void test_revocations_go_to_another_store(void **state)
     log_set_level(LOG_ERROR);
     assert_int_equal(pki_key_generate(PKI_EC_P256, &ca, NULL), 0);
     assert_int_equal(pki_key_generate(PKI_EC_P256, &key, NULL), 0);
-    assert_int_equal(pki_ca_create(ca, STR("mondomaine.fr"), clock_real_ms() / 1000, &ca_pem, NULL), 0);
+    assert_int_equal(pki_ca_create(ca, STR("mondomaine.fr"), NULL, STR(""), clock_real_ms() / 1000, &ca_pem, NULL), 0);
     assert_int_equal(pki_request_create(key, &request, NULL), 0);
     assert_int_equal(engine_memory_open(&from.engine) | engine_memory_open(&to.engine), 0);
     for (i = 0; i < 40; i++) {
@@ -178,9 +179,190 @@ static void test_revocations_go_to_another_store(void **state)
     buf_done(&request);
 }
 
+/* --- renewal --- */
+
+struct renewing {
+    char dir[40];
+    struct admin a;
+    struct pki_key *ca;
+    struct buf ca_pem;
+};
+
+static void put(const char *path, str text)
+{
+    assert_int_equal(pki_file_write(path, text, 0600, true, NULL), 0);
+}
+
+static void configure(const char *hostname)
+{
+    struct buf b = BUF_INIT(65536);
+    config_write_default(&b, str_from_z(hostname), true);
+    put("valise.conf", buf_str(&b));
+    buf_done(&b);
+}
+
+static void renewing_init(struct renewing *r)
+{
+    struct error e = ERROR_NONE;
+    *r = (struct renewing){ .dir = "/tmp/valise-renewal-XXXXXX", .ca_pem = BUF_INIT(PKI_PEM_MAX) };
+    log_set_level(LOG_ERROR);
+    assert_non_null(mkdtemp(r->dir));
+    assert_int_equal(chdir(r->dir), 0);
+    assert_int_equal(mkdir("keys", 0700) | mkdir("tls", 0700), 0);
+    assert_int_equal(pki_key_generate(PKI_EC_P256, &r->ca, &e), 0);
+    assert_int_equal(pki_ca_create(r->ca, STR("mondomaine.fr"), NULL, STR(""), clock_real_ms() / 1000, &r->ca_pem, &e), 0);
+    assert_int_equal(pki_key_store(r->ca, "keys/ca.key", false, &e), 0);
+    assert_int_equal(pki_certificate_store(buf_str(&r->ca_pem), "ca.pem", false, &e), 0);
+    assert_int_equal(engine_memory_open(&r->a.engine), 0);
+    assert_int_equal(directory_open(r->a.engine, &r->a.directory, &e), 0);
+    assert_int_equal(directory_domain_add(r->a.directory, STR("mondomaine.fr"), &e), 0);
+    assert_int_equal(directory_domain_add(r->a.directory, STR("zwei.example"), &e), 0);
+    configure("first.elsewhere.net");
+    put(PKI_NAMES_FILE, STR("domain mondomaine.fr\ndomain zwei.example\nhost named.elsewhere.net\n"));
+}
+
+static void renewing_done(struct renewing *r)
+{
+    directory_free(r->a.directory);
+    engine_close(r->a.engine);
+    pki_key_free(r->ca);
+    buf_done(&r->ca_pem);
+    assert_int_equal(unlink("keys/ca.key") | unlink(PKI_NAMES_FILE) | unlink("ca.pem") | unlink("valise.conf") |
+                         unlink("tls/x.pem") | rmdir("tls") | rmdir("keys") | chdir("/") | rmdir(r->dir),
+                     0);
+}
+
+/* A certificate for NAME with KEY in tls/x.pem; its serial, the caller's. */
+static json_t *place(struct renewing *r, const struct pki_key *key, const char *use, const char *name)
+{
+    struct buf request = BUF_INIT(PKI_PEM_MAX);
+    assert_int_equal(pki_request_create(key, &request, NULL), 0);
+    json_t *reply = issue(&r->a, use, name, buf_str(&request));
+    if (!json_is_true(json_object_get(reply, "ok")))
+        fail_msg("%s: %s", name, json_string_value(json_object_get(reply, "text")));
+    put("tls/x.pem", str_from_z(json_string_value(json_object_get(reply, "certificate"))));
+    json_t *serial = json_incref(json_object_get(reply, "serial"));
+    json_decref(reply);
+    buf_done(&request);
+    return serial;
+}
+
+/* Whether tls/x.pem is renewed: EXPECTED, and words of the refusal. Asking beforehand gives the same. */
+static void renews(struct renewing *r, int expected, const char *words)
+{
+    struct buf pem = BUF_INIT(PKI_PEM_MAX), after = BUF_INIT(PKI_PEM_MAX);
+    struct error e = ERROR_NONE;
+    json_t *ask = json_pack("{s:s}", "chain", "tls/x.pem");
+    assert_int_equal(pki_file_read("tls/x.pem", &pem, NULL), 0);
+    int told = certificates_renewable(&r->a, buf_str(&pem), buf_str(&r->ca_pem), &e);
+    json_t *reply = certificates_renew(&r->a, ask);
+    const char *text = json_string_value(json_object_get(reply, "text"));
+    const char *code = json_string_value(json_object_get(reply, "error"));
+    if (told != expected || strcmp(code ? code : "none", expected ? err_name(expected) : "none") != 0)
+        fail_msg("told %d (%s), then %s: %s", told, e.text, code ? code : "renewed", text ? text : "");
+    if (expected && (!strstr(text, words) || !strstr(e.text, words)))
+        fail_msg("'%s' and '%s' lack '%s'", text, e.text, words);
+    assert_int_equal(pki_file_read("tls/x.pem", &after, NULL), 0);
+    assert_int_equal(str_eq(buf_str(&pem), buf_str(&after)), expected != 0);
+    json_decref(reply);
+    json_decref(ask);
+    buf_done(&pem);
+    buf_done(&after);
+}
+
+static void revoke_one(struct renewing *r, json_t *serial)
+{
+    json_t *ask = json_pack("{s:O}", "serial", serial), *reply = certificates_revoke(&r->a, ask);
+    assert_true(json_is_true(json_object_get(reply, "ok")));
+    json_decref(reply);
+    json_decref(ask);
+}
+
+static void test_revoked_ones_are_not_renewed(void **state)
+{
+    struct renewing r;
+    struct pki_key *first = NULL, *second = NULL;
+    (void)state;
+    renewing_init(&r);
+    assert_int_equal(pki_key_generate(PKI_EC_P256, &first, NULL), 0);
+    assert_int_equal(pki_key_generate(PKI_EC_P256, &second, NULL), 0);
+    json_t *serial = place(&r, first, "server", "mail.mondomaine.fr");
+    renews(&r, 0, "");
+    renews(&r, 0, "");
+    revoke_one(&r, serial); /* the first of its key; in the file is the third */
+    renews(&r, ERR_REFUSED, "another certificate of its key was revoked on ");
+    json_decref(serial);
+    serial = place(&r, second, "server", "mail.mondomaine.fr");
+    renews(&r, 0, "");
+    json_decref(serial);
+    serial = place(&r, second, "server", "mail.mondomaine.fr");
+    revoke_one(&r, serial);
+    renews(&r, ERR_REFUSED, "it was revoked on ");
+    json_decref(serial);
+    pki_key_free(first);
+    pki_key_free(second);
+    renewing_done(&r);
+}
+
+static void test_names_that_are_ours_no_more_are_not_renewed(void **state)
+{
+    struct renewing r;
+    struct pki_key *key = NULL;
+    (void)state;
+    renewing_init(&r);
+    assert_int_equal(pki_key_generate(PKI_EC_P256, &key, NULL), 0);
+    json_decref(place(&r, key, "server", "mail.zwei.example"));
+    renews(&r, 0, "");
+    assert_int_equal(directory_domain_remove(r.a.directory, STR("zwei.example"), NULL), 0); /* the list has it still */
+    renews(&r, ERR_REFUSED, "mail.zwei.example");
+    assert_int_equal(directory_domain_add(r.a.directory, STR("zwei.example"), NULL), 0);
+    put(PKI_NAMES_FILE, STR("domain mondomaine.fr\nhost named.elsewhere.net\n")); /* the directory has it, the list not */
+    renews(&r, ERR_REFUSED, "mail.zwei.example");
+    json_decref(place(&r, key, "server", "named.elsewhere.net")); /* in no domain, on the list alone */
+    renews(&r, 0, "");
+    json_decref(place(&r, key, "server", "first.elsewhere.net"));
+    renews(&r, 0, "");
+    configure("second.elsewhere.net");
+    renews(&r, ERR_REFUSED, "first.elsewhere.net");
+    pki_key_free(key);
+    renewing_done(&r);
+}
+
+static void test_users_are_certified_while_they_may_log_in(void **state)
+{
+    struct renewing r;
+    struct pki_key *key = NULL;
+    struct error e = ERROR_NONE;
+    engine_part id;
+    const str alice = STR("alice@mondomaine.fr");
+    struct buf request = BUF_INIT(PKI_PEM_MAX);
+    (void)state;
+    renewing_init(&r);
+    assert_int_equal(pki_key_generate(PKI_EC_P256, &key, NULL), 0);
+    assert_int_equal(pki_request_create(key, &request, NULL), 0);
+    assert_int_equal(directory_account_add(r.a.directory, alice, STR("correct horse 7 battery"), &id, &e), 0);
+    assert_int_equal(directory_alias_add(r.a.directory, STR("info@mondomaine.fr"), &alice, 1, &e), 0);
+    assert_int_equal(directory_domain_catch_all(r.a.directory, STR("zwei.example"), alice, &e), 0);
+    json_decref(place(&r, key, "user", "info@mondomaine.fr"));
+    json_decref(place(&r, key, "user", "alice@mondomaine.fr"));
+    renews(&r, ERR_REFUSED, "`valise cert issue --user'");
+    assert_string_equal(error_of(issue(&r.a, "user", "anybody@zwei.example", buf_str(&request))), err_name(ERR_NOTFOUND));
+    assert_int_equal(directory_account_enable(r.a.directory, alice, false, &e), 0);
+    assert_string_equal(error_of(issue(&r.a, "user", "alice@mondomaine.fr", buf_str(&request))), err_name(ERR_REFUSED));
+    assert_string_equal(error_of(issue(&r.a, "user", "info@mondomaine.fr", buf_str(&request))), err_name(ERR_REFUSED));
+    assert_int_equal(directory_account_enable(r.a.directory, alice, true, &e), 0);
+    json_decref(place(&r, key, "user", "alice@mondomaine.fr"));
+    buf_done(&request);
+    pki_key_free(key);
+    renewing_done(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_issued_recorded_revoked),
-                                        cmocka_unit_test(test_revocations_go_to_another_store) };
+                                        cmocka_unit_test(test_revocations_go_to_another_store),
+                                        cmocka_unit_test(test_revoked_ones_are_not_renewed),
+                                        cmocka_unit_test(test_names_that_are_ours_no_more_are_not_renewed),
+                                        cmocka_unit_test(test_users_are_certified_while_they_may_log_in) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,12 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "pki/pki.h"
 #include "role/role.h"
 #include "role/sealer.h"
 
 static struct role_run run;
+static struct buf ca_pem = BUF_INIT(PKI_PEM_MAX), request_pem = BUF_INIT(PKI_PEM_MAX);
 static char dir[] = "/tmp/valise-keeper-XXXXXX";
 static char ids[3][65]; /* of first.key, second.key, ca.key */
 static const char *const files[] = { "keys/first.key", "keys/second.key", "keys/ca.key" };
@@ -35,6 +37,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     role_keeper.end(&run);
+    buf_done(&ca_pem);
+    buf_done(&request_pem);
     arena_done(&run.arena);
     for (int i = 0; i < 3; i++)
         (void)unlink(files[i]);
@@ -225,6 +229,133 @@ static void test_secrets_are_sealed_for_core_only(void **state)
     buf_done(&plain);
 }
 
+/* --- a core that was taken over asks for certificates --- */
+
+enum { DAY = 86400 };
+
+static struct config config = { .hostname = STR_INIT("mailhost.elsewhere.net") };
+static struct role_snapshot snapshot = { .refs = 1, .config = &config };
+
+static void put(const char *path, const char *text)
+{
+    assert_int_equal(pki_file_write(path, str_from_z(text), 0600, true, NULL), 0);
+}
+
+/* What keeper says to an order for NAME; the certificate in OUT. */
+static int order(const char *peer, bool user, const char *name, bool outside, uint64_t seconds, str subject, struct buf *out)
+{
+    struct arena a = ARENA_INIT(1 << 20);
+    struct buf request = BUF_INIT(WIRE_ORDER_MAX), reply = BUF_INIT(PKI_PEM_MAX);
+    const str names[] = { str_from_z(name) };
+    const bool outsides[] = { outside };
+    struct frame answer;
+    wire_pack_order(&request, &(struct wire_order){ user, seconds, names, outsides, 1, subject });
+    struct frame f = { .type = WIRE_ISSUE, .payload = buf_str(&request) };
+    int r = channel_serve_frame(role_keeper.service_for(&run, str_from_z(peer)), &f, &a, &reply, &answer);
+    int status = r ? r : answer.status;
+    buf_reset(out);
+    if (status == 0)
+        buf_add(out, answer.payload);
+    buf_done(&request);
+    buf_done(&reply);
+    arena_done(&a);
+    return status;
+}
+
+/* A CA with name constraints, or one of an older valise, which the list alone holds. */
+static void have_ca(bool constrained)
+{
+    static struct arena a = ARENA_INIT(1 << 20);
+    struct pki_key *ca = NULL, *key = NULL;
+    struct pki_names names;
+    assert_int_equal(pki_key_load("keys/ca.key", &ca, NULL), 0);
+    assert_int_equal(pki_key_load("keys/first.key", &key, NULL), 0);
+    assert_int_equal(pki_names_usual(STR("mondomaine.fr"), &a, &names, NULL), 0);
+    buf_reset(&ca_pem);
+    buf_reset(&request_pem);
+    assert_int_equal(pki_ca_create(ca, STR("mondomaine.fr"), constrained ? &names : NULL, config.hostname, clock_real_ms() / 1000,
+                                   &ca_pem, NULL),
+                     0);
+    assert_int_equal(pki_request_create(key, &request_pem, NULL), 0);
+    snapshot.ca_pem = buf_str(&ca_pem);
+    run.snapshot = &snapshot;
+    pki_key_free(ca);
+    pki_key_free(key);
+    arena_done(&a);
+}
+
+static void test_only_listed_names_are_certified(void **state)
+{
+    static const struct {
+        const char *name;
+        bool user, outside;
+        int without, listed; /* with no list, and with one */
+    } cases[] = {
+        { "mail.mondomaine.fr", false, false, 0, 0 },
+        { "*.mondomaine.fr", false, false, 0, 0 },
+        { "mail.mondomaine.fr", false, true, ERR_REFUSED, ERR_REFUSED },
+        { "mailhost.elsewhere.net", false, false, 0, 0 },
+        { "alice@mondomaine.fr", true, false, 0, 0 },
+        { "127.0.0.1", false, false, 0, 0 },
+        { "www.google.com", false, false, ERR_REFUSED, ERR_REFUSED },
+        { "*.com", false, false, ERR_REFUSED, ERR_REFUSED },
+        { "8.8.8.8", false, false, ERR_REFUSED, ERR_REFUSED },
+        { "alice@gmail.com", true, false, ERR_REFUSED, ERR_REFUSED },
+        { "mail.zwei.example", false, false, ERR_REFUSED, 0 },
+        { "alice@zwei.example", true, false, ERR_REFUSED, 0 },
+        { "203.0.113.7", false, false, ERR_REFUSED, 0 },
+        { "198.51.100.7", false, false, ERR_REFUSED, ERR_REFUSED },
+    };
+    struct buf out = BUF_INIT(PKI_PEM_MAX);
+    have_ca(false);
+    for (int listed = 0; listed < 2; listed++) {
+        if (listed)
+            put(PKI_NAMES_FILE, "domain mondomaine.fr\ndomain zwei.example\naddress 127.0.0.0/8\naddress 203.0.113.7\n");
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+            int expected = listed ? cases[i].listed : cases[i].without;
+            /* Asked first, without a time, then ordered. */
+            int asked = order("core", cases[i].user, cases[i].name, cases[i].outside, 0, STR(""), &out);
+            assert_int_equal(out.n, 0);
+            int got = order("core", cases[i].user, cases[i].name, cases[i].outside, DAY, buf_str(&request_pem), &out);
+            if (asked != expected || got != expected || (got && out.n) ||
+                (!got && !pki_is_issued_by(buf_str(&out), buf_str(&ca_pem))))
+                fail_msg("%s, listed %d: asked %d, got %d, wanted %d", cases[i].name, listed, asked, got, expected);
+        }
+    }
+    assert_int_not_equal(order("mx", false, "mail.mondomaine.fr", false, DAY, buf_str(&request_pem), &out), 0);
+    buf_done(&out);
+}
+
+/* Renewal needs no new proof of a key, so it is judged like an order: by the list as it is now, and for the certificate's own names. */
+static void test_renewals_are_judged_by_the_list_of_today(void **state)
+{
+    struct buf old = BUF_INIT(PKI_PEM_MAX), out = BUF_INIT(PKI_PEM_MAX);
+    have_ca(false);
+    put(PKI_NAMES_FILE, "domain mondomaine.fr\ndomain zwei.example\n");
+    assert_int_equal(order("core", false, "mail.zwei.example", false, DAY, buf_str(&request_pem), &old), 0);
+    assert_int_equal(order("core", false, "mail.zwei.example", false, DAY, buf_str(&old), &out), 0);
+    assert_int_equal(order("core", false, "mail.mondomaine.fr", false, DAY, buf_str(&old), &out), ERR_REFUSED);
+    put(PKI_NAMES_FILE, "domain mondomaine.fr\n");
+    assert_int_equal(order("core", false, "mail.zwei.example", false, DAY, buf_str(&old), &out), ERR_REFUSED);
+    buf_done(&old);
+    buf_done(&out);
+}
+
+/* The list allows more than the root's own constraints: it has to be made anew before. A list that cannot be read allows nothing. */
+static void test_list_and_constraints_both_count(void **state)
+{
+    struct buf out = BUF_INIT(PKI_PEM_MAX);
+    have_ca(true);
+    put(PKI_NAMES_FILE, "domain mondomaine.fr\ndomain zwei.example\naddress 0.0.0.0/0\n");
+    assert_int_equal(order("core", false, "mail.mondomaine.fr", false, DAY, buf_str(&request_pem), &out), 0);
+    assert_int_equal(order("core", false, "mail.zwei.example", false, DAY, buf_str(&request_pem), &out), ERR_REFUSED);
+    assert_int_equal(order("core", false, "8.8.8.8", false, DAY, buf_str(&request_pem), &out), ERR_REFUSED);
+    put(PKI_NAMES_FILE, "domain mondomaine.fr\nnonsense\n");
+    assert_int_equal(order("core", false, "mail.mondomaine.fr", false, DAY, buf_str(&request_pem), &out), ERR_SYNTAX);
+    assert_int_equal(unlink(PKI_NAMES_FILE), 0);
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +366,9 @@ int main(void)
         cmocka_unit_test(test_a_refused_setup_changes_nothing),
         cmocka_unit_test(test_secrets_are_sealed_for_core_only),
         cmocka_unit_test(test_the_former_key_serves_one_reload_more),
+        cmocka_unit_test(test_only_listed_names_are_certified),
+        cmocka_unit_test(test_renewals_are_judged_by_the_list_of_today),
+        cmocka_unit_test(test_list_and_constraints_both_count),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -193,6 +193,7 @@ static void test_orders_round_trip_and_are_bounded(void **state)
     struct buf b = BUF_INIT(1 << 20);
     struct arena a = ARENA_INIT(1 << 20);
     const str names[101] = { STR("mail.mondomaine.fr"), STR("127.0.0.1") };
+    const bool outside[101] = { false, true };
     static const struct {
         uint8_t use;
         uint64_t seconds;
@@ -206,7 +207,7 @@ static void test_orders_round_trip_and_are_bounded(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct wire_order got;
         buf_reset(&b);
-        wire_pack_order(&b, &(struct wire_order){ rows[i].use, rows[i].seconds, names, rows[i].name_n, STR("PEM") });
+        wire_pack_order(&b, &(struct wire_order){ rows[i].use, rows[i].seconds, names, outside, rows[i].name_n, STR("PEM") });
         assert_int_equal(wire_unpack_order(buf_str(&b), &a, &got), rows[i].expected);
         if (rows[i].expected)
             continue;
@@ -214,6 +215,8 @@ static void test_orders_round_trip_and_are_bounded(void **state)
         assert_int_equal(got.seconds, rows[i].seconds);
         assert_int_equal(got.name_n, rows[i].name_n);
         check_str(got.names[1], "127.0.0.1");
+        assert_false(got.outside[0]);
+        assert_true(got.outside[1]);
         check_str(got.subject_pem, "PEM");
         for (size_t n = 0; n < b.n; n++)
             assert_int_equal(wire_unpack_order((str){ b.p, n }, &a, &got), ERR_CORRUPT);
