@@ -115,6 +115,27 @@ int beneath_start(const char *path, struct error *e)
     return fd < 0 ? fail("open", path, e) : fd;
 }
 
+int beneath_start_above(const char *path, char ret[BENEATH_NAME_MAX], struct error *e)
+{
+    char above[BENEATH_PATH_MAX];
+    str whole = str_from_z(path);
+    while (whole.n > 1 && whole.p[whole.n - 1] == '/')
+        whole.n--;
+    size_t slash = str_rfind_byte(whole, '/');
+    bool bare = slash == whole.n;
+    str name = bare ? whole : str_from(whole, slash + 1);
+    if (whole.n >= sizeof above || !beneath_is_name(name))
+        return error_set(e, ERR_LIMIT, "%.80s: the path is too long or does not end in a name", path);
+    (void)snprintf(above, sizeof above, "%.*s", bare ? 1 : (int)slash + 1, bare ? "." : whole.p);
+    int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && (errno == EACCES || errno == EPERM))
+        fd = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC); /* to enter, not to read */
+    if (fd < 0)
+        return fail("open", above, e);
+    (void)snprintf(ret, BENEATH_NAME_MAX, "%.*s", STR_ARG(name));
+    return fd;
+}
+
 static int must_be_regular(int fd, const char *path, struct stat *ret, struct error *e)
 {
     struct stat st;

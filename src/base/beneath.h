@@ -39,7 +39,10 @@ struct beneath_rights {
  * himself, never for words of a peer or for what lies below it. A descriptor or an error. */
 int beneath_start(const char *path, struct error *e) MUST_USE;
 
-/* The same for the regular file PATH that the administrator named, for reading; a FIFO or a device is refused. */
+/* Opens the directory that PATH, as a person wrote it, is or will be in; the last part, which must be a name, goes to RET. */
+int beneath_start_above(const char *path, char ret[BENEATH_NAME_MAX], struct error *e) MUST_USE;
+
+/* The same as beneath_start for the regular file PATH that the administrator named, for reading; a FIFO or a device is refused. */
 int beneath_start_file(const char *path, struct error *e) MUST_USE;
 
 /* The same for a directory or a regular file; RET (may be NULL) gets what fstat says. */

@@ -513,26 +513,16 @@ static int checkpoint(struct backup *b, struct error *e)
 /* The directory for backups, made when it is not there. */
 static int make_target(const char *path, struct error *e)
 {
-    str whole = str_from_z(path);
-    while (whole.n > 1 && whole.p[whole.n - 1] == '/')
-        whole.n--;
-    size_t slash = str_rfind_byte(whole, '/');
-    char parent[TREE_PATH_MAX], name[BENEATH_NAME_MAX];
-    str last = slash < whole.n ? str_from(whole, slash + 1) : whole;
-    int fd = beneath_start(path, NULL);
-    if (fd >= 0 || !beneath_is_name(last) || whole.n >= TREE_PATH_MAX) {
-        close_one(fd);
-        return 0; /* it is there, or backup_lock says what is wrong */
+    char name[BENEATH_NAME_MAX];
+    int fd = beneath_start(path, NULL), above = -1;
+    if (fd == ERR_NOTFOUND) {
+        above = beneath_start_above(path, name, e);
+        fd = above < 0 ? above : beneath_make(above, name, BENEATH_MODE(0700), e);
     }
-    (void)snprintf(name, sizeof name, "%.*s", STR_ARG(last));
-    (void)snprintf(parent, sizeof parent, "%.*s", slash < whole.n ? (int)slash + 1 : 1, slash < whole.n ? whole.p : ".");
-    int above = beneath_start(parent, e);
-    if (above < 0)
-        return above;
-    fd = beneath_make(above, name, BENEATH_MODE(0700), e);
-    (void)close(above);
+    int err = fd < 0 && fd != ERR_EXISTS && above != -1 ? fd : 0; /* what else is wrong backup_lock says */
     close_one(fd);
-    return fd < 0 && fd != ERR_EXISTS ? fd : 0;
+    close_one(above);
+    return err;
 }
 
 static int prepare_target(struct backup *b, struct error *e)

@@ -248,22 +248,12 @@ static int must_be_empty(int fd, const char *path, struct error *e)
 /* Makes the directory PATH as the owner of the one it is in. */
 static int make_target(const char *path, struct error *e)
 {
-    str whole = str_from_z(path);
-    while (whole.n > 1 && whole.p[whole.n - 1] == '/')
-        whole.n--;
-    size_t slash = str_rfind_byte(whole, '/');
-    char parent[NAME_BYTES], name[BENEATH_NAME_MAX];
-    str last = slash < whole.n ? str_from(whole, slash + 1) : whole;
-    if (whole.n >= sizeof parent || !beneath_is_name(last))
-        return error_set(e, ERR_LIMIT, "%s: the path is too long or does not end in a name", path);
-    (void)snprintf(name, sizeof name, "%.*s", STR_ARG(last));
-    (void)snprintf(parent, sizeof parent, "%.*s", slash < whole.n ? (int)slash + 1 : 1, slash < whole.n ? whole.p : ".");
-    int above = beneath_start(parent, e), fd = above;
+    char name[BENEATH_NAME_MAX];
+    int above = beneath_start_above(path, name, e);
     int err = above < 0 ? above : owner_become(above, e);
-    if (err == 0)
-        fd = beneath_make(above, name, BENEATH_MODE(0700), e);
+    int fd = err ? err : beneath_make(above, name, BENEATH_MODE(0700), e);
     close_one(&above);
-    return err ? err : fd;
+    return fd;
 }
 
 /* TARGET is new, or empty: nothing that is there is touched. From here on root is its owner. A descriptor or an error. */

@@ -119,20 +119,11 @@ static int leave_former(const struct place *p, struct error *e)
 /* Opens what DIR will be in; what is left there of a restore that was interrupted is removed. */
 static int find_place(const char *dir, struct place *ret, struct error *e)
 {
-    char parent[TREE_PATH_MAX], prefix[BENEATH_NAME_MAX];
-    str path = str_from_z(dir);
-    while (path.n > 1 && path.p[path.n - 1] == '/')
-        path.n--;
-    size_t slash = str_rfind_byte(path, '/');
-    str name = slash < path.n ? str_from(path, slash + 1) : path;
-    if (!beneath_is_name(name) || name.n > BENEATH_NAME_MAX - 32 || path.n >= sizeof parent)
-        return error_set(e, ERR_LIMIT, "%s: the directory's path is too long or does not end in a name", dir);
-    (void)snprintf(ret->name, sizeof ret->name, "%.*s", STR_ARG(name));
-    (void)snprintf(parent, sizeof parent, "%.*s", slash < path.n ? (int)slash + 1 : 1, slash < path.n ? path.p : ".");
-    (void)snprintf(prefix, sizeof prefix, "%.200s.restore-", ret->name);
-    ret->above = beneath_start(parent, e);
+    char prefix[BENEATH_NAME_MAX];
+    ret->above = beneath_start_above(dir, ret->name, e);
     if (ret->above < 0)
         return ret->above;
+    (void)snprintf(prefix, sizeof prefix, "%.200s.restore-", ret->name);
     tree_remove_stale(ret->above, prefix);
     int err = beneath_exists(ret->above, ret->name) ? open_former(ret, dir, e) : 0;
     if (err)

@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "role/supervisor_private.h"
 
 enum { BACKLOG = 1024, BIND_TRIES = 20, BIND_PAUSE_US = 100000 };
@@ -113,27 +114,107 @@ static int bind_when_free(const struct socket_set *former, const struct sockaddr
     return fd;
 }
 
-/* A Unix socket at PATH, made with umask MASK so that nobody is faster; one left there by a killed server is replaced, anything else
- * is not. */
-static int bind_path(const char *path, mode_t mask)
+/* --- Unix sockets --- */
+
+/* Whether somebody listens at NAME in the open directory: 0 when not, an errno value when somebody does or that cannot be found out. */
+static int ask_whether_dead(int dir, const char *name)
 {
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
-    struct stat st;
-    (void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int n = snprintf(sa.sun_path, sizeof sa.sun_path, "/proc/self/fd/%d/%s", dir, name), code = 0;
+    int fd = n > 0 && (size_t)n < sizeof sa.sun_path ? socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
     if (fd < 0)
-        return -errno;
-    if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-        (void)unlink(path);
-    mode_t old = umask(mask);
-    int r = bind(fd, (struct sockaddr *)&sa, sizeof sa);
-    int code = errno;
-    (void)umask(old);
-    if (r == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
-    code = r ? code : errno;
+        return ENAMETOOLONG;
+    if (connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0 || errno == EAGAIN)
+        code = EADDRINUSE;
+    else
+        code = errno == ECONNREFUSED || errno == ENOENT ? 0 : errno;
     (void)close(fd);
-    return -code;
+    return code;
+}
+
+/* Whether the file of a socket was made by a server of this directory: as whom we are, or as the user that its store belongs to. */
+static bool is_own(const struct stat *st)
+{
+    struct stat store;
+    return st->st_uid == geteuid() || (beneath_look(AT_FDCWD, "store", &store, NULL) == 0 && store.st_uid == st->st_uid);
+}
+
+/* Makes room for a socket: one that a killed server of ours left is removed; a live one, one of somebody else and what is no socket are not. The
+ * roles of a server that was killed let go a moment after it. OURS: it lies in our own directory, under a name that only we use. */
+static int make_room(int dir, const char *name, const char *path, bool ours, struct error *e)
+{
+    struct stat st;
+    if (beneath_look(dir, name, &st, NULL))
+        return 0;
+    if (!S_ISSOCK(st.st_mode))
+        return error_set(e, ERR_EXISTS, "%s is there and is no socket; move it away, or configure another path", path);
+    int code = ask_whether_dead(dir, name);
+    for (int i = 0; code == EADDRINUSE && (ours || is_own(&st)) && i < BIND_TRIES; i++) {
+        (void)usleep(BIND_PAUSE_US);
+        code = ask_whether_dead(dir, name);
+    }
+    if (code == EADDRINUSE || code == EPROTOTYPE)
+        return error_set(e, ERR_UNAVAILABLE, "another program listens at %s (`ss -xlp` shows it)", path);
+    if (code)
+        return error_set(e, ERR_REFUSED, "%s: whether another program listens there is unknown: %s", path, strerrordesc_np(code));
+    if (!ours && !is_own(&st))
+        return error_set(e, ERR_REFUSED, "%s was left by another user (uid %u); remove it if nobody needs it", path,
+                         (unsigned)st.st_uid);
+    return beneath_remove(dir, name, e);
+}
+
+/* The file of a socket just bound, given to group GID (-1: as it is); its inode. */
+static int take_file(int dir, const char *name, const char *path, gid_t gid, uint64_t *ret_inode, struct error *e)
+{
+    struct stat st;
+    int err = beneath_look(dir, name, &st, e);
+    if (err)
+        return err;
+    *ret_inode = st.st_ino;
+    if (gid != (gid_t)-1 && fchownat(dir, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) != 0)
+        return error_set(e, ERR_REFUSED, "%s cannot be given to group %u: %s; start as root, or put the server's user into it",
+                         path, (unsigned)gid, strerrordesc_np(errno));
+    return 0;
+}
+
+/* A Unix socket at PATH, made with umask MASK so that nobody is faster. A descriptor and the inode of its file, or an error. */
+static int bind_path(const char *path, mode_t mask, bool ours, gid_t gid, uint64_t *ret_inode, struct error *e)
+{
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    char name[BENEATH_NAME_MAX];
+    (void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s", path);
+    int dir = beneath_start_above(path, name, e);
+    if (dir < 0)
+        return dir;
+    int err = make_room(dir, name, path, ours, e);
+    int fd = err ? err : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (err == 0) {
+        mode_t old = umask(mask);
+        bool good = fd >= 0 && bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0;
+        int code = errno;
+        (void)umask(old);
+        if (!good || listen(fd, BACKLOG) != 0)
+            err = error_set(e, code == EACCES ? ERR_REFUSED : ERR_IO, "%s: %s", path, strerrordesc_np(good ? errno : code));
+    }
+    if (err == 0)
+        err = take_file(dir, name, path, gid, ret_inode, e);
+    (void)close(dir);
+    if (err && fd >= 0)
+        (void)close(fd);
+    return err ? err : fd;
+}
+
+/* Removes the file of a socket that we made, if it still is that. */
+static void unlink_own(const struct bound_socket *b)
+{
+    struct stat st;
+    char name[BENEATH_NAME_MAX];
+    int dir = b->inode ? beneath_start_above(b->place, name, NULL) : -1;
+    if (dir < 0)
+        return;
+    if (beneath_look(dir, name, &st, NULL) == 0 && S_ISSOCK(st.st_mode) && st.st_ino == b->inode)
+        (void)!beneath_remove(dir, name, NULL);
+    (void)close(dir);
 }
 
 /* The group that may use the socket of L: the one that is named, else that of USER, to whom the server changes. (gid_t)-1: ours. */
@@ -161,32 +242,27 @@ static int socket_group(const struct config_listener *l, str user, gid_t *ret, s
 }
 
 /* The socket of LMTP, with its mode from the first moment on. Its group comes a moment later: until then fewer may use it. */
-static int bind_socket(const struct config_listener *l, str user, const char *path, int *ret_fd, struct error *e)
+static int bind_socket(const struct config_listener *l, str user, const char *path, uint64_t *ret_inode, struct error *e)
 {
     gid_t gid;
     int err = socket_group(l, user, &gid, e);
     if (err)
         return err;
-    int fd = bind_path(path, (mode_t)(~l->socket_mode & 0777));
-    if (fd >= 0 && gid != (gid_t)-1 && lchown(path, (uid_t)-1, gid) != 0) {
-        (void)close(fd);
-        return error_set(e, ERR_REFUSED,
-                         "listener %.*s: %s cannot be given to group %.*s: %s; start as root, or put the server's user into it",
-                         STR_ARG(l->name), path, STR_ARG(l->socket_group), strerrordesc_np(errno));
-    }
-    *ret_fd = fd;
-    return 0;
+    int fd = bind_path(path, (mode_t)(~l->socket_mode & 0777), false, gid, ret_inode, e);
+    if (fd < 0)
+        (void)error_prefix(e, "listener %.*s", STR_ARG(l->name));
+    return fd;
 }
 
 /* --- the set --- */
 
-static int add(struct socket_set *set, const struct config_listener *l, const char *place, bool inherited, int fd,
+static int add(struct socket_set *set, const struct config_listener *l, const char *place, bool inherited, int fd, uint64_t inode,
                struct error *e)
 {
     if (set->n == SUPERVISOR_SOCKETS_MAX)
         return error_set(e, ERR_LIMIT, "more than %d listening sockets", SUPERVISOR_SOCKETS_MAX);
     struct bound_socket *b = &set->list[set->n++];
-    *b = (struct bound_socket){ .inherited = inherited, .fd = fd };
+    *b = (struct bound_socket){ .inherited = inherited, .fd = fd, .inode = inode };
     (void)snprintf(b->kind, sizeof b->kind, "%s", rights_role_name(rights_role_of(l->protocol)));
     (void)snprintf(b->name, sizeof b->name, "%.*s", STR_ARG(l->name));
     (void)snprintf(b->place, sizeof b->place, "%s", place);
@@ -222,15 +298,12 @@ static int bind_place(const struct config_listener *l, str user, const char *pla
     if (find(set, place))
         return error_set(e, ERR_SYNTAX, "listener %.*s: another listener of valise.conf has %s", STR_ARG(l->name), place);
     if (there)
-        return add(set, l, place, there->inherited, there->fd, e);
-    int fd = -1, err = 0;
-    if (sa)
-        fd = bind_when_free(former, sa);
-    else
-        err = bind_socket(l, user, place, &fd, e);
-    if (err || fd < 0)
-        return err ? err : explain(l, place, -fd, e);
-    err = add(set, l, place, false, fd, e);
+        return add(set, l, place, there->inherited, there->fd, there->inode, e);
+    uint64_t inode = 0;
+    int fd = sa ? bind_when_free(former, sa) : bind_socket(l, user, place, &inode, e);
+    if (fd < 0)
+        return sa ? explain(l, place, -fd, e) : fd;
+    int err = add(set, l, place, false, fd, inode, e);
     if (err)
         (void)close(fd);
     return err;
@@ -294,8 +367,8 @@ void sockets_close(struct socket_set *gone, const struct socket_set *stays)
         if (holds(stays, b->fd))
             continue;
         (void)close(b->fd);
-        if (!b->inherited && str_find(str_from_z(b->place), STR(" port ")) == strlen(b->place))
-            (void)unlink(b->place);
+        if (!b->inherited)
+            unlink_own(b);
     }
     gone->n = 0;
 }
@@ -303,8 +376,8 @@ void sockets_close(struct socket_set *gone, const struct socket_set *stays)
 /* Whoever may open it is an administrator, so it is made with mode 0600 before anyone can. */
 int control_bind(struct error *e)
 {
-    int fd = bind_path("control.sock", 0177);
-    return fd >= 0 ? fd : error_set(e, ERR_IO, "control.sock: %s", strerrordesc_np(-fd));
+    uint64_t inode;
+    return bind_path("control.sock", 0177, true, (gid_t)-1, &inode, e);
 }
 
 /* --- giving up root --- */

@@ -17,6 +17,7 @@ struct bound_socket {
     char kind[12];                /* the role that accepts */
     char place[SOCKET_PLACE_MAX]; /* "192.0.2.1 port 25", or a path */
     bool inherited;               /* from the service manager: not ours to unlink, and ours whatever its place */
+    uint64_t inode;               /* of the file at a path that we made; 0: there is none */
     int fd;
 };
 struct socket_set {

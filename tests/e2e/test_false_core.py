@@ -363,3 +363,47 @@ def test_restore_parses_as_the_owner_and_removes_only_what_is_ours(lab, alice, s
     assert untouched(victim)
     left = sorted(p.name for p in (scratch / "b").iterdir())
     assert left[-1] == "restore-x" and len(left) == 2, "somebody else's folder stays, ours is gone"
+
+
+# --- serve ---
+
+def test_serve_prints_no_file_of_others(lab, victim):
+    accounts = lab.dir / "lab-accounts.txt"
+    (victim / "secret").write_text(f"alice@x {SECRET}\n")
+    accounts.rename(lab.dir / "away")
+    accounts.symlink_to(victim / "secret")
+    lab.start()
+    assert SECRET not in lab.log()
+    assert lab.stop() == 0
+    accounts.unlink()
+    os.mkfifo(accounts)
+    lab.start()
+    assert lab.stop() == 0
+
+
+@root_only
+def test_serve_reads_the_accounts_with_the_owners_rights(lab, victim):
+    if lab.dir.stat().st_uid == 0:
+        pytest.skip("the directory is root's, and so is what is in it")
+    (lab.dir / "lab-accounts.txt").write_text(f"alice@x {SECRET}\n")
+    os.chown(lab.dir / "lab-accounts.txt", 0, 0)
+    os.chmod(lab.dir / "lab-accounts.txt", 0o600)
+    lab.start()
+    assert SECRET not in lab.log()
+    assert lab.stop() == 0
+
+
+def test_a_live_socket_of_another_program_is_left_alone(lab, scratch):
+    path = scratch / "other.sock"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen(100)
+        with open(lab.dir / "valise.conf", "a", encoding="utf-8") as config:
+            config.write(f'\nlistener local {{ protocol = "lmtp" socket = "{path}" tls = "off" }}\n')
+        lab.start(wait=0)
+        assert lab.process.wait(30) not in (0, None)
+        assert "another program listens at" in lab.log()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(10)
+            client.connect(str(path))
+    lab.process = None

@@ -110,6 +110,26 @@ static void test_links_are_not_followed(void **state)
     (void)close(in);
 }
 
+static void test_what_lies_above(void **state)
+{
+    (void)state;
+    static const char *const bad[] = { "", ".", "..", "/", "a/..", "a/.", "//" };
+    char name[BENEATH_NAME_MAX], path[200];
+    struct error e = ERROR_NONE;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(beneath_start_above(bad[i], name, &e), ERR_LIMIT);
+    (void)snprintf(path, sizeof path, "/tmp/%.60s/new//", scratch_name);
+    int fd = beneath_start_above(path, name, &e);
+    assert_true(fd >= 0 && beneath_exists(fd, "in"));
+    assert_string_equal(name, "new");
+    (void)close(fd);
+    fd = beneath_start_above("new", name, &e);
+    assert_true(fd >= 0);
+    assert_string_equal(name, "new");
+    (void)close(fd);
+    assert_int_equal(beneath_start_above("/no/such/thing", name, &e), ERR_NOTFOUND);
+}
+
 static void test_only_regular_files_are_read(void **state)
 {
     (void)state;
@@ -296,6 +316,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paths_that_lead_out_are_refused),
         cmocka_unit_test(test_links_are_not_followed),
+        cmocka_unit_test(test_what_lies_above),
         cmocka_unit_test(test_only_regular_files_are_read),
         cmocka_unit_test(test_files_are_whole_and_have_their_rights_at_once),
         cmocka_unit_test(test_trees),

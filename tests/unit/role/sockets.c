@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,6 +104,60 @@ static void test_failure_leaves_nothing(void **state)
     sockets_close(&first, NULL);
 }
 
+/* Somebody else's socket at PATH, listening or, with a backlog below 0, dead. */
+static int open_foreign(const char *path, int backlog)
+{
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    (void)snprintf(sa.sun_path, sizeof sa.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)unlink(path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof sa), 0);
+    if (backlog >= 0)
+        assert_int_equal(listen(fd, backlog), 0);
+    return fd;
+}
+
+/* Only a dead socket of our own makes room. */
+static void test_what_others_have_at_a_path_stays(void **state)
+{
+    (void)state;
+    static struct socket_set none, first;
+    const char *path = "sockets-foreign.sock";
+    struct error e = ERROR_NONE;
+    struct stat before, st;
+    struct config *c = config_of("listener two { protocol = \"lmtp\" socket = \"sockets-foreign.sock\" tls = \"off\" }\n");
+    int foreign = open_foreign(path, 0);
+    assert_int_equal(lstat(path, &before), 0);
+    assert_int_equal(sockets_bind(c, 0, &none, &first, &e), ERR_UNAVAILABLE);
+    assert_non_null(strstr(e.text, "another program listens at sockets-foreign.sock"));
+    assert_int_equal(lstat(path, &st), 0);
+    assert_int_equal(st.st_ino, before.st_ino);
+    (void)close(foreign);
+    if (geteuid() == 0) {
+        assert_int_equal(lchown(path, 4711, 4711), 0);
+        assert_int_equal(sockets_bind(c, 0, &none, &first, &e), ERR_REFUSED);
+        assert_non_null(strstr(e.text, "4711"));
+        assert_int_equal(lchown(path, 0, 0), 0);
+    }
+    assert_int_equal(sockets_bind(c, 0, &none, &first, &e), 0); /* dead, and ours */
+    /* What has come to its place meanwhile is not ours to remove. */
+    foreign = open_foreign(path, -1);
+    sockets_close(&first, NULL);
+    assert_int_equal(lstat(path, &st), 0);
+    (void)close(foreign);
+    assert_int_equal(unlink(path), 0);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(i == 0   ? mknod(path, S_IFREG | 0600, 0)
+                         : i == 1 ? symlink("sockets-elsewhere", path)
+                                  : mkdir(path, 0700),
+                         0);
+        assert_int_equal(sockets_bind(c, 0, &none, &first, &e), ERR_EXISTS);
+        assert_int_equal(lstat(path, &st), 0);
+        assert_int_equal(remove(path), 0);
+    }
+    config_free(c);
+}
+
 static int open_listening(const char *address, uint16_t *ret_port)
 {
     struct sockaddr_in a = { .sin_family = AF_INET };
@@ -181,6 +236,7 @@ static void test_inherited(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_shared_bound_closed), cmocka_unit_test(test_failure_leaves_nothing),
+                                        cmocka_unit_test(test_what_others_have_at_a_path_stays),
                                         cmocka_unit_test(test_inherited) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
