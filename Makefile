@@ -9,11 +9,11 @@ PORT_OFFSET ?= 10000
 comma    := ,
 MESON_ARGS = --prefix=$(prefix) $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Dbuildtype=debug)
 
-.PHONY: all help deps build run test check unit e2e scan tsan valgrind bench fuzz crash model powercut fmt rfc install deb test-deb clean
+.PHONY: all help deps build run test check unit e2e scan tsan valgrind bench fuzz crash model powercut fmt rfc install deb test-deb test-fresh clean
 .DEFAULT_GOAL := build
 
 help:
-	@echo "make run             set up and run a lab server on loopback (Ctrl-C stops)"
+	@echo "make run             set up and run a lab server on loopback (Ctrl-C stops; PORT_OFFSET=20000 where a port is taken)"
 	@echo "make test            everything CI runs"
 	@echo "make unit            unit, session and fuzz-seed tests with ASan and UBSan only"
 	@echo "make e2e             the real server with real clients only"
@@ -29,6 +29,7 @@ help:
 	@echo "make SANITIZE=address,undefined   a build with sanitizers"
 	@echo "make install DESTDIR=/somewhere"
 	@echo "make deb             a Debian package in build-deb/ (lintian looks at it when it is there)"
+	@echo "make test-fresh      make run and make test in a minimal Debian, as root and as a user (root; TEST= for make run only)"
 	@echo "make test-deb        that package in a Debian of its own under systemd (root; FORMER=older.deb to upgrade from)"
 
 deps:
@@ -100,6 +101,9 @@ deb:
 
 test-deb:
 	@scripts/test-deb $(FORMER)
+
+test-fresh:
+	@scripts/test-fresh
 
 clean:
 	rm -rf build build-*

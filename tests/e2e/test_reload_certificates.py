@@ -9,6 +9,7 @@ import ssl
 import subprocess
 from pathlib import Path
 
+import harness
 from harness import HOSTNAME, wait_until
 from helpers import Dialogue, imap, login, tls_context
 
@@ -170,11 +171,11 @@ def test_many_reloads_cost_nothing(lab, alice, monkeypatch):
     with imap(lab, alice) as session:
         for _ in range(10):
             reload(lab)
-        before = {pid: (memory(pid), len(os.listdir(f"/proc/{pid}/fd"))) for pid in [lab.process.pid, *lab.roles()]}
+        before = {pid: (memory(pid), harness.descriptors(pid)) for pid in [lab.process.pid, *lab.roles()]}
         for _ in range(100):
             reload(lab)
             assert session.noop()[0] == "OK"
         for pid, (size, descriptors) in before.items():
             assert memory(pid) < size + 20000, "KiB"
-            assert len(os.listdir(f"/proc/{pid}/fd")) <= descriptors + 4
+            assert harness.descriptors(pid) <= descriptors + 4
     assert lab.stop() == 0
