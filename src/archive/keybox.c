@@ -12,6 +12,7 @@
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 #include <openssl/rsa.h>
+#include <openssl/x509v3.h>
 
 #include "base/random.h"
 #include "base/scan.h"
@@ -103,6 +104,8 @@ static int add_certificate(CMS_ContentInfo *cms, str pem, struct error *e)
         err = error_set(e, ERR_REFUSED, "the certificate's key is of a kind that cannot be used: RSA and EC are");
     else if (kind == EVP_PKEY_RSA && EVP_PKEY_get_bits(key) < RSA_BITS_MIN)
         err = error_set(e, ERR_REFUSED, "the certificate's RSA key has less than %d bits", RSA_BITS_MIN);
+    else if (!(X509_get_key_usage(cert) & (uint32_t)(kind == EVP_PKEY_RSA ? KU_KEY_ENCIPHERMENT : KU_KEY_AGREEMENT)))
+        err = error_set(e, ERR_REFUSED, "the certificate's key usage does not allow to encrypt to it");
     CMS_RecipientInfo *ri = err ? NULL : CMS_add1_recipient_cert(cms, cert, CMS_KEY_PARAM);
     if (err == 0 && (!ri || !(kind == EVP_PKEY_RSA ? use_oaep(ri) : use_sha256(ri))))
         err = fail(e, ERR_REFUSED, "nothing can be encrypted to the certificate");

@@ -112,7 +112,7 @@ int backup_open_file(const struct backup_generation *g, const json_t *file, stru
     return fd;
 }
 
-static bool is_generation(str name)
+bool backup_is_name(str name)
 {
     return name.n == 16 && name.p[8] == 'T' && name.p[15] == 'Z';
 }
@@ -128,7 +128,7 @@ int backup_generations(int target, const char *name, struct backup_list *ret, st
     if (!ret->names)
         panic("out of memory for a list of backups");
     for (size_t i = 0; i < names.n; i++)
-        if (is_generation(str_from_z(names.list[i])))
+        if (backup_is_name(str_from_z(names.list[i])))
             (void)snprintf(ret->names[ret->n++], BACKUP_NAME_MAX, "%.16s", names.list[i]);
     beneath_names_free(&names);
     return ret->n ? 0 : error_set(e, ERR_NOTFOUND, "%s holds no backup", name);
@@ -411,10 +411,14 @@ static int put(struct backup *b, const char *name, str bytes, struct error *e)
 }
 
 /* The list of all files of an encrypted backup, and who can read it. */
-static int put_sealed(struct backup *b, const char *text, struct error *e)
+static int put_sealed(struct backup *b, const char *text, json_t **ret_outside, struct error *e)
 {
     struct buf sealed = BUF_INIT((size_t)2 * MANIFEST_MAX);
-    int err = vault_seal_manifest(&b->lock, str_from_z(text), &sealed, e);
+    char sum[TREE_SUM_TEXT];
+    int err = vault_seal_manifest(&b->lock, str_from_z(text), &sealed, sum, e);
+    if (err == 0)
+        *ret_outside = json_pack("{s:i,s:s,s:s,s:{s:I,s:s},s:O}", "version", VAULT_VERSION, "valise", VALISE_VERSION, "made",
+                                 b->name, "manifest", "size", (json_int_t)sealed.n, "sha256", sum, "pieces", b->pieces);
     if (err == 0)
         err = put(b, "keybox", buf_str(&b->lock.keybox), e);
     if (err == 0)
@@ -431,14 +435,14 @@ static int put_manifest(struct backup *b, struct error *e)
     json_decref(manifest);
     int err = text ? 0 : error_set(e, ERR_INTERNAL, "the manifest cannot be written as JSON");
     if (err == 0 && b->lock.used) {
-        err = put_sealed(b, text, e);
+        manifest = NULL;
+        err = put_sealed(b, text, &manifest, e);
         secret_wipe(text, strlen(text));
         free(text);
-        manifest = json_pack("{s:i,s:s,s:s,s:O}", "version", VAULT_VERSION, "valise", VALISE_VERSION, "made", b->name, "pieces",
-                             b->pieces);
         text = json_dumps(manifest, JSON_INDENT(1));
         json_decref(manifest);
-        err = err ? err : text ? 0 : error_set(e, ERR_INTERNAL, "the manifest cannot be written as JSON");
+        if (err == 0 && !text)
+            err = error_set(e, ERR_INTERNAL, "the manifest cannot be written as JSON");
     }
     if (err == 0)
         err = put(b, "manifest.json", str_from_z(text), e);

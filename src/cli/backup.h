@@ -20,6 +20,8 @@
 
 enum { BACKUP_VERSION = 1, BACKUP_NAME_MAX = 17 };
 
+/* Whether NAME is one of a generation. */
+bool backup_is_name(str name);
 /* Whether PATH is relative and leads nowhere else. */
 bool backup_stays_below(str path);
 

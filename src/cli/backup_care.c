@@ -48,12 +48,13 @@ static void print_generation(const json_t *v)
     (void)printf("\n");
 }
 
-static int list_one(const struct cli *c, const struct backup_generation *g, const char *name, json_t *all, struct error *e)
+static int list_one(const struct cli *c, const struct backup_generation *g, const char *name, struct buf *asked, json_t *all,
+                    struct error *e)
 {
     struct vault v;
     int err = vault_look(&v, g, e);
     if (err == 0 && vault_has_key(c))
-        err = vault_unlock(&v, c, e);
+        err = vault_unlock(&v, c, asked, e);
     if (err == 0)
         json_array_append_new(all, describe(name, &v));
     vault_close(&v);
@@ -63,6 +64,7 @@ static int list_one(const struct cli *c, const struct backup_generation *g, cons
 static int list_all(const struct cli *c, json_t *all, struct error *e)
 {
     struct backup_list list = { 0 };
+    struct buf asked = { 0 };
     const char *target = c->words[0];
     int fd = beneath_start(target, e);
     int err = fd < 0 ? fd : backup_generations(fd, target, &list, e);
@@ -70,9 +72,10 @@ static int list_all(const struct cli *c, json_t *all, struct error *e)
         struct backup_generation g;
         err = backup_open_in(fd, target, list.names[i], &g, e);
         if (err == 0)
-            err = list_one(c, &g, list.names[i], all, e);
+            err = list_one(c, &g, list.names[i], &asked, all, e);
         backup_close(&g);
     }
+    buf_done(&asked);
     backup_list_done(&list);
     if (fd >= 0)
         (void)close(fd);
@@ -102,6 +105,7 @@ struct checking {
     const struct cli *cli;
     json_t *damage;
     uint64_t files, unread; /* unread: of them, how many could only be compared with what is written outside */
+    struct buf asked;
 };
 
 /* Without a key: whether each piece is the one that was written, as far as somebody who can write here left that alone. */
@@ -113,12 +117,26 @@ static int check_outside(const struct vault *v, const json_t *piece, struct erro
                               json_string_value(json_object_get(piece, "sha256")), e);
 }
 
+/* The list of the pieces, likewise. */
+static void check_list(struct checking *c, const struct vault *v)
+{
+    struct error why = ERROR_NONE;
+    const json_t *list = json_object_get(v->outside, "manifest");
+    if (vault_check_sealed(v, "manifest", (uint64_t)json_integer_value(json_object_get(list, "size")),
+                           cli_string(json_object_get(list, "sha256")), &why))
+        json_array_append_new(c->damage, json_string(why.text));
+    c->files++;
+    c->unread++;
+}
+
 /* Every damage is told, not only the first. */
 static void check_files(struct checking *c, const struct vault *v)
 {
     const json_t *file, *list = json_object_get(v->open ? v->manifest : v->outside, v->open ? "files" : "pieces");
     struct progress progress;
     size_t i;
+    if (!v->open)
+        check_list(c, v);
     progress_begin(&progress, json_array_size(list), c->cli->json);
     json_array_foreach(list, i, file)
     {
@@ -137,10 +155,11 @@ static int check_generation(struct checking *c, const struct backup_generation *
 {
     struct vault v;
     int err = vault_look(&v, g, e);
-    if (err == 0 && vault_has_key(c->cli))
-        err = vault_unlock(&v, c->cli, e);
-    else if (err == 0)
-        (void)!vault_unlock(&v, c->cli, NULL); /* by the server's key, or not at all */
+    if (err == 0) {
+        err = vault_unlock(&v, c->cli, &c->asked, e);
+        if (err == ERR_REFUSED && !vault_has_key(c->cli))
+            err = 0; /* seen from outside */
+    }
     if (err == 0)
         check_files(c, &v);
     vault_close(&v);
@@ -201,6 +220,7 @@ int cmd_backup_check(struct cli *c)
                 (unsigned long long)k.unread);
     }
     json_decref(k.damage);
+    buf_done(&k.asked);
     return err ? cli_fail_files(c, &e) : 0;
 }
 

@@ -257,8 +257,11 @@ const struct cli_command cli_commands[] = {
     { "backup", "TARGET", "make a backup of everything while the server works",
       "TARGET is a directory that gets one directory more each time, which shares what did not change with the one before; or -, "
       "for a tar archive on "
-      "standard output. It holds mail and private keys: encrypt it where others can read it. Encrypted backups share what did "
-      "not change "
+      "standard output. It holds mail and private keys: encrypt it where others can read it. A pair for --encrypt-to: openssl "
+      "req "
+      "-x509 -newkey rsa:3072 -days 3650 -subj /CN=backup -keyout backup.key -out backup.pem; backup.key belongs into the safe, "
+      "and nobody "
+      "reads the backups without it. Encrypted backups share what did not change "
       "as well, as long as the server has the key of its latest one, keys/backup-*.seal, which is in no backup. The CA's key is "
       "left out unless "
       "--with-ca-key is given: whoever has it makes certificates that everybody here believes, so it belongs into a safe. What "

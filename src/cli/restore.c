@@ -459,7 +459,7 @@ int cmd_restore(struct cli *c)
     if (err == 0)
         err = vault_look(&v, &g, &e);
     if (err == 0)
-        err = vault_unlock(&v, c, &e);
+        err = vault_unlock(&v, c, NULL, &e);
     if (err == 0)
         err = whole ? restore_all(c, &g, &v, &r, &e) : restore_account(c, &v, &d, &e);
     vault_close(&v);

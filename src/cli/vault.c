@@ -106,8 +106,10 @@ static int to_buf(void *ctx, str bytes, struct error *e)
     return buf_error(ctx) ? error_set(e, ERR_LIMIT, "the manifest is too large") : 0;
 }
 
-int vault_seal_manifest(const struct vault_lock *l, str manifest, struct buf *out, struct error *e)
+int vault_seal_manifest(const struct vault_lock *l, str manifest, struct buf *out, char sum[TREE_SUM_TEXT], struct error *e)
 {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned digest_n = 0;
     char key[KEYBOX_SECRET];
     struct sealed s = { 0 };
     int err = keybox_derive(l->secret, buf_str(&l->keybox), purpose, key, e);
@@ -117,6 +119,10 @@ int vault_seal_manifest(const struct vault_lock *l, str manifest, struct buf *ou
         err = sealed_add(&s, manifest, e);
     if (err == 0)
         err = sealed_end(&s, e);
+    if (err == 0 && EVP_Digest(out->p, out->n, digest, &digest_n, EVP_sha256(), NULL) != 1)
+        err = error_set(e, ERR_INTERNAL, "no SHA-256");
+    if (err == 0)
+        to_hex((const char *)digest, digest_n, sum);
     sealed_done(&s);
     secret_wipe(key, sizeof key);
     return err;
@@ -265,6 +271,18 @@ void vault_close(struct vault *v)
 
 /* --- opening one --- */
 
+/* An older backup under a newer one's name would bring back what was deleted and revoked in between. */
+static int check_time(const struct vault *v, struct error *e)
+{
+    str path = str_from_z(v->g->path), made = str_from_z(json_string_value(json_object_get(v->manifest, "made")));
+    size_t slash = str_rfind_byte(path, '/');
+    str name = slash < path.n ? str_from(path, slash + 1) : path;
+    return !backup_is_name(name) || str_eq(name, made)
+               ? 0
+               : error_set(e, ERR_CORRUPT, "it was made as %.*s; somebody has renamed it, and only that name is taken",
+                           STR_ARG(made));
+}
+
 /* The list, with the secret. */
 static int open_manifest(struct vault *v, const char secret[KEYBOX_SECRET], struct error *e)
 {
@@ -284,6 +302,8 @@ static int open_manifest(struct vault *v, const char secret[KEYBOX_SECRET], stru
         err = error_set(e, ERR_CORRUPT, "%s", bad.text);
     if (err == 0)
         err = check_files(v->manifest, e);
+    if (err == 0)
+        err = check_time(v, e);
     v->open = err == 0;
     if (err)
         (void)error_prefix(e, "%s/manifest", v->g->path);
@@ -323,22 +343,22 @@ bool vault_has_key(const struct cli *c)
 }
 
 /* With the private key of a file, whose password is asked for when it has one. */
-static int unlock_file(struct vault *v, const struct cli *c, bool p12, const char *path, char secret[KEYBOX_SECRET],
+static int unlock_file(struct vault *v, const struct cli *c, bool p12, struct buf *asked, char secret[KEYBOX_SECRET],
                        struct error *e)
 {
-    struct buf file, password = { 0 };
+    const char *path = cli_value(c, p12 ? "p12" : "key");
+    struct buf file;
     int (*try)(str, str, str, char *, struct error *) = p12 ? keybox_open_p12 : keybox_open_key;
     int err = read_named(path, KEYBOX_FILE_MAX, &file, e);
     if (err == 0)
-        err = try(buf_str(&v->keybox), buf_str(&file), (str){ NULL, 0 }, secret, e);
-    if (err == ERR_AGAIN && (cli_value(c, "passphrase-file") || isatty(0))) {
-        err = cli_passphrase(c, "Password of the key: ", false, &password, e);
+        err = try(buf_str(&v->keybox), buf_str(&file), buf_str(asked), secret, e);
+    if (err == ERR_AGAIN && asked->n == 0 && (cli_value(c, "passphrase-file") || isatty(0))) {
+        err = cli_passphrase(c, "Password of the key: ", false, asked, e);
         if (err == 0)
-            err = try(buf_str(&v->keybox), buf_str(&file), buf_str(&password), secret, e);
+            err = try(buf_str(&v->keybox), buf_str(&file), buf_str(asked), secret, e);
     }
     if (err)
         (void)error_prefix(e, "%s", path);
-    buf_done(&password);
     buf_done(&file);
     return err == ERR_AGAIN ? error_set(e, ERR_REFUSED, "%s: its password is wrong or missing; --passphrase-file gives it", path)
                             : err;
@@ -351,34 +371,42 @@ static int nobody(const struct vault *v, struct error *e)
                      v->who.passphrases ? ", or --passphrase" : "");
 }
 
-int vault_unlock(struct vault *v, const struct cli *c, struct error *e)
+static int unlock_by_options(struct vault *v, const struct cli *c, struct buf *asked, struct error *e)
 {
     char secret[KEYBOX_SECRET];
-    struct buf passphrase = { 0 };
-    const char *key = cli_value(c, "key"), *p12 = cli_value(c, "p12");
     int err = 0;
-    if (v->open)
-        return 0;
-    if (key || p12) {
-        err = unlock_file(v, c, !key, key ? key : p12, secret, e);
-    } else if (vault_has_key(c)) {
-        err = cli_passphrase(c, "Passphrase of the backup: ", false, &passphrase, e);
+    if (cli_value(c, "key") || cli_value(c, "p12")) {
+        err = unlock_file(v, c, !cli_value(c, "key"), asked, secret, e);
+    } else {
+        if (asked->n == 0)
+            err = cli_passphrase(c, "Passphrase of the backup: ", false, asked, e);
         if (err == 0)
-            err = keybox_open_passphrase(buf_str(&v->keybox), buf_str(&passphrase), secret, e);
-        buf_done(&passphrase);
+            err = keybox_open_passphrase(buf_str(&v->keybox), buf_str(asked), secret, e);
         if (err)
             (void)error_prefix(e, "%s", v->g->path);
-    } else {
-        int top = beneath_start(c->dir, NULL);
-        err = top < 0 || vault_unlock_server(v, top, NULL) ? nobody(v, e) : 0;
-        if (top >= 0)
-            (void)close(top);
-        return err;
     }
     if (err == 0)
         err = open_manifest(v, secret, e);
     secret_wipe(secret, sizeof secret);
     return err;
+}
+
+int vault_unlock(struct vault *v, const struct cli *c, struct buf *asked, struct error *e)
+{
+    struct buf once = { 0 };
+    int err, top;
+    if (v->open)
+        return 0;
+    if (vault_has_key(c)) {
+        err = unlock_by_options(v, c, asked ? asked : &once, e);
+        buf_done(&once);
+        return err;
+    }
+    top = beneath_start(c->dir, NULL);
+    err = top < 0 ? top : vault_unlock_server(v, top, e);
+    if (top >= 0)
+        (void)close(top);
+    return err == 0 || err == ERR_CORRUPT ? err : nobody(v, e);
 }
 
 /* --- files --- */

@@ -34,8 +34,9 @@ void vault_piece_new(char name[VAULT_NAME], char key[KEYBOX_SECRET], char key_te
 /* Gives the sealed bytes of the open file FD to FN; the number of plain bytes, and the checksum of the sealed ones. NAME is for messages. */
 int vault_seal(int fd, const char *name, const char key[KEYBOX_SECRET], tree_write_fn *fn, void *ctx, uint64_t *ret_size,
                char sum[TREE_SUM_TEXT], struct error *e) MUST_USE;
-/* Appends MANIFEST, sealed, to OUT. */
-int vault_seal_manifest(const struct vault_lock *l, str manifest, struct buf *out, struct error *e) MUST_USE;
+/* Appends MANIFEST, sealed, to OUT; SUM is the checksum of what was appended. */
+int vault_seal_manifest(const struct vault_lock *l, str manifest, struct buf *out, char sum[TREE_SUM_TEXT],
+                        struct error *e) MUST_USE;
 
 /* --- reading one --- */
 
@@ -51,9 +52,10 @@ struct vault {
 int vault_look(struct vault *v, const struct backup_generation *g, struct error *e) MUST_USE;
 void vault_close(struct vault *v);
 /* Opens it with what C's options say (--key, --p12, --passphrase, --passphrase-file), or with the key that the server in C's directory has of its latest.
- * May ask on the terminal. ERR_REFUSED for a wrong key or passphrase, or when there is none. */
-int vault_unlock(struct vault *v, const struct cli *c, struct error *e) MUST_USE;
-/* The same with nothing but the server's key in TOP; nothing is asked. */
+ * May ask on the terminal, once a command: ASKED (may be NULL), zeroed at first, keeps the answer and is the caller's to release. ERR_REFUSED for a wrong
+ * key or passphrase, or when there is none; ERR_CORRUPT, also for one that was made at another time than its name says. */
+int vault_unlock(struct vault *v, const struct cli *c, struct buf *asked, struct error *e) MUST_USE;
+/* The same with nothing but the server's key in TOP; nothing is asked. ERR_NOTFOUND, ERR_REFUSED when there is none. */
 int vault_unlock_server(struct vault *v, int top, struct error *e) MUST_USE;
 /* Whether C names a key. */
 bool vault_has_key(const struct cli *c);

@@ -164,6 +164,8 @@ def test_it_shares_what_did_not_change(lab, alice, scratch, keys):
     run(lab, "backup", "prune", str(target), "--keep", "3")
     forget(lab)
     run(lab, "backup", "check", str(target), "--all", *ways(keys)["ec"])
+    # A password from a descriptor is read once for all of them.
+    lab.run("backup", "check", str(target), "--all", "--p12", str(keys["p12"]), "--passphrase-file", "-", input=PASSPHRASE + "\n")
     assert lab.stop() == 0
 
 
@@ -199,8 +201,16 @@ def test_damage_names_file_and_chunk(lab, alice, scratch, keys):
         damage(generation / name)
         done = run(lab, "backup", "check", str(generation), *how, check=False)
         assert done.returncode != 0 and (name in done.stderr or "list of recipients is damaged" in done.stderr), done.stderr
+        done = run(lab, "backup", "check", str(generation), check=False)
+        assert done.returncode == EX_DATAERR or name == "keybox", "seen without a key too"
         (generation / name).write_bytes(text)
     run(lab, "backup", "check", str(generation), *how)
+    # An older one under a newer name is no newer one.
+    renamed = generation.rename(generation.parent / "29991231T235959Z")
+    done = lab.run("restore", str(generation.parent), "--dir", str(scratch / "restored"), *how, check=False)
+    assert done.returncode == EX_DATAERR and f"made as {generation.name}" in done.stderr and not (scratch / "restored").exists()
+    renamed.rename(generation)
+    run(lab, "backup", "check", str(generation.parent), *how)
 
 
 def test_a_stream(lab, alice, scratch, keys):

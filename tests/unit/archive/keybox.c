@@ -109,9 +109,12 @@ static void test_every_recipient(void **state)
 static void test_who_cannot_be_a_recipient(void **state)
 {
     (void)state;
-    struct buf key, out = BUF_INIT(KEYBOX_MAX);
+    struct buf key, signing, out = BUF_INIT(KEYBOX_MAX);
     struct error e = ERROR_NONE;
-    const str no_certificate = example("ec.key", &key);
+    const str no_certificate = example("ec.key", &key), for_signatures = example("signing.pem", &signing);
+    assert_int_equal(keybox_close(secret, &(struct keybox_to){ .certificates = &for_signatures, .certificate_n = 1 }, &out, &e),
+                     ERR_REFUSED);
+    buf_done(&signing);
     assert_int_equal(keybox_close(secret, &(struct keybox_to){ 0 }, &out, &e), ERR_SYNTAX);
     assert_int_equal(keybox_close(secret, &(struct keybox_to){ .certificates = &no_certificate, .certificate_n = 1 }, &out, &e),
                      ERR_SYNTAX);
