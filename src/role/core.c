@@ -2,6 +2,7 @@
  * administrator asks on the control socket. It has no private keys. */
 #include "role/core.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -19,16 +20,9 @@
 #include "role/login.h"
 #include "role/metrics.h"
 #include "role/sealer.h"
+#include "role/spool.h"
 
-/* ADDED_MAX: what the server itself puts in front of a message. */
-enum {
-    ADDED_MAX = 65536,
-    COLLECT_EVERY_MS = 10000,
-    COLLECT_BUDGET = 200,
-    TEND_EVERY_MS = 5000,
-    RENEW_LOOK_MS = 10000,
-    RENEW_EVERY_MS = 600000
-};
+enum { COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200, TEND_EVERY_MS = 5000, RENEW_LOOK_MS = 10000, RENEW_EVERY_MS = 600000 };
 
 /* --- what mx and submission need --- */
 
@@ -122,6 +116,13 @@ static int core_match(void *ctx, str name, struct arena *a, struct smtp_match **
 
 /* --- requests of mx, validated --- */
 
+/* One mx, as long as it has a lane. */
+struct core_peer {
+    struct core *core;
+    unsigned number;
+    struct channel_service service;
+};
+
 static int on_recipient(void *ctx, const struct frame *request, struct arena *a, struct buf *reply,
                         int reply_fds[CHANNEL_FDS_MAX], size_t *ret_fd_n, struct error *e)
 {
@@ -131,7 +132,8 @@ static int on_recipient(void *ctx, const struct frame *request, struct arena *a,
     str address = unpack_str(&u, WIRE_ADDRESS_MAX);
     if (unpack_end(&u))
         return error_set(e, ERR_CORRUPT, "the question about a recipient is malformed");
-    int err = core_recipient(ctx, NULL, address, size, &v, e);
+    struct core_peer *peer = ctx;
+    int err = core_recipient(peer->core, NULL, address, size, &v, e);
     if (err == 0)
         pack_u8(reply, (uint8_t)v);
     return err;
@@ -148,15 +150,24 @@ static bool core_is_revoked(struct role_run *r, str serial)
 static int on_revoked(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                       size_t *ret_fd_n, struct error *e)
 {
-    const struct core *c = ctx;
-    pack_u8(reply, core_is_revoked(c->run, request->payload));
+    const struct core_peer *peer = ctx;
+    pack_u8(reply, core_is_revoked(peer->core->run, request->payload));
     return 0;
+}
+
+static uint64_t spool_max(struct core *c)
+{
+    struct role_snapshot *s = role_snapshot_get(c->run);
+    uint64_t max = role_spool_max(s->config);
+    role_snapshot_unref(s);
+    return max;
 }
 
 static int on_spool(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                     size_t *ret_fd_n, struct error *e)
 {
-    int fd = core_spool(ctx, e);
+    struct core_peer *peer = ctx;
+    int fd = spool_open(peer->core->spool, peer->number, spool_max(peer->core), e);
     if (fd < 0)
         return fd;
     reply_fds[0] = fd;
@@ -164,38 +175,12 @@ static int on_spool(void *ctx, const struct frame *request, struct arena *a, str
     return 0;
 }
 
-/* mx keeps a writable descriptor of a spool file: what it holds is copied before anything is believed of it. */
-static int copy_spool(struct core *c, int from, uint64_t max, int *ret, struct error *e)
-{
-    struct stat st;
-    int to = -1;
-    if (fstat(from, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0 || (uint64_t)st.st_size > max)
-        return error_set(e, ERR_CORRUPT, "the spool file is not one of ours or too large");
-    to = core_spool(c, e);
-    if (to < 0)
-        return to;
-    off_t at = 0;
-    while (at < st.st_size) {
-        ssize_t n = copy_file_range(from, &at, to, NULL, (size_t)(st.st_size - at), 0);
-        if (n <= 0) {
-            int err = error_set(e, n == 0 ? ERR_CORRUPT : err_from_errno(errno), "the spool file cannot be copied");
-            (void)close(to);
-            return err;
-        }
-    }
-    *ret = to;
-    return 0;
-}
-
 /* The message of D from its descriptor, mapped. *RET_COPY is closed by the caller after the mapping is gone; -1: none. */
-static int map_message(struct core *c, int fd, struct smtp_delivery *d, int *ret_copy, struct error *e)
+static int map_message(struct core_peer *peer, int fd, struct smtp_delivery *d, int *ret_copy, struct error *e)
 {
-    struct role_snapshot *s = role_snapshot_get(c->run);
-    /* by half where a part of any bytes was encoded */
-    uint64_t max = s->config->message_size_max + s->config->message_size_max / 2 + ADDED_MAX;
-    role_snapshot_unref(s);
+    uint64_t max = spool_max(peer->core);
     bool sealed = fcntl(fd, F_GET_SEALS) > 0;
-    int err = sealed ? 0 : copy_spool(c, fd, max, ret_copy, e);
+    int err = sealed ? 0 : spool_take(peer->core->spool, peer->number, fd, max, clock_mono_ms(), ret_copy, e);
     if (err)
         return err;
     err = channel_map(sealed ? fd : *ret_copy, !sealed, max, &d->message);
@@ -205,7 +190,7 @@ static int map_message(struct core *c, int fd, struct smtp_delivery *d, int *ret
 static int on_accept(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
                      size_t *ret_fd_n, struct error *e)
 {
-    struct core *c = ctx;
+    struct core_peer *peer = ctx;
     struct smtp_delivery d = { .fd = -1 };
     str envelope = request->payload, apart = { NULL, 0 };
     bool inlined = false;
@@ -221,9 +206,9 @@ static int on_accept(void *ctx, const struct frame *request, struct arena *a, st
     if (err)
         (void)error_set(e, err, "the delivery is malformed");
     else if (!inlined)
-        err = map_message(c, request->fds[0], &d, &copy, e);
+        err = map_message(peer, request->fds[0], &d, &copy, e);
     if (err == 0)
-        err = core_accept(c, &d, e);
+        err = core_accept(peer->core, &d, e);
     if (!inlined)
         channel_unmap(d.message);
     channel_unmap(apart);
@@ -240,10 +225,17 @@ static const struct channel_handler mx_handlers[] = {
     { .handle = NULL },
 };
 
+/* Called once for each process: no two share a number. */
 static const struct channel_service *core_service_for(struct role_run *r, str peer)
 {
     struct core *c = r->state;
-    return str_eq(peer, STR("mx")) ? &c->mx_service : NULL;
+    struct core_peer *p = str_eq(peer, STR("mx")) ? calloc(1, sizeof *p) : NULL;
+    if (!p)
+        return NULL;
+    p->core = c;
+    p->number = atomic_fetch_add(&c->peers, 1);
+    p->service = (struct channel_service){ .peer = "mx", .handlers = mx_handlers, .ctx = p, .gone = free };
+    return &p->service;
 }
 
 /* --- life --- */
@@ -363,10 +355,43 @@ static void tend(void *ctx)
     directory_tend(c->directory);
 }
 
+/* What the file system says: what was promised is looked at by the spool itself. */
+static void spool_space(void *ctx, uint64_t *ret_free, uint64_t *ret_reserve)
+{
+    struct core *c = ctx;
+    struct engine_state s;
+    engine_state(c->engine, &s);
+    *ret_free = s.free_bytes + atomic_load(&c->spool_claimed);
+    *ret_reserve = s.reserve_bytes;
+}
+
+static void tend_spool(void *ctx)
+{
+    struct core *c = ctx;
+    spool_tend(c->spool, clock_mono_ms());
+}
+
+/* Files of which a crash left the name. */
+static void clear_spool(int spool)
+{
+    int copy = openat(spool, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir)))
+        if (str_starts(str_from_z(entry->d_name), STR("mx-")))
+            (void)unlinkat(spool, entry->d_name, 0);
+    if (dir)
+        (void)closedir(dir);
+    else if (copy >= 0)
+        (void)close(copy);
+}
+
 static int open_store(struct core *c, struct error *e)
 {
     const struct config *config = c->run->snapshot->config;
-    struct engine_settings settings = { .reserve_bytes = config->reserve_bytes, .cache_bytes = (size_t)config->cache_bytes };
+    struct engine_settings settings = { .reserve_bytes = config->reserve_bytes,
+                                        .cache_bytes = (size_t)config->cache_bytes,
+                                        .claimed = &c->spool_claimed };
     int err = engine_rocksdb_open("store", &settings, &c->engine, e);
     if (err)
         return err;
@@ -375,6 +400,8 @@ static int open_store(struct core *c, struct error *e)
     if (spool < 0)
         return error_set(e, err_from_errno(errno), "spool: %s", strerrordesc_np(errno));
     mail_store_set_spool(c->mail, spool);
+    clear_spool(spool);
+    c->spool = spool_new(&(struct spool_settings){ .dir = spool, .space = spool_space, .ctx = c, .claimed = &c->spool_claimed });
     const struct directory_sealer sealer = role_sealer(c->run);
     err = directory_open(c->engine, &c->directory, e);
     if (err == 0)
@@ -415,7 +442,6 @@ static int core_start(struct role_run *r, struct error *e)
                                            .may_send_as = core_may_send_as };
     c->lmtp =
         (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept_each = core_accept_each, .spool = core_spool };
-    c->mx_service = (struct channel_service){ .peer = "mx", .handlers = mx_handlers, .ctx = c };
     c->admin = (struct admin){ .engine = c->engine, .mail = c->mail, .directory = c->directory, .run = r };
     err = store_upgrade(&c->admin, e);
     if (err == 0)
@@ -425,6 +451,8 @@ static int core_start(struct role_run *r, struct error *e)
     if (err == 0)
         server_every(r->server, TEND_EVERY_MS, tend, c);
     if (err == 0)
+        server_every(r->server, SPOOL_TEND_MS, tend_spool, c);
+    if (err == 0)
         server_every(r->server, RENEW_LOOK_MS, renew, c);
     return err;
 }
@@ -432,6 +460,7 @@ static int core_start(struct role_run *r, struct error *e)
 static void core_end(struct role_run *r)
 {
     struct core *c = r->state;
+    spool_free(c->spool);
     directory_free(c->directory);
     mail_store_free(c->mail);
     engine_close(c->engine);

@@ -14,7 +14,9 @@ struct core {
     struct mail_store *mail;
     struct directory *directory;
     struct smtp_service submission, lmtp; /* direct calls */
-    struct channel_service mx_service;    /* what mx may ask */
+    struct spool *spool;                  /* what each mx writes to */
+    _Atomic uint64_t spool_claimed;       /* space that they may still take */
+    atomic_uint peers;                    /* that have been, to tell one mx from another */
     int64_t renew_ms;                     /* when certificates are looked through next */
     struct admin admin;                   /* what the administrator may ask */
 };

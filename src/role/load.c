@@ -98,6 +98,7 @@ void snapshot_compare(const struct snapshot *former, struct snapshot *fresh)
         { "workers-max", x->workers_max == y->workers_max },
         { "cache-bytes", x->cache_bytes == y->cache_bytes },
         { "reserve-bytes", x->reserve_bytes == y->reserve_bytes },
+        { "message-size-max of smtp, beyond what it was,", role_spool_max(y) <= role_spool_max(x) },
     };
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
         if (!settings[i].same)

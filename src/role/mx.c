@@ -105,6 +105,16 @@ static const struct conn_ops *mx_protocol(const struct config_listener *l)
     return l->protocol == CONFIG_SMTP ? &smtp_session_ops : NULL;
 }
 
+/* A larger size waits for the next start: what a message can take of the disk is bounded for good (role_bound_files). */
+static uint64_t size_max(const struct role_run *r, const struct config *c)
+{
+    uint64_t most = c->limits[CONFIG_SMTP].message_size_max;
+    if (role_spool_max(c) <= r->file_max)
+        return most;
+    uint64_t fits = (r->file_max - ROLE_ADDED_MAX) / 3 * 2;
+    return most < fits ? most : fits;
+}
+
 static const void *mx_context(struct role_run *r, struct role_snapshot *s, const struct config_listener *l)
 {
     struct mx *mx = r->state;
@@ -116,7 +126,7 @@ static const void *mx_context(struct role_run *r, struct role_snapshot *s, const
                                    .tls = l->tls,
                                    .certificate_required = l->client_cert == TLS_CLIENT_REQUIRED,
                                    .hostname = s->config->hostname,
-                                   .size_max = limits->message_size_max,
+                                   .size_max = size_max(r, s->config),
                                    .recipients_max = limits->recipients_max,
                                    .full_is_final = s->config->refuse_over_quota,
                                    .errors_max = limits->errors_max,
@@ -139,6 +149,7 @@ const struct role role_mx = { .name = "mx",
                               .profile = &role_mx_profile,
                               .alpn = "smtp",
                               .tls = 1u << RIGHTS_TLS_MX,
+                              .strangers = true,
                               .start = mx_start,
                               .protocol = mx_protocol,
                               .context = mx_context,

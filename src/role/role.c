@@ -7,7 +7,9 @@
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -457,10 +459,32 @@ static void set_lanes(struct role_run *r, const struct config *c)
     channel_set_lanes(r->supervisor, SUPERVISOR_LANES); /* it has one thread */
 }
 
+uint64_t role_spool_max(const struct config *c)
+{
+    uint64_t own = c->limits[CONFIG_SMTP].message_size_max, most = own > c->message_size_max ? own : c->message_size_max;
+    return most + most / 2 + ROLE_ADDED_MAX;
+}
+
+int role_bound_files(uint64_t max, struct error *e)
+{
+    const struct rlimit limit = { max, max };
+    struct stat st;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
+        return error_set(e, ERR_INTERNAL, "the size of files cannot be bounded: %s", strerrordesc_np(errno));
+    if (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+        log_info("log-bounded", LOG_NUM("bytes", max),
+                 LOG_Z("text", "the log is a file: this process adds no line beyond that size; use the journal or a pipe"));
+    return 0;
+}
+
 static int start(struct role_run *r, const struct role_start *start, const struct channel_service *link, struct error *e)
 {
     read_before_sandbox();
-    int err = enter_sandbox(r->role, e);
+    r->file_max = role_spool_max(r->snapshot->config);
+    int err = r->role->strangers ? role_bound_files(r->file_max, e) : 0;
+    if (err == 0)
+        err = enter_sandbox(r->role, e);
     if (err)
         return err;
     const struct config *config = r->snapshot->config;

@@ -20,7 +20,13 @@
 #include "run/server.h"
 #include "run/tls.h"
 
-enum { ROLE_LINK_FD = 3, ROLE_LISTENERS_MAX = 256, ROLE_LISTENER_NAME_MAX = 63, ROLE_LANES_MAX = 128 };
+enum {
+    ROLE_LINK_FD = 3,
+    ROLE_LISTENERS_MAX = 256,
+    ROLE_LISTENER_NAME_MAX = 63,
+    ROLE_LANES_MAX = 128,
+    ROLE_ADDED_MAX = 65536 /* what the server puts in front of a message */
+};
 
 struct role_listener {
     char name[ROLE_LISTENER_NAME_MAX + 1];
@@ -54,6 +60,7 @@ struct role_run {
     struct channel *keeper, *core, *supervisor;         /* to ask on; each says "not running" until a lane comes */
     struct role_listener listeners[ROLE_LISTENERS_MAX]; /* came since the last commit, to be served by the next */
     size_t listener_n;
+    uint64_t file_max;   /* role_spool_max of the configuration that it was started with */
     unsigned generation; /* of listeners: commits so far */
     void *state;         /* the role's own */
 };
@@ -63,6 +70,7 @@ struct role {
     const struct sandbox_profile *profile;
     const char *alpn; /* of its TLS, see tls_context_new; NULL: it has none */
     unsigned tls;     /* with alpn: the purpose of the keys of its certificates, a bit 1 << enum rights_purpose */
+    bool strangers;   /* it reads what anybody sends: no file that it writes may be larger than a message (role_spool_max) */
     /* In the sandbox, before any thread: opens what the role needs. The first snapshot is r->snapshot; it is prepared after this.
      * */
     int (*start)(struct role_run *r, struct error *e);
@@ -85,6 +93,12 @@ struct role {
 };
 
 extern const struct role role_keeper, role_mx, role_core;
+
+/* The largest message by SMTP in bytes as it is kept while it comes in: by half more where a part of any bytes was encoded, and what the server puts
+ * in front of it. */
+uint64_t role_spool_max(const struct config *c);
+/* From now on this process can make no file larger than MAX: a write beyond is an error (EFBIG), no signal. */
+int role_bound_files(uint64_t max, struct error *e) MUST_USE;
 
 /* Runs role NAME until it ends. Returns the process's exit status. */
 int role_main(const char *name);

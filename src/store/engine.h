@@ -50,7 +50,9 @@ struct engine_settings {
     uint64_t
         reserve_bytes; /* free space kept back: below it commits answer ERR_FULL; 0 = 1/50 of the file system, at least 8 MiB, at most 256 MiB */
     size_t cache_bytes; /* block cache; 0 = 16 MiB */
-    int64_t grace_ms;   /* before an unlinked or orphaned blob is deleted; 0 = 24 h */
+    const _Atomic uint64_t *
+        claimed; /* space of the file system that others were promised and have not taken yet: it is not free. NULL: none. Outlives the engine */
+    int64_t grace_ms; /* before an unlinked or orphaned blob is deleted; 0 = 24 h */
 };
 
 /* RocksDB in directory PATH (created if absent). One opener at a time: ERR_UNAVAILABLE with E set when another process has it. */
@@ -157,7 +159,8 @@ struct engine_state {
     bool writable;           /* false: disk full or being reopened */
     const char *why;         /* "ok", "disk-full", "io-error", "closed": static */
     uint64_t commits, syncs; /* since open: commits that shared fsyncs show as commits > syncs */
-    uint64_t free_bytes;
+    uint64_t free_bytes;     /* without what others were promised */
+    uint64_t reserve_bytes;  /* what is kept of it; 0 in memory */
 };
 void engine_state(struct engine *g, struct engine_state *ret);
 /* Goes up whenever the engine has reopened itself after a failure (E8): commits that were seen but not yet durable may be gone, versions may have gone

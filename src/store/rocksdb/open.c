@@ -196,8 +196,8 @@ static uint64_t space_free(struct rocks *r, bool now)
         atomic_store(&r->space_ms, ms);
         unseen = 0;
     }
-    uint64_t free = atomic_load(&r->free);
-    return free > unseen ? free - unseen : 0;
+    uint64_t free = atomic_load(&r->free), taken = unseen + (r->claimed ? atomic_load(r->claimed) : 0);
+    return free > taken ? free - taken : 0;
 }
 
 bool rocks_space_scarce(struct rocks *r)
@@ -353,7 +353,8 @@ static void rocks_state(struct engine *g, struct engine_state *ret)
                                                               : "io-error",
                                   .commits = atomic_load(&r->commits),
                                   .syncs = atomic_load(&r->syncs),
-                                  .free_bytes = free };
+                                  .free_bytes = free,
+                                  .reserve_bytes = r->reserve };
 }
 
 static uint64_t rocks_epoch(struct engine *g)
@@ -484,6 +485,7 @@ static struct rocks *rocks_new(const char *path, const struct engine_settings *s
     if (!r->path || !r->lost)
         panic("out of memory for an engine");
     r->reserve = settings && settings->reserve_bytes ? settings->reserve_bytes : clamp(size / 50, 8 * MIB, 256 * MIB);
+    r->claimed = settings ? settings->claimed : NULL;
     for (size_t i = 0; i < ROCKS_STRIPES; i++)
         pthread_mutex_init(&r->stripes[i].lock, NULL);
     pthread_rwlock_init(&r->gate, NULL);

@@ -600,6 +600,27 @@ static void reserve_is_kept_back(void **state)
     assert_int_equal(try_put(f->g, P, STR("a"), STR("2")), 0);
 }
 
+/* What others were promised is not free, and is again when they have let go of it. */
+static void promised_space_is_not_free(void **state)
+{
+    struct fixture *f = *state;
+    _Atomic uint64_t claimed = 0;
+    struct engine_state before, after;
+    f->settings.claimed = &claimed;
+    open_again(f);
+    engine_state(f->g, &before);
+    assert_int_equal(before.reserve_bytes, 1 << 20);
+    atomic_store(&claimed, UINT64_MAX / 4);
+    assert_int_equal(try_put(f->g, P, STR("a"), STR("1")), ERR_FULL);
+    engine_state(f->g, &after);
+    assert_int_equal(after.free_bytes, 0);
+    assert_string_equal(after.why, "disk-full");
+    atomic_store(&claimed, 0);
+    assert_int_equal(try_put(f->g, P, STR("a"), STR("1")), 0);
+    f->settings.claimed = NULL;
+    open_again(f);
+}
+
 /* RocksDB itself runs into the limit: the same path as ENOSPC. */
 static void write_beyond_a_limit_is_full_and_passes(void **state)
 {
@@ -811,6 +832,7 @@ int main(int argc, char **argv)
         T(commits_share_a_sync),
         T(failed_sync_is_unknown_and_the_engine_comes_back),
         T(reserve_is_kept_back),
+        T(promised_space_is_not_free),
         T(write_beyond_a_limit_is_full_and_passes),
         T(small_file_system_fills_and_empties),
         T(small_file_system_without_reserve),
