@@ -7,6 +7,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "cli/cert_private.h"
 #include "cli/revoked.h"
 
@@ -151,18 +152,20 @@ static int issue_user(const struct cli *c, const char *address, bool rsa)
     struct buf password;
     if (!file)
         return cli_usage(c, "--p12 FILE is needed: where the key and the certificate are written to");
+    char name[BENEATH_NAME_MAX];
     int status = cli_password(c, &password);
-    int fd = status == 0 ? open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600) : -1;
-    if (status == 0 && fd < 0) {
-        (void)error_set(&e, errno == EEXIST ? ERR_EXISTS : err_from_errno(errno), "%s: %s", file, strerrordesc_np(errno));
+    int above = status == 0 ? beneath_start_above(file, name, &e) : -1;
+    int fd = above < 0 ? above : beneath_create(above, name, BENEATH_MODE(0600), &e);
+    if (status == 0 && fd < 0)
         status = cli_fail_files(c, &e);
-    }
     if (fd >= 0) {
         status = issue_user_in_child(c, address, rsa, fd, file, buf_str(&password));
         (void)close(fd);
         if (status)
-            (void)unlink(file);
+            (void)!beneath_remove(above, name, NULL);
     }
+    if (above >= 0)
+        (void)close(above);
     buf_done(&password);
     return status;
 }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "cli/cert_private.h"
 #include "config/config.h"
 #include "role/control.h"
@@ -43,15 +44,17 @@ int cert_server_is_free(const struct cli *c, const char *name, bool rsa)
     if (strlen(name) > CERT_NAME_MAX || strchr(name, '/') || name[0] == '.')
         return cli_fail(c, ERR_SYNTAX, "that is no server name");
     cert_stem(name, rsa, stem);
-    for (size_t i = 0; i < 2; i++) {
-        if (i == 0 ? cert_path(c, path, &e, "tls/%s.pem", stem) : cert_path(c, path, &e, "keys/%s.key", stem))
-            return cli_fail(c, ERR_LIMIT, e.text);
-        if (access(path, F_OK) != 0)
+    int top = beneath_start(c->dir, &e), status = top < 0 ? cli_fail_files(c, &e) : 0;
+    for (size_t i = 0; status == 0 && i < 2; i++) {
+        (void)snprintf(path, sizeof path, i == 0 ? "tls/%s.pem" : "keys/%s.key", stem);
+        if (!beneath_exists(top, path))
             continue;
         (void)error_set(&e, ERR_EXISTS, "%s is there already; `valise cert renew %s` renews a certificate", path, stem);
-        return cli_fail(c, ERR_EXISTS, e.text);
+        status = cli_fail(c, ERR_EXISTS, e.text);
     }
-    return 0;
+    if (top >= 0)
+        (void)close(top);
+    return status;
 }
 
 /* The section for valise.conf. */

@@ -1,4 +1,5 @@
 /* serve: valise serve. */
+#include <fcntl.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -82,7 +83,7 @@ static void print_ready(void *ctx, const struct config *config)
 static int fail(const struct cli *c, const struct error *e)
 {
     bool config = e->code == ERR_SYNTAX || e->code == ERR_UNSUPPORTED ||
-                  (e->code == ERR_NOTFOUND && access(".", F_OK) == 0 && access("valise.conf", F_OK) == 0);
+                  (e->code == ERR_NOTFOUND && beneath_exists(AT_FDCWD, "valise.conf"));
     return config ? cli_fail_with(c, EX_CONFIG, e->code, e->text) : cli_fail_files(c, e);
 }
 
