@@ -1,5 +1,6 @@
 """The client behind a load balancer or a relay: PROXY headers by HAProxy, curl and by hand, XCLIENT by swaks. From listed networks only."""
 
+import concurrent.futures
 import imaplib
 import re
 import smtplib
@@ -138,6 +139,37 @@ def test_failed_logins_are_the_clients(proxied, alice):
             assert lines.readline().startswith(b"a " + status)
     session_of(proxied, CLIENT, "imap-login-failed")
     session_of(proxied, "203.0.113.10", "imap-login")
+
+
+def test_one_who_has_many_networks_is_one_guesser(lab, alice):
+    """Sixty guesses at once, each from another /64 of one /48: not three from each, but four times three from all."""
+    configure(lab, {"imaps": 'proxy-from = {"127.0.0.0/8"}'})
+    path = lab.dir / "valise.conf"
+    path.write_text(path.read_text() + "\nlogin-failures-max = 3\n")
+    lab.start()
+
+    def guess(i, site="2001:db8:1", password=None):
+        header = f"PROXY TCP6 {site}:{i:x}::9 2001:db8::1 4242 993\r\n".encode()
+        plain = dial(lab, "imaps", header)
+        plain.settimeout(60)
+        with helpers.tls_context(lab).wrap_socket(plain, server_hostname="localhost") as s:
+            text = s.makefile("rwb")
+            text.readline()
+            text.write(f'a LOGIN {alice.address} "{password or f"guess {i}"}"\r\n'.encode())
+            text.flush()
+            answer = text.readline()
+            while answer.startswith(b"*"):
+                answer = text.readline()
+            return answer
+
+    with concurrent.futures.ThreadPoolExecutor(60) as pool:
+        answers = list(pool.map(guess, range(256, 256 * 61, 256)))
+    # Two more at most were being checked when the twelfth failed.
+    assert 12 <= sum(b"AUTHENTICATIONFAILED" in a for a in answers) <= 14
+    assert all(b"AUTHENTICATIONFAILED" in a or b"[UNAVAILABLE] Too many failed logins" in a for a in answers)
+    assert b"[UNAVAILABLE]" in guess(0xffff, password=alice.password)
+    assert guess(1, "2001:db8:2", alice.password).startswith(b"a OK")
+    assert "2001:db8:1::/48" in lab.run("lockout", "list", "--dir", str(lab.dir)).stdout
 
 
 # --- with programs that are not ours ---
