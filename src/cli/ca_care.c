@@ -166,6 +166,11 @@ static int make_root(struct ca_list *l, struct buf *out, struct error *e)
     str hostname = { 0 };
     buf_init_secret(&pem, PKI_PEM_MAX);
     int err = beneath_read(l->dir, "keys/ca.key", &pem, e);
+    if (err == ERR_NOTFOUND)
+        err = error_set(
+            e, err,
+            "%s/keys/ca.key is not there; bring it from your safe, and take it away again afterwards if you keep it there",
+            l->cli->dir);
     if (err == 0)
         err = pki_key_from_pem(buf_str(&pem), &key, e);
     buf_done(&pem);

@@ -12,6 +12,7 @@
 #include "cli/progress.h"
 #include "cli/revoked.h"
 #include "cli/vault.h"
+#include "pki/pki.h"
 
 static void close_one(int fd)
 {
@@ -155,13 +156,13 @@ static int restore_files(const struct cli *c, const struct vault *v, const struc
 
 /* --- what was revoked since --- */
 
-/* Whether the valise directory PATH has the very CA of the one that is being built. */
+/* Whether the valise directory PATH has the CA of the one that is being built; its certificate may have been made anew since. */
 static bool has_same_ca(const char *path, int build)
 {
     struct buf theirs = BUF_INIT(CA_MAX), ours = BUF_INIT(CA_MAX);
     int top = beneath_start(path, NULL);
     bool same = top >= 0 && beneath_exists(top, "store") && beneath_read(top, "ca.pem", &theirs, NULL) == 0 &&
-                beneath_read(build, "ca.pem", &ours, NULL) == 0 && ours.n && str_eq(buf_str(&theirs), buf_str(&ours));
+                beneath_read(build, "ca.pem", &ours, NULL) == 0 && pki_is_same_ca(buf_str(&theirs), buf_str(&ours));
     close_one(top);
     buf_done(&theirs);
     buf_done(&ours);

@@ -86,6 +86,8 @@ int pki_request_create(const struct pki_key *key, struct buf *out, struct error 
  * ERR_REFUSED also for a bad proof and for a certificate that is another CA's or a CA or has other names. */
 int pki_issue(const struct pki_key *ca_key, str ca_pem, str subject_pem, const struct pki_order *order, int64_t now,
               struct buf *out, struct error *e) MUST_USE;
+/* Whether both are certificates of one CA, of the same name and key: pki_ca_renew makes another of the one that there is. Nothing is verified. */
+bool pki_is_same_ca(str pem, str other_pem);
 /* Whether the certificate in PEM was signed by the CA in CA_PEM, whatever its time. */
 bool pki_is_issued_by(str pem, str ca_pem);
 

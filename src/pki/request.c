@@ -104,6 +104,18 @@ int pki_subject_key(str pem, X509 *ca, const struct pki_order *order, EVP_PKEY *
     return 0;
 }
 
+bool pki_is_same_ca(str pem, str other_pem)
+{
+    X509 *one = NULL, *other = NULL;
+    bool ok = pki_certificate_parse(pem, &one, NULL) == 0 && pki_certificate_parse(other_pem, &other, NULL) == 0 &&
+              X509_NAME_cmp(X509_get_subject_name(one), X509_get_subject_name(other)) == 0 &&
+              EVP_PKEY_eq(X509_get0_pubkey(one), X509_get0_pubkey(other)) == 1;
+    ERR_clear_error();
+    X509_free(one);
+    X509_free(other);
+    return ok;
+}
+
 bool pki_is_issued_by(str pem, str ca_pem)
 {
     X509 *cert = NULL, *ca = NULL;

@@ -261,3 +261,19 @@ def test_init_takes_the_administrators_names(scratch):
     done = harness.Valise(scratch / "no").run("init", "--dir", str(scratch / "no"), "--domain", DOMAIN, "--hostname", HOSTNAME, "--san", "*.com",
                                               check=False)
     assert done.returncode != 0 and "*.com" in done.stderr and not (scratch / "no").exists()
+
+
+def test_a_renewed_ca_is_still_the_ca_of_its_backups(lab, scratch, monkeypatch):
+    """What was revoked since is brought into what is restored, although the certificate of the CA has changed."""
+    _, serial = user_certificate(lab, scratch, f"alice@{DOMAIN}")
+    valise(lab, "backup", scratch / "b")
+    valise(lab, "cert", "revoke", serial)
+    valise(lab, "ca", "renew")
+    monkeypatch.setenv("VALISE_DIR", str(lab.dir))
+    (scratch / "b" / "ca.revoked").unlink(missing_ok=True)
+    restored = harness.Valise(harness.make_directory() / "restored")
+    told = restored.run("restore", str(scratch / "b"), "--dir", str(restored.dir)).stdout
+    assert "1 certificates were revoked" in told
+    assert as_json(restored, "cert", "show", serial)["revoked-at"] > 0
+    done = valise(restored, "ca", "renew", check=False)
+    assert done.returncode != 0 and "keys/ca.key is not there" in done.stderr

@@ -193,6 +193,10 @@ static void a_ca_keeps_to_its_constraints(void **state)
         assert_int_equal(pki_certificate_describe(buf_str(&root[i]), &arena, &d[i], NULL), 0);
     assert_true(str_eq(d[0].subject, d[1].subject) && str_eq(d[0].key_id, d[1].key_id) && !str_eq(d[0].serial, d[1].serial));
     assert_int_equal(d[1].not_after, d[0].not_after + DAY);
+    assert_true(pki_is_same_ca(buf_str(&root[0]), buf_str(&root[1])));
+    assert_int_equal(pki_ca_create(other, STR("mondomaine.fr"), &names, hostname, now, &out, NULL), 0);
+    assert_false(pki_is_same_ca(buf_str(&root[0]), buf_str(&out)));
+    assert_false(pki_is_same_ca(buf_str(&root[0]), STR("")));
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const str one = str_from_z(cases[i].name);
         const struct pki_order order = { cases[i].use, &one, 1, DAY, NULL };
