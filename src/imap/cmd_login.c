@@ -55,9 +55,13 @@ struct accepted {
 
 static enum imap_next finish_login(struct imap_session *s)
 {
-    const struct imap_login *login = &((struct accepted *)s->work)->login;
+    const struct accepted *a = s->work;
+    const struct imap_login *login = &a->login;
+    struct conn_login by = login->by;
     str why;
-    if (!conn_log_in(s->conn, login->account.b, &why))
+    memcpy(by.account, login->account.b, sizeof by.account);
+    by.how = a->mechanism;
+    if (!conn_log_in(s->conn, &by, &why))
         return imap_no(s, "[LIMIT] %.*s", STR_ARG(why));
     int r = mail_account_open(s->config->store, login->account, &s->account);
     if (r < 0) {

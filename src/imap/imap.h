@@ -9,6 +9,7 @@
 struct imap_login {
     engine_part account;
     str address;
+    struct conn_login by; /* generation, tag and kind; the session says the rest */
 };
 
 /* Immutable while connections use it. */

@@ -299,9 +299,20 @@ static void answer_unit(struct imap_session *s, enum imap_frame_event event)
     }
 }
 
+/* S6: nothing new is begun; what is done is still answered. */
+static void end_early(struct imap_session *s)
+{
+    if (s->held)
+        s->step = IMAP_STEP_SETTLE;
+    else
+        imap_bye(s, "Your login or certificate was withdrawn, or an administrator has ended this session");
+}
+
 static void take_event(struct imap_session *s, enum imap_frame_event event)
 {
-    if (event == IMAP_FRAME_LITERAL)
+    if (conn_is_ended(s->conn))
+        end_early(s);
+    else if (event == IMAP_FRAME_LITERAL)
         answer_announcement(s);
     else
         answer_unit(s, event);
@@ -498,9 +509,11 @@ static enum conn_next imap_run(struct conn *c, void *session, unsigned why)
     }
     bool wait;
     enum conn_next next;
-    do
+    do {
+        if (conn_is_ended(s->conn) && (s->step == IMAP_STEP_READ || s->step == IMAP_STEP_RESUME || s->step == IMAP_STEP_HOLD))
+            end_early(s);
         next = run_step(s, &wait);
-    while (!wait);
+    } while (!wait);
     if (s->view)
         require(s->state == IMAP_SELECTED && s->account); /* S2 */
     return next;

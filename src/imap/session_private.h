@@ -7,7 +7,8 @@
  *  S3  the numbers that the client knows change only in imap_updates_collect, which no command calls before its own answers are
  *      written (RFC 3501 section 7.4.1).
  *  S4  a handler stops when stream_is_full: what is queued for a peer that does not read is bounded.
- *  S5  no answer of held is sent before its change is durable; none is held while the session waits for input. */
+ *  S5  no answer of held is sent before its change is durable; none is held while the session waits for input.
+ *  S6  no command begins once the login was taken back (conn_is_ended). */
 #ifndef VALISE_IMAP_SESSION_PRIVATE_H
 #define VALISE_IMAP_SESSION_PRIVATE_H
 
@@ -143,7 +144,7 @@ struct imap_session {
     struct buf user; /* canonical address */
     struct mail_view *view;
 
-    bool stopping, bye; /* bye: BYE is out */
+    bool stopping, bye;                             /* bye: BYE is out */
     unsigned errors, errors_counted, failed_logins; /* counted: what the limits know of */
     uint64_t commands, fetched, appended, expunged;
 };

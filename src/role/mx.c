@@ -100,6 +100,11 @@ static bool mx_is_revoked(struct role_run *r, str serial)
     return revoked;
 }
 
+static bool ask_revoked(void *ctx, str serial)
+{
+    return mx_is_revoked(ctx, serial);
+}
+
 static const struct conn_ops *mx_protocol(const struct config_listener *l)
 {
     return l->protocol == CONFIG_SMTP ? &smtp_session_ops : NULL;
@@ -140,7 +145,9 @@ static int mx_start(struct role_run *r, struct error *e)
     struct mx *mx = arena_new(&r->arena, struct mx);
     if (!mx)
         return error_set(e, ERR_LIMIT, "no memory for mx");
-    mx->service = (struct smtp_service){ .ctx = r, .recipient = ask_recipient, .accept = ask_accept, .spool = ask_spool };
+    mx->service = (struct smtp_service){
+        .ctx = r, .recipient = ask_recipient, .accept = ask_accept, .spool = ask_spool, .is_revoked = ask_revoked
+    };
     r->state = mx;
     return 0;
 }

@@ -58,6 +58,8 @@ void conn_set_tls(struct conn *c, const struct tls_info *info)
     c->tls = *info;
     c->tls.sni = text_copy(info->sni);
     c->tls.alpn = text_copy(info->alpn);
+    if (c->tls.client_verified)
+        roll_join(c, NULL);
 }
 
 struct stream *conn_stream(struct conn *c)

@@ -23,7 +23,9 @@ enum conn_why {
     CONN_EVENT = 8,     /* conn_wake was called */
     CONN_TIMEOUT = 16,  /* the deadline of conn_deadline passed, or the peer fell below the minimum rate */
     CONN_SHUTDOWN = 32, /* the server stops or drains: say so (421, BYE) and close, or finish what runs */
-    CONN_SECURED = 64   /* the handshake asked for by CONN_STARTTLS is done */
+    CONN_SECURED = 64,  /* the handshake asked for by CONN_STARTTLS is done */
+    CONN_ENDED = 128    /* whoever is logged in may be no longer (conn_is_ended): say so (421, BYE); the connection closes
+                         * whatever run returns, and is cut where the peer does not take the last words within half a second */
 };
 
 /* What the session waits for. */
@@ -116,8 +118,19 @@ void conn_override(struct conn *c, const struct conn_ends *ends);
 /* Counts N events of KIND, a rate, for the peer's address and network and the account that is logged in. False when a limit forbids
  * them: *RET_WHY says which, in the arena of the command. */
 bool conn_count(struct conn *c, enum limit_kind kind, uint32_t n, str *ret_why) MUST_USE;
-/* From now on the connection counts for ACCOUNT as well. False, with *RET_WHY, when it has too many: then it does not. */
-bool conn_log_in(struct conn *c, const uint8_t account[16], str *ret_why) MUST_USE;
+/* By what somebody has logged in. Generation, kind and tag are for whoever decides whether the login still stands (server_set_stands). */
+struct conn_login {
+    uint8_t account[16]; /* zeros: nobody is logged in */
+    uint64_t generation, tag;
+    uint8_t kind;
+    str how; /* static: "SCRAM-SHA-256" */
+};
+/* From now on the connection is LOGIN's, counts for its account as well, and ends with the login. False, with *RET_WHY, when the account has too
+ * many connections: then it is not. May block on the store. */
+bool conn_log_in(struct conn *c, const struct conn_login *login, str *ret_why) MUST_USE;
+/* Whether the login that the connection had was taken back, or the session ended by an administrator: no further command may run. A session looks
+ * before each; one that is parked is told by CONN_ENDED. */
+bool conn_is_ended(const struct conn *c);
 
 /* Deadline for the next wait, in milliseconds from now; stays set for later waits until changed. Counted anew at each park. */
 void conn_deadline(struct conn *c, int64_t ms);
@@ -155,6 +168,8 @@ void conn_memory_run(struct conn *c, unsigned why);
 /* What the peer has received and not taken. Valid until the next call. */
 str conn_memory_take(struct conn *c);
 bool conn_memory_is_closed(const struct conn *c);
+/* The login is taken back, as while the session runs; a parked one is told by conn_memory_run with CONN_ENDED. */
+void conn_memory_end(struct conn *c);
 /* The deadline that the session asked for last, in milliseconds; 0 when none. */
 int64_t conn_memory_deadline(const struct conn *c);
 /* Another peer than 192.0.2.1 port 40000. */

@@ -28,6 +28,7 @@ void conn_admit(struct conn *c, const struct access *a, struct limits *l, bool c
 
 void conn_override(struct conn *c, const struct conn_ends *ends)
 {
+    roll_leave(c);
     if (c->limits)
         limits_leave(c->limits, &c->hold);
     if (ends->has_peer)
@@ -41,6 +42,8 @@ void conn_override(struct conn *c, const struct conn_ends *ends)
     c->refusal = CONN_WELCOME;
     if (c->access && c->has_ip)
         judge(c);
+    if (c->tls.client_verified)
+        roll_join(c, NULL);
 }
 
 bool conn_may_override(const struct conn *c)
@@ -50,6 +53,7 @@ bool conn_may_override(const struct conn *c)
 
 void conn_leave(struct conn *c)
 {
+    roll_leave(c);
     if (c->limits)
         limits_leave(c->limits, &c->hold);
     access_unref(c->access);
@@ -82,7 +86,8 @@ bool conn_count(struct conn *c, enum limit_kind kind, uint32_t n, str *ret_why)
     return false;
 }
 
-bool conn_log_in(struct conn *c, const uint8_t account[16], str *ret_why)
+/* Whether ACCOUNT may have one more connection, which is counted for it. */
+static bool enter_account(struct conn *c, const uint8_t account[16], str *ret_why)
 {
     struct limit_strike strike;
     if (!c->limits || !c->access->limited)
@@ -93,4 +98,12 @@ bool conn_log_in(struct conn *c, const uint8_t account[16], str *ret_why)
     c->hold.has &= (uint8_t) ~(1u << LIMIT_ACCOUNT);
     *ret_why = strike_text(c, &strike);
     return false;
+}
+
+bool conn_log_in(struct conn *c, const struct conn_login *login, str *ret_why)
+{
+    if (!enter_account(c, login->account, ret_why))
+        return false;
+    roll_join(c, login);
+    return true;
 }

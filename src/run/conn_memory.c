@@ -115,6 +115,8 @@ static void drive(struct conn_memory *m, unsigned why)
             size_t unread = stream_peek(m->conn.stream).n;
             if (!m->refused)
                 m->next = m->conn.ops->run(&m->conn, m->conn.session, why);
+            if (why & CONN_ENDED)
+                m->next = CONN_CLOSE;
             check_progress(m, why, bytes_in, unread);
             why = 0;
         }
@@ -193,6 +195,8 @@ void conn_memory_run(struct conn *c, unsigned why)
     struct conn_memory *m = memory_of(c);
     if (why & CONN_SHUTDOWN)
         m->stopping = true;
+    if (why & CONN_ENDED)
+        conn_end(c);
     if (!m->closed)
         drive(m, why);
 }
@@ -200,6 +204,11 @@ void conn_memory_run(struct conn *c, unsigned why)
 str conn_memory_take(struct conn *c)
 {
     return layer_memory_take(memory_of(c)->layer);
+}
+
+void conn_memory_end(struct conn *c)
+{
+    atomic_store(&c->is_ended, true);
 }
 
 bool conn_memory_is_closed(const struct conn *c)

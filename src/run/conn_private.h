@@ -3,6 +3,7 @@
 #ifndef VALISE_RUN_CONN_PRIVATE_H
 #define VALISE_RUN_CONN_PRIVATE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "run/conn.h"
@@ -14,6 +15,8 @@ struct conn_kind {
     void (*wake)(struct conn *c);
     bool (*is_stopping)(const struct conn *c);
     int (*binding)(const struct conn *c, enum conn_binding kind, struct buf *out); /* with TLS only */
+    struct roll *(*roll)(const struct conn *c);                                    /* who is logged in where; NULL: nobody asks */
+    const char *(*listener)(const struct conn *c);                                 /* its name; with a roll only */
 };
 
 struct conn {
@@ -39,6 +42,11 @@ struct conn {
     uint32_t min_rate;     /* bytes per second, 0 = none */
     int64_t rate_since_ms; /* monotonic */
     uint64_t rate_base;    /* stream_bytes_in at that time */
+    atomic_bool is_ended;  /* see roll.c; what follows is written under the roll's lock */
+    bool is_on_roll;
+    struct conn *roll_prev, *roll_next;
+    struct conn_login login;
+    int64_t since_ms; /* of the clock: the login, or the handshake with a certificate */
 };
 
 /* Fills what both kinds share. STREAM is owned. */
@@ -58,5 +66,27 @@ void conn_set_local(struct conn *c, const struct ip_address *address, uint16_t p
 void conn_done(struct conn *c);
 /* Replaces what is known of TLS; sni and alpn are copied, the client's parts lie in the TLS layer, which stays. */
 void conn_set_tls(struct conn *c, const struct tls_info *info);
+
+/* --- roll.c --- */
+
+struct server_session;
+
+struct roll {
+    pthread_mutex_t lock;
+    struct conn *first;
+    bool (*stands)(void *ctx, const struct server_session *s);
+    void *stands_ctx;
+};
+void roll_init(struct roll *r);
+/* Nobody is on it any more. */
+void roll_done(struct roll *r);
+/* C is LOGIN's from now on, or with NULL that of a certificate of ours; a login that stands no longer ends it. */
+void roll_join(struct conn *c, const struct conn_login *login);
+/* C leaves; no other thread looks at it afterwards. */
+void roll_leave(struct conn *c);
+/* Ends those on R that FN, called under the lock, says true of; how many. */
+size_t roll_end(struct roll *r, bool (*fn)(void *ctx, const struct server_session *s), void *ctx);
+/* Ends C, which is on a roll or the caller's. */
+void conn_end(struct conn *c);
 
 #endif

@@ -195,6 +195,7 @@ struct server *server_new(const struct server_settings *settings)
     if (!s->settings.connections_max)
         s->settings.connections_max = CONNECTIONS_MAX;
     pthread_mutex_init(&s->acceptors_lock, NULL);
+    roll_init(&s->roll);
     s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     require(s->stop_fd >= 0);
     s->pool = pool_new(s->settings.workers_min, s->settings.workers_max, (size_t)s->settings.connections_max + OTHER_TASKS_MAX);
@@ -210,9 +211,21 @@ void server_free(struct server *s)
     if (!s)
         return;
     pool_free(s->pool);
+    roll_done(&s->roll);
     (void)close(s->stop_fd);
     pthread_mutex_destroy(&s->acceptors_lock);
     free(s);
+}
+
+size_t server_sessions_end(struct server *s, bool (*fn)(void *ctx, const struct server_session *session), void *ctx)
+{
+    return roll_end(&s->roll, fn, ctx);
+}
+
+void server_set_stands(struct server *s, bool (*fn)(void *ctx, const struct server_session *session), void *ctx)
+{
+    s->roll.stands = fn;
+    s->roll.stands_ctx = ctx;
 }
 
 int server_adopt(struct server *s, int fd, const struct listener_settings *settings)

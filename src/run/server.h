@@ -51,6 +51,22 @@ int server_serve_channel(struct server *s, int fd, const struct channel_service 
 /* Calls FN(CTX) on a worker every MS milliseconds. */
 void server_every(struct server *s, int64_t ms, void (*fn)(void *), void *ctx);
 
+/* One connection that somebody is logged in on, or that showed a certificate of ours (login->account is zeros then). Views: while FN runs. */
+struct server_session {
+    str id, peer;
+    uint16_t peer_port;
+    const char *protocol, *listener; /* names */
+    const struct conn_login *login;
+    const struct tls_info *tls;
+    int64_t since_ms; /* of the clock, since 1970 */
+};
+/* Ends the sessions that FN says true of, within a second: CONN_ENDED. How many. FN holds up logins meanwhile, may block on nothing else, and must
+ * not call the server; one that says false of all just looks. From any thread. */
+size_t server_sessions_end(struct server *s, bool (*fn)(void *ctx, const struct server_session *session), void *ctx);
+/* FN is asked of each login once server_sessions_end can meet it: whether it still stands, or was taken back while it was being made. Before the
+ * first connection. */
+void server_set_stands(struct server *s, bool (*fn)(void *ctx, const struct server_session *session), void *ctx);
+
 /* Runs until server_stop and all connections are closed. Blocks; the calling thread is one of the workers. */
 void server_run(struct server *s);
 /* From any thread or a signal handler: stop accepting, tell every session CONN_SHUTDOWN, close all within GRACE_MS. */

@@ -24,6 +24,7 @@
 enum {
     CLOSING_MS = 10000,
     LINGER_MS = 2000,
+    ENDED_MS = 500,    /* for the last words to a session that is ended */
     LINGER_TURNS = 64, /* reads of 4 KiB that a lingering peer may still make us do */
     PROXY_MS = 10000,  /* for the whole PROXY header */
     OUTPUT_GRACE_MS = 60000,
@@ -43,6 +44,7 @@ struct server_conn {
     uint64_t linger_in;
     int64_t opened_ms;
     int64_t expiry_ms;                /* of this phase or of the present wait */
+    int64_t cut_ms;                   /* when a session that is ended is cut; 0: it is not */
     int64_t output_since_ms;          /* since when output is waiting; 0: none is */
     uint64_t output_base;             /* stream_bytes_out then */
     uint64_t counted_in, counted_out; /* bytes that the metrics know of */
@@ -52,6 +54,7 @@ struct server_conn {
     bool handshaking;    /* the TLS layer is in place */
     bool for_input;      /* the last wait was for input */
     bool told;           /* CONN_SHUTDOWN was given */
+    bool told_end;       /* CONN_ENDED was given */
     bool crowded;        /* accepted only to be told that there is no room */
     bool turned_away;    /* counts in server->turning_away */
     struct buf header;   /* what has come of the PROXY header */
@@ -82,7 +85,21 @@ static int socket_binding(const struct conn *c, enum conn_binding kind, struct b
     return layer_tls_binding(stream_layer(c->stream), kind, out);
 }
 
-static const struct conn_kind socket_kind = { .wake = socket_wake, .is_stopping = socket_is_stopping, .binding = socket_binding };
+static struct roll *socket_roll(const struct conn *c)
+{
+    return &socket_of(c)->server->roll;
+}
+
+static const char *socket_listener(const struct conn *c)
+{
+    return socket_of(c)->listener->name;
+}
+
+static const struct conn_kind socket_kind = { .wake = socket_wake,
+                                              .is_stopping = socket_is_stopping,
+                                              .binding = socket_binding,
+                                              .roll = socket_roll,
+                                              .listener = socket_listener };
 
 static enum progress over(struct server_conn *c, const char *reason)
 {
@@ -102,7 +119,8 @@ static enum progress start_closing(struct server_conn *c, const char *reason)
 {
     if (!c->reason)
         c->reason = reason;
-    return enter(c, PHASE_CLOSING, CLOSING_MS);
+    int64_t left = c->cut_ms ? c->cut_ms - clock_mono_ms() : CLOSING_MS;
+    return enter(c, PHASE_CLOSING, left > 0 ? left : 1);
 }
 
 /* --- the beginning --- */
@@ -313,6 +331,10 @@ static enum progress flush(struct server_conn *c, struct task_wait *w)
     int64_t limit = output_limit(c);
     if (now >= limit)
         return over(c, "reads-too-slowly");
+    if (c->cut_ms && now >= c->cut_ms)
+        return over(c, "ended");
+    if (c->cut_ms && c->cut_ms < limit)
+        limit = c->cut_ms;
     w->events = c->conn.tls.active ? layer_tls_wants(stream_layer(s)) : EPOLLOUT;
     w->expiry_ms = limit;
     c->for_input = false;
@@ -396,7 +418,7 @@ static enum progress phase_session(struct server_conn *c, unsigned flags, struct
     if (c->next == CONN_STARTTLS)
         return start_tls(c);
     if (c->next == CONN_CLOSE)
-        return start_closing(c, "session");
+        return start_closing(c, c->cut_ms ? "ended" : "session");
     if (c->next == CONN_WAIT)
         arena_reset(&c->conn.arena);
     struct stream *s = c->conn.stream;
@@ -410,6 +432,8 @@ static enum progress phase_session(struct server_conn *c, unsigned flags, struct
     int64_t began_us = clock_mono_us();
     c->next = (uint8_t)c->conn.ops->run(&c->conn, c->conn.session, why);
     metric_observe(c->listener->turns, clock_mono_us() - began_us);
+    if (why & CONN_ENDED)
+        c->next = CONN_CLOSE;
     return is_spinning(c, why, bytes_in, unread) ? over(c, "session-spins") : PROGRESS_ON;
 }
 
@@ -508,6 +532,11 @@ static bool conn_task_step(struct task *t, unsigned flags, struct task_wait *w)
         c->told = true;
         c->pending |= CONN_SHUTDOWN;
         flags |= TASK_SHUTDOWN;
+    }
+    if (!c->told_end && conn_is_ended(&c->conn)) {
+        c->told_end = true;
+        c->pending |= CONN_ENDED;
+        c->cut_ms = clock_mono_ms() + ENDED_MS;
     }
     for (;;) {
         enum progress p = PROGRESS_OVER;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/metric.h"
+#include "run/conn_private.h"
 #include "run/pool_private.h"
 #include "run/server.h"
 
@@ -16,6 +17,7 @@ struct server {
     _Atomic int64_t grace_ms;
     _Atomic bool stopping;
     struct task *warden; /* ends last; see server.c */
+    struct roll roll;
     _Atomic unsigned connections;
     _Atomic uint64_t accepted, refused;
     _Atomic int64_t refusal_logged_ms;

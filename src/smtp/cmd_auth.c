@@ -95,7 +95,9 @@ static void verify(struct smtp_session *s)
         s->login = login;
         s->login.address = buf_str(&s->login_address);
         str why;
-        if (!conn_log_in(s->conn, login.account, &why))
+        memcpy(login.by.account, login.account, sizeof login.by.account);
+        login.by.how = mechanism;
+        if (!conn_log_in(s->conn, &login.by, &why))
             reply = SMTP_REPLY_TOO_MANY_LOGINS;
     } else if (rc != 0 && rc != ERR_REFUSED) {
         /* RFC 4954 section 6: a client keeps its password after 454. */

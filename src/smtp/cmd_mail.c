@@ -3,9 +3,20 @@
 
 #include "base/log.h"
 
+static bool has_lost_its_certificate(const struct smtp_session *s)
+{
+    const struct smtp_service *service = s->config->service;
+    return s->config->certificate_required && service->is_revoked &&
+           service->is_revoked(service->ctx, smtp_session_tls(s)->client_serial);
+}
+
 enum conn_next smtp_cmd_mail(struct smtp_session *s, str argument)
 {
     const struct smtp_config *config = s->config;
+    if (has_lost_its_certificate(s)) {
+        smtp_say(s, SMTP_REPLY_ENDED);
+        return CONN_WAIT;
+    }
     struct smtp_transaction *t = smtp_transaction_new(config);
     s->transaction = t;
     enum smtp_fault fault = smtp_mail_parse(argument, &smtp_limits_default, config->submission, &t->arena, &t->mail);

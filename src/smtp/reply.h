@@ -38,6 +38,8 @@ enum smtp_reply_flags {
     X(GO_AHEAD, 354, "", 0, "End with a line that holds a dot only")                                                             \
     X(CHALLENGE, 334, "", 0, "")                                                                                                 \
     X(SHUTDOWN, 421, "4.3.2", SMTP_REPLY_CLOSE, "The service is closing; try again in a minute")                                 \
+    X(ENDED, 421, "4.7.0", SMTP_REPLY_CLOSE,                                                                                     \
+      "Your login or certificate was withdrawn, or an administrator has ended this session")                                     \
     X(TIMEOUT, 421, "4.4.2", SMTP_REPLY_CLOSE, "Too long without a command")                                                     \
     X(TOO_SLOW, 421, "4.4.2", SMTP_REPLY_CLOSE, "The message came in too slowly")                                                \
     X(FOREIGN_PROTOCOL, 421, "4.7.0", SMTP_REPLY_CLOSE, "This is SMTP, not HTTP")                                                \

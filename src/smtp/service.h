@@ -22,7 +22,8 @@ struct smtp_login {
     uint8_t account[16];
     str address;
     bool is_admin;
-}; /* who is logged in; account is the engine_part */
+    struct conn_login by; /* generation, tag and kind; the session says the rest */
+};                        /* who is logged in; account is the engine_part */
 
 struct smtp_delivery {
     str session, id;  /* session id and message id of logs and Received: */
@@ -69,6 +70,9 @@ struct smtp_service {
     /* Submission only, for administrators: what NAME, an address or the local part of one, may mean; the first SMTP_MATCHES_MAX of *RET_N in
      * *RET. ERR_NOTFOUND, ERR_REFUSED (not ours), ERR_SYNTAX, ... */
     int (*match)(void *ctx, str name, struct arena *a, struct smtp_match **ret, size_t *ret_n);
+    /* Whether the client's certificate with SERIAL was revoked since the handshake: asked at each MAIL where a certificate is required. One that cannot be
+     * looked up counts as such. Blocks. NULL: whoever revokes it ends the session (conn_is_ended). */
+    bool (*is_revoked)(void *ctx, str serial);
     /* A descriptor of an unlinked, empty file for a message over 1 MiB (owned by the caller), or a negative enum err. */
     int (*spool)(void *ctx, struct error *e);
 };

@@ -6,7 +6,8 @@
  *  2. MODE_DATA has a transaction with at least one recipient, and so has MODE_CHUNK unless the chunk is dropped.
  *  3. MODE_AUTH, and no other mode, has a SASL exchange.
  *  4. A session never authenticates without TLS.
- *  5. After an answer that closes, nothing more is read. */
+ *  5. After an answer that closes, nothing more is read.
+ *  6. No command and no message is taken up once the login was taken back (conn_is_ended). */
 #include "smtp/session_private.h"
 
 #include "base/clock.h"
@@ -301,6 +302,8 @@ static enum conn_next loop(struct smtp_session *s)
 {
     for (;;) {
         check(s);
+        if (conn_is_ended(s->conn) && !s->is_closing)
+            smtp_say(s, SMTP_REPLY_ENDED); /* also within a message, which was never ours (RFC 5321 section 3.8) */
         if (s->is_stopping && !is_reading_message(s) && !s->is_closing)
             smtp_say(s, SMTP_REPLY_SHUTDOWN);
         if (s->is_closing)

@@ -14,7 +14,7 @@ struct script {
     bool starttls, tls, whole;
     char certificate[256]; /* address; "-": unknown; empty: none */
     str certificate_address;
-    struct buf kept; /* what "<...>" stood for */
+    struct buf kept;      /* what "<...>" stood for */
     struct access access; /* of the listener, from "@" lines */
     struct ip_network served, overrides;
     str peers[SCRIPT_CONNS];
@@ -206,6 +206,12 @@ static bool script_event(struct script *s, char what, size_t i)
         return true;
     case 'Q':
         conn_memory_run(c, CONN_SHUTDOWN);
+        return true;
+    case 'X':
+        conn_memory_run(c, CONN_ENDED);
+        return true;
+    case 'N':
+        conn_memory_end(c);
         return true;
     case 'B':
         layer_memory_block_writes(conn_memory_layer(c), true);

@@ -16,6 +16,8 @@
  *   S*: text             lines of the server are skipped until one matches
  *   E:                   the client closes its side            Z:   the server has closed and said nothing more
  *   T:                   the deadline passes                   Q:   the server is told to stop
+ *   X:                   the login is taken back, and the session told
+ *   N:                   the login is taken back, while the session does something else
  *   B:                   the peer stops reading                U:   it reads again
  *   ! words              a command of the runner: setup->command
  *

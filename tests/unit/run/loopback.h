@@ -20,7 +20,7 @@
 
 /* Commands, one a line: "BIG n" (n bytes from a source), "MANY n" (n lines by CONN_DRAIN), "DEADLINE ms", "TLS" (STARTTLS),
  * "INFO" (what is known of TLS), "CLIENT" (of its certificate), "EXPORTER", "ENDPOINT" (channel bindings), "PEER" (both addresses), "BLOCK" (meets the others that block), "WAKE" (reports the counter at
- * each event), "STUBBORN" (ignores shutdown), "QUIT". Anything else is echoed. */
+ * each event), "ACCOUNT c" (logs in), "STUBBORN" (ignores shutdown), "QUIT". Anything else is echoed. */
 struct echo {
     struct conn *conn;
     unsigned many;
@@ -155,6 +155,10 @@ static enum conn_next echo_command(struct conn *c, struct echo_session *e, str l
     } else if (str_eq(line, STR("BLOCK"))) {
         pthread_barrier_wait(e->world->barrier);
         stream_write(s, STR("met\r\n"));
+    } else if (str_starts(line, STR("ACCOUNT ")) && line.n > 8) {
+        str why = { 0 };
+        const struct conn_login login = { .account = { (uint8_t)line.p[8] }, .how = STR("TEST") };
+        stream_printf(s, "%s\r\n", conn_log_in(c, &login, &why) ? "in" : "out");
     } else if (str_eq(line, STR("STUBBORN"))) {
         e->echo.stubborn = true;
     } else if (str_eq(line, STR("WAKE"))) {
@@ -200,6 +204,8 @@ static enum conn_next echo_run(struct conn *c, void *session, unsigned why)
         stream_write(s, STR("timeout\r\n"));
         return CONN_CLOSE;
     }
+    if (why & CONN_ENDED)
+        stream_write(s, STR("ended\r\n")); /* and goes on as if nothing were */
     if (why & CONN_SHUTDOWN && !e->echo.stubborn) {
         stream_write(s, STR("shutdown\r\n"));
         return CONN_CLOSE;

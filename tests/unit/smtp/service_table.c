@@ -184,6 +184,12 @@ static int table_match(void *ctx, str name, struct arena *a, struct smtp_match *
     return r ? r : verdict == SMTP_RECIPIENT_UNKNOWN ? ERR_NOTFOUND : 0;
 }
 
+static bool table_is_revoked(void *ctx, str serial)
+{
+    (void)serial;
+    return ((const struct service_table *)ctx)->is_revoked;
+}
+
 static bool table_may_send_as(void *ctx, const struct smtp_login *login, str address)
 {
     (void)ctx;
@@ -215,6 +221,7 @@ void service_table_init(struct service_table *t)
                                         .authenticate = table_authenticate,
                                         .match = table_match,
                                         .may_send_as = table_may_send_as,
+                                        .is_revoked = table_is_revoked,
                                         .spool = table_spool };
     t->config = (struct smtp_config){ .service = &t->service,
                                       .tls = SMTP_TLS_OPPORTUNISTIC,

@@ -23,6 +23,7 @@ struct service_table {
     struct buf dsn; /* "RET ENVID", then for each recipient ",NOTIFY:ORCPT" */
     int fd_kind;    /* of the last delivery: 0 heap, 1 memfd, 2 file */
     bool smtputf8, body_8bit;
+    bool is_revoked; /* every client's certificate */
 };
 
 void service_table_init(struct service_table *t);

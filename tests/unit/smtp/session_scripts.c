@@ -105,6 +105,10 @@ static bool command(void *user, str words, struct buf *why)
     (void)str_split(&rest, ' ', &word);
     if (str_eq(word, STR("accepted")) && str_to_u64(rest, 1000, &n) && t->accepted == n)
         return true;
+    if (str_eq(words, STR("revoke"))) {
+        t->is_revoked = true;
+        return true;
+    }
     if (str_eq(word, STR("message")) && check_message(t, rest))
         return true;
     if (str_eq(word, STR("recipients")) && str_eq(rest, buf_str(&t->recipients)))
