@@ -12,8 +12,10 @@ int cmd_alias_add(struct cli *c)
 
 int cmd_alias_remove(struct cli *c)
 {
-    return cli_call_and_say(c, json_pack("{s:s,s:s}", "command", "alias.remove", "address", c->words[0]), "%s is removed\n",
-                            c->words[0]);
+    return cli_call_and_say(c,
+                            json_pack("{s:s,s:s,s:b}", "command", "alias.remove", "address", c->words[0], "with-references",
+                                      cli_value(c, "with-references") != NULL),
+                            "%s is removed\n", c->words[0]);
 }
 
 int cmd_alias_list(struct cli *c)

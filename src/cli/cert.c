@@ -291,6 +291,18 @@ int cmd_cert_revoke(struct cli *c)
     return revoked_after(c, revoke_one);
 }
 
+int cmd_cert_register(struct cli *c)
+{
+    struct error e = ERROR_NONE;
+    struct buf pem = BUF_INIT(PKI_PEM_MAX);
+    int err = pki_file_read(c->words[0], &pem, &e);
+    int status = err ? cli_fail_files(c, &e)
+                     : cli_call_and_say(c, json_pack("{s:s,s:s%}", "command", "cert.register", "certificate", pem.p, pem.n),
+                                        "%s logs in the user whose address it names\n", c->words[0]);
+    buf_done(&pem);
+    return status;
+}
+
 int cmd_cert_renew(struct cli *c)
 {
     return cli_call_and_say(c, json_pack("{s:s,s:o}", "command", "cert.renew", "chain", json_sprintf("tls/%s.pem", c->words[0])),

@@ -143,6 +143,8 @@ int cmd_user_disable(struct cli *c);
 int cmd_user_list(struct cli *c);
 int cmd_user_history(struct cli *c);
 int cmd_lockout_list(struct cli *c);
+int cmd_session_list(struct cli *c);
+int cmd_session_end(struct cli *c);
 int cmd_lockout_lift(struct cli *c);
 int cmd_alias_add(struct cli *c);
 int cmd_alias_remove(struct cli *c);
@@ -159,5 +161,6 @@ int cmd_cert_list(struct cli *c);
 int cmd_cert_show(struct cli *c);
 int cmd_cert_renew(struct cli *c);
 int cmd_cert_revoke(struct cli *c);
+int cmd_cert_register(struct cli *c);
 
 #endif

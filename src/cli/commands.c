@@ -112,6 +112,19 @@ static const struct cli_option history_options[] = {
     { "since", "TIME", "only since then: 2026-11-23, \"2026-11-23 14:05\", or 12h or 7d for that long ago" },
     { NULL, NULL, NULL },
 };
+static const struct cli_option remove_options[] = {
+    { "with-references", NULL,
+      "change what leads to it as well: take it out of aliases, remove those that lead nowhere else, end catch-alls" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option session_list_options[] = {
+    { "user", "ADDRESS", "only this user's" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option session_end_options[] = {
+    { "user", "ADDRESS", "all sessions of this user" },
+    { NULL, NULL, NULL },
+};
 static const struct cli_option lift_options[] = {
     { "all", NULL, "every user and network" },
     { NULL, NULL, NULL },
@@ -169,7 +182,10 @@ const struct cli_command cli_commands[] = {
       "sign-tls12: what a server signs in a handshake, whole, hashed and padded by keeper. With --json: rights[] {role purpose "
       "operations[] keys}.",
       NULL, cmd_role_rights },
-    { "check", NULL, "verify every invariant of the store", "Exit status 0 when clean, 65 when something is wrong.",
+    { "check", NULL, "verify every invariant of the store",
+      "Names that lead nowhere are found, too: aliases, group members, catch-alls, certificates. Exit status 0 when clean, 65 "
+      "when something is "
+      "wrong.",
       check_options, cmd_check },
     { "domain add", "DOMAIN", "take mail for a domain", "The CA may issue certificates for it then, see ca names.", NULL,
       cmd_domain_add },
@@ -188,13 +204,19 @@ const struct cli_command cli_commands[] = {
     { "user add", "ADDRESS", "add a user with mailboxes",
       "A user of the role program sends mail and reads none; it has no password of its own, see user app-password add.",
       user_add_options, cmd_user_add },
-    { "user passwd", "ADDRESS", "change a user's password", NULL, password_options, cmd_user_passwd },
+    { "user passwd", "ADDRESS", "change a user's password",
+      "Sessions that were logged in with the former one end; those with application passwords and certificates go on.",
+      password_options, cmd_user_passwd },
     { "user role", "ADDRESS ROLE",
       "make a user an administrator (admin), a program that sends mail (program), or a user again (user)",
       "Mail for a postmaster whom nobody named goes to the first administrator. A program logs in with application passwords "
-      "only.",
+      "only. The user's sessions end.",
       NULL, cmd_user_role },
-    { "user remove", "ADDRESS", "delete a user and all of the user's mail", NULL, NULL, cmd_user_remove },
+    { "user remove", "ADDRESS", "delete a user and all of the user's mail",
+      "The user's sessions end, certificates are revoked, groups lose the member: the next one with the address begins with "
+      "nothing of it. "
+      "Refused, naming them, while aliases or catch-alls lead to the address, since they would lead to the next one.",
+      remove_options, cmd_user_remove },
     { "user legacy", "ADDRESS MODE", "let a user log in by CRAM-MD5 or DIGEST-MD5, for programs that have nothing better",
       "MODE is on, cram-md5, digest-md5 or off. The listener must name them too (legacy and auth in valise.conf). The user's "
       "present password is needed, "
@@ -205,7 +227,8 @@ const struct cli_command cli_commands[] = {
       "backup that is not encrypted, has them. Later changes of the password are followed.",
       legacy_options, cmd_user_legacy },
     { "user enable", "ADDRESS", "let a user log in and get mail again", NULL, NULL, cmd_user_enable },
-    { "user disable", "ADDRESS", "refuse a user's logins and mail, keep the mailboxes", NULL, NULL, cmd_user_disable },
+    { "user disable", "ADDRESS", "refuse a user's logins and mail, keep the mailboxes", "The user's sessions end at once.", NULL,
+      cmd_user_disable },
     { "user list", NULL, "list the users", NULL, list_options, cmd_user_list },
     { "user quota", "ADDRESS", "show or set how much a user may keep",
       "What is not named has no limit. --default: the largest of the user's groups, else the domain's.", quota_options,
@@ -218,18 +241,21 @@ const struct cli_command cli_commands[] = {
       "Prints it, once: 24 letters and digits for PLAIN and LOGIN; hyphens and case do not matter. It stays when the user's own "
       "password changes.",
       NULL, cmd_app_password_add },
-    { "user app-password remove", "ADDRESS NAME", "remove the password of a program", NULL, NULL, cmd_app_password_remove },
+    { "user app-password remove", "ADDRESS NAME", "remove the password of a program", "Sessions that were logged in with it end.",
+      NULL, cmd_app_password_remove },
     { "user app-password list", "ADDRESS", "list a user's application passwords and when they were used", NULL, NULL,
       cmd_app_password_list },
     { "alias add", "ADDRESS TARGET...", "make an address lead to others", NULL, NULL, cmd_alias_add },
-    { "alias remove", "ADDRESS", "remove an alias", NULL, NULL, cmd_alias_remove },
+    { "alias remove", "ADDRESS", "remove an alias", "Refused, naming them, while other aliases or catch-alls lead to it.",
+      remove_options, cmd_alias_remove },
     { "alias list", NULL, "list the aliases", NULL, list_options, cmd_alias_list },
     { "group add", "NAME", "add a group, a named set of users",
       "Mail for a group whose NAME is an address goes to all who are in it; any other name is for quotas only. An alias stands "
       "for "
       "others and lets them send in its name; a group does not, follows a user through changes, and may be closed to senders.",
       group_options, cmd_group_add },
-    { "group remove", "NAME", "remove a group; its members stay", NULL, NULL, cmd_group_remove },
+    { "group remove", "NAME", "remove a group; its members stay", "Refused, naming them, while aliases or catch-alls lead to it.",
+      remove_options, cmd_group_remove },
     { "group list", NULL, "list the groups", NULL, list_options, cmd_group_list },
     { "group from", "NAME WHO", "say who may write to a group: anyone, members, or domain", NULL, NULL, cmd_group_from },
     { "group quota", "NAME", "set how much each member of a group may keep",
@@ -237,6 +263,13 @@ const struct cli_command cli_commands[] = {
       quota_options, cmd_group_quota },
     { "group member add", "NAME MEMBER...", "put users, or other groups, into a group", NULL, NULL, cmd_group_member_add },
     { "group member remove", "NAME MEMBER...", "take users or groups out of a group", NULL, NULL, cmd_group_member_remove },
+    { "session list", NULL, "list who is logged in: from where, since when, and how",
+      "On submission and IMAP. HOW is the mechanism of the login.", session_list_options, cmd_session_list },
+    { "session end", "[ID]", "end a session, or all of a user",
+      "Within a second, whatever it is doing; what was not finished is not done. Nothing keeps the client from logging in again: "
+      "user disable, "
+      "user passwd, user app-password remove and cert revoke take its means away, and end its sessions by themselves.",
+      session_end_options, cmd_session_end },
     { "lockout list", NULL, "list who is locked out or delayed after failed logins",
       "A user is locked out from a network, or a network from all users that do not usually come from there; see "
       "login-failures-max "
@@ -324,8 +357,15 @@ const struct cli_command cli_commands[] = {
       "names). A user's certificate is not renewed: issue a new one.",
       NULL, cmd_cert_renew },
     { "cert revoke", "SERIAL", "mark a certificate as revoked",
-      "For good. It is also written into the file ca.revoked in the directory, for the day when an older backup comes back.",
+      "For good. It logs nobody in any more, and connections that showed it end. It is also written into the file ca.revoked in "
+      "the directory, for the day when an older backup comes back.",
       NULL, cmd_cert_revoke },
+    { "cert register", "FILE", "let a user's certificate that was made elsewhere log in",
+      "FILE holds one in PEM that this directory's CA has signed. It becomes that of the users whose own addresses it names, as "
+      "they are now; "
+      "so does one on record whose user is no more, or came after it. A certificate that is neither issued nor registered here "
+      "logs nobody in.",
+      NULL, cmd_cert_register },
     { "upgrade", NULL, "bring a store of an older valise to the present format",
       "A server does so by itself when it starts; a store of a newer valise is refused and left alone. A CA of an older valise "
       "gets the list "

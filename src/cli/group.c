@@ -11,7 +11,9 @@ int cmd_group_add(struct cli *c)
 
 int cmd_group_remove(struct cli *c)
 {
-    return cli_call_and_say(c, json_pack("{s:s,s:s}", "command", "group.remove", "group", c->words[0]),
+    return cli_call_and_say(c,
+                            json_pack("{s:s,s:s,s:b}", "command", "group.remove", "group", c->words[0], "with-references",
+                                      cli_value(c, "with-references") != NULL),
                             "the group %s is removed; its members stay\n", c->words[0]);
 }
 

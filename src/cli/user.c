@@ -117,7 +117,10 @@ int cmd_user_legacy(struct cli *c)
 
 int cmd_user_remove(struct cli *c)
 {
-    return simple(c, "user.remove", "removed, mail included");
+    return cli_call_and_say(c,
+                            json_pack("{s:s,s:s,s:b}", "command", "user.remove", "address", c->words[0], "with-references",
+                                      cli_value(c, "with-references") != NULL),
+                            "%s is removed, mail and certificates included\n", c->words[0]);
 }
 
 int cmd_user_enable(struct cli *c)

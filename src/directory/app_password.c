@@ -81,7 +81,25 @@ static bool take_letters(str password, char ret[LETTERS])
     return n == LETTERS;
 }
 
-bool app_passwords_find(str list, str password, str *ret_name)
+/* The salt is random, and another for each. */
+static uint64_t tag_of(const struct app *a)
+{
+    uint64_t tag;
+    memcpy(&tag, a->salt.p, sizeof tag);
+    return tag;
+}
+
+bool app_passwords_have(str list, uint64_t tag)
+{
+    struct unpack u = unpack_init(list);
+    struct app a;
+    bool found = false;
+    while (!found && app_next(&u, &a))
+        found = tag_of(&a) == tag;
+    return found;
+}
+
+bool app_passwords_find(str list, str password, str *ret_name, uint64_t *ret_tag)
 {
     struct unpack u = unpack_init(list);
     struct app a;
@@ -93,8 +111,10 @@ bool app_passwords_find(str list, str password, str *ret_name)
     while (!found && app_next(&u, &a)) {
         digest_of(a.salt, letters, digest);
         found = str_eq_secret(a.digest, (str){ (const char *)digest, DIGEST });
-        if (found)
+        if (found) {
             *ret_name = a.name;
+            *ret_tag = tag_of(&a);
+        }
     }
     secret_wipe(letters, sizeof letters);
     return found;

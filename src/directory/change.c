@@ -5,9 +5,10 @@
  *      repeated. */
 #include "directory/change_private.h"
 
+#include "base/log.h"
 #include "base/random.h"
 
-enum { TRIES = 10, SCRATCH = 1 << 17 };
+enum { TRIES = 10, SCRATCH = 1 << 17, ROWS_MAX = 16 << 20 };
 
 /* Reads the table again. */
 static int change_reload(struct directory *d, struct error *e)
@@ -19,6 +20,7 @@ static int change_reload(struct directory *d, struct error *e)
         return r;
     pthread_rwlock_wrlock(&d->lock);
     old = d->table;
+    standing_compare(d, &old, &fresh);
     d->table = fresh;
     d->version = version;
     pthread_rwlock_unlock(&d->lock);
@@ -31,15 +33,22 @@ static void left_key(struct buf *b, engine_part id)
     row_key(b, 'm', (str){ (const char *)id.b, sizeof id.b });
 }
 
-/* Commits row KEY with VALUE (p NULL: deletes it). */
-static int change_commit(struct directory *d, const struct change *c, str key, str value)
+static void put_or_delete(struct engine_txn *t, str key, str value)
 {
-    uint64_t version;
-    struct engine_txn *t = engine_begin(d->engine, directory_part, d->version);
     if (value.p)
         engine_put(t, key, value);
     else
         engine_del(t, key);
+}
+
+/* Commits row KEY with VALUE (p NULL: deletes it), and the rows that go along. */
+static int change_commit(struct directory *d, const struct change *c, str key, str value)
+{
+    uint64_t version;
+    struct engine_txn *t = engine_begin(d->engine, directory_part, d->version);
+    put_or_delete(t, key, value);
+    for (const struct change_row *row = c->rows; row; row = row->next)
+        put_or_delete(t, row->key, row->value);
     struct buf left = BUF_INIT(DIRECTORY_KEY_MAX);
     if (c->leaves) {
         left_key(&left, c->id);
@@ -51,7 +60,12 @@ static int change_commit(struct directory *d, const struct change *c, str key, s
         return r;
     d->version = version;
     pthread_rwlock_wrlock(&d->lock);
+    for (const struct change_row *row = c->rows; row; row = row->next)
+        require(table_apply(&d->table, row->key, row->value) == 0);
     require(table_apply(&d->table, key, value) == 0);
+    standing_raise(d, &c->id, c->ends);
+    if (c->leaves)
+        standing_forget(d, &c->id);
     pthread_rwlock_unlock(&d->lock);
     return 0;
 }
@@ -73,13 +87,17 @@ int change_check_new_address(const struct table *t, const struct change *c, stru
 int change_run(struct directory *d, struct change *c, struct error *e)
 {
     struct buf key = BUF_INIT(DIRECTORY_KEY_MAX), value = BUF_INIT(ENGINE_VALUE_MAX);
+    struct arena rows = ARENA_INIT(ROWS_MAX);
+    bool reloaded = false;
     int r = ERR_CONFLICT;
+    c->arena = &rows;
     row_key(&key, c->kind, c->name);
     require(buf_error(&key) == 0);
     pthread_mutex_lock(&d->change);
     for (int tries = 0; r == ERR_CONFLICT && tries < TRIES; tries++) {
         buf_reset(&value);
         r = tries ? change_reload(d, e) : 0;
+        reloaded |= tries > 0;
         if (r == 0)
             r = c->check(&d->table, c, &value, e);
         if (r < 0)
@@ -91,9 +109,13 @@ int change_run(struct directory *d, struct change *c, struct error *e)
             error_set(e, r, "the directory could not be changed: %s", err_name(r));
     }
     /* The table must not show what may not be there; if it cannot be read now, the next change meets a conflict and reads it. */
+    reloaded |= r == ERR_UNKNOWN;
     if (r == ERR_UNKNOWN && change_reload(d, NULL) < 0)
         d->version = UINT64_MAX - 1;
     pthread_mutex_unlock(&d->change);
+    if (reloaded || (r == 0 && c->ends))
+        standing_tell(d, reloaded ? NULL : &c->id);
+    arena_done(&rows);
     buf_done(&key);
     buf_done(&value);
     return r;
@@ -109,6 +131,16 @@ static int check_account(const struct table *t, const struct change *c, struct e
         return error_set(e, ERR_NOTFOUND, "there is no account %.*s", STR_ARG(c->name));
     *ret = *n;
     return 0;
+}
+
+/* The same for a change that takes back the logins ENDS of it. */
+static int check_account_ends(const struct table *t, struct change *c, enum change_ends ends, struct entry *ret, struct error *e)
+{
+    int r = check_account(t, c, ret, e);
+    if (r == 0)
+        c->id = ret->id;
+    c->ends = ends;
+    return r;
 }
 
 static int check_policy(const struct change *c, struct error *e)
@@ -144,7 +176,7 @@ static int check_account_add(const struct table *t, struct change *c, struct buf
 static int check_account_password(const struct table *t, struct change *c, struct buf *value, struct error *e)
 {
     struct entry n;
-    int r = check_account(t, c, &n, e);
+    int r = check_account_ends(t, c, c->keeps_sealed ? CHANGE_ENDS_NONE : CHANGE_ENDS_PASSWORD, &n, e);
     if (r == 0)
         r = check_new_password(c, n.role, e);
     if (r < 0)
@@ -185,7 +217,7 @@ static int check_app_password(const struct table *t, struct change *c, struct bu
 {
     struct entry n;
     struct buf list = BUF_INIT(DIRECTORY_APPS_MAX);
-    int r = check_account(t, c, &n, e);
+    int r = check_account_ends(t, c, c->secret.n ? CHANGE_ENDS_NONE : CHANGE_ENDS_SOME, &n, e);
     if (r == 0)
         r = c->secret.n ? app_passwords_add(n.apps, c->app, c->secret, &list, e) : app_passwords_remove(n.apps, c->app, &list, e);
     if (r == 0) {
@@ -199,7 +231,7 @@ static int check_app_password(const struct table *t, struct change *c, struct bu
 static int check_account_enable(const struct table *t, struct change *c, struct buf *value, struct error *e)
 {
     struct entry n;
-    int r = check_account(t, c, &n, e);
+    int r = check_account_ends(t, c, c->enabled ? CHANGE_ENDS_NONE : CHANGE_ENDS_ALL, &n, e);
     if (r < 0)
         return r;
     n.enabled = c->enabled;
@@ -210,9 +242,11 @@ static int check_account_enable(const struct table *t, struct change *c, struct 
 static int check_account_role(const struct table *t, struct change *c, struct buf *value, struct error *e)
 {
     struct entry n;
-    int r = check_account(t, c, &n, e);
+    int r = check_account_ends(t, c, CHANGE_ENDS_ALL, &n, e);
     if (r < 0)
         return r;
+    if (n.role == c->role)
+        c->ends = CHANGE_ENDS_NONE;
     n.role = c->role;
     row_encode_account(value, &n);
     return 0;
@@ -232,10 +266,8 @@ static int check_account_quota(const struct table *t, struct change *c, struct b
 static int check_account_remove(const struct table *t, struct change *c, struct buf *value, struct error *e)
 {
     struct entry n;
-    int r = check_account(t, c, &n, e);
-    if (r == 0)
-        c->id = n.id;
-    return r;
+    int r = check_account_ends(t, c, CHANGE_ENDS_SOME, &n, e);
+    return r ? r : reference_settle(t, c, table_entry(t, c->name), e);
 }
 
 /* The account C->name as it is now, its hash in ARENA. */
@@ -396,14 +428,18 @@ int directory_account_quota(struct directory *d, str address, const struct direc
     return account_change(d, address, STR(""), &(struct change){ .check = check_account_quota, .quota = change_quota(quota) }, e);
 }
 
-int directory_account_remove(struct directory *d, str address, engine_part *ret_id, struct error *e)
+int directory_account_remove(struct directory *d, str address, bool with_references, engine_part *ret_id, struct error *e)
 {
-    struct change c = { .check = check_account_remove, .leaves = true };
+    struct change c = { .check = check_account_remove, .leaves = true, .takes_references = with_references };
     int r = account_change(d, address, STR(""), &c, e);
     if (r == 0) {
+        size_t lifted;
         app_passwords_forget(d, c.id);
         known_forget(d, c.id);
         history_forget(d, c.id);
+        /* Lock-outs go by name; those that cannot be written off now end by themselves. */
+        if (directory_lockout_lift(d, address, &lifted, NULL))
+            log_warning("lockouts", LOG_Z("note", "those of a removed account could not be lifted"));
         *ret_id = c.id;
     }
     return r;

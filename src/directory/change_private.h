@@ -4,6 +4,20 @@
 
 #include "directory/directory_private.h"
 
+/* Which logins a change takes back. */
+enum change_ends {
+    CHANGE_ENDS_NONE,
+    CHANGE_ENDS_SOME,     /* those that directory_login_stands tells by the table alone */
+    CHANGE_ENDS_PASSWORD, /* and those with the account's password */
+    CHANGE_ENDS_ALL
+};
+
+/* A row that changes along with the one that is named. */
+struct change_row {
+    struct change_row *next;
+    str key, value; /* value.p NULL: it is deleted */
+};
+
 struct change {
     /* Checks the change against TABLE and writes the row's new value to VALUE; left empty, the row is deleted. */
     int (*check)(const struct table *t, struct change *c, struct buf *value, struct error *e);
@@ -22,12 +36,17 @@ struct change {
     enum directory_role role;
     const str *targets;
     size_t target_n;
-    engine_part id; /* of the account or group added or removed */
+    engine_part id; /* of the account or group added, removed or otherwise changed */
     bool leaves;    /* its mail stays behind: a row says so from the same commit on */
     struct quota quota;
     str other;                      /* the domain an alias stands for, the address that catches all, a member */
     enum directory_senders senders; /* of a group */
     bool is_removal;                /* of a member */
+    bool takes_references;          /* a removal: aliases and catch-alls that lead to it go along */
+    /* Results of the check. */
+    enum change_ends ends;
+    struct change_row *rows; /* in the arena */
+    struct arena *arena;     /* of change_run */
 };
 
 /* Checks C, commits its row and applies it to the table. */
@@ -39,5 +58,21 @@ static inline struct quota change_quota(const struct directory_quota *quota)
 {
     return quota ? (struct quota){ true, *quota } : (struct quota){ 0 };
 }
+
+/* --- reference.c --- */
+
+/* Before entry N is removed: ERR_REFUSED where aliases or catch-alls lead to it and do not go along; else C's rows are what changes with it. */
+int reference_settle(const struct table *t, struct change *c, const struct entry *n, struct error *e) MUST_USE;
+
+/* --- standing.c; with d->lock held for writing, but for standing_tell --- */
+
+/* Logins of account ID of the kinds ENDS are older than the generation from now on. */
+void standing_raise(struct directory *d, const engine_part *id, enum change_ends ends);
+void standing_forget(struct directory *d, const engine_part *id);
+/* The table was read again: raises what looks different. */
+void standing_compare(struct directory *d, const struct table *before, const struct table *now);
+void standing_done(struct directory *d);
+/* Tells the watcher that logins of ID (NULL: of anybody) may stand no longer; without locks. */
+void standing_tell(struct directory *d, const engine_part *id);
 
 #endif

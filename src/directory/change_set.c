@@ -26,7 +26,7 @@ static int check_alias_remove(const struct table *t, struct change *c, struct bu
     const struct entry *n = table_entry(t, c->name);
     if (!n || n->kind != DIRECTORY_ALIAS)
         return error_set(e, ERR_NOTFOUND, "there is no alias %.*s", STR_ARG(c->name));
-    return 0;
+    return reference_settle(t, c, n, e);
 }
 
 int directory_alias_add(struct directory *d, str address, const str *targets, size_t n, struct error *e)
@@ -48,10 +48,10 @@ int directory_alias_add(struct directory *d, str address, const str *targets, si
     return r;
 }
 
-int directory_alias_remove(struct directory *d, str address, struct error *e)
+int directory_alias_remove(struct directory *d, str address, bool with_references, struct error *e)
 {
     struct arena a = ARENA_INIT(SCRATCH);
-    struct change c = { .check = check_alias_remove, .kind = 'l' };
+    struct change c = { .check = check_alias_remove, .kind = 'l', .takes_references = with_references };
     int r = directory_canonical(address, &a, &c.name, e);
     if (r == 0)
         r = change_run(d, &c, e);
@@ -112,7 +112,8 @@ static int check_group_add(const struct table *t, struct change *c, struct buf *
 static int check_group_remove(const struct table *t, struct change *c, struct buf *value, struct error *e)
 {
     struct entry n;
-    return check_group(t, c, &n, e);
+    int r = check_group(t, c, &n, e);
+    return r ? r : reference_settle(t, c, table_entry(t, c->name), e);
 }
 
 static int check_group_senders(const struct table *t, struct change *c, struct buf *value, struct error *e)
@@ -199,9 +200,9 @@ int directory_group_add(struct directory *d, str name, enum directory_senders se
     return group_change(d, name, &c, e);
 }
 
-int directory_group_remove(struct directory *d, str name, struct error *e)
+int directory_group_remove(struct directory *d, str name, bool with_references, struct error *e)
 {
-    return group_change(d, name, &(struct change){ .check = check_group_remove }, e);
+    return group_change(d, name, &(struct change){ .check = check_group_remove, .takes_references = with_references }, e);
 }
 
 int directory_group_senders(struct directory *d, str name, enum directory_senders senders, struct error *e)

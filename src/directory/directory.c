@@ -1,5 +1,5 @@
 /* directory: opening and lookups. Lists are list.c, changes change.c, logging in is login.c. */
-#include "directory/directory_private.h"
+#include "directory/change_private.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -90,6 +90,7 @@ int directory_open(struct engine *g, struct directory **ret, struct error *e)
     d->throttle = throttle_new();
     d->history = history_new();
     d->clock = clock_real_ms;
+    map_init(&d->standings);
     r = throttle_load(d->throttle, g, logins_part, d->clock());
     if (r < 0)
         log_warning("lockouts", LOG_Z("error", err_name(r)), LOG_Z("note", "those of the last run are not known"));
@@ -112,6 +113,7 @@ void directory_free(struct directory *d)
     gate_free(d->gate);
     throttle_free(d->throttle);
     history_free(d->history);
+    standing_done(d);
     secret_wipe(d->decoy_secret, sizeof d->decoy_secret);
     pthread_rwlock_destroy(&d->lock);
     pthread_mutex_destroy(&d->change);
@@ -258,6 +260,15 @@ bool directory_may_send_as(struct directory *d, engine_part account, str address
     }
     arena_done(&a);
     return may;
+}
+
+int directory_account_of(struct directory *d, engine_part id, struct arena *arena, struct directory_account *ret)
+{
+    pthread_rwlock_rdlock(&d->lock);
+    const struct entry *n = table_by_id(&d->table, &id);
+    int r = n && n->kind == DIRECTORY_ACCOUNT ? account_copy(&d->table, n, arena, ret) : ERR_NOTFOUND;
+    pthread_rwlock_unlock(&d->lock);
+    return r;
 }
 
 int directory_find_account(struct directory *d, str address, struct arena *arena, struct directory_account *ret)

@@ -30,13 +30,22 @@ struct directory_quota {
     uint64_t bytes, messages;
 };
 
+/* By what somebody has logged in. */
+enum directory_credential_kind { DIRECTORY_BY_PASSWORD, DIRECTORY_BY_APP_PASSWORD, DIRECTORY_BY_CERTIFICATE };
+struct directory_credential {
+    enum directory_credential_kind kind;
+    uint64_t generation; /* when the account was looked up */
+    uint64_t tag;        /* which application password */
+};
+
 struct directory_account {
     engine_part id;
     str address;  /* canonical */
     bool enabled; /* false: cannot log in; mail still arrives unless the caller decides otherwise */
     enum directory_role role;
-    struct directory_quota quota; /* its own, else the largest of its groups, else its domain's */
-    unsigned legacy;              /* DIRECTORY_CRAM_MD5, DIRECTORY_DIGEST_MD5 */
+    struct directory_quota quota;   /* its own, else the largest of its groups, else its domain's */
+    unsigned legacy;                /* DIRECTORY_CRAM_MD5, DIRECTORY_DIGEST_MD5 */
+    struct directory_credential by; /* of directory_login only */
 };
 
 /* --- lookups: results in ARENA --- */
@@ -58,6 +67,9 @@ int directory_resolve_from(struct directory *d, const engine_part *sender, str a
 bool directory_may_send_as(struct directory *d, engine_part account, str address);
 /* The account whose own address ADDRESS is (no aliases but of the domain, no detail). ERR_NOTFOUND, ERR_SYNTAX, ERR_LIMIT. */
 int directory_find_account(struct directory *d, str address, struct arena *arena, struct directory_account *ret) MUST_USE;
+
+/* The account with ID. ERR_NOTFOUND, ERR_LIMIT. */
+int directory_account_of(struct directory *d, engine_part id, struct arena *arena, struct directory_account *ret) MUST_USE;
 
 /* What NAME may mean, for administrators: an address (with the rules of directory_resolve, but not followed), or a local part alone, in any domain. *RET_N are
  * there, the first DIRECTORY_MATCHES_MAX of them in *RET by address. ERR_NOTFOUND, ERR_REFUSED (no domain of ours), ERR_SYNTAX, ERR_LIMIT. */
@@ -127,6 +139,17 @@ struct directory_attempt {
 int directory_login(struct directory *d, const struct directory_attempt *attempt, struct arena *arena,
                     struct directory_account *ret, int64_t *ret_delay_ms) MUST_USE;
 
+/* Whether whoever logged in to account ID by C could still: it is there and enabled, has the same role, and what C is was not taken back: the
+ * password not changed, the application password not removed. Of a certificate nothing else is known here. Does not block. */
+bool directory_login_stands(struct directory *d, engine_part id, const struct directory_credential *c);
+/* Who is told that logins of account ID (NULL: of anybody) may stand no longer; after the table shows it, before the call that changed it returns.
+ * CHANGED may look things up. Before any change. */
+struct directory_watcher {
+    void *ctx;
+    void (*changed)(void *ctx, const engine_part *id);
+};
+void directory_set_watcher(struct directory *d, const struct directory_watcher *w);
+
 /* --- changes --- */
 
 /* Which passwords directory_account_add and directory_account_password accept; all zero (as at first): any. */
@@ -182,16 +205,22 @@ int directory_app_password_remove(struct directory *d, str address, str name, st
 /* FN gets each with the times of its making and of its last use (within a minute; 0: never), in seconds of the clock. */
 int directory_app_passwords(struct directory *d, str address, int (*fn)(void *ctx, str name, uint64_t created, uint64_t used),
                             void *ctx) MUST_USE;
-/* Aliases to it stay and lead nowhere until the address is there again. *RET_ID: the caller removes its mail, and then says so with
+/* Nothing of it is left for the next one with that address. Aliases and catch-alls that lead to it are in the way (ERR_REFUSED names them), or
+ * WITH_REFERENCES go along; groups lose the member. *RET_ID: the caller removes its mail, and then says so with
  * directory_mail_is_gone; until then the id stays on record, so that no crash leaves mail that nobody knows of. */
-int directory_account_remove(struct directory *d, str address, engine_part *ret_id, struct error *e) MUST_USE;
+int directory_account_remove(struct directory *d, str address, bool with_references, engine_part *ret_id,
+                             struct error *e) MUST_USE;
+/* FN gets each alias, group and domain (its NAME) that leads to somebody who is not there, and WHAT, a sentence. It must not call the
+ * directory. */
+void directory_dangling(struct directory *d, void (*fn)(void *ctx, str name, str what), void *ctx);
 int directory_mail_is_gone(struct directory *d, engine_part id) MUST_USE;
 /* The accounts that were removed and whose mail may still be there, at most MAX of them; how many in *RET_N. */
 int directory_left_behind(struct directory *d, engine_part *ids, size_t max, size_t *ret_n) MUST_USE;
 /* TARGETS: 1 to 100 addresses of accounts and aliases of ours. ERR_NOTFOUND for one that is not there, ERR_EXISTS,
  * ERR_REFUSED, ERR_SYNTAX, ERR_LIMIT. */
 int directory_alias_add(struct directory *d, str address, const str *targets, size_t n, struct error *e) MUST_USE;
-int directory_alias_remove(struct directory *d, str address, struct error *e) MUST_USE;
+/* As directory_account_remove. */
+int directory_alias_remove(struct directory *d, str address, bool with_references, struct error *e) MUST_USE;
 
 /* A group is a set of accounts and groups. One whose name is an address gets mail for all of them; one with a name of 1 to 64 letters,
  * digits, ".", "-" and "_" is a set only. An alias stands for others, a group is what it has in it: it follows the account, not the
@@ -203,7 +232,8 @@ const char *directory_senders_name(enum directory_senders senders);
 enum directory_senders directory_senders_from_name(str name);
 /* SENDERS: who may write to it. ERR_EXISTS, ERR_REFUSED (domain is not ours), ERR_SYNTAX. */
 int directory_group_add(struct directory *d, str name, enum directory_senders senders, struct error *e) MUST_USE;
-int directory_group_remove(struct directory *d, str name, struct error *e) MUST_USE;
+/* As directory_account_remove. */
+int directory_group_remove(struct directory *d, str name, bool with_references, struct error *e) MUST_USE;
 int directory_group_senders(struct directory *d, str name, enum directory_senders senders, struct error *e) MUST_USE;
 int directory_group_quota(struct directory *d, str name, const struct directory_quota *quota, struct error *e) MUST_USE;
 /* MEMBER: the address of an account, or the name of a group. At most 1000. ERR_NOTFOUND, ERR_EXISTS, ERR_LIMIT, ERR_REFUSED (a group in

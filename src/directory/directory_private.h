@@ -174,8 +174,10 @@ int legacy_make(struct directory *d, const struct legacy_order *order, struct bu
 
 /* ERR_CORRUPT. */
 int app_passwords_check(str list) MUST_USE;
-/* Whether PASSWORD is one of LIST; its name. */
-bool app_passwords_find(str list, str password, str *ret_name);
+/* Whether PASSWORD is one of LIST; its name and what tells it from all others there ever were. */
+bool app_passwords_find(str list, str password, str *ret_name, uint64_t *ret_tag);
+/* Whether the one with TAG is in LIST. */
+bool app_passwords_have(str list, uint64_t tag);
 /* LIST with NAME: SECRET, or without NAME, to OUT. */
 int app_passwords_add(str list, str name, str secret, struct buf *out, struct error *e) MUST_USE;
 int app_passwords_remove(str list, str name, struct buf *out, struct error *e) MUST_USE;
@@ -219,6 +221,11 @@ void history_forget(struct directory *d, engine_part id);
 
 /* --- directory.c --- */
 
+/* Logins of older generations than these stand no longer. */
+struct standing {
+    uint64_t all, password;
+};
+
 struct directory {
     struct engine *engine;
     pthread_mutex_t change; /* one change at a time; held over the commit; taken before lock */
@@ -234,6 +241,9 @@ struct directory {
     struct directory_sealer sealer;
     _Atomic bool scram_sha1;  /* keys for SHA-1 are made too */
     uint8_t decoy_secret[32]; /* of the salts of names that are not there */
+    struct directory_watcher watcher;
+    uint64_t generation;  /* of credentials; under lock, as: */
+    struct map standings; /* id: struct standing, of accounts whose credentials were taken back since the start */
 };
 
 /* --- login.c --- */

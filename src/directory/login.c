@@ -31,7 +31,8 @@ struct outcome {
     struct throttle_lock lock;
     bool is_remembered; /* it was right lately */
     str app;            /* the application password that it was; empty: the account's own */
-    int64_t again_ms;   /* there was no place: when to ask again */
+    uint64_t app_tag;
+    int64_t again_ms; /* there was no place: when to ask again */
 };
 
 int login_canonical(struct directory *d, str login, struct arena *a, str *ret)
@@ -69,7 +70,9 @@ static int candidate_find(struct directory *d, str address, struct arena *a, str
     const struct entry *n = table_entry(&d->table, address);
     if (n && n->kind == DIRECTORY_ACCOUNT) {
         ret->is_there = true;
-        ret->account = (struct directory_account){ .id = n->id, .enabled = n->enabled, .role = n->role };
+        ret->account = (struct directory_account){
+            .id = n->id, .enabled = n->enabled, .role = n->role, .by = { .generation = d->generation }
+        };
         r = arena_dup(a, n->address, &ret->account.address);
     }
     if (r == 0 && ret->is_there && n->enabled) {
@@ -141,7 +144,7 @@ static int attempt_check(struct directory *d, const struct directory_attempt *t,
         return c->is_enabled ? 0 : ERR_REFUSED;
     if (t->proof != DIRECTORY_PASSWORD)
         return t->proof == DIRECTORY_PROVED && c->can_log_in && c->hash.n ? 0 : ERR_REFUSED;
-    if (c->can_log_in && app_passwords_find(c->apps, t->password, &o->app))
+    if (c->can_log_in && app_passwords_find(c->apps, t->password, &o->app, &o->app_tag))
         return 0;
     return check_password(d, t, c, o);
 }
@@ -250,6 +253,10 @@ int directory_login(struct directory *d, const struct directory_attempt *t, stru
              change_upgrade(d, c.account.address, c.hash, t->password, &e) < 0)
         log_warning("directory-upgrade", LOG_STR("user", c.account.address), LOG_Z("error", e.text));
     *ret = c.account;
+    ret->by.kind = t->proof == DIRECTORY_CERTIFIED ? DIRECTORY_BY_CERTIFICATE
+                   : o.app.n                       ? DIRECTORY_BY_APP_PASSWORD
+                                                   : DIRECTORY_BY_PASSWORD;
+    ret->by.tag = o.app_tag;
     return 0;
 }
 

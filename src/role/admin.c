@@ -9,6 +9,7 @@
 #include "role/certificates.h"
 #include "role/format.h"
 #include "role/metrics.h"
+#include "role/sessions.h"
 
 enum { ASK_DEADLINE_MS = 60000 };
 
@@ -16,6 +17,11 @@ str admin_text(const json_t *request, const char *key)
 {
     const json_t *v = json_object_get(request, key);
     return json_is_string(v) ? (str){ json_string_value(v), json_string_length(v) } : (str){ NULL, 0 };
+}
+
+bool admin_with_references(const json_t *request)
+{
+    return json_is_true(json_object_get(request, "with-references"));
 }
 
 json_t *admin_json_text(str s)
@@ -49,6 +55,17 @@ static void on_problem(void *ctx, const char *text)
     struct checking *c = ctx;
     if (json_array_size(c->problems) < 1000)
         json_array_append_new(c->problems, json_sprintf("%.*s: %s", STR_ARG(c->address), text));
+}
+
+static void on_dangling(void *ctx, str name, str what)
+{
+    struct checking *c = ctx;
+    struct arena a = ARENA_INIT(4096);
+    const char *text = arena_z(&a, what);
+    c->address = name;
+    c->report.problems++;
+    on_problem(c, text ? text : "it leads to somebody who is not there");
+    arena_done(&a);
 }
 
 /* Whether ACCOUNT is in the directory now: it may have been removed since it was listed. */
@@ -101,6 +118,9 @@ static json_t *check(struct admin *a, const json_t *request)
     int err = admin_finish_removals(a);
     if (err == 0)
         err = directory_accounts(a->directory, (str){ NULL, 0 }, check_account, &c);
+    directory_dangling(a->directory, on_dangling, &c);
+    if (err == 0)
+        err = certificates_dangling(a, on_dangling, &c);
     if (err) {
         json_decref(c.problems);
         return admin_error(err, "the check could not be finished");
@@ -296,6 +316,8 @@ static const struct {
     { "alias.remove", admin_alias_remove, "address" },
     { "alias.list", admin_alias_list, NULL },
     { "user.history", admin_user_history, "address" },
+    { "session.list", sessions_list, NULL },
+    { "session.end", sessions_end, NULL },
     { "lockout.list", admin_lockout_list, NULL },
     { "lockout.lift", admin_lockout_lift, NULL },
     { "cert.issue", certificates_issue, "request" },
@@ -305,6 +327,7 @@ static const struct {
     { "cert.revoke", certificates_revoke, "serial" },
     { "cert.revoked", certificates_revoked, NULL },
     { "cert.adopt", certificates_adopt, NULL },
+    { "cert.register", certificates_register, "certificate" },
 };
 
 json_t *admin_run(struct admin *a, const json_t *request)

@@ -13,6 +13,7 @@
  *   alias.add address targets[]    alias.remove address            alias.list [domain]
  *   group.add group [senders]      group.remove group              group.list [domain]                group.senders group senders
  *   group.member.add|remove group members[]                        group.quota group QUOTA
+ *   session.list [address]         session.end id|address
  *   lockout.list                   lockout.lift what|all
  *
  * QUOTA is storage (bytes) and messages (what is missing has no limit), or none: true, or default: true. */

@@ -1,6 +1,7 @@
 /* admin_directory: what an administrator can ask about domains, users and aliases. See admin.h; the table is in admin.c. */
 #include "base/log.h"
 #include "role/admin_private.h"
+#include "role/certificates.h"
 
 #include "base/log.h"
 
@@ -110,10 +111,12 @@ json_t *admin_user_role(struct admin *a, const json_t *request)
     return admin_done(err, &e);
 }
 
-/* Deletes the mail of an account that is not in the directory any more. admin_accounts_lock is held. */
+/* Revokes the certificates of an account that is not in the directory any more, and deletes its mail. admin_accounts_lock is held. */
 static int delete_mail(struct admin *a, engine_part id)
 {
-    int err = mail_account_delete(a->mail, id);
+    int err = certificates_revoke_account(a, id);
+    if (err == 0)
+        err = mail_account_delete(a->mail, id);
     return err == 0 || err == ERR_NOTFOUND ? directory_mail_is_gone(a->directory, id) : err;
 }
 
@@ -137,7 +140,7 @@ json_t *admin_user_add(struct admin *a, const json_t *request)
         engine_part gone;
         (void)error_set(&e, err, "the mailboxes of %.*s cannot be made (%s); the account was not added", STR_ARG(address),
                         err_name(err));
-        if (directory_account_remove(a->directory, address, &gone, NULL))
+        if (directory_account_remove(a->directory, address, false, &gone, NULL))
             (void)error_prefix(&e, "and the account could not be taken back; remove it by hand");
         else if (delete_mail(a, gone))
             log_warning("user-add", LOG_STR("user", address), LOG_Z("note", "its empty mailboxes will be deleted later"));
@@ -211,11 +214,11 @@ json_t *admin_user_remove(struct admin *a, const json_t *request)
     struct error e = ERROR_NONE;
     engine_part id;
     pthread_mutex_lock(&admin_accounts_lock);
-    int err = directory_account_remove(a->directory, admin_text(request, "address"), &id, &e);
+    int err = directory_account_remove(a->directory, admin_text(request, "address"), admin_with_references(request), &id, &e);
     if (err == 0) {
         err = delete_mail(a, id);
         if (err)
-            (void)error_set(&e, err, "the account is removed, its mail could not be deleted now (%s) and will be later",
+            (void)error_set(&e, err, "the account is removed, its certificates and mail could not be now (%s) and will be later",
                             err_name(err));
     }
     pthread_mutex_unlock(&admin_accounts_lock);
@@ -321,7 +324,7 @@ json_t *admin_alias_add(struct admin *a, const json_t *request)
 json_t *admin_alias_remove(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
-    int err = directory_alias_remove(a->directory, admin_text(request, "address"), &e);
+    int err = directory_alias_remove(a->directory, admin_text(request, "address"), admin_with_references(request), &e);
     return admin_done(err, &e);
 }
 

@@ -33,7 +33,7 @@ json_t *admin_group_senders(struct admin *a, const json_t *request)
 
 static int remove_group(struct admin *a, const json_t *request, struct error *e)
 {
-    return directory_group_remove(a->directory, admin_text(request, "group"), e);
+    return directory_group_remove(a->directory, admin_text(request, "group"), admin_with_references(request), e);
 }
 
 json_t *admin_group_remove(struct admin *a, const json_t *request)

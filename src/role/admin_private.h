@@ -7,6 +7,8 @@
 
 /* The text member KEY of REQUEST, empty when there is none. */
 str admin_text(const json_t *request, const char *key);
+/* Whether REQUEST, a removal, takes along what leads to the name. */
+bool admin_with_references(const json_t *request);
 /* S as JSON. */
 json_t *admin_json_text(str s);
 /* {"ok": true}, or the error. */

@@ -4,8 +4,10 @@
  *  C1  A certificate is given out only after its row is durable: none is unknown to the list.
  *  C2  revoked_at is set once and never changed again.
  *  C3  What another store knows of the same CA's certificates makes one revoked here, and nothing else.
- *  C4  What may not be issued is not renewed: a certificate that was revoked, or whose key another revoked one has, stays so; names are judged anew. */
-#include "role/certificates.h"
+ *  C4  What may not be issued is not renewed: a certificate that was revoked, or whose key another revoked one has, stays so; names are judged anew.
+ *  C5  owners[i] is the account whose own address names[i] was when the certificate was issued or registered; zeros: none's. Only
+ *      certificate_owners.c changes it later. */
+#include "role/certificates_private.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,9 +15,10 @@
 #include "pki/pki.h"
 #include "role/ca_names.h"
 #include "role/role.h"
+#include "role/sessions.h"
 
 enum {
-    ROW_VERSION = 1,
+    ROW_VERSION = 2,
     DAY = 86400,
     ARENA_MAX = 4 << 20,
     ASK_DEADLINE_MS = 30000,
@@ -25,15 +28,7 @@ enum {
     TRIES = 10
 };
 
-static const engine_part certificates_part = { "valise-certific" };
-
-struct row {
-    uint8_t use; /* enum pki_use */
-    str serial, subject, pem;
-    str names[PKI_NAMES_MAX];
-    size_t name_n;
-    int64_t not_before, not_after, revoked_at; /* seconds since 1970; revoked_at 0: it is not */
-};
+const engine_part certificates_part = { "valise-certific" };
 
 static str get_text(const json_t *request, const char *key)
 {
@@ -49,7 +44,7 @@ static json_t *text_json(str s)
 
 /* --- rows --- */
 
-static void row_encode(struct buf *b, const struct row *r)
+static void row_encode(struct buf *b, const struct certificate_row *r)
 {
     pack_u8(b, ROW_VERSION);
     pack_u8(b, r->use);
@@ -58,16 +53,19 @@ static void row_encode(struct buf *b, const struct row *r)
     pack_u64(b, (uint64_t)r->revoked_at);
     pack_str(b, r->subject);
     pack_varint(b, r->name_n);
-    for (size_t i = 0; i < r->name_n; i++)
+    for (size_t i = 0; i < r->name_n; i++) {
         pack_str(b, r->names[i]);
+        buf_add(b, (str){ (const char *)r->owners[i].b, sizeof r->owners[i].b });
+    }
     pack_str(b, r->pem);
 }
 
-/* Views into VALUE. */
-static int row_decode(str serial, str value, struct row *ret)
+/* Version 1 knew no accounts. */
+int certificate_row_decode(str serial, str value, struct certificate_row *ret)
 {
     struct unpack u = unpack_init(value);
-    if (unpack_u8(&u) != ROW_VERSION)
+    uint8_t version = unpack_u8(&u);
+    if (version < 1 || version > ROW_VERSION)
         return ERR_CORRUPT;
     ret->serial = serial;
     ret->use = unpack_u8(&u);
@@ -76,13 +74,17 @@ static int row_decode(str serial, str value, struct row *ret)
     ret->revoked_at = (int64_t)unpack_u64(&u);
     ret->subject = unpack_str(&u, ENGINE_VALUE_MAX);
     ret->name_n = (size_t)unpack_varint_max(&u, PKI_NAMES_MAX);
-    for (size_t i = 0; i < ret->name_n; i++)
+    for (size_t i = 0; i < ret->name_n; i++) {
         ret->names[i] = unpack_str(&u, NAME_LENGTH_MAX);
+        str id = version > 1 ? unpack_bytes(&u, sizeof ret->owners[i].b) : (str){ 0 };
+        if (id.n)
+            memcpy(ret->owners[i].b, id.p, id.n);
+    }
     ret->pem = unpack_str(&u, ENGINE_VALUE_MAX);
     return unpack_end(&u);
 }
 
-static int row_get(struct engine *g, str serial, struct arena *a, struct row *ret, uint64_t *ret_version)
+int certificate_row_get(struct engine *g, str serial, struct arena *a, struct certificate_row *ret, uint64_t *ret_version)
 {
     str value;
     if (serial.n == 0 || serial.n > SERIAL_MAX)
@@ -90,10 +92,10 @@ static int row_get(struct engine *g, str serial, struct arena *a, struct row *re
     int err = engine_get(g, certificates_part, &serial, 1, ENGINE_SYNCED, a, &value, ret_version);
     if (err == 0 && !value.p)
         err = ERR_NOTFOUND;
-    return err ? err : row_decode(serial, value, ret);
+    return err ? err : certificate_row_decode(serial, value, ret);
 }
 
-static int row_put(struct engine *g, const struct row *r, uint64_t expect)
+int certificate_row_put(struct engine *g, const struct certificate_row *r, uint64_t expect)
 {
     struct buf b = BUF_INIT(ENGINE_VALUE_MAX);
     row_encode(&b, r);
@@ -107,7 +109,7 @@ static int row_put(struct engine *g, const struct row *r, uint64_t expect)
     return err;
 }
 
-static json_t *row_json(const struct row *r)
+json_t *certificate_row_json(const struct certificate_row *r)
 {
     json_t *names = json_array();
     for (size_t i = 0; i < r->name_n; i++)
@@ -124,8 +126,8 @@ static json_t *row_json(const struct row *r)
 int certificates_is_revoked(struct engine *g, str serial, bool *ret)
 {
     struct arena a = ARENA_INIT(ARENA_MAX);
-    struct row r = { 0 };
-    int err = row_get(g, serial, &a, &r, NULL);
+    struct certificate_row r = { 0 };
+    int err = certificate_row_get(g, serial, &a, &r, NULL);
     if (err == 0 || err == ERR_NOTFOUND)
         *ret = err == 0 && r.revoked_at;
     arena_done(&a);
@@ -134,7 +136,7 @@ int certificates_is_revoked(struct engine *g, str serial, bool *ret)
 
 /* --- issuing --- */
 
-static int get_ca(const struct admin *a, struct buf *out, struct error *e)
+int certificate_ca(const struct admin *a, struct buf *out, struct error *e)
 {
     if (!a->run)
         return pki_file_read("ca.pem", out, e);
@@ -204,16 +206,19 @@ static int record(struct admin *a, str pem, const struct pki_order *order, struc
     int err = pki_certificate_describe(pem, arena, ret, e);
     if (err)
         return err;
-    struct row row = { .use = (uint8_t)order->use,
-                       .serial = ret->serial,
-                       .subject = ret->subject,
-                       .pem = pem,
-                       .name_n = order->name_n,
-                       .not_before = ret->not_before,
-                       .not_after = ret->not_after };
-    for (size_t i = 0; i < order->name_n; i++)
+    struct certificate_row row = { .use = (uint8_t)order->use,
+                                   .serial = ret->serial,
+                                   .subject = ret->subject,
+                                   .pem = pem,
+                                   .name_n = order->name_n,
+                                   .not_before = ret->not_before,
+                                   .not_after = ret->not_after };
+    for (size_t i = 0; i < order->name_n; i++) {
         row.names[i] = order->names[i];
-    err = row_put(a->engine, &row, ENGINE_ANY_VERSION);
+        if (order->use == PKI_USE_USER)
+            certificate_find_owner(a, order->names[i], &row.owners[i]);
+    }
+    err = certificate_row_put(a->engine, &row, ENGINE_ANY_VERSION);
     if (err)
         return error_set(e, err, "the certificate cannot be put on record");
     log_info("certificate-issued", LOG_STR("serial", ret->serial), LOG_STR("subject", ret->subject),
@@ -224,7 +229,7 @@ static int record(struct admin *a, str pem, const struct pki_order *order, struc
 static int issue(struct admin *a, str subject_pem, const struct pki_order *order, struct arena *arena, struct buf *ca,
                  struct buf *out, struct pki_description *ret, struct error *e)
 {
-    int err = get_ca(a, ca, e);
+    int err = certificate_ca(a, ca, e);
     if (err == 0)
         err = sign(a, buf_str(ca), subject_pem, order, out, e);
     return err ? err : record(a, buf_str(out), order, arena, ret, e);
@@ -352,10 +357,10 @@ struct revoked_search {
 static int look_at_revoked(void *ctx, str key, str value)
 {
     struct revoked_search *s = ctx;
-    struct row r = { 0 };
+    struct certificate_row r = { 0 };
     struct arena a = ARENA_INIT(1 << 20);
     struct pki_description d;
-    int err = row_decode(key, value, &r);
+    int err = certificate_row_decode(key, value, &r);
     if (err == 0 && r.revoked_at) {
         bool itself = str_eq(key, s->serial);
         if (itself || (!s->itself && pki_certificate_describe(r.pem, &a, &d, NULL) == 0 && str_eq(d.key_id, s->key_id))) {
@@ -430,7 +435,7 @@ int certificates_renewable(struct admin *a, str pem, str ca_pem, struct error *e
 static int check_is_ours(const struct admin *a, str pem, struct error *e)
 {
     struct buf ca = BUF_INIT(PKI_PEM_MAX);
-    int err = get_ca(a, &ca, e);
+    int err = certificate_ca(a, &ca, e);
     if (err == 0 && !pki_is_issued_by(pem, buf_str(&ca)))
         err =
             error_set(e, ERR_REFUSED, "the certificate is not one of this CA; whoever issued it renews it: `valise cert import'");
@@ -532,9 +537,9 @@ int certificates_renew_due(struct admin *a)
 
 static int list_row(void *ctx, str key, str value)
 {
-    struct row r = { 0 };
-    int err = row_decode(key, value, &r);
-    return err ? err : json_array_append_new(ctx, row_json(&r));
+    struct certificate_row r = { 0 };
+    int err = certificate_row_decode(key, value, &r);
+    return err ? err : json_array_append_new(ctx, certificate_row_json(&r));
 }
 
 json_t *certificates_list(struct admin *a, const json_t *request)
@@ -561,9 +566,9 @@ static json_t *not_found(int err)
 json_t *certificates_show(struct admin *a, const json_t *request)
 {
     struct arena arena = ARENA_INIT(ARENA_MAX);
-    struct row r = { 0 };
-    int err = row_get(a->engine, get_text(request, "serial"), &arena, &r, NULL);
-    json_t *v = err ? not_found(err) : row_json(&r);
+    struct certificate_row r = { 0 };
+    int err = certificate_row_get(a->engine, get_text(request, "serial"), &arena, &r, NULL);
+    json_t *v = err ? not_found(err) : certificate_row_json(&r);
     if (err == 0) {
         json_object_set_new(v, "ok", json_true());
         json_object_set_new(v, "certificate", text_json(r.pem));
@@ -572,24 +577,31 @@ json_t *certificates_show(struct admin *a, const json_t *request)
     return v;
 }
 
-json_t *certificates_revoke(struct admin *a, const json_t *request)
+int certificate_revoke(struct admin *a, str serial)
 {
     int err = ERR_CONFLICT;
-    str serial = get_text(request, "serial");
     for (int i = 0; i < TRIES && err == ERR_CONFLICT; i++) {
         struct arena arena = ARENA_INIT(ARENA_MAX);
-        struct row r = { 0 };
+        struct certificate_row r = { 0 };
         uint64_t version;
-        err = row_get(a->engine, serial, &arena, &r, &version);
+        err = certificate_row_get(a->engine, serial, &arena, &r, &version);
         if (err == 0 && r.revoked_at)
             err = ERR_EXISTS;
         r.revoked_at = clock_real_ms() / 1000;
         if (err == 0)
-            err = row_put(a->engine, &r, version);
+            err = certificate_row_put(a->engine, &r, version);
         arena_done(&arena);
     }
     if (err == 0)
         log_info("certificate-revoked", LOG_STR("serial", serial));
+    if (err == 0 || err == ERR_EXISTS)
+        sessions_end_certificate(a, serial);
+    return err;
+}
+
+json_t *certificates_revoke(struct admin *a, const json_t *request)
+{
+    int err = certificate_revoke(a, get_text(request, "serial"));
     return err == 0            ? json_pack("{s:b}", "ok", 1)
            : err == ERR_EXISTS ? admin_error(err, "it is revoked already")
                                : not_found(err);
@@ -605,8 +617,8 @@ struct revoked {
 static int list_revoked(void *ctx, str key, str value)
 {
     struct revoked *l = ctx;
-    struct row r = { 0 };
-    int err = str_eq(key, l->after) ? 0 : row_decode(key, value, &r);
+    struct certificate_row r = { 0 };
+    int err = str_eq(key, l->after) ? 0 : certificate_row_decode(key, value, &r);
     if (err || !r.revoked_at)
         return err;
     if (json_array_size(l->list) == REVOKED_MAX)
@@ -632,7 +644,7 @@ json_t *certificates_revoked(struct admin *a, const json_t *request)
 }
 
 /* ROW says that it is revoked, as OLD does not or is not there: into *RET what is to be kept. ERR_EXISTS: nothing is to be done. */
-static int merge(const struct row *old, const struct row *fresh, struct row *ret)
+static int merge(const struct certificate_row *old, const struct certificate_row *fresh, struct certificate_row *ret)
 {
     if (old->serial.n == 0) {
         *ret = *fresh;
@@ -645,30 +657,30 @@ static int merge(const struct row *old, const struct row *fresh, struct row *ret
     return old->revoked_at ? ERR_EXISTS : 0;
 }
 
-static int adopt(struct admin *a, const struct row *fresh)
+static int adopt(struct admin *a, const struct certificate_row *fresh)
 {
     int err = ERR_CONFLICT;
     for (int i = 0; i < TRIES && err == ERR_CONFLICT; i++) {
         struct arena arena = ARENA_INIT(ARENA_MAX);
-        struct row old = { 0 }, whole;
+        struct certificate_row old = { 0 }, whole;
         uint64_t version = ENGINE_ANY_VERSION;
-        err = row_get(a->engine, fresh->serial, &arena, &old, &version);
+        err = certificate_row_get(a->engine, fresh->serial, &arena, &old, &version);
         if (err == 0 || err == ERR_NOTFOUND)
             err = merge(&old, fresh, &whole);
         if (err == 0)
-            err = row_put(a->engine, &whole, version);
+            err = certificate_row_put(a->engine, &whole, version);
         arena_done(&arena);
     }
     return err;
 }
 
 /* What REQUEST says of a certificate: all when it has it, else the serial number. */
-static int read_revoked(const json_t *request, struct arena *arena, struct row *ret, struct error *e)
+static int read_revoked(const json_t *request, struct arena *arena, struct certificate_row *ret, struct error *e)
 {
     struct pki_description d = { .serial = get_text(request, "serial"), .subject = STR("(issued elsewhere)") };
-    *ret = (struct row){ .use = str_eq(get_text(request, "use"), STR("server")) ? PKI_USE_SERVER : PKI_USE_USER,
-                         .pem = get_text(request, "certificate"),
-                         .revoked_at = (int64_t)json_integer_value(json_object_get(request, "revoked-at")) };
+    *ret = (struct certificate_row){ .use = str_eq(get_text(request, "use"), STR("server")) ? PKI_USE_SERVER : PKI_USE_USER,
+                                     .pem = get_text(request, "certificate"),
+                                     .revoked_at = (int64_t)json_integer_value(json_object_get(request, "revoked-at")) };
     int err = ret->revoked_at > 0 ? 0 : error_set(e, ERR_SYNTAX, "the time of the revocation is missing");
     if (err == 0 && ret->pem.n)
         err = pki_certificate_describe(ret->pem, arena, &d, e);
@@ -691,16 +703,18 @@ json_t *certificates_adopt(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
     struct arena arena = ARENA_INIT(ARENA_MAX);
-    struct row row;
+    struct certificate_row row;
     int err = read_revoked(request, &arena, &row, &e);
     if (err == 0) {
         err = adopt(a, &row);
-        if (err == 0)
+        if (err == 0) {
             log_info("certificate-revoked", LOG_STR("serial", row.serial));
-        else if (err == ERR_REFUSED)
+            sessions_end_certificate(a, row.serial);
+        } else if (err == ERR_REFUSED) {
             (void)error_set(&e, err, "serial number %.*s is another certificate's here", STR_ARG(row.serial));
-        else
+        } else {
             (void)error_set(&e, err, "the revocation cannot be recorded");
+        }
     }
     json_t *v = err == 0 || err == ERR_EXISTS ? json_pack("{s:b,s:b}", "ok", 1, "new", err == 0) : admin_error(err, e.text);
     arena_done(&arena);

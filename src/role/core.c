@@ -21,6 +21,7 @@
 #include "role/metrics.h"
 #include "role/sealer.h"
 #include "role/spool.h"
+#include "role/sessions.h"
 
 enum { COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200, TEND_EVERY_MS = 5000, RENEW_LOOK_MS = 10000, RENEW_EVERY_MS = 600000 };
 
@@ -443,6 +444,7 @@ static int core_start(struct role_run *r, struct error *e)
     c->lmtp =
         (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept_each = core_accept_each, .spool = core_spool };
     c->admin = (struct admin){ .engine = c->engine, .mail = c->mail, .directory = c->directory, .run = r };
+    sessions_watch(c);
     err = store_upgrade(&c->admin, e);
     if (err == 0)
         err = listen_control(c, e);

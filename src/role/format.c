@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/pack.h"
+#include "role/certificates.h"
 
 static const engine_part format_part = { "valise-format" };
 static const str format_key = { "format", 6 };
@@ -23,6 +24,8 @@ static int separate_all(struct admin *a, struct error *e)
 static const struct store_step steps[] = {
     { 2, "each mailbox gets a UIDVALIDITY of its own, so that mail programs fetch folders other than INBOX anew, once", false,
       1 << 20, separate_all },
+    { 3, "a user's certificate logs in the user whom it was issued to, no longer whoever has the address", false, 1 << 20,
+      certificates_bind },
 };
 enum { STEPS = sizeof steps / sizeof steps[0] };
 _Static_assert(STORE_FORMAT == STEPS + 1, "each format has the step to it");

@@ -5,13 +5,14 @@
  *
  *   1  the first
  *   2  each mailbox of an account has a UIDVALIDITY of its own (M1 of store/mail.h); rows of accounts that grow by fields, roles, quotas: those stay as
- *      they are and are written anew when they change */
+ *      they are and are written anew when they change
+ *   3  certificates of users know the accounts that they were issued to (certificates.h) */
 #ifndef VALISE_ROLE_FORMAT_H
 #define VALISE_ROLE_FORMAT_H
 
 #include "role/admin.h"
 
-enum { STORE_FORMAT = 2 };
+enum { STORE_FORMAT = 3 };
 
 struct store_step {
     uint32_t to;                                  /* from the one below */

@@ -1,5 +1,6 @@
-/* login: see login.h. A certificate logs in (RFC 4422 appendix A) when our CA vouches for it, it is not revoked, and the rfc822Name that is asked
- * for, or else the first that is an account's, is the own address of an enabled account: an alias may lead elsewhere tomorrow. */
+/* login: see login.h. A certificate logs in (RFC 4422 appendix A) when our CA vouches for it, it is on record and not revoked, and the rfc822Name that
+ * is asked for, or else the first that will do, is the own address of an enabled account, the very one that it was issued to: an alias may lead
+ * elsewhere tomorrow, and the next one with an address is another account. */
 #include "role/login.h"
 
 #include "base/clock.h"
@@ -46,21 +47,23 @@ static int on_realm(void *ctx, struct buf *ret)
 
 /* The address in certificate TLS that WANTED names, or with an empty one the first that is an account's: in *RET, in ARENA. 0, ERR_REFUSED, or
  * as the store fails. */
-static int certificate_address(struct core *c, const struct tls_info *tls, str wanted, struct arena *arena, str *ret)
+static int certificate_address(struct core *c, const struct tls_info *tls, str wanted, struct arena *arena, str *ret,
+                               engine_part *ret_id)
 {
     struct directory_account asked, named;
-    bool revoked = false;
+    struct certificate_owners owners;
     if (!tls->client_verified)
         return ERR_REFUSED;
-    int err = certificates_is_revoked(c->engine, tls->client_serial, &revoked);
+    int err = certificates_owners(c->engine, tls->client_serial, &owners);
     if (err)
         return err;
-    if (revoked || (wanted.n && directory_find_account(c->directory, wanted, arena, &asked) != 0))
+    if (wanted.n && directory_find_account(c->directory, wanted, arena, &asked) != 0)
         return ERR_REFUSED;
     for (size_t i = 0; i < tls->client_address_n; i++) {
         if (directory_find_account(c->directory, tls->client_addresses[i], arena, &named) == 0 && named.enabled &&
-            (!wanted.n || str_eq(named.address, asked.address))) {
+            certificate_is_of(&owners, named.id) && (!wanted.n || str_eq(named.address, asked.address))) {
             *ret = named.address;
+            *ret_id = named.id;
             return 0;
         }
     }
@@ -71,7 +74,8 @@ static bool knows_certificate(void *ctx, const struct tls_info *tls)
 {
     struct arena a = ARENA_INIT(1 << 16);
     str address;
-    int err = certificate_address(ctx, tls, STR(""), &a, &address);
+    engine_part id;
+    int err = certificate_address(ctx, tls, STR(""), &a, &address, &id);
     if (err && err != ERR_REFUSED)
         log_warning("login-certificate", LOG_STR("serial", tls->client_serial), LOG_Z("error", err_name(err)));
     arena_done(&a);
@@ -79,9 +83,10 @@ static bool knows_certificate(void *ctx, const struct tls_info *tls)
 }
 
 /* A certificate that is refused counts as a wrong password of whom it names first: nobody else's name can be worn out with it. */
-static int take_certificate(struct core *c, const struct sasl_attempt *t, struct arena *a, struct directory_attempt *ret)
+static int take_certificate(struct core *c, const struct sasl_attempt *t, struct arena *a, struct directory_attempt *ret,
+                            engine_part *ret_id)
 {
-    int err = certificate_address(c, t->tls, t->login, a, &ret->login);
+    int err = certificate_address(c, t->tls, t->login, a, &ret->login, ret_id);
     if (err && err != ERR_REFUSED)
         return ERR_UNAVAILABLE;
     if (err)
@@ -109,15 +114,24 @@ static int log_in(struct core *c, enum directory_service service, const struct s
                                          .peer = t->peer,
                                          .mechanism = t->mechanism,
                                          .tls = t->tls && t->tls->active ? t->tls->version : STR("") };
-    int err = t->proof == SASL_PROOF_CERTIFICATE ? take_certificate(c, t, a, &attempt) : 0;
+    engine_part id;
+    int err = t->proof == SASL_PROOF_CERTIFICATE ? take_certificate(c, t, a, &attempt, &id) : 0;
     int64_t began_us = clock_mono_us();
     if (err == 0)
         err = directory_login(c->directory, &attempt, a, ret, ret_delay_ms);
+    /* The address may have got another account between the two. */
+    if (err == 0 && attempt.proof == DIRECTORY_CERTIFIED && memcmp(ret->id.b, id.b, sizeof id.b) != 0)
+        err = ERR_REFUSED;
     metric_observe(metric_get(METRIC_LOGIN_TIME, NULL), clock_mono_us() - began_us);
     metric_add(metric_get(METRIC_LOGINS, "service", service == DIRECTORY_SUBMISSION ? "submission" : "mailboxes", "result",
                           err ? err_name(err) : "ok", NULL),
                1);
     return err;
+}
+
+static struct conn_login login_of(const struct directory_account *a)
+{
+    return (struct conn_login){ .generation = a->by.generation, .tag = a->by.tag, .kind = (uint8_t)a->by.kind };
 }
 
 int login_smtp(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct smtp_login *ret, int64_t *ret_delay_ms)
@@ -129,7 +143,8 @@ int login_smtp(void *ctx, const struct sasl_attempt *attempt, struct arena *a, s
         return err;
     memcpy(ret->account, account.id.b, sizeof ret->account);
     ret->address = account.address;
-    ret->is_admin = account.role == DIRECTORY_ADMIN;
+    ret->is_admin = account.role == DIRECTORY_ADMIN; /* another role ends the session */
+    ret->by = login_of(&account);
     return 0;
 }
 
@@ -142,6 +157,7 @@ int login_imap(void *ctx, const struct sasl_attempt *attempt, struct arena *a, s
         return err;
     ret->account = account.id;
     ret->address = account.address;
+    ret->by = login_of(&account);
     return 0;
 }
 

@@ -102,6 +102,8 @@ def test_a_disabled_account_and_a_revoked_certificate(certified):
     with secured(certified, "imaps", key, cert) as d:       # revoked between the offer and the login
         assert "EXTERNAL" in mechanisms(d, imap=True)
         certified.run("cert", "revoke", serial, "--dir", str(certified.dir))
+        assert d.line().startswith("* BYE ") and d.line() == ""
+    with secured(certified, "imaps", key, cert) as d:
         assert d.imap("AUTHENTICATE EXTERNAL =")[0].startswith("NO [")
         assert d.imap(f'LOGIN "{ALICE}" "{certified.accounts[ALICE]}"')[0].startswith("OK")     # served as anyone else
     assert not offered()

@@ -154,10 +154,11 @@ static void lists_that_cannot_be(void **state)
     for (size_t n = 1; n < list.n; n++) {
         char *cut = malloc(n);
         str name;
+        uint64_t tag;
         assert_non_null(cut);
         memcpy(cut, list.p, n);
         assert_int_equal(app_passwords_check((str){ cut, n }), ERR_CORRUPT);
-        assert_false(app_passwords_find((str){ cut, n }, STR("abcd-efgh-ijkl-mnop-qrst-uvwx"), &name));
+        assert_false(app_passwords_find((str){ cut, n }, STR("abcd-efgh-ijkl-mnop-qrst-uvwx"), &name, &tag));
         free(cut);
     }
     buf_done(&list);

@@ -86,9 +86,9 @@ static void mail_for_a_group_goes_to_all_in_it(void **state)
     }
     assert_int_equal(directory_group_member_remove(f->d, STR("inner"), STR("bob@a.example"), NULL), 0);
     assert_string_equal(resolved(f, NULL, "team@a.example"), "alice carol");
-    assert_int_equal(directory_group_remove(f->d, STR("inner"), NULL), 0);
+    assert_int_equal(directory_group_remove(f->d, STR("inner"), false, NULL), 0);
     assert_string_equal(resolved(f, NULL, "team@a.example"), "alice");
-    assert_int_equal(directory_group_remove(f->d, STR("team@a.example"), NULL), 0);
+    assert_int_equal(directory_group_remove(f->d, STR("team@a.example"), false, NULL), 0);
     assert_string_equal(resolved(f, NULL, "team@a.example"), "not-found");
 }
 
@@ -97,7 +97,7 @@ static void a_member_goes_with_its_account(void **state)
     struct fixture *f = *state;
     engine_part id;
     group(f, "team@a.example", DIRECTORY_SENDERS_ANYONE, "bob@a.example", NULL);
-    assert_int_equal(directory_account_remove(f->d, STR("bob@a.example"), &id, NULL), 0);
+    assert_int_equal(directory_account_remove(f->d, STR("bob@a.example"), false, &id, NULL), 0);
     assert_int_equal(directory_account_add(f->d, STR("bob@a.example"), STR(""), &id, NULL), 0);
     assert_string_equal(resolved(f, NULL, "team@a.example"), "not-found");
 }
@@ -147,12 +147,12 @@ static void changes_of_groups_are_checked(void **state)
     assert_int_equal(directory_group_member_add(d, STR("staff"), STR("alice@a.example"), &e), 0);
     assert_int_equal(directory_group_member_add(d, STR("staff"), STR("Alice@a.example"), &e), ERR_EXISTS);
     assert_int_equal(directory_group_member_remove(d, STR("staff"), STR("bob@a.example"), &e), ERR_NOTFOUND);
-    assert_int_equal(directory_group_remove(d, STR("alice@a.example"), &e), ERR_NOTFOUND);
+    assert_int_equal(directory_group_remove(d, STR("alice@a.example"), false, &e), ERR_NOTFOUND);
     assert_int_equal(directory_group_add(d, STR("g@b.example"), DIRECTORY_SENDERS_ANYONE, &e), 0);
-    assert_int_equal(directory_account_remove(d, STR("carol@b.example"), &f->carol, &e), 0);
+    assert_int_equal(directory_account_remove(d, STR("carol@b.example"), false, &f->carol, &e), 0);
     assert_int_equal(directory_domain_remove(d, STR("b.example"), &e), ERR_REFUSED);
     assert_string_equal(e.text, "the domain b.example still has 1 groups; remove them first");
-    assert_int_equal(directory_group_remove(d, STR("g@b.example"), &e), 0);
+    assert_int_equal(directory_group_remove(d, STR("g@b.example"), false, &e), 0);
     assert_int_equal(directory_domain_remove(d, STR("b.example"), &e), 0);
 }
 
@@ -225,7 +225,7 @@ static void a_domain_has_other_names(void **state)
     engine_part id;
     assert_int_equal(directory_account_add(f->d, STR("x@xn--bcher-kva.example"), STR(""), &id, &e), ERR_REFUSED);
     assert_int_equal(directory_domain_remove(f->d, STR("xn--bcher-kva.example"), &e), ERR_REFUSED);
-    assert_int_equal(directory_account_remove(f->d, STR("carol@b.example"), &id, &e), 0);
+    assert_int_equal(directory_account_remove(f->d, STR("carol@b.example"), false, &id, &e), 0);
     assert_int_equal(directory_domain_alias_add(f->d, STR("c.example"), STR("b.example"), &e), 0);
     assert_int_equal(directory_domain_remove(f->d, STR("b.example"), &e), ERR_REFUSED);
     assert_int_equal(directory_domain_alias_remove(f->d, STR("b.example"), &e), ERR_NOTFOUND);
@@ -271,7 +271,7 @@ static void what_is_for_nobody_has_a_taker(void **state)
         reopen(f);
     }
     /* Whoever is gone gets nothing, and nothing else happens. */
-    assert_int_equal(directory_account_remove(f->d, STR("bob@a.example"), &f->bob, NULL), 0);
+    assert_int_equal(directory_account_remove(f->d, STR("bob@a.example"), true, &f->bob, NULL), 0);
     assert_string_equal(resolved(f, NULL, "whoever@a.example"), "not-found");
     assert_int_equal(directory_domain_catch_all(f->d, STR("a.example"), STR("alice@a.example"), &e), 0);
     assert_string_equal(resolved(f, NULL, "whoever@a.example"), "alice");
@@ -342,7 +342,7 @@ static void lists_show_it_all(void **state)
     assert_int_equal(directory_domain_alias_add(f->d, STR("c.example"), STR("a.example"), NULL), 0);
     assert_int_equal(directory_domain_catch_all(f->d, STR("a.example"), STR("bob@a.example"), NULL), 0);
     assert_int_equal(directory_domain_quota(f->d, STR("b.example"), &(struct directory_quota){ 5, 0 }, NULL), 0);
-    assert_int_equal(directory_account_remove(f->d, STR("alice@a.example"), &id, NULL), 0);
+    assert_int_equal(directory_account_remove(f->d, STR("alice@a.example"), false, &id, NULL), 0);
     assert_int_equal(directory_domains(f->d, on_domain, &b), 0);
     assert_int_equal(directory_groups(f->d, STR(""), on_group, &b), 0);
     assert_int_equal(directory_groups(f->d, STR("c.example"), on_group, &b), 0);

@@ -222,7 +222,7 @@ static void it_goes_with_the_account(void **state)
     login(f, "alice", DIRECTORY_REFUTED, "192.0.2.1");
     assert_int_equal(rows(f), 2);
     login(f, "alice", DIRECTORY_REFUTED, "192.0.2.9");
-    assert_int_equal(directory_account_remove(f->d, STR("alice@a.example"), &id, NULL), 0);
+    assert_int_equal(directory_account_remove(f->d, STR("alice@a.example"), false, &id, NULL), 0);
     assert_int_equal(rows(f), 0);
     assert_int_equal(directory_account_add(f->d, STR("alice@a.example"), STR(""), &id, NULL), 0);
     assert_string_equal(history(f, 0, false), "");

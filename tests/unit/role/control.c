@@ -87,7 +87,7 @@ static void a_removal_that_was_cut_off_is_finished(void **state)
     struct mail_account *m;
     json_decref(ask("{\"command\": \"domain.add\", \"domain\": \"gone.fr\"}"));
     json_decref(ask("{\"command\": \"user.add\", \"address\": \"bob@gone.fr\", \"password\": \"correct horse\"}"));
-    assert_int_equal(directory_account_remove(core.directory, STR("bob@gone.fr"), &id, &e), 0);
+    assert_int_equal(directory_account_remove(core.directory, STR("bob@gone.fr"), false, &id, &e), 0);
     assert_int_equal(mail_account_open(core.mail, id, &m), 0);
     mail_account_unref(m);
     json_decref(ask("{\"command\": \"check\"}"));
