@@ -1,5 +1,6 @@
 """TLS of listeners: ECDSA and RSA side by side, a certificate for each name, certificates of clients, a least version."""
 
+import json
 import os
 import socket
 import ssl
@@ -141,3 +142,37 @@ def test_least_version(lab):
     assert isinstance(greeting(lab, version=ssl.TLSVersion.TLSv1_2), Exception)
     assert b"OK" in greeting(lab, version=ssl.TLSVersion.TLSv1_3)
     assert lab.stop() == 0
+
+
+def test_keys_of_strangers_and_of_users_apart(lab):
+    """shown-to: port 25 shows one certificate, all else the other, of two kinds of key; each role has its signatures, counted."""
+    place(lab, "strangers", *sign(lab, "strangers", f"subjectAltName=DNS:{HOSTNAME},DNS:localhost\n", RSA))
+    configure(lab, 'chain = "tls/server.pem"\n', 'chain = "tls/server.pem"\n  shown-to = "users"\n')
+    with open(lab.dir / "valise.conf", "a") as conf:
+        conf.write('certificate strangers {\n  name = "default"\n  chain = "tls/strangers.pem"\n  shown-to = "strangers"\n}\n')
+    lab.start()
+    shown = {}
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = tls_context(lab)
+        context.minimum_version = context.maximum_version = version
+        with Dialogue(lab.ports["smtp"]) as d:
+            d.reply()
+            d.smtp("EHLO x.example")
+            assert d.smtp("STARTTLS")[0] == 220
+            with context.wrap_socket(d.socket, server_hostname="localhost") as tls:
+                shown["smtp"] = tls.getpeercert(True)
+        with socket.create_connection(("127.0.0.1", lab.ports["imaps"]), timeout=30) as s, context.wrap_socket(s, server_hostname="localhost") as tls:
+            shown["imaps"] = tls.getpeercert(True)
+        for name, path in ("smtp", "strangers"), ("imaps", "server"):
+            assert shown[name] == ssl.PEM_cert_to_DER_cert((lab.dir / "tls" / f"{path}.pem").read_text().split("-----END CERTIFICATE-----")[0]
+                                                           + "-----END CERTIFICATE-----\n")
+    keeper = next(r for r in json.loads(lab.run("status", "--dir", str(lab.dir), "--json").stdout)["roles"] if r["name"] == "keeper")
+    for role in ("mx", "core"):
+        assert keeper["signatures"][role]["made"] >= 2
+        assert keeper["signatures"][role]["refused"] == 0
+    metrics = lab.run("metrics", "--dir", str(lab.dir)).stdout
+    assert 'valise_signatures_total{process="keeper",for="mx",result="made"} 2' in metrics
+    rights = json.loads(lab.run("role", "rights", "--json").stdout)["rights"]
+    assert {r["purpose"] for r in rights if r["role"] == "mx"} == {"tls of mx", "tickets of mx"}
+    assert "signed for core" in lab.run("status", "--dir", str(lab.dir)).stdout
+    assert "ca " in lab.run("role", "rights").stdout
