@@ -280,15 +280,19 @@ int cmd_cert_show(struct cli *c)
     return 0;
 }
 
-static int revoke_one(struct cli *c)
-{
-    return cli_call_and_say(c, json_pack("{s:s,s:s}", "command", "cert.revoke", "serial", c->words[0]), "%s is revoked\n",
-                            c->words[0]);
-}
-
 int cmd_cert_revoke(struct cli *c)
 {
-    return revoked_after(c, revoke_one);
+    json_t *reply;
+    int status = cli_call_apart(c, json_pack("{s:s,s:s}", "command", "cert.revoke", "serial", c->words[0]), &reply);
+    if (status)
+        return status;
+    if (c->json)
+        cli_print_json(reply);
+    else
+        (void)printf("%s is revoked\n", c->words[0]);
+    json_decref(reply);
+    revoked_keep(c);
+    return 0;
 }
 
 int cmd_cert_register(struct cli *c)

@@ -1,9 +1,6 @@
 /* revoked: see revoked.h. */
 #include "cli/revoked.h"
 
-#include <errno.h>
-#include <sys/wait.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "base/beneath.h"
@@ -108,23 +105,12 @@ static int keep(const char *dir, struct error *e)
     return err;
 }
 
-int revoked_after(struct cli *c, int (*run)(struct cli *c))
+void revoked_keep(const struct cli *c)
 {
     struct error e = ERROR_NONE;
-    int status = 0;
-    (void)fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0)
-        exit(run(c));
-    if (pid < 0)
-        return cli_fail(c, ERR_UNAVAILABLE, "no process can be started");
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        ;
-    status = WIFEXITED(status) ? WEXITSTATUS(status) : EX_SOFTWARE;
-    if (status == 0 && keep(c->dir, &e))
+    if (keep(c->dir, &e))
         (void)fprintf(stderr, "%s/%s is not up to date, for a restore that needs it: %s; the next backup writes it\n", c->dir,
                       REVOKED_FILE, e.text);
-    return status;
 }
 
 /* An entry that OF is there with nothing more than WHOLE allows, under its serial number. */

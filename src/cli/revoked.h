@@ -16,9 +16,9 @@ int revoked_fetch(struct port *p, json_t *list, struct error *e) MUST_USE;
 int revoked_read(int dir, const char *path, json_t *list, struct error *e) MUST_USE;
 /* Adds what PATH knows, that somebody named: a valise directory (its store, with its server running or not, and its file), or such a file. */
 int revoked_read_named(const char *path, json_t *list, struct error *e) MUST_USE;
-/* Runs RUN, which may revoke, in a process of its own, so that we keep our rights; when it succeeds, the file in C's directory says so too. The exit status
- * of RUN. */
-int revoked_after(struct cli *c, int (*run)(struct cli *c));
+/* Brings the file in C's directory up to date after something was revoked, as the caller (who has not become somebody else: cli_call_apart); what stands
+ * in the way is told on standard error. */
+void revoked_keep(const struct cli *c);
 /* Makes the file ca.revoked in DIR say what it says and LIST; WHOLE: with the certificates. Nothing is written when there is nothing to say. */
 int revoked_write(int dir, const json_t *list, bool whole, struct error *e) MUST_USE;
 /* Tells the store behind P; *RET_NEW were not known as revoked there. */

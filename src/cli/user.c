@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "cli/quota.h"
+#include "cli/revoked.h"
 #include "pki/pki.h"
 #include "role/sealer.h"
 
@@ -117,10 +118,20 @@ int cmd_user_legacy(struct cli *c)
 
 int cmd_user_remove(struct cli *c)
 {
-    return cli_call_and_say(c,
-                            json_pack("{s:s,s:s,s:b}", "command", "user.remove", "address", c->words[0], "with-references",
-                                      cli_value(c, "with-references") != NULL),
-                            "%s is removed, mail and certificates included\n", c->words[0]);
+    json_t *reply;
+    int status = cli_call_apart(c,
+                                json_pack("{s:s,s:s,s:b}", "command", "user.remove", "address", c->words[0], "with-references",
+                                          cli_value(c, "with-references") != NULL),
+                                &reply);
+    if (status)
+        return status;
+    if (c->json)
+        cli_print_json(reply);
+    else
+        (void)printf("%s is removed, mail and certificates included\n", c->words[0]);
+    json_decref(reply);
+    revoked_keep(c);
+    return 0;
 }
 
 int cmd_user_enable(struct cli *c)

@@ -359,6 +359,7 @@ def test_the_usual_system_is_asked_by_itself(lab, alice, scratch, monkeypatch):
     serial = issue(lab, alice.address, scratch, "a.p12")
     run(lab, "backup", str(scratch / "b"))
     run(lab, "cert", "revoke", serial)
+    run(lab, "ca", "renew")  # the same key, so the same CA
     monkeypatch.setenv("VALISE_DIR", str(lab.dir))
     other = second(lab, scratch / "restored")
     assert "1 certificates were revoked" in other.run("restore", str(scratch / "b"), "--dir", str(other.dir)).stdout
@@ -371,6 +372,17 @@ def test_the_usual_system_is_asked_by_itself(lab, alice, scratch, monkeypatch):
     done = other.run("restore", str(scratch / "b"), "--dir", str(other.dir))
     assert "1 certificates were revoked" in done.stdout and "could not be read to the end" in done.stderr
     assert revoked(other) == {serial}
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["running", "stopped"])
+def test_the_list_names_those_of_removed_users(lab, bob, scratch, running):
+    serial = issue(lab, bob.address, scratch, "b.p12")
+    if running:
+        lab.start()
+    run(lab, "user", "remove", bob.address)
+    assert serial in (lab.dir / "ca.revoked").read_text()
+    if running:
+        assert lab.stop() == 0
 
 
 def test_a_foreign_list_does_no_harm(lab, alice, scratch):
