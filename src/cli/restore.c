@@ -367,12 +367,12 @@ static int restore_mailboxes(struct restore *r, const struct cli *c, struct erro
     if (err)
         return err;
     json_array_foreach(json_object_get(reply, "mailboxes"), i,
-                       box) if (!only.n || str_eq(only, str_from_z(json_string_value(json_object_get(box, "name")))))
+                       box) if (!only.n || mailbox_name_same(only, str_from_z(json_string_value(json_object_get(box, "name")))))
         r->progress.total += (uint64_t)json_integer_value(json_object_get(box, "messages"));
     json_array_foreach(json_object_get(reply, "mailboxes"), i, box)
     {
         str name = str_from_z(json_string_value(json_object_get(box, "name")));
-        if (err || (only.n && !str_eq(only, name)))
+        if (err || (only.n && !mailbox_name_same(only, name)))
             continue;
         found = true;
         err = deposit_mailbox(&r->deposit, name, json_string_value(json_object_get(box, "use")), e);

@@ -310,6 +310,9 @@ int directory_account_legacy(struct directory *d, str address, unsigned mechanis
     struct buf sealed = BUF_INIT(DIRECTORY_SEALED_MAX);
     struct change c = { .check = check_account_legacy, .kind = 'a' };
     struct entry n;
+    struct buf prepared;
+    bool is_old;
+    buf_init_secret(&prepared, 4 * DIRECTORY_PASSWORD_MAX);
     int r = directory_canonical(address, &a, &c.name, e);
     if (r == 0)
         r = find_account(d, &c, &a, &n, e);
@@ -319,7 +322,7 @@ int directory_account_legacy(struct directory *d, str address, unsigned mechanis
         c.old_hash = n.hash;
         r = gate_enter(d->gate);
         if (r == 0) {
-            r = password_check(n.hash, password);
+            r = password_fits(n.hash, password, &is_old);
             gate_leave(d->gate);
         }
         if (r == ERR_REFUSED)
@@ -328,23 +331,46 @@ int directory_account_legacy(struct directory *d, str address, unsigned mechanis
             (void)error_set(e, r, "the password cannot be checked now; try again");
     }
     if (r == 0 && mechanisms)
-        r = seal_secrets(d, &c, &n.id, mechanisms, password, &sealed, e);
+        r = seal_secrets(d, &c, &n.id, mechanisms, password_prepare(password, &prepared) == 0 ? buf_str(&prepared) : password,
+                         &sealed, e);
     if (r == 0)
         r = change_run(d, &c, e);
+    buf_done(&prepared);
     buf_done(&sealed);
     arena_done(&a);
     return r;
 }
 
+/* The form of PASSWORD that is hashed. One that was right at a login is kept whatever it is. */
+static int prepare(str *password, const struct change *c, struct buf *prepared, struct error *e)
+{
+    if (!password->n)
+        return 0;
+    if (password->n > DIRECTORY_PASSWORD_MAX)
+        return error_set(e, ERR_LIMIT, "a password has at most %d bytes", DIRECTORY_PASSWORD_MAX);
+    if (password_prepare(*password, prepared) == 0)
+        *password = buf_str(prepared);
+    else if (!c->keeps_sealed)
+        return error_set(e, ERR_SYNTAX,
+                         "not every program can send this password: it has control characters, mixes right-to-left letters with "
+                         "others, or is not "
+                         "UTF-8 (RFC 4013); choose another");
+    return 0;
+}
+
 /* Runs C on ADDRESS; with PASSWORD not empty its hash is an argument of the check. */
 static int account_change(struct directory *d, str address, str password, struct change *c, struct error *e)
 {
+    struct buf prepared;
     struct arena a = ARENA_INIT(SCRATCH);
     char hash[DIRECTORY_HASH_MAX];
     struct buf scram[DIRECTORY_HASH_N], sealed = BUF_INIT(DIRECTORY_SEALED_MAX);
     for (unsigned i = 0; i < DIRECTORY_HASH_N; i++)
         buf_init_secret(&scram[i], DIRECTORY_SCRAM_MAX);
+    buf_init_secret(&prepared, 4 * DIRECTORY_PASSWORD_MAX);
     int r = directory_canonical(address, &a, &c->name, e);
+    if (r == 0)
+        r = prepare(&password, c, &prepared, e);
     if (r == 0 && password.n) {
         r = password_hash(d->gate, password, hash, e);
         c->hash = r == 0 ? str_from_z(hash) : (str){ 0 };
@@ -364,6 +390,7 @@ static int account_change(struct directory *d, str address, str password, struct
     buf_done(&sealed);
     for (unsigned i = 0; i < DIRECTORY_HASH_N; i++)
         buf_done(&scram[i]);
+    buf_done(&prepared);
     secret_wipe(hash, sizeof hash);
     arena_done(&a);
     return r;

@@ -144,6 +144,14 @@ int password_hash(struct gate *g, str password, char ret[DIRECTORY_HASH_MAX], st
  * in the gate. */
 int password_check(str hash, str password) MUST_USE;
 
+/* --- prepare.c --- */
+
+/* Appends the one form of PASSWORD (RFC 4013) to RET, a secret buffer. ERR_SYNTAX when it has none or is longer than DIRECTORY_PASSWORD_MAX. */
+int password_prepare(str password, struct buf *ret) MUST_USE;
+/* password_check of the prepared PASSWORD, and where that is another text and does not fit, of PASSWORD as it is, as it was hashed before there was a
+ * preparation: *RET_IS_OLD then. How much work it is depends on PASSWORD only. */
+int password_fits(str hash, str password, bool *ret_is_old) MUST_USE;
+
 /* Whether HASH was made with other parameters than password_hash takes now. */
 bool password_is_outdated(str hash);
 

@@ -30,6 +30,7 @@ struct outcome {
     struct throttle_try try;
     struct throttle_lock lock;
     bool is_remembered; /* it was right lately */
+    bool is_old;        /* it fits a hash of what is not prepared: see prepare.c */
     str app;            /* the application password that it was; empty: the account's own */
     uint64_t app_tag;
     int64_t again_ms; /* there was no place: when to ask again */
@@ -130,7 +131,7 @@ static int check_password(struct directory *d, const struct directory_attempt *t
     else if (possible && verified_has(d->verified, &tag))
         o->is_remembered = true; /* ten connections of one client: the first has paid for all */
     else
-        r = password_check(c->hash, t->password);
+        r = password_fits(c->hash, t->password, &o->is_old);
     gate_leave(d->gate);
     if (r == 0 && possible && !o->is_remembered)
         verified_add(d->verified, &tag);
@@ -249,7 +250,7 @@ int directory_login(struct directory *d, const struct directory_attempt *t, stru
         return r;
     if (o.app.n)
         app_password_used(d, c.account.id, o.app);
-    else if (t->proof == DIRECTORY_PASSWORD && c.is_outdated && !o.is_remembered &&
+    else if (t->proof == DIRECTORY_PASSWORD && (c.is_outdated || o.is_old) && !o.is_remembered &&
              change_upgrade(d, c.account.address, c.hash, t->password, &e) < 0)
         log_warning("directory-upgrade", LOG_STR("user", c.account.address), LOG_Z("error", e.text));
     *ret = c.account;

@@ -70,37 +70,20 @@ static int derive(const char *prepared, enum directory_hash hash, struct directo
     return ok == 1 ? 0 : ERR_INTERNAL;
 }
 
-/* PASSWORD prepared as a stored string, unassigned code points refused (RFC 5802 section 5.1), to be wiped and freed; NULL: it cannot be. Printable ASCII
- * is what it is; that spares the copies which the library frees without wiping them. */
-static char *prepare(const char *password)
-{
-    char *prepared = NULL;
-    size_t n = strlen(password);
-    for (size_t i = 0; i < n; i++)
-        if (password[i] < ' ' || password[i] > '~')
-            return gsasl_saslprep(password, 0, &prepared, NULL) == GSASL_OK ? prepared : NULL;
-    return strdup(password);
-}
-
 void scram_make(str password, enum directory_hash hash, struct buf *ret)
 {
     struct directory_scram s = { .iterations = ITERATIONS };
-    struct buf plain;
-    buf_init_secret(&plain, DIRECTORY_PASSWORD_MAX + 1);
-    buf_add(&plain, password);
-    const char *z = buf_z(&plain);
-    char *prepared = z ? prepare(z) : NULL;
+    struct buf prepared;
+    buf_init_secret(&prepared, 4 * DIRECTORY_PASSWORD_MAX);
+    const char *z = password_prepare(password, &prepared) == 0 ? buf_z(&prepared) : NULL;
     random_bytes(s.salt, sizeof s.salt);
-    if (!prepared || !prepared[0] || derive(prepared, hash, &s) < 0) {
+    if (!z || derive(z, hash, &s) < 0) { /* RFC 5802 section 5.1: what has no prepared form has no keys */
         random_bytes(s.stored_key, sizeof s.stored_key);
         random_bytes(s.server_key, sizeof s.server_key);
     }
     scram_encode(&s, hash, ret);
-    if (prepared)
-        secret_wipe(prepared, strlen(prepared));
-    gsasl_free(prepared);
     secret_wipe(&s, sizeof s);
-    buf_done(&plain);
+    buf_done(&prepared);
 }
 
 void scram_decoy(const uint8_t secret[32], str name, enum directory_hash hash, size_t outdated, size_t all,

@@ -13,10 +13,11 @@ struct list_work {
     str last_parent; /* of LSUB: the parent written last */
 };
 
-/* Whether NAME fits PATTERN: "*" stands for anything, "%" for anything without "/". FOLD: letters folded, for INBOX. All places
+/* Whether NAME fits PATTERN: "*" stands for anything, "%" for anything without "/". Letters are folded where NAME begins with INBOX. All places
  * of the name that can be reached are kept, so that many wildcards cost no more than name times pattern. */
-static bool matches(str pattern, str name, bool fold)
+static bool matches(str pattern, str name)
 {
+    size_t folded = mailbox_name_inbox(name);
     bool reach[MAIL_NAME_MAX + 2] = { true };
     if (name.n > MAIL_NAME_MAX || pattern.n > PATTERN_MAX)
         return false;
@@ -28,7 +29,7 @@ static bool matches(str pattern, str name, bool fold)
             if (c == '*' || c == '%')
                 reach[k] = here || (k && reach[k - 1] && (c == '*' || name.p[k - 1] != '/'));
             else
-                reach[k] = before && (name.p[k - 1] == c || (fold && ascii_lower(name.p[k - 1]) == ascii_lower(c)));
+                reach[k] = before && (name.p[k - 1] == c || (k <= folded && ascii_lower(name.p[k - 1]) == ascii_lower(c)));
             before = here;
         }
     }
@@ -38,7 +39,7 @@ static bool matches(str pattern, str name, bool fold)
 static bool matches_any(const struct list_work *w, str name)
 {
     for (size_t i = 0; i < w->args.pattern_n; i++) {
-        if (matches(w->patterns[i], name, str_eq(name, STR("INBOX"))))
+        if (matches(w->patterns[i], name))
             return true;
     }
     return false;

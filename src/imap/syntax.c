@@ -179,7 +179,8 @@ int imap_parse_nstring(struct scan *s, struct arena *a, str *ret)
     return 0;
 }
 
-/* mailbox = "INBOX" / astring, in modified UTF-7 (section 5.1.3). A child of INBOX is spelled alike: "inbox/x" is "INBOX/x". */
+/* mailbox = "INBOX" / astring, in modified UTF-7 (section 5.1.3). INBOX is
+ * put into its one spelling, also above others, because some answers say the name again. */
 int imap_parse_mailbox(struct scan *s, struct arena *a, str *ret)
 {
     struct scan at = *s;
@@ -188,10 +189,11 @@ int imap_parse_mailbox(struct scan *s, struct arena *a, str *ret)
     if (r < 0)
         return r;
     r = imap_utf7_decode(raw, a, &name);
+    size_t inbox = r < 0 ? 0 : mailbox_name_inbox(name);
+    if (inbox)
+        r = arena_printf(a, &name, "INBOX%.*s", STR_ARG(str_from(name, inbox)));
     if (r < 0)
         return r;
-    if (str_ieq(name, STR("INBOX")))
-        name = STR("INBOX");
     *s = at;
     *ret = name;
     return 0;

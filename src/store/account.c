@@ -216,8 +216,8 @@ static size_t mailbox_position(const struct mail_account *a, str name)
 
 struct mailbox *account_mailbox(struct mail_account *a, str name)
 {
-    if (str_ieq(name, STR("INBOX")))
-        name = STR("INBOX");
+    char room[MAIL_NAME_MAX];
+    name = mailbox_name_proper(name, room);
     size_t i = mailbox_position(a, name);
     return i < a->mailbox_n && str_eq(a->mailboxes[i]->name, name) ? a->mailboxes[i] : NULL;
 }

@@ -99,6 +99,10 @@ struct mailbox_info {
     uint64_t bytes, modseq;
 };
 
+/* How many bytes at the start of NAME are INBOX, which has no case (RFC 3501 section 5.1), by itself or above others: 5 or 0. */
+size_t mailbox_name_inbox(str name);
+/* Whether A and B name the same mailbox. */
+bool mailbox_name_same(str a, str b);
 /* All mailboxes and subscriptions, sorted by name with INBOX first, in ARENA. */
 int mailbox_list(struct mail_account *a, struct arena *arena, struct mailbox_info **ret, size_t *ret_n) MUST_USE;
 /* One by name (INBOX in any case). ERR_NOTFOUND. */

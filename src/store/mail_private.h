@@ -98,6 +98,10 @@ void mailbox_ring_add(struct mailbox *mb, enum change_kind kind, uint32_t uid, u
 const struct mail_entry *mailbox_ghost(const struct mailbox *mb, uint32_t uid);
 
 /* Names (mailbox_name.c). */
+/* NAME with INBOX in its one spelling; in ROOM where that is another one. */
+str mailbox_name_proper(str name, char room[MAIL_NAME_MAX]);
+/* What a new name may not be although an old one may: ERR_SYNTAX. */
+int mailbox_name_check_new(str name, struct error *e) MUST_USE;
 /* NAME with INBOX in its one spelling, in ARENA; ERR_SYNTAX with E set when it cannot be a mailbox's name. */
 int mailbox_name_normalize(str name, struct arena *arena, str *ret, struct error *e) MUST_USE;
 /* Order: INBOX first, then by bytes with '/' lowest, so that children follow their parent. */

@@ -250,6 +250,8 @@ int mailbox_create(struct mail_account *a, str name, enum mail_special_use use, 
 {
     struct edit d = { .a = a, .use = use, .e = e, .arena = ARENA_INIT(64 * 1024) };
     int r = mailbox_name_normalize(name, &d.arena, &d.to, e);
+    if (!r)
+        r = mailbox_name_check_new(d.to, e);
     if (r) {
         arena_done(&d.arena);
         return r;
@@ -423,6 +425,8 @@ int mailbox_rename(struct mail_account *a, str from, str to, struct error *e)
 {
     struct edit d = { .a = a, .e = e, .arena = ARENA_INIT(1 << 20) };
     int r = mailbox_name_normalize(to, &d.arena, &d.to, e);
+    if (!r)
+        r = mailbox_name_check_new(d.to, e);
     if (!r && mailbox_name_normalize(from, &d.arena, &d.from, NULL))
         r = error_set(e, ERR_NOTFOUND, "there is no such mailbox");
     if (!r && mailbox_name_below(d.to, d.from) && !str_eq(d.from, STR("INBOX")))

@@ -39,15 +39,40 @@ int mailbox_name_normalize(str name, struct arena *arena, str *ret, struct error
     int r = name_check(name, e);
     if (r)
         return r;
+    char room[MAIL_NAME_MAX];
+    return arena_dup(arena, mailbox_name_proper(name, room), ret);
+}
+
+size_t mailbox_name_inbox(str name)
+{
     str inbox = STR("INBOX");
-    if (!str_istarts(name, inbox) || (name.n > inbox.n && name.p[inbox.n] != '/'))
-        return arena_dup(arena, name, ret);
-    char *p = arena_alloc(arena, name.n);
-    if (!p)
-        return ERR_LIMIT;
-    memcpy(p, name.p, name.n);
-    memcpy(p, inbox.p, inbox.n);
-    *ret = (str){ p, name.n };
+    return str_istarts(name, inbox) && (name.n == inbox.n || name.p[inbox.n] == '/') ? inbox.n : 0;
+}
+
+str mailbox_name_proper(str name, char room[MAIL_NAME_MAX])
+{
+    size_t n = mailbox_name_inbox(name);
+    if (n == 0 || name.n > MAIL_NAME_MAX)
+        return name;
+    memcpy(room, name.p, name.n);
+    memcpy(room, "INBOX", n);
+    return (str){ room, name.n };
+}
+
+bool mailbox_name_same(str a, str b)
+{
+    size_t n = mailbox_name_inbox(a);
+    return n == mailbox_name_inbox(b) && str_eq(str_from(a, n), str_from(b, n));
+}
+
+int mailbox_name_check_new(str name, struct error *e)
+{
+    str rest = name, level;
+    while (str_split(&rest, '/', &level))
+        if (str_eq(level, STR(".")) || str_eq(level, STR("..")))
+            return error_set(
+                e, ERR_SYNTAX,
+                "a level of a mailbox name is not \".\" or \"..\": programs that keep mailboxes as folders could not make it");
     return 0;
 }
 

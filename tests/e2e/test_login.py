@@ -103,6 +103,26 @@ def test_changed_password(server, far, account):
         assert session.state == "AUTH"
 
 
+def test_a_password_is_the_same_however_it_is_typed(server, far, account):
+    """Composed or decomposed, with the space of another keyboard: by LOGIN, PLAIN and what is set."""
+    server.run("user", "passwd", account.address, "--password-stdin", "--dir", str(server.dir), input="un caf\u00e9\u00a0noir\n")
+    for typed in ("un caf\u00e9 noir", "un cafe\u0301 noir", "un cafe\u0301\u00a0noir"):
+        text = typed.encode()
+        with Dialogue(server.ports["imaps"], source=next(networks)) as d:
+            d.secure(server)
+            d.line()
+            d.send(b'a LOGIN "' + account.address.encode() + b'" {' + str(len(text)).encode() + b"+}\r\n" + text + b"\r\n")
+            assert d.line().startswith("a OK"), typed
+        with Dialogue(server.ports["imaps"], source=next(networks)) as d:
+            d.secure(server)
+            d.line()
+            assert d.imap("AUTHENTICATE PLAIN " + plain("", Account(account.address, typed)))[0].startswith("OK"), typed
+    assert login(far, account.address, "un cafe noir").startswith("NO [AUTHENTICATIONFAILED]")
+    refused = server.run("user", "passwd", account.address, "--password-stdin", "--dir", str(server.dir), input="un\tcaf\u00e9 noir\n",
+                         check=False)
+    assert refused.returncode != 0 and "control characters" in refused.stderr and "choose another" in refused.stderr
+
+
 def test_removed_user(server, far, account):
     assert account.address in server.run("user", "list", "--dir", str(server.dir)).stdout
     server.run("user", "remove", account.address, "--dir", str(server.dir))

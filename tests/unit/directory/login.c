@@ -92,6 +92,58 @@ static void names_and_passwords(void **state)
     free(big);
 }
 
+/* What is set on one keyboard is typed on another, and SCRAM's keys are those of the same form. */
+static void passwords_have_one_form(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        str set;
+        str typed[3];
+    } cases[] = {
+        { STR_INIT("caf\u00e9 secret"),
+          { STR_INIT("cafe\u0301 secret"), STR_INIT("caf\u00e9 secret"), STR_INIT("caf\u00e9\u00a0secret") } },
+        { STR_INIT("cafe\u0301\u3000secret"),
+          { STR_INIT("cafe\u0301 secret"), STR_INIT("caf\u00e9 secret"), STR_INIT("caf\u00e9\u2003secret") } },
+        { STR_INIT("\U0001f600 laughs aloud"),
+          { STR_INIT("\U0001f600 laughs aloud"), STR_INIT("\U0001f600\u00a0laughs aloud"),
+            STR_INIT("\U0001f600 laughs\u00ad aloud") } },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct error e = ERROR_NONE;
+        if (directory_account_password(f->d, STR("alice@a.example"), cases[i].set, &e) < 0)
+            fail_msg("case %zu: %s", i, e.text);
+        for (size_t k = 0; k < 3; k++)
+            if (login(f, "alice", cases[i].typed[k], "192.0.2.1") != 0)
+                fail_msg("case %zu, typed %zu", i, k);
+        assert_int_equal(login(f, "alice", STR("cafe secret"), "192.0.2.1"), ERR_REFUSED);
+    }
+    static const str bad[] = { STR_INIT("tab\tin the middle"), STR_INIT("nul\0in the middle"),      STR_INIT("not UTF-8 \xe9"),
+                               STR_INIT("bell \x07 rings"),    STR_INIT("\u05d0 mixed with latin"), STR_INIT("\u00ad") };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct error e = ERROR_NONE;
+        if (directory_account_password(f->d, STR("alice@a.example"), bad[i], &e) != ERR_SYNTAX)
+            fail_msg("bad %zu was taken", i);
+        assert_true(str_find(str_from_z(e.text), STR("RFC 4013")) < strlen(e.text));
+    }
+}
+
+/* Hashes of what was not prepared, as they are in stores, fit what was typed then. */
+static void former_hashes_fit(void **state)
+{
+    static const str table[] = { STR_INIT("cafe\u0301"), STR_INIT("a\u00a0b"), STR_INIT("tab\there"), STR_INIT("\u05d0a"),
+                                 STR_INIT("raw \xe9") };
+    struct gate *g = gate_new();
+    char hash[DIRECTORY_HASH_MAX];
+    bool is_old;
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        assert_int_equal(password_hash(g, table[i], hash, NULL), 0);
+        assert_int_equal(password_fits(str_from_z(hash), table[i], &is_old), 0);
+        assert_int_equal(is_old, i < 2); /* the others have no other form */
+        assert_int_equal(password_fits(str_from_z(hash), STR("caf\u00e9s"), &is_old), ERR_REFUSED);
+    }
+    gate_free(g);
+}
+
 static void ten_logins_cost_one_hash(void **state)
 {
     struct fixture *f = *state;
@@ -284,6 +336,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(names_and_passwords, setup, teardown),
+        cmocka_unit_test_setup_teardown(passwords_have_one_form, setup, teardown),
+        cmocka_unit_test(former_hashes_fit),
         cmocka_unit_test_setup_teardown(ten_logins_cost_one_hash, setup, teardown),
         cmocka_unit_test_setup_teardown(changes_end_what_is_remembered, setup, teardown),
         cmocka_unit_test_setup_teardown(programs_send_with_application_passwords, setup, teardown),

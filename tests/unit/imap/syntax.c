@@ -108,7 +108,7 @@ static void tags_and_strings(void **state)
     };
     CHECK(nstrings, p_nstring);
     static const struct row mailboxes[] = {
-        { "inBox", "<INBOX>" }, { "\"INBOX\"", "<INBOX>" },    { "inbox/x", "<inbox/x>" }, { "&AOk-", "<\303\251>" },
+        { "inBox", "<INBOX>" }, { "\"INBOX\"", "<INBOX>" },    { "inbox/x", "<INBOX/x>" }, { "&AOk-", "<\303\251>" },
         { "&AOk", NULL },       { "{5}\r\ninbox", "<INBOX>" }, { "\"a b\"", "<a b>" },     { "a&b", NULL },
         { "\"\"", "<>" }
     };
