@@ -207,7 +207,7 @@ static void former_rounds_are_raised_and_tell_nothing(void **state)
     engine_part id;
     char name[32], peer[32];
     bool was_old[NAMES];
-    assert_int_equal(directory_account_remove(f->d, STR("alice@a.example"), &id, NULL), 0);
+    assert_int_equal(directory_account_remove(f->d, STR("alice@a.example"), false, &id, NULL), 0);
     for (int i = 0; i < USERS; i++) {
         (void)snprintf(name, sizeof name, "user%d@a.example", i);
         assert_int_equal(directory_account_add(f->d, str_from_z(name), STR("pencil"), &id, NULL), 0);
