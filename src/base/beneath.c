@@ -68,6 +68,35 @@ static int check_path(const char *path, struct error *e)
     return 0;
 }
 
+/* As openat2, where that is not to be had: roles have filters without it, because no filter sees the flags that it takes from memory. Part by part,
+ * none of which is a link or leads up (check_path); what is in between cannot be swapped for anything that we would follow. */
+static int open_by_parts(int dir, const char *path, int flags, mode_t mode, uint64_t resolve)
+{
+    char part[BENEATH_PATH_MAX];
+    struct stat from, to;
+    str rest = str_from_z(path), name;
+    int at = dir, fd = -1;
+    while (str_split(&rest, '/', &name)) {
+        bool last = rest.n == 0;
+        (void)snprintf(part, sizeof part, "%.*s", STR_ARG(name));
+        fd = openat(at, part, last ? flags : O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, mode);
+        if (fd >= 0 && resolve & RESOLVE_NO_XDEV &&
+            (fstatat(at, "", &from, AT_EMPTY_PATH) != 0 || fstat(fd, &to) != 0 || from.st_dev != to.st_dev)) {
+            (void)close(fd);
+            fd = -1;
+            errno = EXDEV;
+        }
+        int code = errno;
+        if (at != dir)
+            (void)close(at);
+        errno = code;
+        if (fd < 0)
+            return -1;
+        at = fd;
+    }
+    return fd;
+}
+
 /* openat2; -1 with errno as usual. */
 static int open_below(int dir, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
@@ -77,7 +106,7 @@ static int open_below(int dir, const char *path, int flags, mode_t mode, uint64_
     do
         fd = syscall(SYS_openat2, dir, path, &how, sizeof how);
     while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < TRIES)));
-    return (int)fd;
+    return fd < 0 && errno == ENOSYS ? open_by_parts(dir, path, (int)how.flags, mode, resolve) : (int)fd;
 }
 
 static int open_directory(int dir, const char *path, uint64_t more)
@@ -200,13 +229,21 @@ int beneath_file(int dir, const char *path, struct stat *ret, struct error *e)
     return fd < 0 ? fail("read", path, e) : must_be_regular(fd, path, ret, e);
 }
 
-/* Owner first, so that the mode never opens it to the former one's group. */
+static bool sets_owner(struct beneath_rights rights)
+{
+    return rights.uid != (uid_t)-1 || rights.gid != (gid_t)-1;
+}
+
+/* Owner first, so that the mode never opens it to the former one's group. What is so already is not set: roles may not. */
 static int set_rights(int fd, struct beneath_rights rights)
 {
-    bool owned = rights.uid != (uid_t)-1 || rights.gid != (gid_t)-1;
-    if (owned && fchown(fd, rights.uid, rights.gid) != 0)
+    struct stat st;
+    if (fstat(fd, &st) != 0)
         return -1;
-    return fchmod(fd, rights.mode & 07777);
+    bool owned = (rights.uid == (uid_t)-1 || rights.uid == st.st_uid) && (rights.gid == (gid_t)-1 || rights.gid == st.st_gid);
+    if (!owned && fchown(fd, rights.uid, rights.gid) != 0)
+        return -1;
+    return owned && (st.st_mode & 07777) == (rights.mode & 07777) ? 0 : fchmod(fd, rights.mode & 07777);
 }
 
 int beneath_create(int dir, const char *path, struct beneath_rights rights, struct error *e)
@@ -215,7 +252,7 @@ int beneath_create(int dir, const char *path, struct beneath_rights rights, stru
     int at = parent_of(dir, path, &name, e);
     if (at < 0)
         return at;
-    int fd = open_below(at, name, O_WRONLY | O_CREAT | O_EXCL | O_NOCTTY, 0600, below);
+    int fd = open_below(at, name, O_WRONLY | O_CREAT | O_EXCL | O_NOCTTY, sets_owner(rights) ? 0600 : rights.mode & 07777, below);
     if (fd >= 0 && set_rights(fd, rights) != 0) {
         int code = errno;
         (void)close(fd);
