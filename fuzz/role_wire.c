@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         (void)!wire_unpack_counts(in, &counts);
         break;
     case 3:
-        (void)!wire_unpack_roles(in, &a, &roles, &n);
+        (void)!wire_unpack_roles(in, &a, NULL, &roles, &n);
         break;
     default:
         if (wire_unpack_sign(in, &x, &scheme, &y) == 0 && tls_signed_kind(scheme, y, &kind) == 0 && y.n < 98)

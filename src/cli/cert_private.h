@@ -13,7 +13,8 @@ void cert_day(int64_t seconds, char out[24]);
 /* The path of NAME, a printf format, in the directory. ERR_LIMIT. */
 int cert_path(const struct cli *c, char out[CERT_PATH_MAX], struct error *e, const char *name, ...)
     __attribute__((format(printf, 4, 5))) MUST_USE;
-/* Puts BYTES into file PATH in the directory; root gives it to the directory's owner. */
+/* Puts BYTES into the file PATH below the directory: MODE for an ordinary user; of root's, what is in keys/ is read by keeper's group, what is in tls/
+ * is core's, and valise.conf stays as it is. */
 int cert_place(const struct cli *c, const char *path, str bytes, unsigned mode, bool replace, struct error *e) MUST_USE;
 
 /* --- cert_server.c --- */

@@ -8,6 +8,7 @@
 #include "cli/cert_private.h"
 #include "config/config.h"
 #include "role/control.h"
+#include "role/owners.h"
 
 enum { RELOAD_MS = 60000, CONFIG_MAX = 1 << 20 };
 
@@ -23,10 +24,24 @@ int cert_path(const struct cli *c, char out[CERT_PATH_MAX], struct error *e, con
 
 int cert_place(const struct cli *c, const char *path, str bytes, unsigned mode, bool replace, struct error *e)
 {
+    char folder[CERT_PATH_MAX];
     struct stat st;
-    int err = pki_file_write(path, bytes, mode, replace, e);
-    if (err == 0 && geteuid() == 0 && (stat(c->dir, &st) != 0 || lchown(path, st.st_uid, st.st_gid) != 0))
-        err = error_set(e, ERR_IO, "%s cannot be given to the server's user: %s", path, strerrordesc_np(errno));
+    const char *slash = strchr(path, '/');
+    struct beneath_rights rights = BENEATH_MODE((mode_t)mode);
+    int dir = beneath_start(c->dir, e);
+    if (dir < 0)
+        return dir;
+    (void)snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 0, path);
+    int err = beneath_look(dir, slash ? folder : path, &st, e);
+    if (err == 0 && slash)
+        rights = owners_rights_in(&st, (mode_t)mode, mode == 0600 ? 0640 : (mode_t)mode);
+    else if (err == 0)
+        rights = owners_rights_in(&st, st.st_mode & 07777, st.st_mode & 07777);
+    if (err == 0)
+        err = beneath_write(dir, path, bytes, rights, replace, e);
+    (void)close(dir);
+    if (err == ERR_REFUSED && geteuid() != 0)
+        return error_prefix(e, "run this as root"), err;
     return err;
 }
 
@@ -81,7 +96,7 @@ static int install(const struct cli *c, str section, struct error *e)
                                : config_parse("valise.conf", buf_str(&text), &parsed, e);
     config_free(parsed);
     if (err == 0)
-        err = cert_place(c, path, buf_str(&text), 0644, true, e);
+        err = cert_place(c, "valise.conf", buf_str(&text), 0640, true, e);
     buf_done(&text);
     return err;
 }
@@ -106,6 +121,7 @@ int cert_server_place(struct cli *c, const char *name, bool rsa, const struct pk
     struct buf pem, section = BUF_INIT(4096);
     char stem[CERT_NAME_MAX + 8], key_path[CERT_PATH_MAX], chain_path[CERT_PATH_MAX];
     bool installed = cli_value(c, "install") != NULL, running = false;
+    const size_t base = strlen(c->dir) + 1; /* where the path below the directory begins */
     cert_stem(name, rsa, stem);
     buf_init_secret(&pem, PKI_PEM_MAX);
     write_section(&section, name, stem);
@@ -115,9 +131,9 @@ int cert_server_place(struct cli *c, const char *name, bool rsa, const struct pk
     if (err == 0)
         err = pki_key_to_pem(key, &pem, &e);
     if (err == 0)
-        err = cert_place(c, key_path, buf_str(&pem), 0600, false, &e);
+        err = cert_place(c, key_path + base, buf_str(&pem), 0600, false, &e);
     if (err == 0)
-        err = cert_place(c, chain_path, chain_pem, 0644, false, &e);
+        err = cert_place(c, chain_path + base, chain_pem, 0644, false, &e);
     if (err == 0 && installed)
         err = install(c, buf_str(&section), &e);
     if (err == 0 && installed)

@@ -46,6 +46,7 @@ static const struct cli_option backup_prune_options[] = {
 };
 static const struct cli_option upgrade_options[] = {
     { "dry-run", NULL, "only tell what would be done" },
+    { "owners", NULL, "only owners and modes; also of a directory that is an ordinary user's, which becomes root's" },
     { NULL, NULL, NULL },
 };
 static const struct cli_option restore_options[] = {
@@ -167,7 +168,9 @@ const struct cli_command cli_commands[] = {
       init_options, cmd_init },
     { "serve", NULL, "run the server",
       "Stays in the foreground, logs to standard error, ends in order at SIGTERM or Ctrl-C, reads the configuration again at "
-      "SIGHUP.",
+      "SIGHUP. Started by root, each kind of role runs as a user of its own: the one that valise.conf names, and those with "
+      "-keeper and -mx behind its "
+      "name. Then the directory, valise.conf and keys/ must be root's and nobody else's to write.",
       serve_options, cmd_serve },
     { "reload", NULL, "read configuration and certificates again",
       "Sessions go on. A mistake is refused with file, line and reason; the old settings stay in force.", NULL, cmd_reload },
@@ -182,9 +185,10 @@ const struct cli_command cli_commands[] = {
       "sign-tls12: what a server signs in a handshake, whole, hashed and padded by keeper. With --json: rights[] {role purpose "
       "operations[] keys}.",
       NULL, cmd_role_rights },
-    { "check", NULL, "verify every invariant of the store",
-      "Names that lead nowhere are found, too: aliases, group members, catch-alls, certificates. Exit status 0 when clean, 65 "
-      "when something is "
+    { "check", NULL, "verify every invariant of the store, owners and modes",
+      "Names that lead nowhere are found, too: aliases, group members, catch-alls, certificates. Owners and modes of a system "
+      "that root starts are looked at as "
+      "root only. Exit status 0 when clean, 65 when something is "
       "wrong.",
       check_options, cmd_check },
     { "domain add", "DOMAIN", "take mail for a domain", "The CA may issue certificates for it then, see ca names.", NULL,
@@ -366,10 +370,11 @@ const struct cli_command cli_commands[] = {
       "so does one on record whose user is no more, or came after it. A certificate that is neither issued nor registered here "
       "logs nobody in.",
       NULL, cmd_cert_register },
-    { "upgrade", NULL, "bring a store of an older valise to the present format",
-      "A server does so by itself when it starts; a store of a newer valise is refused and left alone. A CA of an older valise "
-      "gets the list "
-      "of the names for which it may issue (ca names).",
+    { "upgrade", NULL, "bring a directory of an older valise to the present: owners, modes, the store's format",
+      "The format is brought up by a server too when it starts; a store of a newer valise is refused and left alone. As root, "
+      "configuration and keys "
+      "become root's, the store the user's of valise.conf, each with the mode that it needs; no symbolic link is followed. A CA "
+      "of an older valise gets the list of the names for which it may issue (ca names).",
       upgrade_options, cmd_upgrade },
     { "man", NULL, "print the manual page", "As roff: valise man | man -l -.", man_options, cmd_man },
     { "completion", "SHELL", "print the completion of the command line for a shell",

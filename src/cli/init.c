@@ -5,18 +5,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "pki/pki.h"
 #include "role/admin.h"
 #include "role/format.h"
+#include "role/owners.h"
 #include "config/config.h"
 
 enum { SANS_MAX = 40, PATH_BYTES = 512 };
@@ -27,7 +28,9 @@ struct init {
     struct cli *cli;
     str domain, hostname;
     bool lab;
-    const char *dir;        /* without a slash at its end */
+    const char *dir; /* without a slash at its end */
+    bool root;       /* root makes it, for OWNERS */
+    struct owners owners;
     bool made_dir;          /* it did not exist */
     size_t moved;           /* how many of the entries are in their place */
     char build[PATH_BYTES]; /* the folder in it where everything is made */
@@ -171,6 +174,8 @@ static int write_config(struct init *i, struct error *e)
     config_free(parsed);
     if (err == 0)
         err = pki_file_write(path_in(i, "valise.conf", path), buf_str(&b), 0644, false, e);
+    if (err == 0)
+        err = pki_file_write(path_in(i, "serve.lock", path), STR(""), 0600, false, e);
     buf_done(&b);
     return err;
 }
@@ -219,33 +224,22 @@ static int make_store(struct init *i, struct error *e)
 
 /* --- ownership --- */
 
-static uid_t owner_uid;
-static gid_t owner_gid;
-
-static int give_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+/* Root makes a system whose files belong to those who need them. Until it is moved up nobody else sees it; then the directory itself follows. */
+static int give_away(struct init *i, struct error *e)
 {
-    (void)st;
-    (void)kind;
-    (void)at;
-    return lchown(path, owner_uid, owner_gid);
-}
-
-/* Root makes the directory for the user that the server will run as. */
-static int give_to_user(const struct init *i, const char **ret_note, struct error *e)
-{
-    if (geteuid() != 0)
+    if (!i->root)
         return 0;
-    const struct passwd *pw = getpwnam("valise");
-    if (!pw) {
-        *ret_note = "note: there is no user valise yet; before `valise serve` as root: useradd --system --no-create-home valise, "
-                    "then chown -R valise: on the directory";
-        return 0;
-    }
-    owner_uid = pw->pw_uid;
-    owner_gid = pw->pw_gid;
-    if (lchown(i->dir, owner_uid, owner_gid) != 0 || nftw(i->build, give_one, 16, FTW_PHYS) != 0)
-        return error_set(e, ERR_IO, "%s cannot be given to user valise: %s", i->dir, strerrordesc_np(errno));
-    return 0;
+    int dir = beneath_start(i->build, e);
+    if (dir < 0)
+        return dir;
+    int err = owners_compare(dir, &i->owners, true, NULL, NULL, e);
+    (void)close(dir);
+    dir = err ? -1 : beneath_start(i->dir, e);
+    if (err == 0 && dir >= 0 && (fchown(dir, 0, i->owners.core.gid) != 0 || fchmod(dir, 0750) != 0))
+        err = error_set(e, err_from_errno(errno), "%s: %s", i->dir, strerrordesc_np(errno));
+    if (dir >= 0)
+        (void)close(dir);
+    return err ? err : dir < 0 ? dir : 0;
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
@@ -257,7 +251,9 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 }
 
 /* In the order in which they are moved to their place. */
-static const char *const entries[] = { "keys", "tls", "ca.pem", "store", "spool", "lab-accounts.txt", "valise.conf" };
+static const char *const entries[] = {
+    "keys", "tls", "ca.pem", "store", "spool", "lab-accounts.txt", "serve.lock", "valise.conf"
+};
 
 static int move_up(struct init *i, struct error *e)
 {
@@ -290,17 +286,20 @@ static bool is_interrupted(void)
            (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGHUP) == 1);
 }
 
-static int make_all(struct init *i, const char **ret_note, struct error *e)
+static int make_all(struct init *i, struct error *e)
 {
     static int (*const steps[])(struct init * i, struct error * e) = { make_folders, make_certificates, write_config,
                                                                        make_store };
-    int err = claim_directory(i, e);
+    i->root = geteuid() == 0;
+    int err = i->root ? owners_find(STR("valise"), &i->owners, e) : 0;
+    if (err == 0)
+        err = claim_directory(i, e);
     if (err)
         return err;
     for (size_t k = 0; err == 0 && k < sizeof steps / sizeof steps[0]; k++)
         err = steps[k](i, e) ? e->code : is_interrupted() ? error_set(e, ERR_AGAIN, "interrupted; nothing was made") : 0;
     if (err == 0)
-        err = give_to_user(i, ret_note, e);
+        err = give_away(i, e);
     if (err == 0)
         err = move_up(i, e);
     if (err)
@@ -308,7 +307,7 @@ static int make_all(struct init *i, const char **ret_note, struct error *e)
     return err;
 }
 
-static void report(const struct init *i, const char *note)
+static void report(const struct init *i)
 {
     const char *dir = i->dir;
     if (i->cli->json) {
@@ -335,8 +334,6 @@ static void report(const struct init *i, const char *note)
         (void)printf("\nAccounts and passwords (also in %s/lab-accounts.txt):\n%.*s", dir, STR_ARG(buf_str(&i->accounts)));
     else
         (void)printf("\nNext: valise user add someone@%.*s --dir %s, then valise serve --dir %s\n", STR_ARG(i->domain), dir, dir);
-    if (note)
-        (void)printf("%s\n", note);
 }
 
 /* As the commands that follow will see them: in canonical form, or refused with the directory's own words. */
@@ -362,7 +359,7 @@ static int check_names(struct init *i, struct arena *a, struct error *e)
 
 int cmd_init(struct cli *c)
 {
-    const char *domain = cli_value(c, "domain"), *hostname = cli_value(c, "hostname"), *note = NULL;
+    const char *domain = cli_value(c, "domain"), *hostname = cli_value(c, "hostname");
     if (!domain || !hostname)
         return cli_usage(c,
                          "init: --domain and --hostname are needed, as --domain mondomaine.fr --hostname mailhost.mondomaine.fr");
@@ -390,13 +387,13 @@ int cmd_init(struct cli *c)
     (void)sigprocmask(SIG_BLOCK, &stops, NULL);
     int err = check_names(&i, &a, &e);
     if (err == 0)
-        err = make_all(&i, &note, &e);
+        err = make_all(&i, &e);
     /* A signal that came too late finds its work done. */
     while (err == 0 && sigtimedwait(&stops, NULL, &(struct timespec){ 0 }) > 0)
         ;
     (void)sigprocmask(SIG_UNBLOCK, &stops, NULL);
     if (err == 0)
-        report(&i, note);
+        report(&i);
     buf_done(&i.accounts);
     arena_done(&a);
     return err ? cli_fail_files(c, &e) : 0;

@@ -2,7 +2,7 @@
  * running or not, next to what is there. See backup.h for what a backup looks like. */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/backup.h"
@@ -13,6 +13,7 @@
 #include "cli/revoked.h"
 #include "cli/vault.h"
 #include "pki/pki.h"
+#include "role/owners.h"
 
 static void close_one(int fd)
 {
@@ -72,23 +73,16 @@ static int restore_file(const struct vault *v, const json_t *file, int dir, stru
     return err;
 }
 
-static int give_one(void *ctx, const struct beneath_entry *entry, struct error *e)
+/* As init does: root makes the directory for the users that the server will run as. */
+static int give_away(const struct place *p, struct error *e)
 {
-    const struct passwd *pw = ctx;
-    if (fchownat(entry->dir, entry->name, pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW) != 0)
-        return error_set(e, err_from_errno(errno), "%s: %s", entry->path, strerrordesc_np(errno));
-    return 0;
-}
-
-/* As init does: root makes the directory for the user that the server will run as. */
-static int give_to_user(const struct place *p, struct error *e)
-{
-    struct passwd *pw = geteuid() == 0 ? getpwnam("valise") : NULL;
-    if (!pw)
-        return 0;
-    int err = beneath_walk(p->build, give_one, pw, e);
-    if (err == 0 && fchown(p->build, pw->pw_uid, pw->pw_gid) != 0)
-        err = error_set(e, err_from_errno(errno), "%s: %s", p->build_name, strerrordesc_np(errno));
+    struct owners o;
+    if (geteuid() != 0)
+        return fchmod(p->build, 0755) == 0 ? 0
+                                           : error_set(e, err_from_errno(errno), "%s: %s", p->build_name, strerrordesc_np(errno));
+    int err = owners_find(STR("valise"), &o, e);
+    if (err == 0)
+        err = owners_compare(p->build, &o, true, NULL, NULL, e);
     return err;
 }
 
@@ -222,11 +216,9 @@ static int restore_all(const struct cli *c, const struct backup_generation *g, c
     if (err == 0)
         err = restore_files(c, v, &p, ret, e);
     if (err == 0)
-        err = give_to_user(&p, e);
+        err = give_away(&p, e);
     if (err == 0)
         err = apply_revoked(c, g, &p, ret, e);
-    if (err == 0 && fchmod(p.build, 0755) != 0)
-        err = error_set(e, err_from_errno(errno), "%s: %s", c->dir, strerrordesc_np(errno));
     if (err == 0)
         err = leave_former(&p, e);
     if (err == 0)

@@ -19,7 +19,9 @@ const struct cli_setting cli_settings[] = {
     { NULL, "version", "1", "The version of the file's grammar." },
     { NULL, "hostname", "\"mail.example.org\"",
       "The name that the server greets with and puts into Received fields. It must be given." },
-    { NULL, "user", "\"valise\"", "When started as root all roles change to this user; empty: they stay." },
+    { NULL, "user", "\"valise\"",
+      "When started as root, core runs as this user, keeper and mx as those with -keeper and -mx behind its name; empty and root "
+      "are refused then." },
     { NULL, "log-level", "\"info\"", "The least level that is logged: debug, info, warning or error." },
     { NULL, "mx-processes", "1", "Processes that talk to strangers; more use more cores. 1 to 64." },
     { NULL, "message-size-max", "52428800", "The largest message in bytes, 65536 to 2147483648." },

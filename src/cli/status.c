@@ -173,6 +173,11 @@ static void print_status(const json_t *s)
                      number_of(v, "accepted"), number_of(v, "refused"), number_of(v, "workers"), number_of(v, "workers-peak"));
     }
     print_signatures(json_object_get(s, "roles"));
+    const json_t *sandbox = json_object_get(s, "sandbox");
+    (void)printf("\nsandbox\n  Landlock ABI %lld; %s\n", number_of(sandbox, "landlock-abi"),
+                 strcmp(text_of(sandbox, "users"), "one") == 0 ? "all roles are one user's"
+                                                               : "each kind of role has a user of its own");
+    json_array_foreach(json_object_get(sandbox, "open"), i, v)(void) printf("  - %s\n", cli_string(v));
     const json_t *logins = json_object_get(s, "logins");
     (void)printf(
         "\nlogins\n  %lld succeeded, %lld failed, %lld turned away; locked out now: %lld networks, %lld users from somewhere\n",

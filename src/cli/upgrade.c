@@ -1,6 +1,9 @@
 /* upgrade: valise upgrade. A store of an older program is brought to the present format at the next start by itself; here that can be looked at before,
  * and done without a server. */
+#include <unistd.h>
+
 #include "cli/ca_list.h"
+#include "cli/owned.h"
 
 static long long number_of(const json_t *o, const char *key)
 {
@@ -55,22 +58,43 @@ static void print_list(const json_t *domains, bool dry)
     (void)printf("\n");
 }
 
+static void print_owners(const json_t *list, bool dry)
+{
+    json_t *line;
+    size_t i;
+    if (json_array_size(list) == 0)
+        (void)puts(geteuid() == 0 ? "owners and modes: nothing to do" : "owners and modes: left as they are, root sets them");
+    json_array_foreach(list, i, line)(void) printf("%s %s\n", dry ? "would set" : "set", json_string_value(line));
+}
+
 int cmd_upgrade(struct cli *c)
 {
     struct ca_list l;
-    json_t *reply = NULL;
-    bool dry = cli_value(c, "dry-run") != NULL;
+    struct error e = ERROR_NONE;
+    json_t *reply = NULL, *owners = json_array();
+    bool dry = cli_value(c, "dry-run") != NULL, only = cli_value(c, "owners") != NULL;
     int status = ca_list_open(c, &l);
-    if (status == 0)
+    if (status == 0 && only && geteuid() != 0)
+        status = cli_fail(c, ERR_REFUSED, "owners are set by root: run this as root");
+    else if (status == 0 && geteuid() == 0 && owned_compare(c, !dry, only, owners, &e))
+        status = cli_fail_files(c, &e);
+    if (status == 0 && !only)
         status = cli_call_apart(c, json_pack("{s:s,s:b}", "command", "upgrade", "dry-run", (int)dry), &reply);
-    if (status == 0)
+    if (status == 0 && !only)
         status = make_list(&l, dry, reply);
+    if (status == 0 && only)
+        reply = json_pack("{s:b}", "ok", 1);
+    if (status == 0)
+        json_object_set(reply, "owners", owners);
     if (status == 0 && c->json) {
         cli_print_json(reply);
     } else if (status == 0) {
-        print_plan(reply, dry);
+        print_owners(owners, dry);
+        if (!only)
+            print_plan(reply, dry);
         print_list(json_object_get(reply, "ca-domains"), dry);
     }
+    json_decref(owners);
     json_decref(reply);
     ca_list_close(&l);
     return status;

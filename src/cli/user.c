@@ -1,10 +1,12 @@
 /* user: valise user add|passwd|legacy|role|remove|enable|disable|list. */
-#include <limits.h>
+#include <errno.h>
+#include <unistd.h>
 
-#include "base/buf.h"
+#include "base/beneath.h"
 #include "cli/quota.h"
 #include "cli/revoked.h"
 #include "pki/pki.h"
+#include "role/owners.h"
 #include "role/sealer.h"
 
 /* A generated password is shown when it is in force, not before. */
@@ -77,28 +79,33 @@ int cmd_user_passwd(struct cli *c)
     return with_password(c, "user.passwd", "", "has a new password");
 }
 
-/* The key that seals is made here: core, who asks for it later, cannot write keys/. */
-static int make_seal_key(struct cli *c, char dir[PATH_MAX])
+/* The key that seals is made here: core, who has it used later, cannot write keys/. */
+static int make_seal_key(const struct cli *c)
 {
     struct error e = ERROR_NONE;
-    if (realpath(c->dir, dir)) /* the call comes from another working directory */
-        c->dir = dir;
-    int err = cli_enter(c->dir, &e);
+    struct stat st;
+    int dir = beneath_start(c->dir, &e), keys = dir < 0 ? dir : beneath_directory(dir, "keys", &e);
+    int err = keys < 0 ? keys : fstat(keys, &st) != 0 ? error_set(&e, ERR_IO, "keys/: %s", strerrordesc_np(errno)) : 0;
     if (err == 0)
-        err = pki_seal_key_make(SEALER_KEY, &e);
+        err = pki_seal_key_make(keys, SEALER_KEY, owners_rights_in(&st, 0600, 0640), &e);
+    if (err == ERR_REFUSED && geteuid() != 0)
+        error_prefix(&e, "run this as root");
+    if (keys >= 0)
+        (void)close(keys);
+    if (dir >= 0)
+        (void)close(dir);
     return err ? cli_fail_files(c, &e) : 0;
 }
 
 int cmd_user_legacy(struct cli *c)
 {
     struct buf password;
-    char dir[PATH_MAX];
     const char *mode = c->words[1];
     bool off = strcmp(mode, "off") == 0;
     buf_init_secret(&password, 1024);
     if (!off && strcmp(mode, "on") != 0 && strcmp(mode, "cram-md5") != 0 && strcmp(mode, "digest-md5") != 0)
         return cli_usage(c, "user legacy: say on, off, cram-md5 or digest-md5, not '%s'", mode);
-    int status = off ? 0 : make_seal_key(c, dir);
+    int status = off ? 0 : make_seal_key(c);
     if (status == 0 && !off)
         status = cli_present_password(c, &password);
     json_t *secret = json_stringn(password.n ? password.p : "", password.n);

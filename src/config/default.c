@@ -16,7 +16,7 @@ void config_write_default(struct buf *b, str hostname, bool lab)
         "version = 1\n\n"
         "# The name this server greets with and puts into Received: fields.\n"
         "hostname = \"%.*s\"\n\n"
-        "# When started as root, all roles change to this user. Empty: stay.\n"
+        "# When started as root: the user of the store. Two more, with -keeper and -mx behind its name, have the keys and port 25.\n"
         "user = \"valise\"\n\n"
         "# Processes that talk to strangers on port 25. More use more cores.\n"
         "mx-processes = 1\n\n"

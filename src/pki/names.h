@@ -21,7 +21,8 @@ enum {
 };
 
 /* Where it lies in a directory. */
-#define PKI_NAMES_FILE "keys/ca.names"
+#define PKI_NAMES_IN_KEYS "ca.names"
+#define PKI_NAMES_FILE    "keys/" PKI_NAMES_IN_KEYS
 
 enum pki_grant_kind { PKI_GRANT_DOMAIN, PKI_GRANT_HOST, PKI_GRANT_ADDRESS };
 struct pki_grant {

@@ -6,6 +6,7 @@
 #define VALISE_PKI_PKI_H
 
 #include "base/arena.h"
+#include "base/beneath.h"
 #include "base/buf.h"
 #include "pki/names.h"
 
@@ -141,13 +142,13 @@ int pki_certificate_store(str pem, const char *path, bool replace, struct error 
 /* Appends file PATH to OUT. ERR_NOTFOUND, ERR_REFUSED, ERR_LIMIT when it is larger than OUT may grow, ERR_IO. */
 int pki_file_read(const char *path, struct buf *out, struct error *e) MUST_USE;
 /* pki_file_read and pki_key_from_pem, nothing left in memory but the key. ERR_REFUSED when others than its owner may read or
- * write the file. */
+ * write the file; one of root's may be read by a group, which is ours unless we are root. */
 int pki_key_load(const char *path, struct pki_key **ret, struct error *e) MUST_USE;
 
 /* --- secrets that must be had back (seal.c) --- */
 
-/* Makes a key for them in file PATH, readable by its owner only, unless there is one. As pki_file_write. */
-int pki_seal_key_make(const char *path, struct error *e) MUST_USE;
+/* Makes a key for them in file NAME of the directory DIR (a descriptor) with these rights, unless there is one. As pki_file_write. */
+int pki_seal_key_make(int dir, const char *name, struct beneath_rights rights, struct error *e) MUST_USE;
 /* Appends PLAIN (1 to PKI_SECRET_MAX bytes), sealed with the key in file PATH for CONTEXT, to OUT. ERR_LIMIT, ERR_INTERNAL, and as pki_file_read. */
 int pki_seal(const char *path, str context, str plain, struct buf *out, struct error *e) MUST_USE;
 /* The reverse; OUT should be secret. ERR_CORRUPT: sealed with another key, for another context, or damaged. */

@@ -10,12 +10,12 @@
 
 enum { SEAL_VERSION = 1, KEY_BYTES = 32, NONCE_BYTES = 12, TAG_BYTES = 16, OVERHEAD = 1 + NONCE_BYTES + TAG_BYTES };
 
-int pki_seal_key_make(const char *path, struct error *e)
+int pki_seal_key_make(int dir, const char *name, struct beneath_rights rights, struct error *e)
 {
     char key[KEY_BYTES];
     struct error already = ERROR_NONE;
     random_bytes(key, sizeof key);
-    int r = pki_file_write(path, (str){ key, sizeof key }, 0600, false, &already);
+    int r = beneath_write(dir, name, (str){ key, sizeof key }, rights, false, &already);
     secret_wipe(key, sizeof key);
     return r == ERR_EXISTS || r == 0 ? 0 : error_set(e, r, "%s", already.text);
 }

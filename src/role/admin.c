@@ -210,15 +210,28 @@ static json_t *signatures_json(const struct wire_counts *c)
     return v;
 }
 
-static json_t *roles_json(struct role_run *r, struct error *e)
+/* What this kernel and this start leave open, and what holds it instead. */
+static json_t *sandbox_json(const struct wire_sandbox *s)
+{
+    json_t *open = json_array();
+    const char *gap;
+    for (size_t i = 0; (gap = sandbox_gap(s->landlock_abi, i)); i++)
+        json_array_append_new(open, json_string(gap));
+    if (!s->users)
+        json_array_append_new(open, json_string(SANDBOX_ONE_USER));
+    return json_pack("{s:i,s:s,s:o}", "landlock-abi", (int)s->landlock_abi, "users", s->users ? "separate" : "one", "open", open);
+}
+
+static json_t *roles_json(struct role_run *r, json_t **ret_sandbox, struct error *e)
 {
     struct arena arena = ARENA_INIT(1 << 18);
     struct frame request = { .type = WIRE_STATUS }, reply;
     struct wire_role_status *roles;
+    struct wire_sandbox sandbox;
     size_t n = 0;
     int err = channel_call(r->supervisor, &request, &arena, ASK_DEADLINE_MS, &reply, e);
     if (err == 0)
-        err = wire_unpack_roles(reply.payload, &arena, &roles, &n);
+        err = wire_unpack_roles(reply.payload, &arena, &sandbox, &roles, &n);
     json_t *list = err ? NULL : json_array();
     for (size_t i = 0; list && i < n; i++) {
         const struct wire_role_status *s = &roles[i];
@@ -231,6 +244,8 @@ static json_t *roles_json(struct role_run *r, struct error *e)
         if (str_eq(s->name, STR("keeper")))
             json_object_set_new(json_array_get(list, i), "signatures", signatures_json(&s->counts));
     }
+    if (list)
+        *ret_sandbox = sandbox_json(&sandbox);
     arena_done(&arena);
     return list;
 }
@@ -241,7 +256,7 @@ static json_t *status(struct admin *a, const json_t *request)
     struct engine_state s;
     if (!a->run)
         return admin_error(ERR_UNAVAILABLE, "the server is not running");
-    json_t *roles = roles_json(a->run, &e);
+    json_t *sandbox = NULL, *roles = roles_json(a->run, &sandbox, &e);
     if (!roles)
         return admin_error(ERR_UNAVAILABLE, e.text[0] ? e.text : "the supervisor does not answer");
     engine_state(a->engine, &s);
@@ -251,6 +266,7 @@ static json_t *status(struct admin *a, const json_t *request)
                           "certificates", certificates_json(a, snapshot), "roles", roles, "logins", admin_logins(a), "limits",
                           admin_limits(a, snapshot->config), "store", "writable", (int)s.writable, "state", s.why, "commits",
                           (json_int_t)s.commits, "syncs", (json_int_t)s.syncs, "free-bytes", (json_int_t)s.free_bytes);
+    json_object_set_new(v, "sandbox", sandbox);
     role_snapshot_unref(snapshot);
     return v;
 }

@@ -31,7 +31,8 @@ struct admin {
     struct engine *engine;
     struct mail_store *mail;
     struct directory *directory;
-    struct role_run *run; /* NULL when the server does not run */
+    struct role_run *run;   /* NULL when the server does not run */
+    struct channel *keeper; /* who has the keys: the server's, or an aide of the command (role/keeper.h); NULL: nobody */
 };
 
 /* Carries out REQUEST and gives the reply, which is the caller's (json_decref). Never fails: errors are in the reply. Blocks. */

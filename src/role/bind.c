@@ -1,4 +1,4 @@
-/* bind: listening sockets, and giving up root once those of the start are bound. See supervisor_private.h.
+/* bind: listening sockets. See supervisor_private.h.
  *
  * A reload binds what is new and shares what is there: a socket at the same place goes on under its new name and role, and whoever waits in its
  * queue is served. Sockets that a service manager opened for us (inherit.c) are, at the start, what is there. */
@@ -6,13 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <netinet/in.h>
-#include <pwd.h>
-#include <sys/prctl.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -217,13 +214,13 @@ static void unlink_own(const struct bound_socket *b)
     (void)close(dir);
 }
 
-/* The group that may use the socket of L: the one that is named, else that of USER, to whom the server changes. (gid_t)-1: ours. */
-static int socket_group(const struct config_listener *l, str user, gid_t *ret, struct error *e)
+/* The group that may use the socket of L: the one that is named, else CORES. (gid_t)-1: ours. */
+static int socket_group(const struct config_listener *l, gid_t cores, gid_t *ret, struct error *e)
 {
     char z[CONFIG_GROUP_MAX + 1];
     uint64_t number;
-    (void)snprintf(z, sizeof z, "%.*s", STR_ARG(l->socket_group.n ? l->socket_group : user));
-    *ret = (gid_t)-1;
+    (void)snprintf(z, sizeof z, "%.*s", STR_ARG(l->socket_group));
+    *ret = cores;
     if (l->socket_group.n && str_to_u64(l->socket_group, INT32_MAX, &number)) {
         *ret = (gid_t)number;
     } else if (l->socket_group.n) {
@@ -234,21 +231,23 @@ static int socket_group(const struct config_listener *l, str user, gid_t *ret, s
                 "listener %.*s: there is no group %s that the server can see; at a reload write its number, or restart",
                 STR_ARG(l->name), z);
         *ret = g->gr_gid;
-    } else if (geteuid() == 0 && user.n) {
-        const struct passwd *pw = getpwnam(z);
-        *ret = pw ? pw->pw_gid : (gid_t)-1;
     }
     return 0;
 }
 
-/* The socket of LMTP, with its mode from the first moment on. Its group comes a moment later: until then fewer may use it. */
-static int bind_socket(const struct config_listener *l, str user, const char *path, uint64_t *ret_inode, struct error *e)
+/* The socket of LMTP, with its mode from the first moment on. As root its group as well: once the server runs, it may change no owner. Else the group
+ * comes a moment later: until then fewer may use it. */
+static int bind_socket(const struct config_listener *l, gid_t cores, const char *path, uint64_t *ret_inode, struct error *e)
 {
     gid_t gid;
-    int err = socket_group(l, user, &gid, e);
+    int err = socket_group(l, cores, &gid, e);
     if (err)
         return err;
-    int fd = bind_path(path, (mode_t)(~l->socket_mode & 0777), false, gid, ret_inode, e);
+    bool root = geteuid() == 0 && gid != (gid_t)-1;
+    int own = root ? setfsgid(gid) : 0;
+    int fd = bind_path(path, (mode_t)(~l->socket_mode & 0777), false, root ? (gid_t)-1 : gid, ret_inode, e);
+    if (root)
+        (void)setfsgid((gid_t)own);
     if (fd < 0)
         (void)error_prefix(e, "listener %.*s", STR_ARG(l->name));
     return fd;
@@ -291,7 +290,7 @@ static int explain(const struct config_listener *l, const char *place, int code,
 }
 
 /* One socket: shared, or bound anew. SA is NULL for a path. */
-static int bind_place(const struct config_listener *l, str user, const char *place, const struct sockaddr_storage *sa,
+static int bind_place(const struct config_listener *l, gid_t cores, const char *place, const struct sockaddr_storage *sa,
                       const struct socket_set *former, struct socket_set *set, struct error *e)
 {
     const struct bound_socket *there = find(former, place);
@@ -300,7 +299,7 @@ static int bind_place(const struct config_listener *l, str user, const char *pla
     if (there)
         return add(set, l, place, there->inherited, there->fd, there->inode, e);
     uint64_t inode = 0;
-    int fd = sa ? bind_when_free(former, sa) : bind_socket(l, user, place, &inode, e);
+    int fd = sa ? bind_when_free(former, sa) : bind_socket(l, cores, place, &inode, e);
     if (fd < 0)
         return sa ? explain(l, place, -fd, e) : fd;
     int err = add(set, l, place, false, fd, inode, e);
@@ -315,7 +314,7 @@ static bool is_inherited(const struct config_listener *l, const struct bound_soc
     return b->inherited && str_eq(str_from_z(b->name), l->name);
 }
 
-static int bind_listener(const struct config_listener *l, str user, uint16_t offset, const struct socket_set *former,
+static int bind_listener(const struct config_listener *l, gid_t cores, uint16_t offset, const struct socket_set *former,
                          struct socket_set *set, struct error *e)
 {
     char place[SOCKET_PLACE_MAX];
@@ -324,29 +323,29 @@ static int bind_listener(const struct config_listener *l, str user, uint16_t off
     int err = 0;
     for (size_t i = 0; i < former->n && err == 0; i++)
         if (is_inherited(l, &former->list[i]))
-            err = bind_place(l, user, former->list[i].place, NULL, former, set, e);
+            err = bind_place(l, cores, former->list[i].place, NULL, former, set, e);
     if (err || set->n > before)
         return err;
     if (l->socket.n) {
         (void)snprintf(place, sizeof place, "%.*s", STR_ARG(l->socket));
-        return bind_place(l, user, place, NULL, former, set, e);
+        return bind_place(l, cores, place, NULL, former, set, e);
     }
     for (size_t i = 0; i < l->address_n && err == 0; i++) {
         err = address_of(l->addresses[i], (uint16_t)(l->port + offset), &sa);
         socket_place(&sa, place);
         if (err == 0)
-            err = bind_place(l, user, place, &sa, former, set, e);
+            err = bind_place(l, cores, place, &sa, former, set, e);
     }
     return err;
 }
 
-int sockets_bind(const struct config *config, uint16_t offset, const struct socket_set *former, struct socket_set *ret,
-                 struct error *e)
+int sockets_bind(const struct config *config, gid_t cores, uint16_t offset, const struct socket_set *former,
+                 struct socket_set *ret, struct error *e)
 {
     int err = 0;
     ret->n = 0;
     for (size_t i = 0; i < config->listener_n && err == 0; i++)
-        err = bind_listener(&config->listeners[i], config->user, offset, former, ret, e);
+        err = bind_listener(&config->listeners[i], cores, offset, former, ret, e);
     if (err)
         sockets_close(ret, former);
     return err;
@@ -378,34 +377,4 @@ int control_bind(struct error *e)
 {
     uint64_t inode;
     return bind_path("control.sock", 0177, true, (gid_t)-1, &inode, e);
-}
-
-/* --- giving up root --- */
-
-static int set_capabilities(uint32_t mask)
-{
-    struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct data[2] = { { .effective = mask, .permitted = mask } };
-    return (int)syscall(SYS_capset, &header, data);
-}
-
-int supervisor_drop_user(str name, const struct socket_set *sockets, struct error *e)
-{
-    char z[64];
-    if (geteuid() != 0 || name.n == 0)
-        return 0;
-    (void)snprintf(z, sizeof z, "%.*s", STR_ARG(name));
-    const struct passwd *pw = getpwnam(z);
-    for (size_t i = 0; pw && i < sockets->n; i++)
-        (void)!fchown(sockets->list[i].fd, pw->pw_uid, pw->pw_gid);
-    (void)prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
-    int err = sandbox_drop_user(z, e);
-    if (err == ERR_NOTFOUND)
-        return error_set(e, err, "there is no user %s: `useradd --system --no-create-home %s`, or set user = \"\" in valise.conf",
-                         z, z);
-    if (err)
-        return err;
-    if (set_capabilities(1u << CAP_NET_BIND_SERVICE) != 0)
-        return error_set(e, ERR_INTERNAL, "capset: %s", strerrordesc_np(errno));
-    return 0;
 }

@@ -31,7 +31,7 @@ int ca_names_old(str ca_pem, struct arena *a, struct pki_names *ret, struct erro
 int ca_names_read(str ca_pem, struct arena *a, struct pki_names *ret, struct error *e)
 {
     struct buf b = BUF_INIT(PKI_NAMES_FILE_MAX);
-    int err = pki_file_read(PKI_NAMES_FILE, &b, e);
+    int err = pki_file_read(PKI_NAMES_IN_KEYS, &b, e);
     if (err == 0) {
         err = pki_names_parse(buf_str(&b), a, ret, e);
         if (err)

@@ -166,32 +166,20 @@ static bool is_question(const struct pki_order *order)
     return order->seconds == 0;
 }
 
-/* Has PEM made by keeper, or here. */
-static int sign(const struct admin *a, str ca_pem, str subject_pem, const struct pki_order *order, struct buf *out,
-                struct error *e)
+/* Has PEM made by keeper. */
+static int sign(const struct admin *a, str subject_pem, const struct pki_order *order, struct buf *out, struct error *e)
 {
-    if (!a->run) {
-        struct pki_key *ca_key = NULL;
-        struct arena here = ARENA_INIT(4096);
-        int err = ca_names_check(ca_pem, hostname(a, &here), order, e);
-        arena_done(&here);
-        if (err || is_question(order))
-            return err;
-        err = pki_key_load("keys/ca.key", &ca_key, e);
-        if (err == 0)
-            err = pki_issue(ca_key, ca_pem, subject_pem, order, clock_real_ms() / 1000, out, e);
-        pki_key_free(ca_key);
-        return err;
-    }
     struct buf b = BUF_INIT(WIRE_ORDER_MAX);
     struct arena arena = ARENA_INIT(ARENA_MAX);
     struct frame reply;
     wire_pack_order(&b, &(struct wire_order){ (uint8_t)order->use, (uint64_t)order->seconds, order->names, order->outside,
                                               order->name_n, subject_pem });
     struct frame request = { .type = WIRE_ISSUE, .payload = buf_str(&b) };
-    int err = buf_error(&b) ? error_set(e, ERR_LIMIT, "the request is too large") : 0;
+    int err = buf_error(&b) ? error_set(e, ERR_LIMIT, "the request is too large")
+              : !a->keeper  ? error_set(e, ERR_UNAVAILABLE, "keys/, where the CA's key is, cannot be read; run this as root")
+                            : 0;
     if (err == 0)
-        err = channel_call(a->run->keeper, &request, &arena, ASK_DEADLINE_MS, &reply, e);
+        err = channel_call(a->keeper, &request, &arena, ASK_DEADLINE_MS, &reply, e);
     if (err == 0)
         buf_add(out, reply.payload);
     arena_done(&arena);
@@ -231,7 +219,7 @@ static int issue(struct admin *a, str subject_pem, const struct pki_order *order
 {
     int err = certificate_ca(a, ca, e);
     if (err == 0)
-        err = sign(a, buf_str(ca), subject_pem, order, out, e);
+        err = sign(a, subject_pem, order, out, e);
     return err ? err : record(a, buf_str(out), order, arena, ret, e);
 }
 
@@ -407,10 +395,10 @@ static int check_renewal(const struct admin *a, const struct pki_description *d,
 }
 
 /* Asks who has the list of the CA's names whether it allows those of ORDER. */
-static int ask_names(const struct admin *a, str ca_pem, const struct pki_order *order, struct error *e)
+static int ask_names(const struct admin *a, const struct pki_order *order, struct error *e)
 {
     struct buf none = BUF_INIT(1);
-    int err = sign(a, ca_pem, STR(""), order, &none, e);
+    int err = sign(a, STR(""), order, &none, e);
     buf_done(&none);
     return err;
 }
@@ -426,7 +414,7 @@ int certificates_renewable(struct admin *a, str pem, str ca_pem, struct error *e
         err = check_renewal(a, &d, &names, &n, e);
     if (err == 0) {
         const struct pki_order order = { PKI_USE_SERVER, names.list, n, 0, names.outside };
-        err = ask_names(a, ca_pem, &order, e);
+        err = ask_names(a, &order, e);
     }
     arena_done(&arena);
     return err;

@@ -1,17 +1,41 @@
 /* child: one role process as the supervisor sees it. See supervisor_private.h. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "role/supervisor_private.h"
 
 enum { ANSWER_MS = 10000, START_MS = 60000, COUNTS_MS = 1000, STOP_MS = 2000, SLICE_MS = 200 };
 
-int child_spawn(struct child *c, struct error *e)
+/* In the new process: another user, the two descriptors, the program. */
+static _Noreturn void execute(struct child *c, int link, int root_fd)
+{
+    struct error e = ERROR_NONE;
+    sigset_t none;
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    char program[] = "valise", mode[] = "role";
+    char *argv[] = { program, mode, c->kind, NULL };
+    /* What makes a directory its root, the role gives up in its sandbox. */
+    if (geteuid() == 0 && sandbox_become(c->owner.uid, c->owner.gid, root_fd < 0 ? 0 : 1u << CAP_SYS_CHROOT, &e)) {
+        log_error("role-user", LOG_Z("of", c->kind), LOG_Z("text", e.text));
+        _exit(127);
+    }
+    /* Out of the way first: dup2 onto itself would keep close-on-exec, and onto the other one lose it. */
+    int at = fcntl(link, F_DUPFD_CLOEXEC, ROLE_ROOT_FD + 1),
+        root = root_fd < 0 ? -1 : fcntl(root_fd, F_DUPFD_CLOEXEC, ROLE_ROOT_FD + 1);
+    if (dup2(at, ROLE_LINK_FD) == ROLE_LINK_FD && (root_fd < 0 || dup2(root, ROLE_ROOT_FD) == ROLE_ROOT_FD))
+        (void)execv("/proc/self/exe", argv);
+    _exit(127);
+}
+
+int child_spawn(struct child *c, int root_fd, struct error *e)
 {
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
@@ -22,18 +46,8 @@ int child_spawn(struct child *c, struct error *e)
         (void)close(fds[1]);
         return error_set(e, ERR_UNAVAILABLE, "fork: %s", strerrordesc_np(errno));
     }
-    if (pid == 0) {
-        sigset_t none;
-        (void)sigemptyset(&none);
-        (void)sigprocmask(SIG_SETMASK, &none, NULL);
-        char program[] = "valise", mode[] = "role";
-        char *argv[] = { program, mode, c->kind, NULL };
-        /* dup2 onto itself would keep close-on-exec. */
-        int at = fds[1] == ROLE_LINK_FD ? fcntl(fds[1], F_DUPFD_CLOEXEC, ROLE_LINK_FD + 1) : fds[1];
-        if (dup2(at, ROLE_LINK_FD) == ROLE_LINK_FD)
-            (void)execv("/proc/self/exe", argv);
-        _exit(127);
-    }
+    if (pid == 0)
+        execute(c, fds[1], root_fd);
     (void)close(fds[1]);
     c->pid = pid;
     c->link = fds[0];

@@ -403,7 +403,7 @@ static int open_store(struct core *c, struct error *e)
     mail_store_set_spool(c->mail, spool);
     clear_spool(spool);
     c->spool = spool_new(&(struct spool_settings){ .dir = spool, .space = spool_space, .ctx = c, .claimed = &c->spool_claimed });
-    const struct directory_sealer sealer = role_sealer(c->run);
+    const struct directory_sealer sealer = role_sealer(c->run->keeper);
     err = directory_open(c->engine, &c->directory, e);
     if (err == 0)
         directory_set_sealer(c->directory, &sealer);
@@ -443,7 +443,7 @@ static int core_start(struct role_run *r, struct error *e)
                                            .may_send_as = core_may_send_as };
     c->lmtp =
         (struct smtp_service){ .ctx = c, .recipient = core_recipient, .accept_each = core_accept_each, .spool = core_spool };
-    c->admin = (struct admin){ .engine = c->engine, .mail = c->mail, .directory = c->directory, .run = r };
+    c->admin = (struct admin){ .engine = c->engine, .mail = c->mail, .directory = c->directory, .run = r, .keeper = r->keeper };
     sessions_watch(c);
     err = store_upgrade(&c->admin, e);
     if (err == 0)

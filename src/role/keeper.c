@@ -1,5 +1,5 @@
 /* keeper: the private keys. It signs TLS handshakes for mx and core and hands them the keys of session tickets; for core it
- * issues certificates with the CA's key and seals secrets. It reads the key directory and nothing else, and never gives a private key away. */
+ * issues certificates with the CA's key and seals secrets. It lives in keys/, reads that and nothing else, and never gives a private key away. */
 #include <dirent.h>
 #include <errno.h>
 #include <openssl/evp.h>
@@ -12,9 +12,11 @@
 #include "base/random.h"
 #include "pki/pki.h"
 #include "role/ca_names.h"
-#include "role/role.h"
+#include "role/keeper_private.h"
 #include "role/sealer.h"
 #include "role/signing.h"
+
+#define CA_KEY "ca.key"
 
 enum { TICKET_KEY_BYTES = 80, HOUR_MS = 3600000 };
 
@@ -107,17 +109,17 @@ static bool is_wanted(const struct role_snapshot *s, str id, unsigned *ret_purpo
 }
 
 /* A file that cannot be read may belong to no certificate, so it is not an error yet. */
-static void add_key(struct key_set *set, const struct role_snapshot *s, const char *path)
+static void add_key(struct key_set *set, const struct role_snapshot *s, const char *name)
 {
     struct pki_key *key = NULL;
     struct error e = ERROR_NONE;
     char id[65];
     unsigned purposes;
-    int err = pki_key_load(path, &key, &e);
+    int err = pki_key_load(name, &key, &e);
     if (err == 0)
         err = pki_key_id(key, id);
     if (err)
-        log_warning("key-unreadable", LOG_Z("path", path), LOG_Z("text", e.text[0] ? e.text : err_name(err)));
+        log_warning("key-unreadable", LOG_Z("file", name), LOG_Z("text", e.text[0] ? e.text : err_name(err)));
     if (err || !is_wanted(s, (str){ id, 64 }, &purposes) || key_set_find(set, (str){ id, 64 })) {
         pki_key_free(key);
         return;
@@ -130,24 +132,23 @@ static void add_key(struct key_set *set, const struct role_snapshot *s, const ch
 /* Every *.key of keys/ that a certificate needs. At most one a certificate, so that they fit. */
 static int load_keys(struct key_set *set, const struct role_snapshot *s, struct error *e)
 {
-    DIR *dir = opendir("keys");
+    DIR *dir = opendir(".");
     if (!dir)
         return error_set(e, err_from_errno(errno), "keys/: %s; it holds the private keys of the certificates",
                          strerrordesc_np(errno));
     const struct dirent *entry;
     while ((entry = readdir(dir))) {
-        char path[300];
         str name = str_from_z(entry->d_name);
         if (!str_ends(name, STR(".key")) || str_eq(name, STR("ca.key")))
             continue;
-        (void)snprintf(path, sizeof path, "keys/%.*s", STR_ARG(name));
-        add_key(set, s, path);
+        add_key(set, s, entry->d_name);
     }
     (void)closedir(dir);
     for (size_t i = 0; i < s->identity_n; i++)
         if (!key_set_find(set, s->identities[i].key_id))
             return error_set(e, ERR_NOTFOUND,
-                             "%.*s: no file keys/*.key holds its private key; put it there, readable by the server's user only",
+                             "%.*s: no file keys/*.key holds its private key; put it there with mode 600 (as root, "
+                             "`valise upgrade' then lets keeper read it)",
                              STR_ARG(s->config->certificates[i].chain));
     return 0;
 }
@@ -243,7 +244,7 @@ static int on_issue(void *ctx, const struct frame *request, struct arena *a, str
     err = ca_names_check(s->ca_pem, s->config->hostname, &order, e);
     bool signs = err == 0 && o.seconds;
     if (signs)
-        err = pki_key_load("keys/ca.key", &ca_key, e);
+        err = pki_key_load(CA_KEY, &ca_key, e);
     if (signs && err == 0)
         err = pki_issue(ca_key, s->ca_pem, o.subject_pem, &order, clock_real_ms() / 1000, reply, e);
     pki_key_free(ca_key);
@@ -356,11 +357,16 @@ static void keeper_count(struct role_run *r, struct wire_counts *ret)
     }
 }
 
-static int keeper_start(struct role_run *r, struct error *e)
+const struct channel_service *keeper_service_of_core(struct keeper *k)
 {
-    struct keeper *k = arena_new(&r->arena, struct keeper);
+    return &k->peers[RIGHTS_CORE].service;
+}
+
+static struct keeper *keeper_new(struct role_run *r, struct arena *a)
+{
+    struct keeper *k = arena_new(a, struct keeper);
     if (!k)
-        return error_set(e, ERR_LIMIT, "no memory for keeper");
+        return NULL;
     k->run = r;
     pthread_mutex_init(&k->lock, NULL);
     random_bytes(k->ticket_master, sizeof k->ticket_master);
@@ -368,7 +374,29 @@ static int keeper_start(struct role_run *r, struct error *e)
     for (size_t i = 0; i < RIGHTS_ROLES; i++)
         make_peer(k, (enum rights_role)i);
     r->state = k;
-    return 0;
+    return k;
+}
+
+struct keeper *keeper_alone(struct config *config, str ca_pem)
+{
+    struct role_run *r = calloc(1, sizeof *r);
+    struct role_snapshot *s = calloc(1, sizeof *s);
+    if (!r || !s)
+        panic("out of memory at start");
+    arena_init(&r->arena, 1 << 16);
+    pthread_mutex_init(&r->lock, NULL);
+    atomic_init(&s->refs, 1);
+    s->ca_pem = ca_pem;
+    s->config = config;
+    r->role = &role_keeper;
+    r->snapshot = s;
+    struct keeper *k = keeper_new(r, &r->arena);
+    return k ? k : (panic("out of memory at start"), NULL);
+}
+
+static int keeper_start(struct role_run *r, struct error *e)
+{
+    return keeper_new(r, &r->arena) ? 0 : error_set(e, ERR_LIMIT, "no memory for keeper");
 }
 
 static void keeper_end(struct role_run *r)
@@ -383,6 +411,7 @@ static void keeper_end(struct role_run *r)
 
 const struct role role_keeper = { .name = "keeper",
                                   .profile = &role_keeper_profile,
+                                  .has_root = true,
                                   .start = keeper_start,
                                   .service_for = keeper_service_for,
                                   .prepare = keeper_prepare,

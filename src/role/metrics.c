@@ -72,7 +72,7 @@ static int add_roles(struct admin *a, struct buf *out, struct error *e)
     size_t n = 0;
     int err = channel_call(a->run->supervisor, &request, &arena, ASK_DEADLINE_MS, &reply, e);
     if (err == 0)
-        err = wire_unpack_roles(reply.payload, &arena, &roles, &n);
+        err = wire_unpack_roles(reply.payload, &arena, NULL, &roles, &n);
     for (size_t k = 0; err == 0 && k < sizeof role_metrics / sizeof role_metrics[0]; k++) {
         metric_render_head(out, role_metrics[k].name, role_metrics[k].type, role_metrics[k].help);
         for (size_t i = 0; i < n; i++) {

@@ -154,6 +154,7 @@ static int mx_start(struct role_run *r, struct error *e)
 
 const struct role role_mx = { .name = "mx",
                               .profile = &role_mx_profile,
+                              .has_root = true,
                               .alpn = "smtp",
                               .tls = 1u << RIGHTS_TLS_MX,
                               .strangers = true,

@@ -1,11 +1,15 @@
-/* profiles: the sandbox of each role, side by side for comparison. Paths are relative to the valise directory, which is the
- * working directory of every role. What is not listed does not exist for the process. */
+/* profiles: the sandbox of each role, side by side for comparison. Paths are relative to the working directory: for the supervisor and core the valise
+ * directory, for keeper keys/, for mx an empty one. What is not listed cannot be opened. */
 #include "role/role.h"
 
-/* Executes the roles, so it must hold every right of theirs: Landlock and seccomp are inherited and can only shrink. */
+/* Executes the roles, so it must hold every right of theirs: Landlock and seccomp are inherited and can only shrink. Of its own it reads the
+ * configuration, and makes and removes sockets. */
 const struct sandbox_profile role_supervisor_profile = {
     .name = "supervisor",
-    .paths = (const struct sandbox_path[]){ { ".", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE },
+    .paths = (const struct sandbox_path[]){ { ".", SANDBOX_READ | SANDBOX_SOCKET },
+                                            { "store", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE },
+                                            { "spool", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE },
+                                            { "tls", SANDBOX_READ | SANDBOX_WRITE | SANDBOX_MAKE },
                                             { "/proc/self/exe", SANDBOX_READ },
                                             { "/usr", SANDBOX_READ },
                                             { "/lib", SANDBOX_READ },
@@ -18,17 +22,16 @@ const struct sandbox_profile role_supervisor_profile = {
                                             { "/dev/urandom", SANDBOX_READ },
                                             { NULL, 0 } },
     .network_accept = true,
-    .network_connect = true,
     .unix_sockets = true,
     .threads = true,
     .file_writes = true,
     .children = true,
 };
 
-/* The private keys and nothing else: no network, no mail. */
+/* keys/, which is all that it sees: no network, no mail. */
 const struct sandbox_profile role_keeper_profile = {
     .name = "keeper",
-    .paths = (const struct sandbox_path[]){ { "keys", SANDBOX_READ }, { NULL, 0 } },
+    .paths = (const struct sandbox_path[]){ { ".", SANDBOX_READ }, { NULL, 0 } },
     .unix_sockets = true,
     .threads = true,
 };

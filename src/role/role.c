@@ -426,13 +426,14 @@ static void read_before_sandbox(void)
 
 static int enter_sandbox(const struct role *role, struct error *e)
 {
-    const char *missing = NULL;
-    int err = sandbox_enter(role->profile, &missing, e);
-    if (err == ERR_UNAVAILABLE) {
-        log_warning("sandbox-incomplete", LOG_Z("missing", missing), LOG_Z("text", e->text));
-        *e = ERROR_NONE;
-        return 0;
-    }
+    struct sandbox_state state;
+    int err = sandbox_enter(role->profile, role->has_root ? ROLE_ROOT_FD : -1, &state, e);
+    if (err == 0 && (!state.landlock_abi || !state.seccomp))
+        log_warning("sandbox-incomplete",
+                    LOG_Z("missing", state.seccomp        ? "landlock"
+                                     : state.landlock_abi ? "seccomp"
+                                                          : "both"),
+                    LOG_Z("text", "this kernel does not have it; the role runs with less protection"));
     return err;
 }
 
@@ -531,6 +532,9 @@ int role_main(const char *name)
     if (!r->role)
         return 64;
     log_set_role(r->role->name);
+    /* A filter keeps roles from changing modes, so files have theirs from the start: what core makes lies in folders that only it can enter, and its
+     * certificates are for all. */
+    (void)umask(0022);
     char title[16];
     (void)snprintf(title, sizeof title, "valise:%s", r->role->name);
     (void)prctl(PR_SET_NAME, title);

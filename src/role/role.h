@@ -1,7 +1,8 @@
 /* role: what every process below the supervisor has in common: the start dialogue, the sandbox, TLS with keys in keeper, reload,
  * stop.
  *
- * A role is this same program executed as `valise role NAME` with one descriptor, its link to the supervisor. Over the link come,
+ * A role is this same program executed as `valise role NAME` with its link to the supervisor as one descriptor and, where it has a directory to live
+ * in (keeper: keys/; mx: an empty one without a name), that as another. Started by root it is executed as its own user. Over the link come,
  * each answered: setup (configuration text, certificate chains), listening sockets, lanes to and from other roles, start. On start the
  * role enters its sandbox, then opens what it needs, then serves until it is told to stop or the supervisor dies.
  *
@@ -22,6 +23,7 @@
 
 enum {
     ROLE_LINK_FD = 3,
+    ROLE_ROOT_FD = 4,
     ROLE_LISTENERS_MAX = 256,
     ROLE_LISTENER_NAME_MAX = 63,
     ROLE_LANES_MAX = 128,
@@ -68,6 +70,8 @@ struct role_run {
 struct role {
     const char *name;
     const struct sandbox_profile *profile;
+    bool
+        has_root; /* ROLE_ROOT_FD is its working directory from the sandbox on, and its root directory if we were started by root */
     const char *alpn; /* of its TLS, see tls_context_new; NULL: it has none */
     unsigned tls;     /* with alpn: the purpose of the keys of its certificates, a bit 1 << enum rights_purpose */
     bool strangers;   /* it reads what anybody sends: no file that it writes may be larger than a message (role_spool_max) */

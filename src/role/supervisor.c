@@ -2,6 +2,9 @@
 #include "role/supervisor.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -126,7 +129,14 @@ static int send_tallies(struct supervisor *s, struct child *c, struct error *e)
 
 static int start_child(struct supervisor *s, struct child *c, struct error *e)
 {
-    int err = child_spawn(c, e);
+    int root_fd = strcmp(c->kind, "keeper") == 0 ? beneath_directory(AT_FDCWD, "keys", e)
+                  : strcmp(c->kind, "mx") == 0   ? s->empty_fd
+                                                 : -1;
+    if (root_fd < 0 && strcmp(c->kind, "keeper") == 0)
+        return root_fd;
+    int err = child_spawn(c, root_fd, e);
+    if (root_fd >= 0 && root_fd != s->empty_fd)
+        (void)close(root_fd);
     if (err)
         return err;
     err = child_send_setup(c, s->snapshot, WIRE_SETUP, e);
@@ -210,18 +220,28 @@ static void log_notes(const struct snapshot *s)
             log_warning("config-note", LOG_STR("note", line));
 }
 
+/* Whom a Unix socket is for that names no group. */
+static gid_t socket_group(const struct supervisor *s)
+{
+    return s->root ? s->owners.core.gid : (gid_t)-1;
+}
+
 /* Reads, checks and binds everything that we can ourselves. */
 static int read_again(struct supervisor *s, struct snapshot **ret, struct error *e)
 {
     struct config *config = NULL;
     struct snapshot *fresh = NULL;
-    int err = config_read("valise.conf", &config, e);
+    int err = s->root ? owners_judge(s->dir_fd, s->dir, e) : 0;
+    if (err == 0)
+        err = config_read("valise.conf", &config, e);
+    if (err == 0 && s->root)
+        err = owners_judge_user(config->user, e);
     if (err == 0)
         err = snapshot_load(config, s->port_offset, &fresh, e);
     if (!fresh)
         config_free(config);
     if (err == 0)
-        err = sockets_bind(config, s->port_offset, &s->snapshot->sockets, &fresh->sockets, e);
+        err = sockets_bind(config, socket_group(s), s->port_offset, &s->snapshot->sockets, &fresh->sockets, e);
     if (err) {
         snapshot_free(fresh);
         return err;
@@ -320,7 +340,8 @@ static int on_status(void *ctx, const struct frame *request, struct arena *a, st
         if (is_running(c) && child_counts(c, &roles[i + 1].counts))
             log_warning("role-silent", LOG_Z("of", c->kind));
     }
-    wire_pack_roles(reply, roles, s->child_n + 1);
+    const struct wire_sandbox sandbox = { (uint8_t)s->landlock_abi, s->root };
+    wire_pack_roles(reply, &sandbox, roles, s->child_n + 1);
     return 0;
 }
 
@@ -516,35 +537,77 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* One server a directory: the lock is held as long as the process lives. */
-static int lock_directory(const char *dir, struct error *e)
+/* One server a directory: the lock is held as long as the process lives. Root looks whose it is before it reads or makes anything. */
+static int enter_directory(struct supervisor *s, struct error *e)
 {
-    if (chdir(dir) != 0)
-        return error_set(e, err_from_errno(errno), "%s: %s; `valise init` makes a directory", dir, strerrordesc_np(errno));
-    if (access("valise.conf", F_OK) != 0)
-        return error_set(e, ERR_NOTFOUND, "%s has no valise.conf; `valise init` makes a directory", dir);
-    int fd = lock_take(LOCK_WAIT_MS, e);
-    if (fd == ERR_AGAIN)
-        return error_set(e, ERR_UNAVAILABLE, "another server or command works in %s; `valise status --dir %s` tells more", dir,
-                         dir);
-    return fd;
+    if (chdir(s->dir) != 0)
+        return error_set(e, err_from_errno(errno), "%s: %s; `valise init` makes a directory", s->dir, strerrordesc_np(errno));
+    if (!beneath_exists(AT_FDCWD, "valise.conf"))
+        return error_set(e, ERR_NOTFOUND, "%s has no valise.conf; `valise init` makes a directory", s->dir);
+    s->dir_fd = beneath_start(".", e);
+    int err = s->dir_fd < 0 ? s->dir_fd : s->root ? owners_judge(s->dir_fd, s->dir, e) : 0;
+    if (err)
+        return err;
+    s->lock_fd = lock_take(LOCK_WAIT_MS, e);
+    if (s->lock_fd == ERR_AGAIN)
+        return error_set(e, ERR_UNAVAILABLE, "another server or command works in %s; `valise status --dir %s` tells more", s->dir,
+                         s->dir);
+    return s->lock_fd < 0 ? s->lock_fd : 0;
 }
 
-/* As the user that the server runs as from now on. */
-static int check_owner(const struct supervisor *s, const char *dir, struct error *e)
+/* Whether core will be able to work. */
+static int check_owner(const struct supervisor *s, struct error *e)
 {
-    static const char *const needed[] = { ".", "store", "spool", "keys" };
-    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+    static const char *const cores[] = { "store", "spool", "tls" }, *const needed[] = { ".", "store", "spool", "keys" };
+    struct stat st;
+    for (size_t i = 0; s->root && i < sizeof cores / sizeof cores[0]; i++) {
+        int err = beneath_look(AT_FDCWD, cores[i], &st, e);
+        if (err == 0 && (!S_ISDIR(st.st_mode) || st.st_uid != s->owners.core.uid))
+            err = error_set(e, ERR_REFUSED, "%s/%s is no folder of user %.*s; `valise upgrade --dir %s' as root gives it to it",
+                            s->dir, cores[i], STR_ARG(s->snapshot->config->user), s->dir);
+        if (err)
+            return err;
+    }
+    for (size_t i = 0; !s->root && i < sizeof needed / sizeof needed[0]; i++)
         if (access(needed[i], i == 3 ? R_OK | X_OK : W_OK | X_OK) != 0)
-            return error_set(e, err_from_errno(errno), "%s/%s: %s for user %.*s (uid %u); `chown -R` the directory to it", dir,
-                             needed[i], strerrordesc_np(errno), STR_ARG(s->snapshot->config->user), (unsigned)geteuid());
+            return error_set(e, err_from_errno(errno),
+                             "%s/%s: %s for us, user %u; the whole directory is to be one user's, or serve is started by root",
+                             s->dir, needed[i], strerrordesc_np(errno), (unsigned)geteuid());
     return 0;
+}
+
+/* A directory that is in no other: nothing can be made in it, and nothing else has a name for who has it as root. */
+static int make_empty(struct supervisor *s, struct error *e)
+{
+    char name[BENEATH_NAME_MAX];
+    int fd = beneath_make_private(s->dir_fd, ".empty-", name, e);
+    if (fd < 0)
+        return fd;
+    s->empty_fd = fd;
+    /* mx has to enter it as its own user. */
+    if (fchmod(fd, 0755) != 0)
+        return error_set(e, err_from_errno(errno), "%s: %s", name, strerrordesc_np(errno));
+    return beneath_remove_directory(s->dir_fd, name, e);
+}
+
+/* What root needs to start a role again at any time: to change to its user (SETUID, SETGID), to let it shut itself into its directory (SYS_CHROOT), to
+ * end it when it hangs (KILL), and to bind what a reload brings (NET_BIND_SERVICE). Files are root's by ownership alone. */
+static int limit_root(const struct supervisor *s, struct error *e)
+{
+    const uint32_t keep =
+        1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SYS_CHROOT | 1u << CAP_KILL | 1u << CAP_NET_BIND_SERVICE;
+    if (!s->root)
+        return 0;
+    if (setgroups(0, NULL) != 0)
+        return error_set(e, ERR_INTERNAL, "setgroups: %s", strerrordesc_np(errno));
+    return sandbox_keep_capabilities(keep, e);
 }
 
 static int add_child(struct supervisor *s, const char *kind, unsigned instance, struct error *e)
 {
     struct child *c = &s->children[s->child_n++];
     *c = (struct child){ .instance = instance, .link = -1, .tally = -1, .tally_shown = -1 };
+    c->owner = strcmp(kind, "keeper") == 0 ? s->owners.keeper : strcmp(kind, "mx") == 0 ? s->owners.mx : s->owners.core;
     (void)snprintf(c->kind, sizeof c->kind, "%s", kind);
     if (strcmp(kind, "keeper") == 0)
         return 0;
@@ -564,14 +627,29 @@ static int add_children(struct supervisor *s, struct error *e)
     return err;
 }
 
-static int enter_sandbox(struct error *e)
+/* Once, at the start: what holds the roles beside Landlock where this kernel's does not cover all. */
+static void tell_gaps(const struct supervisor *s, const struct sandbox_state *state)
 {
-    const char *missing = NULL;
-    int err = sandbox_enter(&role_supervisor_profile, &missing, e);
-    if (err != ERR_UNAVAILABLE)
+    const char *gap;
+    for (size_t i = 0; (gap = sandbox_gap(state->landlock_abi, i)); i++)
+        if (state->landlock_abi)
+            log_info("sandbox-gap", LOG_NUM("landlock-abi", state->landlock_abi), LOG_Z("text", gap));
+        else
+            log_warning("sandbox-gap", LOG_NUM("landlock-abi", 0), LOG_Z("text", gap));
+    if (!s->root)
+        log_info("sandbox-gap", LOG_Z("text", SANDBOX_ONE_USER));
+}
+
+static int enter_sandbox(struct supervisor *s, struct error *e)
+{
+    struct sandbox_state state;
+    int err = sandbox_enter(&role_supervisor_profile, -1, &state, e);
+    if (err)
         return err;
-    log_warning("sandbox-incomplete", LOG_Z("missing", missing), LOG_Z("text", e->text));
-    *e = ERROR_NONE;
+    s->landlock_abi = state.landlock_abi;
+    if (!state.seccomp)
+        log_warning("sandbox-incomplete", LOG_Z("missing", "seccomp"), LOG_Z("text", "this kernel has no system call filters"));
+    tell_gaps(s, &state);
     return 0;
 }
 
@@ -583,7 +661,7 @@ static int bind_all(struct supervisor *s, struct error *e)
         panic("out of memory at start");
     int err = sockets_inherit(inherited, e);
     if (err == 0)
-        err = sockets_bind(s->snapshot->config, s->port_offset, inherited, &s->snapshot->sockets, e);
+        err = sockets_bind(s->snapshot->config, socket_group(s), s->port_offset, inherited, &s->snapshot->sockets, e);
     if (err == 0)
         err = sockets_all_used(inherited, &s->snapshot->sockets, e);
     free(inherited);
@@ -593,13 +671,17 @@ static int bind_all(struct supervisor *s, struct error *e)
 static int set_up(struct supervisor *s, const struct supervisor_settings *settings, struct error *e)
 {
     struct config *config = NULL;
-    int lock = lock_directory(settings->dir, e);
-    if (lock < 0)
-        return lock;
-    s->lock_fd = lock;
-    int err = config_read("valise.conf", &config, e);
-    if (err)
+    s->dir = settings->dir;
+    s->root = geteuid() == 0;
+    int err = enter_directory(s, e);
+    if (err == 0)
+        err = config_read("valise.conf", &config, e);
+    if (err == 0 && s->root)
+        err = owners_find(config->user, &s->owners, e);
+    if (err) {
+        config_free(config);
         return err;
+    }
     log_set_level(config->log_level);
     err = snapshot_load(config, settings->port_offset, &s->snapshot, e);
     if (err) {
@@ -609,9 +691,9 @@ static int set_up(struct supervisor *s, const struct supervisor_settings *settin
     log_notes(s->snapshot);
     err = bind_all(s, e);
     if (err == 0)
-        err = supervisor_drop_user(s->snapshot->config->user, &s->snapshot->sockets, e);
+        err = check_owner(s, e);
     if (err == 0)
-        err = check_owner(s, settings->dir, e);
+        err = make_empty(s, e);
     if (err == 0) {
         s->control_fd = control_bind(e);
         err = s->control_fd < 0 ? s->control_fd : 0;
@@ -619,7 +701,9 @@ static int set_up(struct supervisor *s, const struct supervisor_settings *settin
     if (err == 0)
         err = add_children(s, e);
     if (err == 0)
-        err = enter_sandbox(e);
+        err = limit_root(s, e);
+    if (err == 0)
+        err = enter_sandbox(s, e);
     return err;
 }
 
@@ -642,7 +726,7 @@ int supervisor_run(const struct supervisor_settings *settings, struct error *e)
         panic("out of memory at start");
     log_set_role("supervisor");
     s->port_offset = settings->port_offset;
-    s->lock_fd = s->control_fd = -1;
+    s->lock_fd = s->dir_fd = s->empty_fd = s->control_fd = -1;
     s->started_ms = clock_mono_ms();
     s->signal_fd = open_signals();
     s->notify_fd = notify_open();

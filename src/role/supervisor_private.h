@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "role/owners.h"
 #include "role/role.h"
 #include "role/supervisor.h"
 
@@ -50,6 +51,7 @@ struct child {
     unsigned instance;
     pid_t pid; /* 0: not running */
     int link;
+    struct owner owner; /* as whom it runs; of no meaning unless the supervisor is root */
     int64_t started_ms, restart_at_ms, backoff_ms;
     uint32_t restarts;
     int tally, tally_shown; /* of its limits, writable and read-only; -1: it has none */
@@ -57,9 +59,14 @@ struct child {
 };
 
 struct supervisor {
+    const char *dir; /* as the administrator calls it; it is the working directory */
+    bool root;       /* started as root: OWNERS is in force */
+    struct owners owners;
+    int empty_fd;     /* a directory without name and content, where mx lives */
+    int landlock_abi; /* of our own sandbox */
     struct snapshot *snapshot;
     uint16_t port_offset;
-    int lock_fd, signal_fd;
+    int lock_fd, dir_fd, signal_fd;
     int notify_fd;                        /* of the service manager; -1: none */
     int64_t watchdog_ms, watchdog_due_ms; /* how often it wants a sign of life, 0: never; when the next is due */
     bool stopping;
@@ -78,18 +85,15 @@ int supervisor_reload(struct supervisor *s, struct error *e) MUST_USE;
 
 /* --- bind.c --- */
 
-/* The sockets of CONFIG's listeners: those that FORMER has at the same place are shared, the others bound. Nothing is left open when it fails. */
-int sockets_bind(const struct config *config, uint16_t offset, const struct socket_set *former, struct socket_set *ret,
-                 struct error *e) MUST_USE;
+/* The sockets of CONFIG's listeners, those with a path for group CORES ((gid_t)-1: ours) unless they name another: those that FORMER has at the same place are shared, the others bound. Nothing is left open when it fails. */
+int sockets_bind(const struct config *config, gid_t cores, uint16_t offset, const struct socket_set *former,
+                 struct socket_set *ret, struct error *e) MUST_USE;
 /* Closes and forgets those of GONE that STAYS (NULL: none) does not share. */
 void sockets_close(struct socket_set *gone, const struct socket_set *stays);
 /* "192.0.2.1 port 25", "::1 port 25", or the path. */
 void socket_place(const struct sockaddr_storage *sa, char ret[SOCKET_PLACE_MAX]);
-/* The control socket in the working directory: bound as the server's user, whose socket it is. A descriptor or an error. */
+/* The control socket in the working directory, for our user alone. A descriptor or an error. */
 int control_bind(struct error *e) MUST_USE;
-/* Changes to user NAME but keeps the right to bind low ports; nothing when not root or NAME is empty. SOCKETS become the user's, who may have to
- * bind beside them (SO_REUSEPORT asks for one owner). */
-int supervisor_drop_user(str name, const struct socket_set *sockets, struct error *e) MUST_USE;
 
 /* --- inherit.c --- */
 
@@ -101,8 +105,8 @@ int sockets_all_used(const struct socket_set *inherited, const struct socket_set
 
 /* --- child.c: each call waits a bounded time for the child's answer --- */
 
-/* Executes the role. */
-int child_spawn(struct child *c, struct error *e) MUST_USE;
+/* Executes the role: as its own user when we are root, with ROOT_FD (-1: none; stays the caller's) as the directory to live in. */
+int child_spawn(struct child *c, int root_fd, struct error *e) MUST_USE;
 /* Sends one frame with FD (-1: none; stays the caller's) and waits for its answer. */
 int child_send(struct child *c, uint16_t type, str payload, int fd, struct error *e) MUST_USE;
 /* Sends S as TYPE (WIRE_SETUP or WIRE_PREPARE). */

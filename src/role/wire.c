@@ -155,8 +155,10 @@ int wire_unpack_counts(str payload, struct wire_counts *ret)
     return 0;
 }
 
-void wire_pack_roles(struct buf *b, const struct wire_role_status *roles, size_t n)
+void wire_pack_roles(struct buf *b, const struct wire_sandbox *sandbox, const struct wire_role_status *roles, size_t n)
 {
+    pack_u8(b, sandbox->landlock_abi);
+    pack_u8(b, sandbox->users);
     pack_varint(b, n);
     for (size_t i = 0; i < n; i++) {
         pack_str(b, roles[i].name);
@@ -167,9 +169,12 @@ void wire_pack_roles(struct buf *b, const struct wire_role_status *roles, size_t
     }
 }
 
-int wire_unpack_roles(str payload, struct arena *a, struct wire_role_status **ret, size_t *ret_n)
+int wire_unpack_roles(str payload, struct arena *a, struct wire_sandbox *ret_sandbox, struct wire_role_status **ret,
+                      size_t *ret_n)
 {
     struct unpack u = unpack_init(payload);
+    struct wire_sandbox sandbox = { .landlock_abi = unpack_u8(&u) };
+    sandbox.users = unpack_u8(&u) != 0;
     size_t n = (size_t)unpack_varint_max(&u, ROLES_MAX);
     struct wire_role_status *list = arena_array(a, n, sizeof *list);
     if (!list)
@@ -183,6 +188,8 @@ int wire_unpack_roles(str payload, struct arena *a, struct wire_role_status **re
     }
     if (unpack_end(&u))
         return ERR_CORRUPT;
+    if (ret_sandbox)
+        *ret_sandbox = sandbox;
     *ret = list;
     *ret_n = n;
     return 0;

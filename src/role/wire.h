@@ -107,8 +107,15 @@ struct wire_role_status {
     uint64_t uptime_ms;
     struct wire_counts counts;
 };
-void wire_pack_roles(struct buf *b, const struct wire_role_status *roles, size_t n);
-int wire_unpack_roles(str payload, struct arena *a, struct wire_role_status **ret, size_t *ret_n) MUST_USE;
+/* What holds the roles, as the supervisor found it. */
+struct wire_sandbox {
+    uint8_t landlock_abi; /* 0: none */
+    bool users;           /* each kind of role has a user of its own */
+};
+void wire_pack_roles(struct buf *b, const struct wire_sandbox *sandbox, const struct wire_role_status *roles, size_t n);
+/* RET_SANDBOX may be NULL. */
+int wire_unpack_roles(str payload, struct arena *a, struct wire_sandbox *ret_sandbox, struct wire_role_status **ret,
+                      size_t *ret_n) MUST_USE;
 
 /* --- small ones --- */
 

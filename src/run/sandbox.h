@@ -6,12 +6,16 @@
 #ifndef VALISE_RUN_SANDBOX_H
 #define VALISE_RUN_SANDBOX_H
 
+#include <sys/types.h>
+
 #include "base/err.h"
 
-enum sandbox_right { SANDBOX_READ = 1, SANDBOX_WRITE = 2, SANDBOX_MAKE = 4 }; /* WRITE: change files; MAKE: create and delete */
+/* WRITE: change files; MAKE: create and delete; SOCKET: create Unix sockets, and delete */
+enum sandbox_right { SANDBOX_READ = 1, SANDBOX_WRITE = 2, SANDBOX_MAKE = 4, SANDBOX_SOCKET = 8 };
 
 struct sandbox_path {
-    const char *path; /* NULL ends the list; what does not exist is skipped */
+    const char
+        *path; /* from the working directory, as it is after sandbox_enter; NULL ends the list; what does not exist is skipped */
     unsigned rights;
 };
 
@@ -28,13 +32,35 @@ struct sandbox_profile {
     bool children;
 };
 
-/* Applies the profile to the whole process; call while single-threaded and after sandbox_drop_user. What a library loads late
- * (modules, time zones) must be loaded before: executable mappings are refused from now on. 0, or ERR_UNAVAILABLE with E set
- * when the kernel lacks a mechanism (the caller logs it and goes on with what there is; *RET_MISSING says which), or
- * ERR_INTERNAL. */
-int sandbox_enter(const struct sandbox_profile *profile, const char **ret_missing, struct error *e) MUST_USE;
-/* Changes to user NAME (uid, gid, no supplementary groups) for good; no-op when not root. ERR_NOTFOUND when there is no such
- * user. */
-int sandbox_drop_user(const char *name, struct error *e) MUST_USE;
+/* What holds a process that has entered, beside no-new-privs. */
+struct sandbox_state {
+    int landlock_abi; /* 0: this kernel has no Landlock */
+    bool seccomp;     /* false: it has no system call filters */
+    bool root;        /* the root directory is the one that was asked for */
+};
+
+/* Applies the profile to the whole process; call while single-threaded and as the user that the role stays. What a library loads late (modules,
+ * time zones) must be loaded before: executable mappings are refused from now on.
+ *
+ * ROOT_FD (closed here; -1: none) becomes the working directory, and where CAP_SYS_CHROOT is there the root directory as well: nothing above or
+ * beside it has a name any more. All capabilities are given up then, but for the supervisor's.
+ *
+ * 0 with *RET, where the caller finds and tells what the kernel lacks, or ERR_INTERNAL. */
+int sandbox_enter(const struct sandbox_profile *profile, int root_fd, struct sandbox_state *ret, struct error *e) MUST_USE;
+
+/* Of what a Landlock of version ABI (0: none) leaves open the I-th, and what holds it instead; NULL after the last. */
+const char *sandbox_gap(int abi, size_t i);
+
+/* What is open besides when all roles run as one user. */
+#define SANDBOX_ONE_USER                                                                                                         \
+    "not started as root: all roles run as one user, keeper sees the names of files outside keys/ (it cannot open them), and "   \
+    "only the "                                                                                                                  \
+    "system call filter keeps a role from another"
+
+/* Changes to user UID and group GID (no supplementary groups) for good. KEEP is a mask of capabilities (1 << CAP_...) that stay, also
+ * over execve; the others are gone. Needs root. 0 or ERR_INTERNAL. */
+int sandbox_become(uid_t uid, gid_t gid, uint32_t keep, struct error *e) MUST_USE;
+/* Gives up all capabilities but KEEP, in this process and, where that may be, in all that it executes. 0 or ERR_INTERNAL. */
+int sandbox_keep_capabilities(uint32_t keep, struct error *e) MUST_USE;
 
 #endif

@@ -54,7 +54,9 @@ static struct ruleset ruleset_of(const struct sandbox_profile *profile, long abi
     if (abi >= 5)
         r.fs |= FS_IOCTL_DEV;
     if (abi >= 4 && !profile->children) /* the supervisor binds the ports of all */
-        r.net = NET_BIND_TCP | (profile->network_connect ? 0 : NET_CONNECT_TCP);
+        r.net |= NET_BIND_TCP;
+    if (abi >= 4 && !profile->network_connect)
+        r.net |= NET_CONNECT_TCP;
     if (abi >= 6)
         r.scoped = SCOPE_ABSTRACT | (profile->children ? 0 : SCOPE_SIGNAL);
     return r;
@@ -70,6 +72,8 @@ static uint64_t rights_of(unsigned rights, bool directory, bool children)
         fs |= FS_WRITE_FILE | FS_TRUNCATE;
     if (rights & SANDBOX_MAKE)
         fs |= FS_MAKE_REG | FS_MAKE_DIR | FS_MAKE_SOCK | FS_REMOVE_FILE | FS_REMOVE_DIR | FS_REFER;
+    if (rights & SANDBOX_SOCKET)
+        fs |= FS_MAKE_SOCK | FS_REMOVE_FILE;
     return directory ? fs : fs & (FS_EXECUTE | FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE);
 }
 
@@ -93,12 +97,14 @@ static int add_path(int ruleset, const struct ruleset *r, const struct sandbox_p
     return code;
 }
 
-int sandbox_landlock(const struct sandbox_profile *profile, struct error *e)
+int sandbox_landlock(const struct sandbox_profile *profile, int abi_max, struct error *e)
 {
     static const struct sandbox_path sanitizer_path = { "/proc", SANDBOX_READ };
     long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_VERSION);
     if (abi < 1)
         return error_set(e, ERR_UNAVAILABLE, "this kernel has no Landlock: %s", strerrordesc_np(errno));
+    if (abi > abi_max)
+        abi = abi_max;
     struct ruleset r = ruleset_of(profile, abi);
     size_t size = abi >= 6 ? sizeof r : abi >= 4 ? 2 * sizeof(uint64_t) : sizeof(uint64_t);
     int ruleset = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
@@ -112,5 +118,5 @@ int sandbox_landlock(const struct sandbox_profile *profile, struct error *e)
     if (code == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
         code = error_set(e, ERR_INTERNAL, "Landlock refused: %s", strerrordesc_np(errno));
     close(ruleset);
-    return code;
+    return code ? code : (int)abi;
 }

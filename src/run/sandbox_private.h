@@ -17,8 +17,12 @@
 #define SANDBOX_SANITIZED 0
 #endif
 
-/* Each: 0, ERR_UNAVAILABLE when the kernel lacks the mechanism, ERR_INTERNAL. E is set on failure. Needs no-new-privs. */
-int sandbox_landlock(const struct sandbox_profile *profile, struct error *e) MUST_USE;
+/* sandbox_enter on a kernel whose Landlock is of version ABI_MAX at most: for tests, which play an older kernel. */
+int sandbox_enter_at_most(const struct sandbox_profile *profile, int root_fd, int abi_max, struct sandbox_state *ret,
+                          struct error *e) MUST_USE;
+
+/* Each: 0 (sandbox_landlock: the version in use), ERR_UNAVAILABLE when the kernel lacks the mechanism, ERR_INTERNAL. E is set on failure. Needs no-new-privs. */
+int sandbox_landlock(const struct sandbox_profile *profile, int abi_max, struct error *e) MUST_USE;
 int sandbox_seccomp(const struct sandbox_profile *profile, struct error *e) MUST_USE;
 
 #endif

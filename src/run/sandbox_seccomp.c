@@ -4,9 +4,15 @@
  * tries something optional goes on. What only an attacker would try kills the process. Memory that is writable never becomes
  * executable.
  *
+ * Landlock covers opening, making and removing, never the owner, mode, times and attributes of a file, and before ABI 3 no truncating: whoever can
+ * name a file could change these. No role can: there is no chmod, chown, utime, truncate or setxattr in any filter, neither by path nor by
+ * descriptor (a file that may only be read gives one as well). What a role creates has its mode from the start, and ftruncate takes a
+ * descriptor that Landlock let it open for writing. fcntl and ioctl have the commands in use; those that have signals sent to other processes
+ * or that tell of their doings are refused.
+ *
  * For the supervisor (children): the filter is inherited by the roles it starts, so it cannot be narrower than all of them:
- * everything but the hostile calls. clone3 answers ENOSYS everywhere, because its flags lie in memory where no filter sees
- * them; the C library then uses clone. */
+ * everything but the hostile calls and those above. clone3 and openat2 answer ENOSYS everywhere, because their flags lie in
+ * memory where no filter sees them; the C library then uses clone, base/beneath.c openat. */
 #include "run/sandbox_private.h"
 
 #include <errno.h>
@@ -40,11 +46,7 @@ static const int base_calls[] = {
     CALL(dup),
     CALL(dup2),
     CALL(dup3),
-    CALL(fcntl),
     CALL(fstat),
-    CALL(newfstatat),
-    CALL(statx),
-    CALL(statfs),
     CALL(fstatfs),
     CALL(pipe2),
     CALL(memfd_create),
@@ -116,8 +118,9 @@ static const int base_calls[] = {
     END,
 };
 static const int read_calls[] = {
-    CALL(getdents64), CALL(access),     CALL(faccessat), CALL(faccessat2), CALL(stat),      CALL(lstat),
-    CALL(readlink),   CALL(readlinkat), CALL(getcwd),    CALL(readahead),  CALL(fadvise64), END,
+    CALL(getdents64), CALL(access),     CALL(faccessat), CALL(faccessat2), CALL(stat),
+    CALL(lstat),      CALL(newfstatat), CALL(statx),     CALL(statfs),     CALL(readlink),
+    CALL(readlinkat), CALL(getcwd),     CALL(readahead), CALL(fadvise64),  END,
 };
 /* openat2's flags lie in memory where no filter sees them: it is for those only who may write anyway; Landlock judges what it opens as it does
  * with open. */
@@ -132,7 +135,6 @@ static const int write_calls[] = {
     CALL(fdatasync),
     CALL(syncfs),
     CALL(sync_file_range),
-    CALL(truncate),
     CALL(ftruncate),
     CALL(fallocate),
     CALL(copy_file_range),
@@ -147,10 +149,6 @@ static const int write_calls[] = {
     CALL(renameat2),
     CALL(link),
     CALL(linkat),
-    CALL(chmod),
-    CALL(fchmod),
-    CALL(fchmodat),
-    CALL(utimensat),
     CALL(umask),
     END,
 };
@@ -175,7 +173,6 @@ static const int hostile_calls[] = {
     CALL(mount),
     CALL(umount2),
     CALL(pivot_root),
-    CALL(chroot),
     CALL(open_tree),
     CALL(move_mount),
     CALL(fsopen),
@@ -214,8 +211,39 @@ static const int hostile_calls[] = {
     END,
 };
 static const int hostile_role_calls[] = {
-    CALL(execve), CALL(execveat), CALL(fork), CALL(vfork), END,
+    CALL(execve), CALL(execveat), CALL(fork), CALL(vfork), CALL(chroot), END,
 };
+/* Not even the supervisor changes what belongs to a file. The numbers are those of calls that Debian 12 has no names for yet: fchmodat2,
+ * setxattrat, removexattrat, file_setattr. */
+static const int attribute_calls[] = {
+    CALL(chmod),
+    CALL(fchmod),
+    CALL(fchmodat),
+    CALL(chown),
+    CALL(fchown),
+    CALL(lchown),
+    CALL(fchownat),
+    CALL(truncate),
+    CALL(utime),
+    CALL(utimes),
+    CALL(futimesat),
+    CALL(utimensat),
+    CALL(setxattr),
+    CALL(lsetxattr),
+    CALL(fsetxattr),
+    CALL(removexattr),
+    CALL(lremovexattr),
+    CALL(fremovexattr),
+    452,
+    463,
+    466,
+    469,
+    END,
+};
+static const int file_commands[] = { F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_ADD_SEALS, F_GET_SEALS };
+static const int lock_commands[] = { F_GETLK, F_SETLK, F_SET_RW_HINT };
+static const int signal_commands[] = { F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY };
+static const int signal_ioctls[] = { FIOSETOWN, SIOCSPGRP, FIOASYNC };
 /* For the sanitizers only. */
 static const int sanitizer_calls[] = {
     CALL(personality),
@@ -267,6 +295,26 @@ static void allow_value(scmp_filter_ctx f, int call, unsigned arg, uint64_t valu
         *r = seccomp_rule_add(f, SCMP_ACT_ALLOW, call, 1, SCMP_CMP(arg, SCMP_CMP_EQ, value));
 }
 
+/* Refuses CALL where the 32 bits of argument ARG that the kernel reads are VALUE: in a filter that allows the rest, so that bits above them hide
+ * nothing. */
+static void refuse_value(scmp_filter_ctx f, int call, unsigned arg, uint32_t mask, uint32_t value, int *r)
+{
+    if (*r == 0)
+        *r = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), call, 1, SCMP_CMP(arg, SCMP_CMP_MASKED_EQ, mask, value));
+}
+
+/* fcntl by its commands: none that has signals sent, not by O_ASYNC either. */
+static void add_fcntl(scmp_filter_ctx f, bool locks, int *r)
+{
+    for (size_t i = 0; i < sizeof file_commands / sizeof file_commands[0]; i++)
+        allow_value(f, CALL(fcntl), 1, (uint64_t)file_commands[i], r);
+    for (size_t i = 0; locks && i < sizeof lock_commands / sizeof lock_commands[0]; i++)
+        allow_value(f, CALL(fcntl), 1, (uint64_t)lock_commands[i], r);
+    if (*r == 0)
+        *r = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(fcntl), 2, SCMP_A1(SCMP_CMP_EQ, F_SETFL),
+                              SCMP_A2(SCMP_CMP_MASKED_EQ, O_ASYNC, 0));
+}
+
 /* What every role has, with arguments that matter. */
 static void add_limited(scmp_filter_ctx f, const struct sandbox_profile *profile, int *r)
 {
@@ -311,6 +359,7 @@ static void add_role(scmp_filter_ctx f, const struct sandbox_profile *profile, i
     bool reads = profile->paths && profile->paths[0].path;
     add_list(f, SCMP_ACT_ALLOW, base_calls, r);
     add_limited(f, profile, r);
+    add_fcntl(f, profile->file_writes || SANDBOX_SANITIZED, r);
     allow_value(f, CALL(tgkill), 0, (uint64_t)getpid(), r); /* abort */
     if (reads || SANDBOX_SANITIZED)
         add_list(f, SCMP_ACT_ALLOW, read_calls, r);
@@ -327,19 +376,34 @@ static void add_role(scmp_filter_ctx f, const struct sandbox_profile *profile, i
     add_list(f, SCMP_ACT_KILL_PROCESS, hostile_role_calls, r);
 }
 
+/* The supervisor: all but what is hostile, changes what belongs to a file, has signals sent, truncates what may only be read (which Landlock does
+ * not notice before ABI 3). */
+static void add_supervisor(scmp_filter_ctx f, int *r)
+{
+    add_list(f, SCMP_ACT_ERRNO(EPERM), attribute_calls, r);
+    for (size_t i = 0; i < sizeof signal_commands / sizeof signal_commands[0]; i++)
+        refuse_value(f, CALL(fcntl), 1, UINT32_MAX, (uint32_t)signal_commands[i], r);
+    for (size_t i = 0; i < sizeof signal_ioctls / sizeof signal_ioctls[0]; i++)
+        refuse_value(f, CALL(ioctl), 1, UINT32_MAX, (uint32_t)signal_ioctls[i], r);
+    refuse_value(f, CALL(open), 1, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC, r);
+    refuse_value(f, CALL(openat), 2, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC, r);
+}
+
 int sandbox_seccomp(const struct sandbox_profile *profile, struct error *e)
 {
     static const int only_ptrace[] = { CALL(ptrace), END };
-    static const int only_clone3[] = { CALL(clone3), END };
+    static const int hidden[] = { CALL(clone3), CALL(openat2), END };
     int r = 0;
     scmp_filter_ctx f = seccomp_init(profile->children ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM));
     if (!f)
         return error_set(e, ERR_UNAVAILABLE, "no system call filter could be made");
     add_list(f, SCMP_ACT_KILL_PROCESS, hostile_calls, &r);
-    add_list(f, SCMP_ACT_ERRNO(ENOSYS), only_clone3, &r);
+    add_list(f, SCMP_ACT_ERRNO(ENOSYS), hidden, &r);
     if (!SANDBOX_SANITIZED)
         add_list(f, SCMP_ACT_KILL_PROCESS, only_ptrace, &r);
-    if (!profile->children)
+    if (profile->children)
+        add_supervisor(f, &r);
+    else
         add_role(f, profile, &r);
     if (r == 0)
         seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree instead of a chain; without it the filter is only slower */

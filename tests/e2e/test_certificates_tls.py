@@ -44,8 +44,7 @@ def place(lab, name, key, cert):
         target = lab.dir / folder / f"{name}.{end}"
         target.write_bytes(path.read_bytes())
         os.chmod(target, 0o600 if end == "key" else 0o644)
-        owner = os.stat(lab.dir / "ca.pem")
-        os.chown(target, owner.st_uid, owner.st_gid)
+    lab.adopt()
 
 
 def client_certificate(lab, name="alice", ca=None):

@@ -23,6 +23,7 @@ def openssl(*args):
 def owned_like(path, model):
     st = os.stat(model)
     os.chown(path, st.st_uid, st.st_gid)
+    os.chmod(path, st.st_mode & 0o777)
 
 
 def new_certificate(lab, name="server2", days=90, with_key=True):

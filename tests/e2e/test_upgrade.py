@@ -13,14 +13,12 @@ from test_archive import content
 
 
 @pytest.fixture
-def old(lab, scratch):
+def old(scratch):
     """tests/data/store-1.tar.xz, made by the program before formats were counted."""
     subprocess.run(["tar", "-C", str(scratch), "-xf", str(harness.ROOT / "tests/data/store-1.tar.xz"), "--no-same-owner"], check=True)
     directory = scratch / "old"
-    owner = os.stat(lab.dir / "ca.pem")
-    for path in (directory, *directory.rglob("*")):
-        os.chown(path, owner.st_uid, owner.st_gid)
     server = harness.Valise(directory)
+    server.adopt()
     server.expected = json.loads((directory / "expected.json").read_text())
     yield server
     if server.process:

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,14 +15,22 @@
 static char dir[] = "/tmp/valise-seal-XXXXXX";
 static char key[64], other[64];
 
+static int make(const char *name)
+{
+    int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int err = pki_seal_key_make(at, name, BENEATH_MODE(0600), NULL);
+    (void)close(at);
+    return err;
+}
+
 static int set_up(void **state)
 {
     (void)state;
     assert_non_null(mkdtemp(dir));
     (void)snprintf(key, sizeof key, "%s/key", dir);
     (void)snprintf(other, sizeof other, "%s/other", dir);
-    assert_int_equal(pki_seal_key_make(key, NULL), 0);
-    assert_int_equal(pki_seal_key_make(other, NULL), 0);
+    assert_int_equal(make("key"), 0);
+    assert_int_equal(make("other"), 0);
     return 0;
 }
 
@@ -102,7 +111,7 @@ static void the_key_is_made_once_and_for_its_owner(void **state)
     struct stat st;
     (void)state;
     assert_int_equal(pki_file_read(key, &before, NULL), 0);
-    assert_int_equal(pki_seal_key_make(key, NULL), 0);
+    assert_int_equal(make("key"), 0);
     assert_int_equal(pki_file_read(key, &after, NULL), 0);
     assert_int_equal(before.n, 32);
     assert_true(str_eq(buf_str(&before), buf_str(&after)));

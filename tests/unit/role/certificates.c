@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "pki/pki.h"
 #include "config/config.h"
 #include "role/certificates.h"
+#include "role/keeper.h"
 
 static json_t *issue(struct admin *a, const char *use, const char *name, str request)
 {
@@ -51,6 +53,11 @@ static void test_issued_recorded_revoked(void **state)
     assert_int_equal(pki_key_store(ca, "keys/ca.key", false, &e), 0);
     assert_int_equal(pki_certificate_store(buf_str(&pem), "ca.pem", false, &e), 0);
     assert_int_equal(pki_request_create(key, &request, &e), 0);
+    struct keeper_aide own;
+    int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(keeper_aide_start(at, &own, &e), 0);
+    a.keeper = own.channel;
+    (void)close(at);
     assert_int_equal(engine_memory_open(&a.engine), 0);
     assert_int_equal(directory_open(a.engine, &a.directory, &e), 0);
     assert_int_equal(directory_domain_add(a.directory, STR("mondomaine.fr"), &e), 0);
@@ -78,6 +85,7 @@ static void test_issued_recorded_revoked(void **state)
     json_decref(revoke);
     json_decref(reply);
 
+    keeper_aide_stop(&own);
     directory_free(a.directory);
     engine_close(a.engine);
     pki_key_free(ca);
@@ -193,12 +201,20 @@ static void put(const char *path, str text)
     assert_int_equal(pki_file_write(path, text, 0600, true, NULL), 0);
 }
 
-static void configure(const char *hostname)
+static struct keeper_aide aide;
+
+/* Without a server the host name is the one that there is when the command, and with it the aide, starts. */
+static void configure(struct renewing *r, const char *hostname)
 {
     struct buf b = BUF_INIT(65536);
     config_write_default(&b, str_from_z(hostname), true);
     put("valise.conf", buf_str(&b));
     buf_done(&b);
+    keeper_aide_stop(&aide);
+    int at = open(r->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(keeper_aide_start(at, &aide, NULL), 0);
+    (void)close(at);
+    r->a.keeper = aide.channel;
 }
 
 static void renewing_init(struct renewing *r)
@@ -217,12 +233,13 @@ static void renewing_init(struct renewing *r)
     assert_int_equal(directory_open(r->a.engine, &r->a.directory, &e), 0);
     assert_int_equal(directory_domain_add(r->a.directory, STR("mondomaine.fr"), &e), 0);
     assert_int_equal(directory_domain_add(r->a.directory, STR("zwei.example"), &e), 0);
-    configure("first.elsewhere.net");
+    configure(r, "first.elsewhere.net");
     put(PKI_NAMES_FILE, STR("domain mondomaine.fr\ndomain zwei.example\nhost named.elsewhere.net\n"));
 }
 
 static void renewing_done(struct renewing *r)
 {
+    keeper_aide_stop(&aide);
     directory_free(r->a.directory);
     engine_close(r->a.engine);
     pki_key_free(r->ca);
@@ -322,7 +339,7 @@ static void test_names_that_are_ours_no_more_are_not_renewed(void **state)
     renews(&r, 0, "");
     json_decref(place(&r, key, "server", "first.elsewhere.net"));
     renews(&r, 0, "");
-    configure("second.elsewhere.net");
+    configure(&r, "second.elsewhere.net");
     renews(&r, ERR_REFUSED, "first.elsewhere.net");
     pki_key_free(key);
     renewing_done(&r);

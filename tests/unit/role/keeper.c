@@ -2,6 +2,7 @@
  * one reload more, the CA's never; and only what a handshake signs. */
 #include "../check.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,12 +17,12 @@ static struct role_run run;
 static struct buf ca_pem = BUF_INIT(PKI_PEM_MAX), request_pem = BUF_INIT(PKI_PEM_MAX);
 static char dir[] = "/tmp/valise-keeper-XXXXXX";
 static char ids[3][65]; /* of first.key, second.key, ca.key */
-static const char *const files[] = { "keys/first.key", "keys/second.key", "keys/ca.key" };
+static const char *const files[] = { "first.key", "second.key", "ca.key" };
 
 static int set_up(void **state)
 {
     struct error e = ERROR_NONE;
-    if (!mkdtemp(dir) || chdir(dir) != 0 || mkdir("keys", 0700) != 0)
+    if (!mkdtemp(dir) || chdir(dir) != 0) /* as keeper lives in keys/ */
         return -1;
     for (int i = 0; i < 3; i++) {
         struct pki_key *key = NULL;
@@ -42,7 +43,6 @@ static int tear_down(void **state)
     arena_done(&run.arena);
     for (int i = 0; i < 3; i++)
         (void)unlink(files[i]);
-    (void)rmdir("keys");
     return chdir("/") != 0 || rmdir(dir) != 0;
 }
 
@@ -215,7 +215,7 @@ static void test_secrets_are_sealed_for_core_only(void **state)
 {
     struct buf sealed = BUF_INIT(WIRE_SEAL_MAX), plain = BUF_INIT(WIRE_SEAL_MAX), none = BUF_INIT(WIRE_SEAL_MAX);
     assert_int_equal(sealing("core", WIRE_SEAL, "alice", STR("secret"), &none), ERR_NOTFOUND); /* no key yet */
-    assert_int_equal(pki_seal_key_make(SEALER_KEY, NULL), 0);
+    assert_int_equal(pki_seal_key_make(AT_FDCWD, SEALER_KEY, BENEATH_MODE(0600), NULL), 0);
     assert_int_equal(sealing("core", WIRE_SEAL, "alice", STR("secret"), &sealed), 0);
     assert_true(str_find(buf_str(&sealed), STR("secret")) == sealed.n);
     assert_int_equal(sealing("core", WIRE_UNSEAL, "alice", buf_str(&sealed), &plain), 0);
@@ -268,8 +268,8 @@ static void have_ca(bool constrained)
     static struct arena a = ARENA_INIT(1 << 20);
     struct pki_key *ca = NULL, *key = NULL;
     struct pki_names names;
-    assert_int_equal(pki_key_load("keys/ca.key", &ca, NULL), 0);
-    assert_int_equal(pki_key_load("keys/first.key", &key, NULL), 0);
+    assert_int_equal(pki_key_load("ca.key", &ca, NULL), 0);
+    assert_int_equal(pki_key_load("first.key", &key, NULL), 0);
     assert_int_equal(pki_names_usual(STR("mondomaine.fr"), &a, &names, NULL), 0);
     buf_reset(&ca_pem);
     buf_reset(&request_pem);
@@ -310,7 +310,7 @@ static void test_only_listed_names_are_certified(void **state)
     have_ca(false);
     for (int listed = 0; listed < 2; listed++) {
         if (listed)
-            put(PKI_NAMES_FILE, "domain mondomaine.fr\ndomain zwei.example\naddress 127.0.0.0/8\naddress 203.0.113.7\n");
+            put(PKI_NAMES_IN_KEYS, "domain mondomaine.fr\ndomain zwei.example\naddress 127.0.0.0/8\naddress 203.0.113.7\n");
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
             int expected = listed ? cases[i].listed : cases[i].without;
             /* Asked first, without a time, then ordered. */
@@ -331,11 +331,11 @@ static void test_renewals_are_judged_by_the_list_of_today(void **state)
 {
     struct buf old = BUF_INIT(PKI_PEM_MAX), out = BUF_INIT(PKI_PEM_MAX);
     have_ca(false);
-    put(PKI_NAMES_FILE, "domain mondomaine.fr\ndomain zwei.example\n");
+    put(PKI_NAMES_IN_KEYS, "domain mondomaine.fr\ndomain zwei.example\n");
     assert_int_equal(order("core", false, "mail.zwei.example", false, DAY, buf_str(&request_pem), &old), 0);
     assert_int_equal(order("core", false, "mail.zwei.example", false, DAY, buf_str(&old), &out), 0);
     assert_int_equal(order("core", false, "mail.mondomaine.fr", false, DAY, buf_str(&old), &out), ERR_REFUSED);
-    put(PKI_NAMES_FILE, "domain mondomaine.fr\n");
+    put(PKI_NAMES_IN_KEYS, "domain mondomaine.fr\n");
     assert_int_equal(order("core", false, "mail.zwei.example", false, DAY, buf_str(&old), &out), ERR_REFUSED);
     buf_done(&old);
     buf_done(&out);
@@ -346,13 +346,13 @@ static void test_list_and_constraints_both_count(void **state)
 {
     struct buf out = BUF_INIT(PKI_PEM_MAX);
     have_ca(true);
-    put(PKI_NAMES_FILE, "domain mondomaine.fr\ndomain zwei.example\naddress 0.0.0.0/0\n");
+    put(PKI_NAMES_IN_KEYS, "domain mondomaine.fr\ndomain zwei.example\naddress 0.0.0.0/0\n");
     assert_int_equal(order("core", false, "mail.mondomaine.fr", false, DAY, buf_str(&request_pem), &out), 0);
     assert_int_equal(order("core", false, "mail.zwei.example", false, DAY, buf_str(&request_pem), &out), ERR_REFUSED);
     assert_int_equal(order("core", false, "8.8.8.8", false, DAY, buf_str(&request_pem), &out), ERR_REFUSED);
-    put(PKI_NAMES_FILE, "domain mondomaine.fr\nnonsense\n");
+    put(PKI_NAMES_IN_KEYS, "domain mondomaine.fr\nnonsense\n");
     assert_int_equal(order("core", false, "mail.mondomaine.fr", false, DAY, buf_str(&request_pem), &out), ERR_SYNTAX);
-    assert_int_equal(unlink(PKI_NAMES_FILE), 0);
+    assert_int_equal(unlink(PKI_NAMES_IN_KEYS), 0);
     buf_done(&out);
 }
 

@@ -50,7 +50,7 @@ static void test_shared_bound_closed(void **state)
                    "listener two { protocol = \"lmtp\" socket = \"sockets-test.sock\" tls = \"off\" }\n",
                    a);
     struct config *c = config_of(text);
-    assert_int_equal(sockets_bind(c, 0, &none, &first, &e), 0);
+    assert_int_equal(sockets_bind(c, (gid_t)-1, 0, &none, &first, &e), 0);
     config_free(c);
     assert_int_equal(first.n, 2);
     assert_string_equal(first.list[0].kind, "core");
@@ -62,7 +62,7 @@ static void test_shared_bound_closed(void **state)
                    "listener due { protocol = \"imap\" port = %u tls = \"off\" }\n",
                    a, b);
     c = config_of(text);
-    assert_int_equal(sockets_bind(c, 0, &first, &second, &e), 0);
+    assert_int_equal(sockets_bind(c, (gid_t)-1, 0, &first, &second, &e), 0);
     config_free(c);
     assert_int_equal(second.n, 2);
     assert_int_equal(second.list[0].fd, first.list[0].fd);
@@ -86,7 +86,7 @@ static void test_failure_leaves_nothing(void **state)
     uint16_t a = free_port(), b = free_port();
     (void)snprintf(text, sizeof text, "listener one { protocol = \"imap\" port = %u tls = \"off\" }\n", a);
     struct config *c = config_of(text);
-    assert_int_equal(sockets_bind(c, 0, &none, &first, &e), 0);
+    assert_int_equal(sockets_bind(c, (gid_t)-1, 0, &none, &first, &e), 0);
     config_free(c);
     (void)snprintf(text, sizeof text,
                    "listener one { protocol = \"imap\" port = %u tls = \"off\" }\n"
@@ -96,7 +96,7 @@ static void test_failure_leaves_nothing(void **state)
     c = config_of(text);
     int next = fcntl(0, F_DUPFD_CLOEXEC, 0);
     (void)close(next);
-    assert_true(sockets_bind(c, 0, &first, &second, &e) < 0);
+    assert_true(sockets_bind(c, (gid_t)-1, 0, &first, &second, &e) < 0);
     assert_non_null(strstr(e.text, "three"));
     config_free(c);
     assert_false(is_open(next)); /* the number that "two" had */
@@ -128,18 +128,18 @@ static void test_what_others_have_at_a_path_stays(void **state)
     struct config *c = config_of("listener two { protocol = \"lmtp\" socket = \"sockets-foreign.sock\" tls = \"off\" }\n");
     int foreign = open_foreign(path, 0);
     assert_int_equal(lstat(path, &before), 0);
-    assert_int_equal(sockets_bind(c, 0, &none, &first, &e), ERR_UNAVAILABLE);
+    assert_int_equal(sockets_bind(c, (gid_t)-1, 0, &none, &first, &e), ERR_UNAVAILABLE);
     assert_non_null(strstr(e.text, "another program listens at sockets-foreign.sock"));
     assert_int_equal(lstat(path, &st), 0);
     assert_int_equal(st.st_ino, before.st_ino);
     (void)close(foreign);
     if (geteuid() == 0) {
         assert_int_equal(lchown(path, 4711, 4711), 0);
-        assert_int_equal(sockets_bind(c, 0, &none, &first, &e), ERR_REFUSED);
+        assert_int_equal(sockets_bind(c, (gid_t)-1, 0, &none, &first, &e), ERR_REFUSED);
         assert_non_null(strstr(e.text, "4711"));
         assert_int_equal(lchown(path, 0, 0), 0);
     }
-    assert_int_equal(sockets_bind(c, 0, &none, &first, &e), 0); /* dead, and ours */
+    assert_int_equal(sockets_bind(c, (gid_t)-1, 0, &none, &first, &e), 0); /* dead, and ours */
     /* What has come to its place meanwhile is not ours to remove. */
     foreign = open_foreign(path, -1);
     sockets_close(&first, NULL);
@@ -151,7 +151,7 @@ static void test_what_others_have_at_a_path_stays(void **state)
                          : i == 1 ? symlink("sockets-elsewhere", path)
                                   : mkdir(path, 0700),
                          0);
-        assert_int_equal(sockets_bind(c, 0, &none, &first, &e), ERR_EXISTS);
+        assert_int_equal(sockets_bind(c, (gid_t)-1, 0, &none, &first, &e), ERR_EXISTS);
         assert_int_equal(lstat(path, &st), 0);
         assert_int_equal(remove(path), 0);
     }
@@ -202,7 +202,7 @@ static int inherits(void)
     announce(4, "one:one:valise.socket:stray");
     if (sockets_inherit(&inherited, &e) || inherited.n != 4 || getenv("LISTEN_FDS"))
         return 3;
-    if (sockets_bind(c, 0, &inherited, &used, &e) || used.n != 3 || used.list[0].fd != 3 || used.list[1].fd != 4 ||
+    if (sockets_bind(c, (gid_t)-1, 0, &inherited, &used, &e) || used.n != 3 || used.list[0].fd != 3 || used.list[1].fd != 4 ||
         used.list[2].fd != 5)
         return 4;
     if (strcmp(used.list[1].name, "one") != 0 || strcmp(used.list[2].kind, "mx") != 0)
@@ -210,7 +210,7 @@ static int inherits(void)
     if (sockets_all_used(&inherited, &used, &e) != ERR_SYNTAX || !strstr(e.text, "stray"))
         return 6;
     /* A reload keeps them. */
-    if (sockets_bind(c, 0, &used, &again, &e) || again.n != 3 || again.list[1].fd != 4)
+    if (sockets_bind(c, (gid_t)-1, 0, &used, &again, &e) || again.n != 3 || again.list[1].fd != 4)
         return 7;
     config_free(c);
     announce(1, "x");

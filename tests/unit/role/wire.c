@@ -166,8 +166,10 @@ static void test_setup_counts_and_roles_round_trip(void **state)
     const struct wire_role_status roles[] = { { STR("mx"), 77, 1, 1234, { 1, 2, 3, 4, 5, 6, 7, { { 8, 9 }, { 10, 11 } } } } };
     struct wire_role_status *list;
     size_t n;
-    wire_pack_roles(&b, roles, 1);
-    assert_int_equal(wire_unpack_roles(buf_str(&b), &a, &list, &n), 0);
+    wire_pack_roles(&b, &(struct wire_sandbox){ 2, true }, roles, 1);
+    struct wire_sandbox sandbox;
+    assert_int_equal(wire_unpack_roles(buf_str(&b), &a, &sandbox, &list, &n), 0);
+    assert_true(sandbox.landlock_abi == 2 && sandbox.users);
     assert_int_equal(n, 1);
     assert_int_equal(list[0].counts.queued, 5);
     assert_int_equal(list[0].counts.refused, 7);
