@@ -110,7 +110,7 @@ static int fuzz_session(const uint8_t *data, size_t size, bool messages, const c
         in = str_from(in, piece.n);
     }
     if (data[0] & 0x80)
-        conn_memory_run(c, data[0] & 0x40 ? CONN_SHUTDOWN : CONN_TIMEOUT);
+        conn_memory_run(c, data[0] & 0x40 ? (data[0] & 0x20 ? CONN_ENDED : CONN_SHUTDOWN) : CONN_TIMEOUT);
     else
         conn_memory_feed_eof(c);
     check_said(c);

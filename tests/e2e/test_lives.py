@@ -77,6 +77,7 @@ def test_the_next_one_with_an_address_has_nothing_of_the_former(house):
     assert shown["revoked-at"]
     for session in None, ticket:
         with connect(session) as d:
+            assert d.socket.session_reused == (session is not None)
             assert "EXTERNAL" not in d.imap("CAPABILITY")[1][0]
             assert d.imap("AUTHENTICATE EXTERNAL =")[0].startswith("NO")
             assert d.imap(f'LOGIN "{address}" "{password}"')[0].startswith("OK")
