@@ -54,6 +54,8 @@ enum imap_next imap_bad_arguments(struct imap_session *s, int r)
 {
     if (r == ERR_LIMIT)
         return imap_bad(s, "[LIMIT] Too much in one %.*s", STR_ARG(s->command->name));
+    if (r == ERR_REFUSED)
+        return imap_no(s, "%s", IMAP_NO_UTF7);
     return imap_bad(s, "Invalid arguments: %.*s takes %.*s", STR_ARG(s->command->name), STR_ARG(s->command->usage));
 }
 

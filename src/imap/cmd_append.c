@@ -70,7 +70,9 @@ bool imap_append_announced(struct imap_session *s)
         return false;
     int r = parse_front(s, &args, &literal8);
     if (r < 0) {
-        if (s->append)
+        if (r == ERR_REFUSED)
+            s->refusal = "NO " IMAP_NO_UTF7;
+        else if (s->append)
             s->refusal = "BAD Only flags, a date and a message may follow a message";
         return false;
     }

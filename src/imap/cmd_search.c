@@ -65,7 +65,8 @@ static uint64_t returned_modseq(const struct search_work *w)
     }
 }
 
-/* esearch-response = "ESEARCH" [search-correlator] [SP "UID"] *(SP search-return-data) (RFC 4466 section 6), all but ALL */
+/* esearch-response = "ESEARCH" [search-correlator] [SP "UID"] *(SP search-return-data) (RFC 4466 section 6), all but ALL and MODSEQ,
+ * which come behind. */
 static void write_head(struct imap_session *s, const struct search_work *w)
 {
     struct buf *b = &s->out;
@@ -79,8 +80,6 @@ static void write_head(struct imap_session *s, const struct search_work *w)
         write_number(b, STR(" MAX "), number_of(s, w->max));
     if (returns & IMAP_RETURN_COUNT)
         write_number(b, STR(" COUNT "), w->count);
-    if (w->search.modseq && w->count)
-        write_number(b, STR(" MODSEQ "), returned_modseq(w));
 }
 
 /* ALL as a sequence set, neighbours joined. False when the peer must read first. */
@@ -129,6 +128,8 @@ static enum imap_next search_more(struct imap_session *s)
         }
         if (!write_all(s, w))
             return IMAP_MORE;
+        if (w->search.modseq && w->count)
+            write_number(&s->out, STR(" MODSEQ "), returned_modseq(w));
     } else if (w->search.modseq && w->count) {
         /* search-sort-mod-seq = "(" "MODSEQ" SP mod-sequence-value ")" (RFC 7162 section 3.1.5) */
         write_number(&s->out, STR(" (MODSEQ "), w->modseq);

@@ -5,33 +5,44 @@ struct store_work {
     struct imap_store store;
     struct imap_set set;
     size_t range;
-    uint32_t done; /* of the range */
-    size_t missing;
+    uint32_t done;      /* of the range */
+    size_t n, missing;  /* messages named, and those of them that are gone */
     uint32_t *modified; /* sequence numbers that failed the condition, ascending */
     size_t modified_n, modified_at;
 };
 
-/* resp-text-code = "MODIFIED" SP sequence-set; of numbers, or of UIDs for UID STORE */
+/* What was left out because another session has expunged it (RFC 2180 section 4.2.1): nothing to say with UIDs, which may name what
+ * is not there, nor to who asked for silence. */
+static bool tells_missing(const struct imap_session *s, const struct store_work *w)
+{
+    return w->missing && !s->uid && !w->store.silent;
+}
+
+/* resp-text-code = "MODIFIED" SP sequence-set; of numbers, or of UIDs for UID STORE. There is room for one code: it is this one, since
+ * the client has to try again with what it names. */
 static enum imap_next answer_modified(struct imap_session *s, struct store_work *w)
 {
-    bool missing = w->missing && !s->uid;
     for (size_t i = 0; i < w->modified_n && s->uid; i++)
         w->modified[i] = mail_view_uid(s->view, w->modified[i]);
     buf_reset(&s->answer);
-    buf_add_all(&s->answer, missing ? STR("NO") : STR("OK"), STR(" [MODIFIED "));
+    buf_add(&s->answer, STR("OK [MODIFIED "));
     imap_write_uids(&s->answer, w->modified, w->modified_n);
-    buf_add(&s->answer, missing ? STR("] Some of the messages no longer exist") : STR("] Conditional STORE failed"));
+    buf_add(&s->answer, tells_missing(s, w) ? STR("] Some of the messages no longer exist") : STR("] Conditional STORE failed"));
     return IMAP_DONE;
 }
 
+/* When some of the messages still exist they were changed and told, so the answer is OK, which RFC 2180 section 4.2.2 wants to be NO:
+ * clients take that for "nothing was done" and show the former flags. */
 static enum imap_next store_end(struct imap_session *s)
 {
     struct store_work *w = s->work;
     if (w->modified_n)
         return answer_modified(s, w);
-    if (w->missing && !s->uid)
-        return imap_no(s, "[EXPUNGEISSUED] Some of the messages no longer exist");
-    return imap_ok(s);
+    if (!tells_missing(s, w))
+        return imap_ok(s);
+    if (w->missing == w->n)
+        return imap_no(s, "[EXPUNGEISSUED] The messages no longer exist");
+    return imap_ok_text(s, "[EXPUNGEISSUED] STORE completed for the messages that still exist");
 }
 
 /* The new flags of each message, after what others have changed meanwhile. Expunges stay back, so the numbers hold. When the
@@ -86,6 +97,7 @@ IMAP_HANDLER(store)
     }
     if (r < 0)
         return imap_fail(s, r, NULL);
+    w->n = n;
     if (w->store.unchanged_since != UINT64_MAX)
         imap_condstore_enable(s);
     r = mail_view_store(s->view, seqs, n, w->store.mode, &w->store.flags, true, w->store.unchanged_since, w->modified,

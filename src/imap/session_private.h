@@ -21,8 +21,10 @@
 enum {
     IMAP_LINE_MAX = 64 * 1024,
     IMAP_LITERALS_MAX = 256 * 1024,
-    IMAP_LINE_MAX_NOT_AUTHENTICATED = 16 * 1024, /* a SASL response of 12 288 octets fits (RFC 4954 section 4's figure) */
-    IMAP_LITERALS_MAX_NOT_AUTHENTICATED = 4 * 1024,
+    /* The largest ID fits, 30 pairs of 30 and 1 024 octets (RFC 2971 section 3.3), each of them escaped or all in literals; and so does a
+     * SASL response of 12 288 octets (RFC 4954 section 4's figure). */
+    IMAP_LINE_MAX_NOT_AUTHENTICATED = 64 * 1024,
+    IMAP_LITERALS_MAX_NOT_AUTHENTICATED = 32 * 1024,
     IMAP_ARENA_MAX = 64 * 1024 * 1024, /* sequence numbers and UID pairs of a mailbox of a million messages */
     IMAP_AHEAD_MAX = 64 * 1024,
     IMAP_OUT_MAX = 16 * 1024 * 1024,
@@ -154,13 +156,15 @@ static inline str imap_tag(const struct imap_session *s)
     return (str){ s->tag, s->tag_n };
 }
 
+#define IMAP_NO_UTF7 "[CANNOT] The mailbox name is not in modified UTF-7, where & is written as &- (RFC 3501 section 5.1.3)"
+
 /* --- answers: set the tagged answer of the running command; all return IMAP_DONE --- */
 
 enum imap_next imap_ok(struct imap_session *s); /* "OK NAME completed" */
 enum imap_next imap_ok_text(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 enum imap_next imap_no(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 enum imap_next imap_bad(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* BAD with the command's usage; R is what a parser returned. */
+/* BAD with the command's usage, NO for a name that no mailbox can have; R is what a parser returned. */
 enum imap_next imap_bad_arguments(struct imap_session *s, int r);
 /* NO by the class of error CODE, E's text in it (may be NULL). The one place where errors become response codes (RFC 5530). */
 enum imap_next imap_fail(struct imap_session *s, int code, const struct error *e);

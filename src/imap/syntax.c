@@ -179,6 +179,13 @@ int imap_parse_nstring(struct scan *s, struct arena *a, str *ret)
     return 0;
 }
 
+/* A name that is no modified UTF-7 is well-formed as an argument, and no mailbox has it: that is NO, not BAD. */
+static int decode_name(str raw, struct arena *a, str *ret)
+{
+    int r = imap_utf7_decode(raw, a, ret);
+    return r == ERR_SYNTAX ? ERR_REFUSED : r;
+}
+
 /* mailbox = "INBOX" / astring, in modified UTF-7 (section 5.1.3). INBOX is
  * put into its one spelling, also above others, because some answers say the name again. */
 int imap_parse_mailbox(struct scan *s, struct arena *a, str *ret)
@@ -188,7 +195,7 @@ int imap_parse_mailbox(struct scan *s, struct arena *a, str *ret)
     int r = imap_parse_astring(&at, a, &raw);
     if (r < 0)
         return r;
-    r = imap_utf7_decode(raw, a, &name);
+    r = decode_name(raw, a, &name);
     size_t inbox = r < 0 ? 0 : mailbox_name_inbox(name);
     if (inbox)
         r = arena_printf(a, &name, "INBOX%.*s", STR_ARG(str_from(name, inbox)));
@@ -207,7 +214,7 @@ int imap_parse_list_mailbox(struct scan *s, struct arena *a, str *ret)
     int r = scan_chars(&at, is_list_char, SIZE_MAX, &raw) ? 0 : imap_parse_string(&at, a, &raw);
     if (r < 0)
         return r;
-    r = imap_utf7_decode(raw, a, ret);
+    r = decode_name(raw, a, ret);
     if (r < 0)
         return r;
     *s = at;

@@ -2,7 +2,8 @@
  *
  * Cursor parsers over one complete command, as imap_frame delivers it: without its final CRLF, literals in place as "{5}" CRLF
  * and the bytes. The cursor moves only on success. Results point into the slice, or into the arena where text had to be unescaped
- * or collected. Each function returns 0, ERR_SYNTAX, or ERR_LIMIT (too many of something, or the arena's quota). */
+ * or collected. Each function returns 0, ERR_SYNTAX, or ERR_LIMIT (too many of something, or the arena's quota); those that read the
+ * name of a mailbox also ERR_REFUSED, when it is not in modified UTF-7 (RFC 3501 section 5.1.3). */
 #ifndef VALISE_IMAP_SYNTAX_H
 #define VALISE_IMAP_SYNTAX_H
 
