@@ -2,9 +2,7 @@
  * has no valise.conf is no mail system yet. An empty directory that exists is used as it is, since it may be a mount point or the
  * current one. A failure or Ctrl-C leaves nothing behind. */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sysexits.h>
@@ -22,6 +20,8 @@
 
 enum { SANS_MAX = 40, PATH_BYTES = 512 };
 
+static const char build_name[] = ".init";
+
 static const char *const lab_users[] = { "alice", "bob", "marie" };
 
 struct init {
@@ -31,54 +31,80 @@ struct init {
     const char *dir; /* without a slash at its end */
     bool root;       /* root makes it, for OWNERS */
     struct owners owners;
-    bool made_dir;          /* it did not exist */
-    size_t moved;           /* how many of the entries are in their place */
-    char build[PATH_BYTES]; /* the folder in it where everything is made */
-    struct buf accounts;    /* "address password" lines of the lab */
+    bool made_dir;   /* it did not exist */
+    size_t moved;    /* how many of the entries are in their place */
+    int above, top;  /* open directories: what DIR is in, if we made it, and DIR */
+    int build, from; /* the folder in it where everything is made, which is the working directory meanwhile; the one before */
+    char name[BENEATH_NAME_MAX]; /* of DIR in ABOVE */
+    struct buf accounts;         /* "address password" lines of the lab */
 };
 
-static const char *path_in(const struct init *i, const char *name, char out[PATH_BYTES + 64])
+static void close_one(int *fd)
 {
-    (void)snprintf(out, PATH_BYTES + 64, "%s/%s", i->build, name);
-    return out;
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+static bool is_empty(int dir, bool *ret, struct error *e)
+{
+    struct beneath_names names;
+    if (beneath_list(dir, &names, e))
+        return false;
+    *ret = names.n == 0 || (names.n == 1 && strcmp(names.list[0], "lost+found") == 0);
+    beneath_names_free(&names);
+    return true;
+}
+
+static int make_directory(struct init *i, struct error *e)
+{
+    i->above = beneath_start_above(i->dir, i->name, e);
+    if (i->above == ERR_NOTFOUND)
+        return error_set(e, ERR_NOTFOUND, "%s: the directory that it would be in does not exist; make it with mkdir -p", i->dir);
+    i->top = i->above < 0 ? i->above : beneath_make(i->above, i->name, BENEATH_MODE(0755), e);
+    i->made_dir = i->top >= 0;
+    return i->top < 0 ? i->top : 0;
 }
 
 /* Makes the directory, or sees that it is empty. */
 static int claim_directory(struct init *i, struct error *e)
 {
-    if (mkdir(i->dir, 0755) == 0) {
-        i->made_dir = true;
-        return 0;
+    struct stat st;
+    bool empty = false;
+    i->top = beneath_start(i->dir, e);
+    if (i->top == ERR_NOTFOUND)
+        return make_directory(i, e);
+    if (i->top == ERR_REFUSED) {
+        int fd = beneath_start_any(i->dir, &st, NULL);
+        bool file = fd >= 0 && !S_ISDIR(st.st_mode);
+        close_one(&fd);
+        return file ? error_set(e, ERR_EXISTS, "%s is there and no directory", i->dir) : ERR_REFUSED;
     }
-    if (errno == ENOENT)
-        return error_set(e, ERR_NOTFOUND, "%s: the directory that it would be in does not exist; make it with mkdir -p", i->dir);
-    if (errno != EEXIST)
-        return error_set(e, err_from_errno(errno), "%s: %s", i->dir, strerrordesc_np(errno));
-    DIR *dir = opendir(i->dir);
-    if (!dir)
-        return error_set(e, errno == ENOTDIR ? ERR_EXISTS : err_from_errno(errno), "%s: %s", i->dir, strerrordesc_np(errno));
-    bool empty = true;
-    for (const struct dirent *entry; empty && (entry = readdir(dir));)
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || strcmp(entry->d_name, "lost+found") == 0;
-    (void)closedir(dir);
+    if (i->top < 0 || !is_empty(i->top, &empty, e))
+        return e->code;
     return empty ? 0
                  : error_set(e, ERR_EXISTS,
                              "%s is not empty; init never touches what is there, give it a new or an empty directory", i->dir);
 }
 
+/* Whoever owns the directory may move the folder in which we build, but not reach into it: it is ours alone, and we are in it. */
 static int make_folders(struct init *i, struct error *e)
 {
     static const struct {
         const char *name;
         mode_t mode;
     } folders[] = { { "keys", 0700 }, { "tls", 0755 }, { "store", 0700 }, { "spool", 0700 } };
-    char path[PATH_BYTES + 64];
-    if (mkdir(i->build, 0755) != 0)
-        return error_set(e, err_from_errno(errno), "%s: %s", i->dir, strerrordesc_np(errno));
-    for (size_t k = 0; k < sizeof folders / sizeof folders[0]; k++)
-        if (mkdir(path_in(i, folders[k].name, path), folders[k].mode) != 0)
-            return error_set(e, ERR_IO, "%s: %s", path, strerrordesc_np(errno));
-    return 0;
+    i->from = beneath_start(".", e);
+    i->build = i->from < 0 ? i->from : beneath_make(i->top, build_name, BENEATH_MODE(0700), e);
+    int err = i->build < 0 ? i->build : 0;
+    for (size_t k = 0; err == 0 && k < sizeof folders / sizeof folders[0]; k++) {
+        int fd = beneath_make(i->build, folders[k].name, BENEATH_MODE(folders[k].mode), e);
+        err = fd < 0 ? fd : 0;
+        close_one(&fd);
+    }
+    if (err == 0 && fchdir(i->build) != 0)
+        err = error_set(e, err_from_errno(errno), "%s: %s", i->dir, strerrordesc_np(errno));
+    return err;
 }
 
 /* --- certificates --- */
@@ -129,7 +155,6 @@ static int make_certificates(struct init *i, struct error *e)
     struct pki_key *ca = NULL, *server = NULL;
     struct buf ca_pem = BUF_INIT(PKI_PEM_MAX), server_pem = BUF_INIT(PKI_PEM_MAX);
     struct arena a = ARENA_INIT(1 << 20);
-    char path[PATH_BYTES + 64];
     str names[SANS_MAX];
     int64_t now = clock_real_ms() / 1000;
     struct pki_server_request request = { .names = names, .name_n = collect_names(i, &a, names), .days = PKI_SERVER_DAYS_MAX };
@@ -145,16 +170,16 @@ static int make_certificates(struct init *i, struct error *e)
     if (err == 0)
         err = pki_server_issue(ca, buf_str(&ca_pem), server, &request, now, &server_pem, e);
     if (err == 0)
-        err = pki_key_store(ca, path_in(i, "keys/ca.key", path), false, e);
+        err = pki_key_store(ca, "keys/ca.key", false, e);
     if (err == 0)
-        err = pki_key_store(server, path_in(i, "keys/server.key", path), false, e);
+        err = pki_key_store(server, "keys/server.key", false, e);
     pki_names_write(&allowed, &list);
     if (err == 0)
-        err = pki_file_write(path_in(i, PKI_NAMES_FILE, path), buf_str(&list), 0600, false, e);
+        err = pki_file_write(PKI_NAMES_FILE, buf_str(&list), 0600, false, e);
     if (err == 0)
-        err = pki_certificate_store(buf_str(&ca_pem), path_in(i, "ca.pem", path), false, e);
+        err = pki_certificate_store(buf_str(&ca_pem), "ca.pem", false, e);
     if (err == 0)
-        err = pki_certificate_store(buf_str(&server_pem), path_in(i, "tls/server.pem", path), false, e);
+        err = pki_certificate_store(buf_str(&server_pem), "tls/server.pem", false, e);
     pki_key_free(ca);
     pki_key_free(server);
     buf_done(&list);
@@ -167,15 +192,14 @@ static int make_certificates(struct init *i, struct error *e)
 static int write_config(struct init *i, struct error *e)
 {
     struct buf b = BUF_INIT(65536);
-    char path[PATH_BYTES + 64];
     struct config *parsed = NULL;
     config_write_default(&b, i->hostname, i->lab);
     int err = config_parse("valise.conf", buf_str(&b), &parsed, e);
     config_free(parsed);
     if (err == 0)
-        err = pki_file_write(path_in(i, "valise.conf", path), buf_str(&b), 0644, false, e);
+        err = pki_file_write("valise.conf", buf_str(&b), 0644, false, e);
     if (err == 0)
-        err = pki_file_write(path_in(i, "serve.lock", path), STR(""), 0600, false, e);
+        err = pki_file_write("serve.lock", STR(""), 0600, false, e);
     buf_done(&b);
     return err;
 }
@@ -200,10 +224,9 @@ static int add_user(struct init *i, struct admin *a, const char *name, struct er
 
 static int make_store(struct init *i, struct error *e)
 {
-    char path[PATH_BYTES + 64];
     struct engine_settings settings = { 0 };
     struct admin a = { 0 };
-    int err = engine_rocksdb_open(path_in(i, "store", path), &settings, &a.engine, e);
+    int err = engine_rocksdb_open("store", &settings, &a.engine, e);
     if (err)
         return err;
     a.mail = mail_store_new(a.engine);
@@ -218,7 +241,7 @@ static int make_store(struct init *i, struct error *e)
     mail_store_free(a.mail);
     engine_close(a.engine);
     if (err == 0 && i->lab)
-        err = pki_file_write(path_in(i, "lab-accounts.txt", path), buf_str(&i->accounts), 0600, false, e);
+        err = pki_file_write("lab-accounts.txt", buf_str(&i->accounts), 0600, false, e);
     return err;
 }
 
@@ -229,25 +252,10 @@ static int give_away(struct init *i, struct error *e)
 {
     if (!i->root)
         return 0;
-    int dir = beneath_start(i->build, e);
-    if (dir < 0)
-        return dir;
-    int err = owners_compare(dir, &i->owners, true, NULL, NULL, e);
-    (void)close(dir);
-    dir = err ? -1 : beneath_start(i->dir, e);
-    if (err == 0 && dir >= 0 && (fchown(dir, 0, i->owners.core.gid) != 0 || fchmod(dir, 0750) != 0))
+    int err = owners_compare(i->build, &i->owners, true, NULL, NULL, e);
+    if (err == 0 && (fchown(i->top, 0, i->owners.core.gid) != 0 || fchmod(i->top, 0750) != 0))
         err = error_set(e, err_from_errno(errno), "%s: %s", i->dir, strerrordesc_np(errno));
-    if (dir >= 0)
-        (void)close(dir);
-    return err ? err : dir < 0 ? dir : 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    (void)kind;
-    (void)at;
-    return remove(path);
+    return err;
 }
 
 /* In the order in which they are moved to their place. */
@@ -257,25 +265,22 @@ static const char *const entries[] = {
 
 static int move_up(struct init *i, struct error *e)
 {
-    char from[PATH_BYTES + 64], to[PATH_BYTES + 64];
     for (; i->moved < sizeof entries / sizeof entries[0]; i->moved++) {
-        (void)snprintf(to, sizeof to, "%s/%s", i->dir, entries[i->moved]);
-        if (rename(path_in(i, entries[i->moved], from), to) != 0 && errno != ENOENT)
-            return error_set(e, err_from_errno(errno), "%s: %s", to, strerrordesc_np(errno));
+        int err = beneath_rename(i->build, entries[i->moved], i->top, entries[i->moved], false, e);
+        if (err && err != ERR_NOTFOUND)
+            return error_prefix(e, "%s", i->dir);
     }
-    return rmdir(i->build) == 0 ? 0 : error_set(e, err_from_errno(errno), "%s: %s", i->build, strerrordesc_np(errno));
+    return beneath_remove_directory(i->top, build_name, e);
 }
 
 static void take_back(struct init *i)
 {
-    char path[PATH_BYTES + 64];
-    (void)nftw(i->build, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    while (i->moved > 0) {
-        (void)snprintf(path, sizeof path, "%s/%s", i->dir, entries[--i->moved]);
-        (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    }
+    if (i->build >= 0)
+        (void)!beneath_remove_tree(i->top, build_name, NULL);
+    while (i->moved > 0)
+        (void)!beneath_remove_tree(i->top, entries[--i->moved], NULL);
     if (i->made_dir)
-        (void)rmdir(i->dir);
+        (void)!beneath_remove_directory(i->above, i->name, NULL);
 }
 
 /* Signals wait until the end of a step. */
@@ -298,12 +303,18 @@ static int make_all(struct init *i, struct error *e)
         return err;
     for (size_t k = 0; err == 0 && k < sizeof steps / sizeof steps[0]; k++)
         err = steps[k](i, e) ? e->code : is_interrupted() ? error_set(e, ERR_AGAIN, "interrupted; nothing was made") : 0;
+    if (i->from >= 0 && fchdir(i->from) != 0 && err == 0)
+        err = error_set(e, err_from_errno(errno), "the working directory: %s", strerrordesc_np(errno));
     if (err == 0)
         err = give_away(i, e);
     if (err == 0)
         err = move_up(i, e);
     if (err)
         take_back(i);
+    close_one(&i->from);
+    close_one(&i->build);
+    close_one(&i->top);
+    close_one(&i->above);
     return err;
 }
 
@@ -363,9 +374,14 @@ int cmd_init(struct cli *c)
     if (!domain || !hostname)
         return cli_usage(c,
                          "init: --domain and --hostname are needed, as --domain mondomaine.fr --hostname mailhost.mondomaine.fr");
-    struct init i = {
-        .cli = c, .domain = str_from_z(domain), .hostname = str_from_z(hostname), .lab = cli_value(c, "lab") != NULL
-    };
+    struct init i = { .cli = c,
+                      .domain = str_from_z(domain),
+                      .hostname = str_from_z(hostname),
+                      .lab = cli_value(c, "lab") != NULL,
+                      .above = -1,
+                      .top = -1,
+                      .build = -1,
+                      .from = -1 };
     struct error e = ERROR_NONE;
     struct arena a = ARENA_INIT(65536);
     sigset_t stops;
@@ -376,7 +392,6 @@ int cmd_init(struct cli *c)
     if (dir.n > PATH_BYTES - 64)
         return cli_fail(c, ERR_LIMIT, "the directory's path is longer than 448 bytes");
     (void)snprintf(trimmed, sizeof trimmed, "%.*s", STR_ARG(dir));
-    (void)snprintf(i.build, sizeof i.build, "%.448s/.init", trimmed);
     i.dir = trimmed;
     buf_init_secret(&i.accounts, 4096);
     log_set_level(LOG_WARNING);

@@ -714,7 +714,7 @@ static void close_all(struct supervisor *s)
         sockets_close(&s->snapshot->sockets, NULL);
     if (s->control_fd >= 0) {
         (void)close(s->control_fd);
-        (void)unlink("control.sock");
+        (void)!beneath_remove(AT_FDCWD, "control.sock", NULL);
     }
     s->control_fd = -1;
 }
