@@ -407,3 +407,25 @@ def test_a_live_socket_of_another_program_is_left_alone(lab, scratch):
             client.settimeout(10)
             client.connect(str(path))
     lab.process = None
+
+
+# --- init ---
+
+def test_init_reaches_into_no_other_folder(lab, scratch, victim):
+    """Whoever owns the wanted directory puts a link in the way of what is built in it."""
+    for i in range(4):
+        wanted = scratch / f"wanted{i}"
+        wanted.mkdir()
+        stop = threading.Event()
+        link = scratch / f"link{i}"
+        link.symlink_to(victim)
+
+        def swap():
+            while not stop.is_set():
+                exchange(wanted / ".init", link)
+        thread = threading.Thread(target=swap)
+        thread.start()
+        lab.run("init", "--dir", str(wanted), "--domain", harness.DOMAIN, "--hostname", harness.HOSTNAME, "--lab", check=False)
+        stop.set()
+        thread.join()
+        assert untouched(victim)
