@@ -255,7 +255,7 @@ int directory_app_passwords(struct directory *d, str address, int (*fn)(void *ct
     struct arena a = ARENA_INIT(1 << 16);
     str canonical, list = { NULL, 0 };
     engine_part id = { { 0 } };
-    int r = directory_canonical(address, &a, &canonical, NULL);
+    int r = directory_home_address(d, address, &a, &canonical, NULL);
     if (r == 0) {
         pthread_rwlock_rdlock(&d->lock);
         const struct entry *n = table_entry(&d->table, canonical);

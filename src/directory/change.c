@@ -313,7 +313,7 @@ int directory_account_legacy(struct directory *d, str address, unsigned mechanis
     struct buf prepared;
     bool is_old;
     buf_init_secret(&prepared, 4 * DIRECTORY_PASSWORD_MAX);
-    int r = directory_canonical(address, &a, &c.name, e);
+    int r = directory_home_address(d, address, &a, &c.name, e);
     if (r == 0)
         r = find_account(d, &c, &a, &n, e);
     if (r == 0 && mechanisms && n.role == DIRECTORY_PROGRAM)
@@ -368,7 +368,9 @@ static int account_change(struct directory *d, str address, str password, struct
     for (unsigned i = 0; i < DIRECTORY_HASH_N; i++)
         buf_init_secret(&scram[i], DIRECTORY_SCRAM_MAX);
     buf_init_secret(&prepared, 4 * DIRECTORY_PASSWORD_MAX);
-    int r = directory_canonical(address, &a, &c->name, e);
+    /* A new one is made in the domain itself, and check_account_add says so. */
+    int r = c->check == check_account_add ? directory_canonical(address, &a, &c->name, e)
+                                          : directory_home_address(d, address, &a, &c->name, e);
     if (r == 0)
         r = prepare(&password, c, &prepared, e);
     if (r == 0 && password.n) {

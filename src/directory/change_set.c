@@ -52,7 +52,7 @@ int directory_alias_remove(struct directory *d, str address, bool with_reference
 {
     struct arena a = ARENA_INIT(SCRATCH);
     struct change c = { .check = check_alias_remove, .kind = 'l', .takes_references = with_references };
-    int r = directory_canonical(address, &a, &c.name, e);
+    int r = directory_home_address(d, address, &a, &c.name, e);
     if (r == 0)
         r = change_run(d, &c, e);
     arena_done(&a);
@@ -62,10 +62,10 @@ int directory_alias_remove(struct directory *d, str address, bool with_reference
 /* --- groups --- */
 
 /* The name of a group in its canonical form: an address, or a plain name in lower case. */
-static int group_name(str name, struct arena *a, str *ret, struct error *e)
+static int group_name(struct directory *d, str name, bool is_new, struct arena *a, str *ret, struct error *e)
 {
     if (str_find_byte(name, '@', 0) < name.n)
-        return directory_canonical(name, a, ret, e);
+        return is_new ? directory_canonical(name, a, ret, e) : directory_home_address(d, name, a, ret, e);
     bool ok = name.n > 0 && name.n <= BARE_NAME_MAX;
     char *p = arena_alloc(a, name.n);
     for (size_t i = 0; ok && p && i < name.n; i++) {
@@ -183,9 +183,9 @@ static int group_change(struct directory *d, str name, struct change *c, struct 
 {
     struct arena a = ARENA_INIT(SCRATCH);
     str member = c->other;
-    int r = group_name(name, &a, &c->name, e);
+    int r = group_name(d, name, c->check == check_group_add, &a, &c->name, e);
     if (r == 0 && member.n)
-        r = group_name(member, &a, &c->other, e);
+        r = group_name(d, member, false, &a, &c->other, e);
     c->kind = 'g';
     if (r == 0)
         r = change_run(d, c, e);

@@ -242,6 +242,18 @@ int directory_resolve_from(struct directory *d, const engine_part *sender, str a
     return r;
 }
 
+int directory_home_address(struct directory *d, str address, struct arena *arena, str *ret, struct error *e)
+{
+    str canonical;
+    int r = directory_canonical(address, arena, &canonical, e);
+    if (r < 0)
+        return r;
+    pthread_rwlock_rdlock(&d->lock);
+    r = table_home_address(&d->table, canonical, arena, ret);
+    pthread_rwlock_unlock(&d->lock);
+    return r;
+}
+
 bool directory_may_send_as(struct directory *d, engine_part account, str address)
 {
     struct arena a = ARENA_INIT(SCRATCH);

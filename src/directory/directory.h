@@ -275,6 +275,8 @@ void directory_counts(struct directory *d, struct directory_counts *ret);
 /* Password hashes computed by this process. */
 uint64_t directory_argon2_runs(void);
 
+/* ADDRESS in its canonical form, with the name that its domain has here where it came by another one, in ARENA. ERR_SYNTAX. */
+int directory_home_address(struct directory *d, str address, struct arena *arena, str *ret, struct error *e) MUST_USE;
 /* The canonical form of ADDRESS in ARENA: ERR_SYNTAX when it is none. */
 int directory_canonical(str address, struct arena *arena, str *ret, struct error *e) MUST_USE;
 /* The same for a domain: lower case, A-labels. */

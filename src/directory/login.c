@@ -47,14 +47,8 @@ int login_canonical(struct directory *d, str login, struct arena *a, str *ret)
         if (r < 0)
             return r;
     }
-    int r = directory_canonical(full, a, ret, NULL);
-    if (r == 0) {
-        /* By an alias of the domain one logs in as by the domain, and fails as by the domain. */
-        pthread_rwlock_rdlock(&d->lock);
-        r = table_home_address(&d->table, *ret, a, ret);
-        pthread_rwlock_unlock(&d->lock);
-    }
-    return r;
+    /* By an alias of the domain one logs in as by the domain, and fails as by the domain. */
+    return directory_home_address(d, full, a, ret, NULL);
 }
 
 /* P4. */
@@ -292,7 +286,7 @@ int directory_lockout_lift(struct directory *d, str what, size_t *ret_n, struct 
     struct ip_network network;
     str address = STR_INIT("");
     bool is_network = what.n && ip_network_parse(what, &network, NULL) == 0;
-    int r = is_network || !what.n ? 0 : directory_canonical(what, &a, &address, NULL);
+    int r = is_network || !what.n ? 0 : directory_home_address(d, what, &a, &address, NULL);
     if (r < 0)
         (void)error_set(e, r, "'%.*s' is no address of a user and no network, as 192.0.2.7 or 2001:db8::/64", STR_ARG(what));
     else

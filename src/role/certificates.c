@@ -262,7 +262,7 @@ static int check_user(const struct admin *a, str address, struct error *e)
 
 /* The names of an order, and what core knows of them. */
 struct order_names {
-    str list[PKI_NAMES_MAX];
+    str list[PKI_NAMES_MAX]; /* as certificates hold them: domains in A-labels; in the arena */
     bool outside[PKI_NAMES_MAX];
 };
 
@@ -275,8 +275,18 @@ static int check_name(const struct admin *a, enum pki_use use, str name, bool *r
     return 0;
 }
 
+/* NAME as a certificate holds it, whatever it was typed as; what is neither a domain nor a mail address stays for others to judge. */
+static int certified_name(enum pki_use use, str name, struct arena *arena, str *ret)
+{
+    struct ip_address address;
+    int err = ip_address_parse(name, &address) ? ERR_SYNTAX
+              : use == PKI_USE_USER            ? directory_canonical(name, arena, ret, NULL)
+                                               : directory_canonical_domain(name, arena, ret, NULL);
+    return err == ERR_SYNTAX ? arena_dup(arena, name, ret) : err;
+}
+
 static int read_order(const struct admin *a, const json_t *request, struct pki_order *ret, struct order_names *names,
-                      struct error *e)
+                      struct arena *arena, struct error *e)
 {
     str use = get_text(request, "use");
     const json_t *list = json_object_get(request, "names");
@@ -289,7 +299,10 @@ static int read_order(const struct admin *a, const json_t *request, struct pki_o
                                (int64_t)json_integer_value(json_object_get(request, "seconds")), names->outside };
     for (size_t i = 0; i < n; i++) {
         const json_t *v = json_array_get(list, i);
-        str name = names->list[i] = (str){ json_string_value(v), json_string_length(v) };
+        str name = { json_string_value(v), json_string_length(v) };
+        if (name.n && name.n <= NAME_LENGTH_MAX && certified_name(ret->use, name, arena, &name) != 0)
+            return error_set(e, ERR_LIMIT, "too many names");
+        names->list[i] = name;
         int err = name.n && name.n <= NAME_LENGTH_MAX ? check_name(a, ret->use, name, &names->outside[i], e)
                                                       : error_set(e, ERR_SYNTAX, "a name is missing or too long");
         if (err)
@@ -312,7 +325,7 @@ json_t *certificates_issue(struct admin *a, const json_t *request)
     struct pki_order order;
     struct pki_description d;
     struct order_names names = { 0 };
-    int err = read_order(a, request, &order, &names, &e);
+    int err = read_order(a, request, &order, &names, &arena, &e);
     if (err == 0 && is_question(&order))
         err = error_set(&e, ERR_LIMIT, "a certificate is valid for a minute at least");
     if (err == 0)

@@ -86,3 +86,37 @@ def test_every_spelling_is_the_same_mailbox(server, spelled):
     assert helpers.wait_for_mail(server, spelled, subject).startswith(b"Return-Path: <>\r\n")
     with helpers.imap(server, spelled) as session:
         assert helpers.subjects(session).count(subject) == 1
+
+
+@pytest.mark.parametrize("domain", [IDN, A_LABEL, A_LABEL.upper(), "Autre.example"], ids=["U-label", "A-label", "upper case", "other name"])
+def test_commands_know_a_user_by_every_spelling(server, spelled, domain, tmp_path):
+    """By the domain as people write it, as DNS has it, and by another name of the domain."""
+    here = ("--dir", str(server.dir))
+    if "Autre" in domain:
+        server.run("domain", "alias", "add", "autre.example", IDN, *here)
+    server.add_user(f"anna@{IDN}")
+    address = f"Anna@{domain}"
+    try:
+        server.run("user", "passwd", address, "--password-stdin", *here, input="un autre secret\n")
+        for command in (("user", "disable"), ("user", "enable"), ("user", "history"), ("user", "app-password", "list"), ("lockout", "lift")):
+            server.run(*command, address, *here)
+        server.run("user", "quota", address, "--storage", "1G", *here)
+        server.run("user", "app-password", "add", address, "phone", *here)
+        assert "phone" in server.run("user", "app-password", "list", f"anna@{IDN}", *here).stdout
+        server.run("user", "role", address, "admin", *here)
+        server.run("group", "add", "cercle", *here)
+        server.run("group", "member", "add", "cercle", address, *here)
+        server.run("group", "member", "remove", "cercle", address, *here)
+        server.run("group", "remove", "cercle", *here)
+        server.run("alias", "add", f"annette@{IDN}", address, *here)
+        server.run("alias", "remove", f"Annette@{domain}", *here)
+        server.run("export", "maildir", address, str(tmp_path / "export"), *here)
+        server.run("import", "maildir", address, str(tmp_path / "export"), *here)
+        server.run("ca", "renew", *here)  # the domains were not there when it was made
+        server.run("cert", "issue", "--user", address, "--p12", str(tmp_path / "anna.p12"), "--password-stdin", *here, input="du fichier\n")
+        with helpers.imap(server, helpers.Account(f"anna@{A_LABEL}", "un autre secret")) as session:
+            assert session.state == "AUTH"
+    finally:
+        server.run("user", "remove", address, *here)
+        if "Autre" in domain:
+            server.run("domain", "alias", "remove", "autre.example", *here)
