@@ -10,9 +10,11 @@
  *  T3  segments, the ranges searched for NUL and 8-bit bytes, never straddle the start or end of a body.
  *
  * Decisions
- *  - A delimiter is a whole line: "--", boundary, perhaps "--", perhaps white space (RFC 2046 section 5.1.1 lets a reader stop at
- *    the prefix; then a boundary that begins like an outer one would break the tree). The innermost match wins.
- *  - A multipart that closed is open for its epilogue only: its boundary is not looked for any more.
+ *  - A delimiter is a line that begins with "--", boundary, perhaps "--"; whatever follows is ignored (RFC 2046 section 5.1.1: "an exact
+ *    match of the entire candidate line is not required"). Of boundaries that begin alike the longest that fits wins, of equal ones
+ *    the innermost that is not closed.
+ *  - A multipart that closed is open for its epilogue only: its boundary delimits nothing any more, but still wins over a shorter one
+ *    around it, so that what repeats it in the epilogue does not end a part further out.
  *  - A delimiter inside a header ends that header.
  *  - message/rfc822 in base64 or quoted-printable, which RFC 2046 section 5.2.1 forbids, is a leaf. */
 #include "message/header.h"
@@ -72,31 +74,26 @@ static void line_skip(struct builder *b)
     b->at = lf ? (size_t)(lf - b->m.p) + 1 : b->m.n;
 }
 
-/* Whether LINE, behind its boundary, ends as a delimiter does: RFC 2046 section 5.1.1, transport-padding. */
-static bool only_padding(const char *p, const char *end)
-{
-    while (p != end && (*p == ' ' || *p == '\t' || *p == '\r'))
-        p++;
-    return p == end || *p == '\n';
-}
-
 /* The multipart that the line at b->at delimits, or NULL. */
 static struct message_node *delimiter(const struct builder *b, bool *ret_close)
 {
     const char *p = b->m.p + b->at, *end = b->m.p + b->m.n;
+    struct message_node *best = NULL;
     if (!b->splitting || end - p < 3 || p[0] != '-' || p[1] != '-')
         return NULL;
     p += 2;
     for (struct message_node *n = b->open; n; n = n->parent) {
         size_t len = n->boundary.n;
-        if (!n->multipart || n->closed || (size_t)(end - p) < len || memcmp(p, n->boundary.p, len) != 0)
+        if (!n->multipart || (size_t)(end - p) < len || memcmp(p, n->boundary.p, len) != 0)
             continue;
-        const char *rest = p + len;
-        *ret_close = end - rest >= 2 && rest[0] == '-' && rest[1] == '-' && only_padding(rest + 2, end);
-        if (*ret_close || only_padding(rest, end))
-            return n;
+        if (!best || len > best->boundary.n || (len == best->boundary.n && best->closed))
+            best = n;
     }
-    return NULL;
+    if (!best || best->closed)
+        return NULL;
+    const char *rest = p + best->boundary.n;
+    *ret_close = end - rest >= 2 && rest[0] == '-' && rest[1] == '-';
+    return best;
 }
 
 /* The next delimiter from b->at on; b->at is at its line, or at the end when there is none. */

@@ -236,6 +236,8 @@ def add_boundaries():
     mixed("close-trailing-text", multipart(two, epilogue="needle\r\n").replace(b"--b--\r\n", b"--b-- end\r\n"))
     mixed("prefix-of-line", multipart(["\r\n--bb\r\nneedle", TEXT]))
     mixed("prefix-dash", multipart(["\r\n--b-\r\nneedle", TEXT]))
+    mixed("prefix-close-arrow", multipart(two, boundary="Enmime-Test-100", epilogue="needle\r\n").replace(b"-100--\r", b"-100-->\r"), "Enmime-Test-100")
+    mixed("prefix-many-dashes", multipart(two, epilogue="needle\r\n").replace(b"--b--", b"--b-----"))
     mixed("leading-space", multipart(two).replace(b"--b\r\n", b" --b\r\n"))
     mixed("inside-line", multipart(["\r\nthe --b needle --b--", TEXT]))
     mixed("single-dash", multipart(two).replace(b"--b\r\n", b"-b\r\n"))
@@ -292,6 +294,7 @@ def add_nests():
         "message-of-multipart-unclosed": [rfc822 + typed("multipart/alternative; boundary=i", multipart([TEXT, HTML], boundary="i", close=False)), TEXT], "message-base64": [b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(inner).replace(b"\n", NL)],
         "message-quoted-printable": [b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + inner], "message-8bit": [b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + inner], "message-without-header": [rfc822 + b"\r\nneedle"], "message-in-message": [rfc822 + letter(["MIME-Version: 1.0", "Content-Type: message/rfc822"], inner)],
         "message-twice": [rfc822 + inner, rfc822 + inner], "message-starts-with-mbox-from": [rfc822 + b"From x Mon Nov 23 10:20:30 2026\r\n" + inner], "same-boundary": [b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + multipart([TEXT], boundary="b")],
+        "boundary-prefix-of-inner-unclosed": [b"Content-Type: multipart/mixed; boundary=bb\r\n\r\n" + multipart([TEXT, HTML], boundary="bb", close=False), TEXT],
         "boundary-prefix": [b"Content-Type: multipart/mixed; boundary=bb\r\n\r\n" + multipart([TEXT], boundary="bb")], "inner-unclosed": [b"Content-Type: multipart/alternative; boundary=i\r\n\r\n" + multipart([TEXT, HTML], boundary="i", close=False), TEXT], "inner-without-boundary": [b"Content-Type: multipart/mixed\r\n\r\n" + multipart([TEXT], boundary="i"), TEXT],
         "inner-empty": [b"Content-Type: multipart/mixed; boundary=i\r\n\r\n", TEXT], "outer-closes-in-inner": [b"Content-Type: multipart/mixed; boundary=i\r\n\r\n--i\r\n\r\nneedle\r\n--b--\r\nmore\r\n--i--"], "report": ["Content-Type: text/plain\r\n\r\nFailed.", b"Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n\r\nFinal-Recipient: rfc822; y\r\n", b"Content-Type: text/rfc822-headers\r\n\r\nSubject: needle\r\n"],
     }.items():

@@ -126,8 +126,20 @@ static void trees(void **state)
         { STR_INIT(MP "--b\r\n\r\none\r\n--b"), "multipart/mixed(text/plain{0|one} text/plain{0|})" },
         { STR_INIT(MP "--b\r\n--b\r\n\r\n--b--"), "multipart/mixed(text/plain{0|} text/plain{0|})" },
         { STR_INIT(MP "--b\r\nContent-Type: text/html\r\n--b--\r\n"), "multipart/mixed(text/html{0|})" },
-        { STR_INIT(MP "--bx\r\n\r\n-- b\r\n --b\r\n--b---\r\n"),
-          "multipart/mixed{5|--bx\\x0d\\x0a\\x0d\\x0a-- b\\x0d\\x0a --b\\x0d\\x0a--b---\\x0d\\x0a}" },
+        { STR_INIT(MP "--bx\r\n\r\n-- b\r\n --b\r\n--b---\r\n"), "multipart/mixed(text/plain{1|-- b\\x0d\\x0a --b})" },
+        /* RFC 2046 section 5.1.1: the beginning of the line counts */
+        { STR_INIT("Content-Type: multipart/mixed; boundary=Enmime-Test-100\r\n\r\n--Enmime-Test-100\r\n\r\n1\r\n"
+                   "--Enmime-Test-100-->\r\n\r\nepilogue"),
+          "multipart/mixed(text/plain{0|1})" },
+        { STR_INIT(MP "--b This should be ignored\r\n\r\n1\r\n--bother\r\n\r\n2\r\n--b--- \r\n--b\r\n\r\n3"),
+          "multipart/mixed(text/plain{0|1} text/plain{0|2})" },
+        { STR_INIT(MP "--b\r\n\r\n1\r\n--B\r\n-b\r\n--\r\n--b--"),
+          "multipart/mixed(text/plain{3|1\\x0d\\x0a--B\\x0d\\x0a-b\\x0d\\x0a--})" },
+        /* the outer boundary begins like the inner one, which has not closed */
+        { STR_INIT(
+              "Content-Type: multipart/mixed; boundary=abc\r\n\r\n--abc\r\nContent-Type: multipart/related; boundary=ab\r\n\r\n"
+              "--ab\r\n\r\n1\r\n--abd\r\n\r\n2\r\n--abcd\r\n\r\n3\r\n--abc--x"),
+          "multipart/mixed(multipart/related(text/plain{0|1} text/plain{0|2}) text/plain{0|3})" },
         { STR_INIT("Content-Type: multipart/mixed\r\n\r\n--b\r\n"), "multipart/mixed{1|--b\\x0d\\x0a}" },
         { STR_INIT("Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n"), "multipart/mixed{1|--\\x0d\\x0a}" },
         { STR_INIT(MP "nothing"), "multipart/mixed{0|nothing}" },
