@@ -175,7 +175,7 @@ void imap_write_mailbox_flags(struct imap_session *s)
     buf_add(&s->out, STR(")\r\n* OK [PERMANENTFLAGS ("));
     if (!mail_view_read_only(s->view)) {
         imap_write_flags(&s->out, all, false, keywords, n);
-        buf_add(&s->out, n < MAIL_KEYWORDS_MAX ? STR(" \\*") : STR(""));
+        buf_add(&s->out, mail_view_takes_keywords(s->view) ? STR(" \\*") : STR(""));
     }
     buf_add(&s->out, mail_view_read_only(s->view) ? STR(")] No changes here\r\n") : STR(")] Flags kept\r\n"));
 }

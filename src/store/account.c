@@ -390,7 +390,15 @@ static int load_row(void *ctx, str key, str value)
 /* Views keep their mailbox over a reload: what was read is moved into the mailbox that is there already. */
 static struct mailbox *reload_into(struct mail_account *a, struct mailbox *old, struct mailbox *fresh)
 {
-    for (uint32_t i = mailbox_keyword_n(old); i < mailbox_keyword_n(fresh); i++)
+    bool same = true; /* else a name took another's place in a commit that is lost, or that another process made */
+    for (uint32_t i = 0; i < mailbox_keyword_n(old) && i < mailbox_keyword_n(fresh); i++)
+        same = same && str_eq(old->keywords->list[i], fresh->keywords->list[i]);
+    if (!same) {
+        struct keyword_table *former = old->keywords;
+        old->keywords = fresh->keywords;
+        fresh->keywords = former;
+    }
+    for (uint32_t i = mailbox_keyword_n(old); same && i < mailbox_keyword_n(fresh); i++)
         keyword_table_add(mailbox_keywords(old), fresh->keywords->list[i]);
     old->keywords_stored = fresh->keywords_stored;
     free((char *)(uintptr_t)old->name.p);

@@ -41,7 +41,7 @@ struct append {
     struct mailbox *mb; /* referenced once committed */
 };
 
-static int append_build(struct append *p, struct update *u, struct thread_rows *rows, str *new, size_t *new_n)
+static int append_build(struct append *p, struct update *u, struct thread_rows *rows, struct keyword_plan *keywords)
 {
     struct mail_account *a = p->a;
     int64_t now = clock_real_ms();
@@ -49,7 +49,7 @@ static int append_build(struct append *p, struct update *u, struct thread_rows *
         const struct mail_append *item = &p->items[i];
         const struct mail_deposit *d = item->deposit;
         uint64_t bits;
-        int r = mail_flags_resolve(p->mb, &item->flags, true, &bits, new, new_n);
+        int r = mail_flags_resolve(keywords, &item->flags, MAIL_FLAGS_OR_DROP, &bits);
         if (!r)
             r = thread_rows_read(a, rows, d->refs.list, d->refs.n);
         if (r)
@@ -84,20 +84,20 @@ static int append_try(struct append *p)
     }
     struct update u;
     struct thread_rows rows = { .n = 0 };
-    str new[MAIL_KEYWORDS_MAX];
-    size_t new_n = 0;
+    struct keyword_plan keywords;
+    keyword_plan_begin(&keywords, a, mb);
     update_begin(&u, a);
-    r = append_build(p, &u, &rows, new, &new_n);
+    r = append_build(p, &u, &rows, &keywords);
     if (!r) {
         thread_rows_write(&rows, &u);
-        mail_flags_write(&u, mb, new, new_n);
+        mail_flags_write(&u, &keywords);
         r = update_commit(&u);
     } else {
         update_abort(&u);
     }
     thread_rows_done(&rows);
     if (!r) {
-        mail_flags_adopt(mb, new, new_n);
+        mail_flags_adopt(&keywords);
         mailbox_ref(mb);
         p->uidvalidity = mb->uidvalidity;
         p->epoch = a->epoch;

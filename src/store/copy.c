@@ -106,23 +106,17 @@ int account_purge(struct mail_account *a)
 
 /* --- keywords travel by name --- */
 
-/* The bits that the flags of a message in FROM have in TO; keywords that TO lacks get the next bits and are added to NEW. */
-static int translate(const struct mailbox *from, const struct mailbox *to, uint64_t flags, str *new, size_t *new_n, uint64_t *ret)
+/* The bits that the flags of a message in FROM have in TO's mailbox, which gets the keywords that it lacks as far as it has room. */
+static int translate(const struct mailbox *from, struct keyword_plan *to, uint64_t flags, uint64_t *ret)
 {
-    uint64_t bits = flags & ((1 << MAIL_KEYWORD_BIT) - 1);
-    size_t known = mailbox_keyword_n(to);
+    uint64_t bits = flags & ((1 << MAIL_KEYWORD_BIT) - 1), bit;
     for (size_t i = 0; i < mailbox_keyword_n(from); i++) {
         if (!(flags >> (MAIL_KEYWORD_BIT + i) & 1))
             continue;
-        str k = from->keywords->list[i];
-        size_t at = 0;
-        while (at < known + *new_n && !str_ieq(k, at < known ? to->keywords->list[at] : new[at - known]))
-            at++;
-        if (at == MAIL_KEYWORDS_MAX)
-            return ERR_LIMIT;
-        if (at == known + *new_n)
-            new[(*new_n)++] = k;
-        bits |= 1ull << (MAIL_KEYWORD_BIT + at);
+        int r = keyword_plan_add(to, from->keywords->list[i], &bit);
+        if (r && r != ERR_LIMIT)
+            return r;
+        bits |= r ? 0 : bit;
     }
     *ret = bits;
     return 0;
@@ -136,15 +130,14 @@ struct copying {
     struct mail_entry *list; /* source entries, ascending */
     size_t n;
     struct mail_uid_pair *pairs;
-    str new[MAIL_KEYWORDS_MAX];
-    size_t new_n;
+    struct keyword_plan keywords; /* of TO */
 };
 
 /* The source's entries become the target's: email, size, date stay; flags are translated. */
 static int entry_copy(struct copying *c, const struct mail_entry *e, struct mail_entry *ret)
 {
     *ret = *e;
-    return translate(c->from, c->to, e->flags, c->new, &c->new_n, &ret->flags);
+    return translate(c->from, &c->keywords, e->flags, &ret->flags);
 }
 
 static int retain(struct update *u, const struct mail_entry *list, size_t n)
@@ -160,7 +153,7 @@ static int copy_commit(struct copying *c, size_t first, size_t n, bool move)
 {
     struct update u;
     update_begin(&u, c->a);
-    c->new_n = 0;
+    keyword_plan_begin(&c->keywords, c->a, c->to);
     int r = 0;
     for (size_t i = first; i < first + n && !r; i++) {
         struct mail_entry e;
@@ -178,10 +171,10 @@ static int copy_commit(struct copying *c, size_t first, size_t n, bool move)
         update_abort(&u);
         return r;
     }
-    mail_flags_write(&u, c->to, c->new, c->new_n);
+    mail_flags_write(&u, &c->keywords);
     r = update_commit(&u);
     if (!r)
-        mail_flags_adopt(c->to, c->new, c->new_n);
+        mail_flags_adopt(&c->keywords);
     return r;
 }
 
@@ -218,7 +211,7 @@ static int copy_large(struct copying *c)
     uint64_t modseq = c->a->h.modseq + 1;
     if (c->n >= UINT32_MAX - c->to->c.uidnext)
         return ERR_LIMIT;
-    c->new_n = 0;
+    keyword_plan_begin(&c->keywords, c->a, c->to);
     int r = 0;
     for (size_t i = 0; i < c->n && !r; i += COPY_AT_ONCE)
         r = copy_unseen(c, i, c->n - i < COPY_AT_ONCE ? c->n - i : COPY_AT_ONCE, modseq);
@@ -235,10 +228,10 @@ static int copy_large(struct copying *c)
     require(!r && u.h.modseq == modseq);
     struct key p = key_of(KEY_PENDING);
     update_del(&u, &p);
-    mail_flags_write(&u, c->to, c->new, c->new_n);
+    mail_flags_write(&u, &c->keywords);
     r = update_commit(&u);
     if (!r) {
-        mail_flags_adopt(c->to, c->new, c->new_n);
+        mail_flags_adopt(&c->keywords);
         c->a->pending = false;
     }
     return r;

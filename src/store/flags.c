@@ -14,59 +14,121 @@ static bool keyword_is_valid(str k)
     return true;
 }
 
-static bool keyword_find(const str *list, size_t n, str keyword, size_t *ret)
+void keyword_plan_begin(struct keyword_plan *p, struct mail_account *a, struct mailbox *mb)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (str_ieq(list[i], keyword)) {
-            *ret = i;
+    *p = (struct keyword_plan){ .a = a, .mb = mb, .n = mailbox_keyword_n(mb) };
+    if (p->n)
+        memcpy(p->list, mb->keywords->list, p->n * sizeof *p->list);
+}
+
+static uint64_t flag_at(uint32_t i)
+{
+    return 1ull << (MAIL_KEYWORD_BIT + i);
+}
+
+static bool plan_find(struct keyword_plan *p, str keyword, uint64_t *ret)
+{
+    for (uint32_t i = 0; i < p->n; i++) {
+        if (str_ieq(p->list[i], keyword)) {
+            p->used |= *ret = flag_at(i);
             return true;
         }
     }
     return false;
 }
 
-int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags, bool create, uint64_t *ret_bits, str *new,
-                       size_t *new_n)
+/* Which flags messages have, those too that some view still shows. */
+static int plan_look(struct keyword_plan *p)
 {
-    uint64_t bits = flags->system & (MAIL_SEEN | MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_DRAFT);
-    size_t known = mailbox_keyword_n(mb), at;
-    for (size_t i = 0; i < flags->keyword_n; i++) {
-        str k = flags->keywords[i];
-        if (!keyword_is_valid(k))
-            return ERR_SYNTAX;
-        if (known && keyword_find(mb->keywords->list, known, k, &at)) {
-            bits |= 1ull << (MAIL_KEYWORD_BIT + at);
-        } else if (create) {
-            if (!keyword_find(new, *new_n, k, &at)) {
-                if (known + *new_n == MAIL_KEYWORDS_MAX)
-                    return ERR_LIMIT;
-                at = (*new_n)++;
-                new[at] = k;
-            }
-            bits |= 1ull << (MAIL_KEYWORD_BIT + known + at);
+    int r = p->looked ? 0 : mailbox_index_load(p->a, p->mb);
+    if (r || p->looked)
+        return r;
+    for (size_t i = 0; i < p->mb->index_n; i++)
+        p->used |= p->mb->index[i].flags;
+    for (size_t i = 0; i < p->mb->ghost_n; i++)
+        p->used |= p->mb->ghosts[i].flags;
+    p->looked = true;
+    return 0;
+}
+
+/* The first place that is free, MAIL_KEYWORDS_MAX for none. */
+static int plan_place(struct keyword_plan *p, uint32_t *ret)
+{
+    *ret = p->n;
+    if (p->n < MAIL_KEYWORDS_MAX)
+        return 0;
+    int r = plan_look(p);
+    for (uint32_t i = 0; i < MAIL_KEYWORDS_MAX && !r; i++) {
+        if (!(p->used & flag_at(i))) {
+            *ret = i;
+            break;
         }
+    }
+    return r;
+}
+
+int keyword_plan_has_room(struct keyword_plan *p, bool *ret)
+{
+    uint32_t at;
+    int r = plan_place(p, &at);
+    *ret = !r && at < MAIL_KEYWORDS_MAX;
+    return r;
+}
+
+int keyword_plan_add(struct keyword_plan *p, str keyword, uint64_t *ret_flag)
+{
+    uint32_t at;
+    if (plan_find(p, keyword, ret_flag))
+        return 0;
+    int r = plan_place(p, &at);
+    if (r || at == MAIL_KEYWORDS_MAX)
+        return r ? r : ERR_LIMIT;
+    p->reuses |= at < p->n;
+    p->n += at == p->n;
+    p->list[at] = keyword;
+    p->used |= *ret_flag = flag_at(at);
+    return 0;
+}
+
+int mail_flags_resolve(struct keyword_plan *p, const struct mail_flags *flags, enum mail_flags_new new, uint64_t *ret_bits)
+{
+    uint64_t bits = flags->system & (MAIL_SEEN | MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_DRAFT), bit;
+    for (size_t i = 0; i < flags->keyword_n; i++)
+        if (!keyword_is_valid(flags->keywords[i]))
+            return ERR_SYNTAX;
+    /* Known ones first: none of them is in the place that a new one may take. */
+    for (size_t i = 0; i < flags->keyword_n; i++)
+        bits |= plan_find(p, flags->keywords[i], &bit) ? bit : 0;
+    for (size_t i = 0; i < flags->keyword_n && new != MAIL_FLAGS_KNOWN; i++) {
+        int r = keyword_plan_add(p, flags->keywords[i], &bit);
+        if (r && (r != ERR_LIMIT || new != MAIL_FLAGS_OR_DROP))
+            return r;
+        bits |= r ? 0 : bit;
     }
     *ret_bits = bits;
     return 0;
 }
 
-void mail_flags_write(struct update *u, struct mailbox *mb, const str *new, size_t n)
+void mail_flags_write(struct update *u, const struct keyword_plan *p)
 {
-    str list[MAIL_KEYWORDS_MAX];
-    size_t known = mailbox_keyword_n(mb);
-    if (n == 0 && known == mb->keywords_stored)
+    if (p->n == p->mb->keywords_stored && !p->reuses)
         return;
-    if (known)
-        memcpy(list, mb->keywords->list, known * sizeof *list);
-    memcpy(list + known, new, n * sizeof *list);
-    struct key k = key_of_id(KEY_KEYWORDS, mb->id);
-    keywords_encode(&u->scratch, list, known + n);
+    struct key k = key_of_id(KEY_KEYWORDS, p->mb->id);
+    keywords_encode(&u->scratch, p->list, p->n);
     update_put(u, &k, buf_str(&u->scratch));
 }
 
-void mail_flags_adopt(struct mailbox *mb, const str *new, size_t n)
+void mail_flags_adopt(struct keyword_plan *p)
 {
-    for (size_t i = 0; i < n; i++)
-        keyword_table_add(mailbox_keywords(mb), new[i]);
+    struct mailbox *mb = p->mb;
+    if (p->reuses) {
+        struct keyword_table *former = mb->keywords;
+        mb->keywords = NULL;
+        for (uint32_t i = 0; i < p->n; i++)
+            keyword_table_add(mailbox_keywords(mb), p->list[i]);
+        keyword_table_unref(former);
+    }
+    for (uint32_t i = mailbox_keyword_n(mb); i < p->n; i++)
+        keyword_table_add(mailbox_keywords(mb), p->list[i]);
     mb->keywords_stored = mailbox_keyword_n(mb);
 }

@@ -171,8 +171,10 @@ bool mail_view_is_recent(const struct mail_view *v, uint32_t seq);
  * it no more, but who has its struct mail_email can read the body for the grace time. */
 int mail_view_entry(struct mail_view *v, uint32_t seq, struct mail_entry *ret) MUST_USE;
 /* The keywords of the mailbox, index = bit - MAIL_KEYWORD_BIT, also those that were not announced yet (an entry's flags may
- * have them): call it after mail_view_entry. The strings live as long as the view. */
+ * have them): call it after mail_view_entry. The list lives until mail_view_entry or mail_view_sync. */
 const str *mail_view_keywords(const struct mail_view *v, size_t *ret_n);
+/* Whether a new keyword would find room: places of keywords that no message has are given to others. May read the index. */
+bool mail_view_takes_keywords(struct mail_view *v);
 
 enum mail_change {
     MAIL_CHANGE_EXPUNGE,
@@ -201,8 +203,8 @@ enum mail_store_mode { MAIL_FLAGS_SET, MAIL_FLAGS_ADD, MAIL_FLAGS_REMOVE };
 /* Changes flags of the messages with sequence numbers SEQS (ascending, N of them) in few commits, durable on return. Messages
  * expunged elsewhere are skipped and counted in *RET_MISSING. Messages whose modseq is above UNCHANGED_SINCE (UINT64_MAX: no
  * condition) are skipped and their SEQS written to MODIFIED (room for N; may be NULL). The changes appear in the next sync of
- * every view; in this one not when SILENT. Unknown keywords are created; ERR_LIMIT when the mailbox has no room for more
- * keywords. */
+ * every view; in this one not when SILENT. Unknown keywords are created, in the place of one that no message has where there is no other;
+ * ERR_LIMIT when all are in use. */
 int mail_view_store(struct mail_view *v, const uint32_t *seqs, size_t n, enum mail_store_mode mode,
                     const struct mail_flags *flags, bool silent, uint64_t unchanged_since, uint32_t *modified,
                     size_t *ret_modified_n, size_t *ret_missing) MUST_USE;

@@ -37,7 +37,8 @@ enum { MAIL_CACHE_BYTES = 96 << 20, MAIL_CHANGES_KEPT = 20000 };
 
 /* --- a mailbox --- */
 
-/* The keywords of a mailbox. Only ever added to, so that readers need no lock: n is read first. */
+/* The keywords of a mailbox. Only ever added to, so that readers need no lock: n is read first. Where a name takes the place of one that no
+ * message has any more, the mailbox gets another table, and its views take that over with the lock held. */
 struct keyword_table {
     _Atomic unsigned refs;
     _Atomic uint32_t n;
@@ -260,14 +261,34 @@ uint32_t update_new_email(struct update *u, struct mailbox *mb, struct thread_ro
 
 /* --- flags --- */
 
-/* The bits of FLAGS in mailbox MB. With CREATE unknown keywords get a bit and are added to the *NEW_N in NEW (room for
- * MAIL_KEYWORDS_MAX), which are to be written with the change. ERR_LIMIT when there is no room, ERR_SYNTAX for a keyword that
- * is none. */
-int mail_flags_resolve(const struct mailbox *mb, const struct mail_flags *flags, bool create, uint64_t *ret_bits, str *new,
-                       size_t *new_n) MUST_USE;
-/* Writes the keywords of MB with the NEW ones; after the commit mail_flags_adopt puts them into the table. */
-void mail_flags_write(struct update *u, struct mailbox *mb, const str *new, size_t n);
-void mail_flags_adopt(struct mailbox *mb, const str *new, size_t n);
+/* The keywords that a mailbox will have after a change. Lock held from the beginning to the end. */
+struct keyword_plan {
+    struct mail_account *a;
+    struct mailbox *mb;
+    str list[MAIL_KEYWORDS_MAX]; /* views of the table and of what the change brings */
+    uint32_t n;
+    uint64_t used; /* flags that the change gives to messages and, once LOOKED, that messages have */
+    bool looked;
+    bool reuses; /* a name has taken the place of one that was not used */
+};
+void keyword_plan_begin(struct keyword_plan *p, struct mail_account *a, struct mailbox *mb);
+/* The flag of KEYWORD, which becomes one of the mailbox's; in a full mailbox in the place of one that no message has. ERR_LIMIT when all
+ * are in use, or as mailbox_index_load. */
+int keyword_plan_add(struct keyword_plan *p, str keyword, uint64_t *ret_flag) MUST_USE;
+/* Whether one more would find a place. */
+int keyword_plan_has_room(struct keyword_plan *p, bool *ret) MUST_USE;
+
+enum mail_flags_new {
+    MAIL_FLAGS_KNOWN,   /* unknown keywords are passed over, */
+    MAIL_FLAGS_CREATE,  /* added, or ERR_LIMIT where there is no room, */
+    MAIL_FLAGS_OR_DROP, /* added, or passed over where there is no room: no message is refused for them (RFC 3501 section 7.1) */
+};
+/* The bits of FLAGS in P's mailbox. ERR_SYNTAX for a keyword that is none. */
+int mail_flags_resolve(struct keyword_plan *p, const struct mail_flags *flags, enum mail_flags_new new,
+                       uint64_t *ret_bits) MUST_USE;
+/* Writes the keywords of P; after the commit mail_flags_adopt puts them into the table. */
+void mail_flags_write(struct update *u, const struct keyword_plan *p);
+void mail_flags_adopt(struct keyword_plan *p);
 
 /* --- large operations (copy.c) --- */
 

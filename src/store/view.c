@@ -246,6 +246,29 @@ const str *mail_view_keywords(const struct mail_view *v, size_t *ret_n)
     return v->keywords->list;
 }
 
+void view_adopt_keywords(struct mail_view *v)
+{
+    if (!v->mb->keywords || v->keywords == v->mb->keywords)
+        return;
+    struct keyword_table *former = v->keywords;
+    v->keywords = keyword_table_ref(v->mb->keywords);
+    v->keywords_told = UINT32_MAX;
+    keyword_table_unref(former);
+}
+
+bool mail_view_takes_keywords(struct mail_view *v)
+{
+    bool room = atomic_load(&v->keywords->n) < MAIL_KEYWORDS_MAX;
+    struct keyword_plan p;
+    if (v->read_only || room || account_enter(v->a))
+        return room && !v->read_only;
+    keyword_plan_begin(&p, v->a, v->mb);
+    if (v->mb->gone || keyword_plan_has_room(&p, &room))
+        room = false;
+    account_leave(v->a);
+    return room;
+}
+
 /* The entry of UID as it is now, lock held. */
 static int entry_find(struct mail_view *v, uint32_t uid, size_t hint, struct mail_entry *ret)
 {
@@ -282,6 +305,7 @@ int mail_view_entry(struct mail_view *v, uint32_t seq, struct mail_entry *ret)
         if (r)
             return r;
         r = entry_find(v, uid, seq - 1, ret);
+        view_adopt_keywords(v);
         account_leave(v->a);
         if (r != ERR_CONFLICT)
             return r;

@@ -53,6 +53,8 @@ void view_take_info(struct mail_view *v);
 int view_finish(struct mail_view *v, struct mailbox *mb, uint64_t epoch, uint64_t modseq) MUST_USE;
 /* Enters the account for a change of the view's mailbox, its index loaded. ERR_REFUSED for a read-only view, ERR_NOTFOUND when
  * the mailbox is gone; then the account is not entered. */
+/* Takes the mailbox's table of keywords over where it is another one by now. Lock held. */
+void view_adopt_keywords(struct mail_view *v);
 int view_enter_write(struct mail_view *v) MUST_USE;
 
 #endif

@@ -36,8 +36,7 @@ struct storing {
     size_t modified_n, missing;
     size_t at;              /* SEQS before this are done */
     uint64_t epoch, modseq; /* of the last commit; 0: none */
-    str new[MAIL_KEYWORDS_MAX];
-    size_t new_n;
+    struct keyword_plan keywords;
 };
 
 static uint64_t flags_after(enum mail_store_mode mode, uint64_t old, uint64_t bits)
@@ -116,8 +115,8 @@ static int store_some(struct storing *s)
     int r = view_enter_write(v);
     if (r)
         return r;
-    s->new_n = 0;
-    r = mail_flags_resolve(v->mb, s->flags, s->mode != MAIL_FLAGS_REMOVE, &bits, s->new, &s->new_n);
+    keyword_plan_begin(&s->keywords, v->a, v->mb);
+    r = mail_flags_resolve(&s->keywords, s->flags, s->mode == MAIL_FLAGS_REMOVE ? MAIL_FLAGS_KNOWN : MAIL_FLAGS_CREATE, &bits);
     if (r) {
         account_leave(v->a);
         return r;
@@ -127,10 +126,10 @@ static int store_some(struct storing *s)
     for (; s->at < s->n && u.ops < UPDATE_OPS_MAX; s->at++)
         store_one(s, &u, s->seqs[s->at], bits);
     if (u.n) {
-        mail_flags_write(&u, v->mb, s->new, s->new_n);
+        mail_flags_write(&u, &s->keywords);
         r = update_commit(&u);
         if (!r) {
-            mail_flags_adopt(v->mb, s->new, s->new_n);
+            mail_flags_adopt(&s->keywords);
             if (!s->modseq)
                 mailbox_ref(v->mb);
             s->epoch = v->a->epoch;

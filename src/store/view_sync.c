@@ -158,6 +158,7 @@ static int sync_collect(struct mail_view *v, struct changes *c, bool *ret_delete
     if (r)
         return r;
     struct mailbox *mb = v->mb;
+    view_adopt_keywords(v);
     for (int round = 0; !r && !mb->gone && mb->c.modseq > v->a->synced_modseq; round++) /* P1 */
         r = round < 3 ? account_settle(v->a, mb->c.modseq) : account_settle_held(v->a);
     bool nothing = v->modseq == mb->c.modseq && !v->echo_n && !v->silent_n;

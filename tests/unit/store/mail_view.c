@@ -190,6 +190,100 @@ static void keywords_are_bounded(void **state)
         assert_int_equal(mail_view_store(v, &seq, 1, MAIL_FLAGS_ADD, &set, true, UINT64_MAX, NULL, NULL, NULL),
                          i < MAIL_KEYWORDS_MAX ? 0 : ERR_LIMIT);
     }
+    assert_false(mail_view_takes_keywords(v));
+    mail_view_close(v);
+    fixture_close(&f);
+}
+
+/* The name of the keyword that message SEQ has, which has one at most. */
+static str keyword_of(struct mail_view *v, uint32_t seq)
+{
+    struct mail_entry e;
+    size_t n;
+    assert_int_equal(mail_view_entry(v, seq, &e), 0);
+    const str *names = mail_view_keywords(v, &n);
+    for (size_t i = 0; i < n; i++)
+        if (e.flags >> (MAIL_KEYWORD_BIT + i) & 1)
+            return names[i];
+    return STR("");
+}
+
+static void append_with(struct fixture *f, const char *mailbox, const char *keyword)
+{
+    str k = str_from_z(keyword);
+    uint32_t uid, uidvalidity;
+    struct mail_append item = { .deposit = mail_deposit_new(f->s, f->a),
+                                .flags = { .keywords = &k, .keyword_n = 1 },
+                                .received_ms = INT64_MIN };
+    assert_int_equal(mail_deposit_write(item.deposit, STR("A: b\r\n\r\nc")), 0);
+    assert_int_equal(mail_append(f->a, str_from_z(mailbox), &item, 1, &uid, &uidvalidity, NULL), 0);
+    mail_deposit_free(item.deposit);
+}
+
+static void change_keyword(struct mail_view *v, uint32_t seq, enum mail_store_mode mode, const char *keyword)
+{
+    str k = str_from_z(keyword);
+    struct mail_flags flags = { .keywords = &k, .keyword_n = 1 };
+    assert_int_equal(mail_view_store(v, &seq, 1, mode, &flags, true, UINT64_MAX, NULL, NULL, NULL), 0);
+}
+
+/* Syncs; whether keywords were told. */
+static bool sync_tells_keywords(struct mail_view *v)
+{
+    struct buf b = BUF_INIT(1 << 20);
+    assert_int_equal(mail_view_sync(v, true, fixture_note, &b), 0);
+    bool tells = str_find(buf_str(&b), STR("keywords")) < b.n;
+    buf_done(&b);
+    return tells;
+}
+
+/* A keyword that no message has gives its place to another, for APPEND, COPY and STORE, under the eyes of who has the mailbox open. Where all are
+ * in use the message comes without the keyword. */
+static void keywords_that_nobody_has_are_freed(void **state)
+{
+    struct fixture f;
+    fixture_open(&f);
+    char name[16];
+    for (int i = 0; i < MAIL_KEYWORDS_MAX; i++) {
+        (void)snprintf(name, sizeof name, "k%d", i);
+        append_with(&f, "INBOX", name);
+    }
+    struct mail_view *v = fixture_view(&f, "INBOX"), *other = fixture_view(&f, "INBOX");
+    append_with(&f, "INBOX", "dropped"); /* full: the message is taken */
+    append_with(&f, "Sent", "moved");
+    (void)sync_tells_keywords(v);
+    assert_true(str_eq(keyword_of(v, MAIL_KEYWORDS_MAX + 1), STR("")));
+    assert_true(str_eq(keyword_of(v, 8), STR("k7")));
+    assert_false(mail_view_takes_keywords(v));
+    change_keyword(v, 8, MAIL_FLAGS_REMOVE, "k7");
+    change_keyword(v, 9, MAIL_FLAGS_REMOVE, "k8");
+    change_keyword(v, 10, MAIL_FLAGS_REMOVE, "k9");
+    assert_true(mail_view_takes_keywords(v));
+    append_with(&f, "INBOX", "appended");
+    struct mail_view *sent = fixture_view(&f, "Sent");
+    struct mail_uid_pair pair;
+    uint32_t seq = 1, uidvalidity = 0;
+    size_t n = 0;
+    assert_int_equal(mail_view_copy(sent, &seq, 1, STR("INBOX"), false, &pair, &n, &uidvalidity), 0);
+    change_keyword(v, 1, MAIL_FLAGS_SET, "stored");
+    for (int i = 0; i < 2; i++) {
+        struct mail_view *w = i ? other : v;
+        assert_true(sync_tells_keywords(w));
+        assert_true(str_eq(keyword_of(w, 1), STR("stored")));
+        assert_true(str_eq(keyword_of(w, 2), STR("k1")));
+        assert_true(str_eq(keyword_of(w, 8), STR("")));
+        assert_true(str_eq(keyword_of(w, MAIL_KEYWORDS_MAX + 2), STR("appended")));
+        assert_true(str_eq(keyword_of(w, MAIL_KEYWORDS_MAX + 3), STR("moved")));
+    }
+    mail_view_close(sent);
+    mail_view_close(other);
+    mail_view_close(v);
+    fixture_reopen(&f); /* as it is stored */
+    v = fixture_view(&f, "INBOX");
+    assert_true(str_eq(keyword_of(v, 1), STR("stored")));
+    assert_true(str_eq(keyword_of(v, 11), STR("k10")));
+    assert_true(str_eq(keyword_of(v, MAIL_KEYWORDS_MAX + 2), STR("appended")));
+    assert_true(str_eq(keyword_of(v, MAIL_KEYWORDS_MAX + 3), STR("moved")));
     mail_view_close(v);
     fixture_close(&f);
 }
@@ -363,12 +457,19 @@ static void vanished_messages_are_known(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(append_shows_in_open_views),   cmocka_unit_test(store_tells_others_and_self_unless_silent),
-        cmocka_unit_test(unchanged_since_guards_store), cmocka_unit_test(expunge_waits_until_allowed),
-        cmocka_unit_test(store_counts_missing),         cmocka_unit_test(keywords_are_shared_and_keep_their_spelling),
-        cmocka_unit_test(keywords_are_bounded),         cmocka_unit_test(copy_and_move),
-        cmocka_unit_test(large_copy_and_move),          cmocka_unit_test(views_are_woken),
-        cmocka_unit_test(vanished_messages_are_known),  cmocka_unit_test(views_survive_a_small_cache),
+        cmocka_unit_test(append_shows_in_open_views),
+        cmocka_unit_test(store_tells_others_and_self_unless_silent),
+        cmocka_unit_test(unchanged_since_guards_store),
+        cmocka_unit_test(expunge_waits_until_allowed),
+        cmocka_unit_test(store_counts_missing),
+        cmocka_unit_test(keywords_are_shared_and_keep_their_spelling),
+        cmocka_unit_test(keywords_are_bounded),
+        cmocka_unit_test(keywords_that_nobody_has_are_freed),
+        cmocka_unit_test(copy_and_move),
+        cmocka_unit_test(large_copy_and_move),
+        cmocka_unit_test(views_are_woken),
+        cmocka_unit_test(vanished_messages_are_known),
+        cmocka_unit_test(views_survive_a_small_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
