@@ -22,7 +22,8 @@ const struct cli_setting cli_settings[] = {
     { NULL, "user", "\"valise\"",
       "When started as root, core runs as this user, keeper and mx as those with -keeper and -mx behind its name; empty and root "
       "are refused then." },
-    { NULL, "log-level", "\"info\"", "The least level that is logged: debug, info, warning or error." },
+    { NULL, "log-level", "\"info\"",
+      "The least level that is logged: debug, info (one line a session, one a message), warning or error." },
     { NULL, "mx-processes", "1", "Processes that talk to strangers; more use more cores. 1 to 64." },
     { NULL, "message-size-max", "52428800", "The largest message in bytes, 65536 to 2147483648." },
     { NULL, "recipients-max", "1000", "Recipients of one message, 100 to 1000." },

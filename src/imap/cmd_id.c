@@ -36,7 +36,9 @@ IMAP_HANDLER(id)
     int r = scan_byte(args, ' ') ? parse_params(args, &s->arena, &name, &version) : ERR_SYNTAX;
     if (r < 0 || !scan_done(args))
         return imap_bad_arguments(s, r);
-    log_info("imap-client", LOG_STR("session", conn_id(s->conn)), LOG_STR("name", name), LOG_STR("version", version));
+    buf_reset(&s->client);
+    buf_add_all(&s->client, str_sub(name, 0, IMAP_ID_TOLD_MAX), version.n ? STR("/") : STR(""),
+                str_sub(version, 0, IMAP_ID_TOLD_MAX));
     buf_add(&s->out, STR("* ID (\"name\" \"valise\" \"version\" \"" VALISE_VERSION "\")\r\n"));
     return imap_ok(s);
 }

@@ -74,8 +74,9 @@ static enum imap_next finish_login(struct imap_session *s)
     s->state = IMAP_AUTHENTICATED;
     s->frame.line_max = IMAP_LINE_MAX;
     s->frame.literal_max = IMAP_LITERALS_MAX;
-    log_info("imap-login", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", login->address),
-             LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("tls", conn_tls(s->conn)->version));
+    s->mechanism = a->mechanism;
+    log_debug("imap-login", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", login->address),
+              LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("tls", conn_tls(s->conn)->version));
     struct buf text = BUF_INIT(2048);
     imap_write_capabilities(s, &text);
     imap_ok_text(s, "[CAPABILITY %.*s] Logged in", STR_ARG(buf_str(&text)));

@@ -24,6 +24,7 @@ static void *imap_open(struct conn *c, void *ctx)
     buf_init(&s->out, IMAP_OUT_MAX);
     buf_init(&s->answer, IMAP_OUT_MAX);
     buf_init(&s->user, 1024);
+    buf_init(&s->client, 2 * IMAP_ID_TOLD_MAX + 1);
     arena_init(&s->arena, IMAP_ARENA_MAX);
     return s;
 }
@@ -46,6 +47,15 @@ static void end_command(struct imap_session *s)
     buf_done(&s->out);
 }
 
+static void tell_end(const struct imap_session *s)
+{
+    const struct log_field fields[] = { LOG_STR("user", buf_str(&s->user)),     LOG_STR("mechanism", s->mechanism),
+                                        LOG_STR("client", buf_str(&s->client)), LOG_NUM("commands", s->commands),
+                                        LOG_NUM("fetched", s->fetched),         LOG_NUM("appended", s->appended),
+                                        LOG_NUM("expunged", s->expunged),       { .key = NULL } };
+    conn_tell(s->conn, fields);
+}
+
 static void imap_close(struct conn *c, void *session)
 {
     struct imap_session *s = session;
@@ -55,13 +65,12 @@ static void imap_close(struct conn *c, void *session)
         mail_view_close(s->view);
     if (s->account)
         mail_account_unref(s->account);
-    log_info("imap-close", LOG_STR("session", conn_id(c)), LOG_STR("user", buf_str(&s->user)), LOG_NUM("commands", s->commands),
-             LOG_NUM("fetched", s->fetched), LOG_NUM("appended", s->appended), LOG_NUM("expunged", s->expunged),
-             LOG_NUM("bytes-in", stream_bytes_in(s->stream)), LOG_NUM("bytes-out", stream_bytes_out(s->stream)));
+    tell_end(s);
     free(s->updates.list);
     imap_frame_done(&s->frame);
     buf_done(&s->ahead);
     buf_done(&s->user);
+    buf_done(&s->client);
     arena_done(&s->arena);
     free(s);
 }

@@ -19,6 +19,7 @@
 #include "sasl/sasl.h"
 
 enum {
+    IMAP_ID_TOLD_MAX = 90, /* bytes of the name and of the version in ID that the log gets */
     IMAP_LINE_MAX = 64 * 1024,
     IMAP_LITERALS_MAX = 256 * 1024,
     /* The largest ID fits, 30 pairs of 30 and 1 024 octets (RFC 2971 section 3.3), each of them escaped or all in literals; and so does a
@@ -143,7 +144,9 @@ struct imap_session {
     uint64_t expunged_told; /* expunged + 1 when an EXPUNGE or MOVE began whose answer tells the new modseq; 0: not */
 
     struct mail_account *account;
-    struct buf user; /* canonical address */
+    struct buf user;   /* canonical address */
+    str mechanism;     /* by which it logged in; static */
+    struct buf client; /* what it says it is (ID), for the log */
     struct mail_view *view;
 
     bool stopping, bye;                             /* bye: BYE is out */

@@ -24,15 +24,62 @@ void conn_set_local(struct conn *c, const struct ip_address *address, uint16_t p
     (void)ip_address_text(address, c->local);
 }
 
+void conn_set_via(struct conn *c)
+{
+    if (!c->via[0])
+        memcpy(c->via, c->peer, sizeof c->via);
+}
+
+enum { TOLD_TEXT_MAX = 200 };
+
+void conn_tell(struct conn *c, const struct log_field *fields)
+{
+    if (!c->told) {
+        c->told = calloc(1, sizeof *c->told);
+        if (!c->told)
+            panic("out of memory for what a session tells");
+        arena_init(&c->told->texts, CONN_TOLD_MAX * (TOLD_TEXT_MAX + 16));
+    }
+    for (; fields->key && c->told->n < CONN_TOLD_MAX; fields++) {
+        struct log_field *f = &c->told->list[c->told->n];
+        *f = *fields;
+        if (!f->is_number && !f->text.n)
+            continue;
+        if (f->is_number || arena_dup(&c->told->texts, str_sub(f->text, 0, TOLD_TEXT_MAX), &f->text) == 0)
+            c->told->n++;
+    }
+}
+
+void conn_log_end(const struct conn *c, const char *event, const struct log_field *first)
+{
+    struct log_field list[2 * CONN_TOLD_MAX + 1];
+    size_t n = 0;
+    for (; first->key && n < CONN_TOLD_MAX; first++)
+        list[n++] = *first;
+    for (size_t i = 0; c->told && i < c->told->n; i++)
+        list[n++] = c->told->list[i];
+    list[n] = (struct log_field){ .key = NULL };
+    log_write(LOG_INFO, event, list);
+}
+
+void conn_close_session(struct conn *c)
+{
+    if (c->session)
+        c->ops->close(c, c->session);
+    c->session = NULL;
+}
+
 void conn_done(struct conn *c)
 {
     conn_leave(c);
     /* Sources may use what the session holds: they go first. */
     stream_abort(c->stream);
-    if (c->session)
-        c->ops->close(c, c->session);
-    c->session = NULL;
+    conn_close_session(c);
     stream_free(c->stream);
+    if (c->told)
+        arena_done(&c->told->texts);
+    free(c->told);
+    c->told = NULL;
     c->stream = NULL;
     arena_done(&c->arena);
     free((char *)(uintptr_t)c->tls.sni.p);

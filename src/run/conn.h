@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "run/access.h"
 #include "run/stream.h"
 
@@ -131,6 +132,11 @@ bool conn_log_in(struct conn *c, const struct conn_login *login, str *ret_why) M
 /* Whether the login that the connection had was taken back, or the session ended by an administrator: no further command may run. A session looks
  * before each; one that is parked is told by CONN_ENDED. */
 bool conn_is_ended(const struct conn *c);
+
+/* Adds FIELDS (a list as log_write takes it; copied, texts up to 200 bytes, empty ones left out) to the one line that the log gets of this connection, which is written when
+ * it ends; at most CONN_TOLD_MAX in all, those beyond are dropped. For sums, and for what would else be a line of its own each time. */
+enum { CONN_TOLD_MAX = 12 };
+void conn_tell(struct conn *c, const struct log_field *fields);
 
 /* Deadline for the next wait, in milliseconds from now; stays set for later waits until changed. Counted anew at each park. */
 void conn_deadline(struct conn *c, int64_t ms);

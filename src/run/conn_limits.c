@@ -31,6 +31,7 @@ void conn_override(struct conn *c, const struct conn_ends *ends)
     roll_leave(c);
     if (c->limits)
         limits_leave(c->limits, &c->hold);
+    conn_set_via(c);
     if (ends->has_peer)
         conn_set_peer(c, &ends->peer, ends->has_peer_port ? ends->peer_port : 0);
     else if (ends->has_peer_port)

@@ -10,6 +10,13 @@
 
 enum { CONN_ARENA_QUOTA = 1024 * 1024, CONN_ADDRESS_MAX = IP_TEXT_MAX, CONN_MIN_RATE_GRACE_MS = 30000 };
 
+/* What the session has told of itself (conn_tell). */
+struct conn_told {
+    struct log_field list[CONN_TOLD_MAX];
+    size_t n;
+    struct arena texts;
+};
+
 /* What the two kinds of connection do differently. */
 struct conn_kind {
     void (*wake)(struct conn *c);
@@ -27,6 +34,8 @@ struct conn {
     struct arena arena;
     struct id id;
     char peer[CONN_ADDRESS_MAX], local[CONN_ADDRESS_MAX];
+    char via[CONN_ADDRESS_MAX]; /* who said that the connection is PEER's; empty: nobody */
+    struct conn_told *told;     /* NULL: nothing */
     uint16_t peer_port, local_port;
     bool has_ip; /* the peer has an address: it came by the internet */
     struct ip_address ip;
@@ -62,6 +71,12 @@ void conn_leave(struct conn *c);
 /* The ends of the connection as C tells them from now on. */
 void conn_set_peer(struct conn *c, const struct ip_address *address, uint16_t port);
 void conn_set_local(struct conn *c, const struct ip_address *address, uint16_t port);
+/* Notes the present peer as who says that the connection is another's: the first one who does. */
+void conn_set_via(struct conn *c);
+/* Writes the line EVENT with FIRST and what the session has told. */
+void conn_log_end(const struct conn *c, const char *event, const struct log_field *first);
+/* Closes the session if it is open: nothing of the output uses it any more. */
+void conn_close_session(struct conn *c);
 /* Gives the output up, closes the session if it is open, frees all but C itself. */
 void conn_done(struct conn *c);
 /* Replaces what is known of TLS; sni and alpn are copied, the client's parts lie in the TLS layer, which stays. */

@@ -146,8 +146,9 @@ static enum progress proxy_take(struct server_conn *c)
         return proxy_failed(c, e.text);
     buf_done(&c->header);
     if (!h.is_own) {
-        log_info("proxy", LOG_STR("session", conn_id(&c->conn)), LOG_STR("proxy", conn_peer_address(&c->conn)),
-                 LOG_NUM("port", c->conn.peer_port));
+        log_debug("proxy", LOG_STR("session", conn_id(&c->conn)), LOG_STR("proxy", conn_peer_address(&c->conn)),
+                  LOG_NUM("port", c->conn.peer_port));
+        conn_set_via(&c->conn);
         conn_set_peer(&c->conn, &h.peer, h.peer_port);
         conn_set_local(&c->conn, &h.local, h.local_port);
     }
@@ -205,8 +206,8 @@ static enum progress phase_begin(struct server_conn *c)
     const struct listener_settings *l = &c->listener->settings;
     str why = { 0 };
     conn_admit(&c->conn, l->access ? access_ref(l->access) : NULL, c->server->settings.limits, c->crowded);
-    log_info("conn-open", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
-             LOG_NUM("port", c->conn.peer_port), LOG_Z("listener", c->listener->name));
+    log_debug("conn-open", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
+              LOG_NUM("port", c->conn.peer_port), LOG_Z("listener", c->listener->name));
     if (conn_refusal(&c->conn, &why)) {
         c->turned_away = server_turn_away(c->server);
         metric_add(c->listener->refused, 1);
@@ -227,8 +228,7 @@ static enum progress phase_begin(struct server_conn *c)
 static enum progress handshake_failed(struct server_conn *c, const char *why)
 {
     metric_add(c->listener->tls_failed, 1);
-    log_info("tls-failed", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
-             LOG_Z("listener", c->listener->name), LOG_Z("reason", why));
+    conn_tell(&c->conn, (const struct log_field[]){ LOG_Z("failure", why), { .key = NULL } });
     return over(c, "tls-failed");
 }
 
@@ -439,15 +439,6 @@ static enum progress phase_session(struct server_conn *c, unsigned flags, struct
 
 /* --- the end --- */
 
-static void session_end(struct server_conn *c)
-{
-    /* Sources may use what the session holds: none is left, the queue is empty. */
-    if (c->conn.session)
-        c->conn.ops->close(&c->conn, c->conn.session);
-    c->conn.session = NULL;
-    conn_leave(&c->conn); /* a client that comes again at once is not held up by its former connection */
-}
-
 static enum progress phase_closing(struct server_conn *c, unsigned flags, struct task_wait *w)
 {
     if (clock_mono_ms() >= c->expiry_ms)
@@ -457,7 +448,8 @@ static enum progress phase_closing(struct server_conn *c, unsigned flags, struct
         w->expiry_ms = c->expiry_ms;
     if (p != PROGRESS_ON)
         return p;
-    session_end(c);
+    conn_close_session(&c->conn); /* the queue is empty: no source is left that may use what it holds */
+    conn_leave(&c->conn);         /* a client that comes again at once is not held up by its former connection */
     arena_reset(&c->conn.arena);
     if (c->conn.tls.active)
         layer_tls_shutdown(stream_layer(c->conn.stream));
@@ -486,15 +478,32 @@ static enum progress phase_linger(struct server_conn *c, unsigned flags, struct 
     return PROGRESS_OVER;
 }
 
+/* The one line at level info that a session gets. */
+static void log_end(struct server_conn *c)
+{
+    const struct conn *conn = &c->conn;
+    const struct stream *s = conn->stream;
+    const struct log_field fields[] = { LOG_STR("session", conn_id(conn)),
+                                        LOG_STR("peer", conn_peer_address(conn)),
+                                        LOG_NUM("port", conn->peer_port),
+                                        LOG_Z("listener", c->listener->name),
+                                        LOG_Z("end", c->reason ? c->reason : "killed"),
+                                        LOG_NUM("ms", clock_mono_ms() - c->opened_ms),
+                                        LOG_NUM("in", stream_bytes_in(s)),
+                                        LOG_NUM("out", stream_bytes_out(s)),
+                                        LOG_STR("tls", conn->tls.active ? conn->tls.version : STR("none")),
+                                        { .key = conn->via[0] ? "via" : NULL, .text = str_from_z(conn->via) },
+                                        { .key = NULL } };
+    conn_log_end(conn, "session", fields);
+}
+
 static void conn_task_end(struct task *t)
 {
     struct server_conn *c = conn_of_task(t);
-    struct stream *s = c->conn.stream;
-    log_info("conn-close", LOG_STR("session", conn_id(&c->conn)), LOG_STR("peer", conn_peer_address(&c->conn)),
-             LOG_Z("listener", c->listener->name), LOG_Z("reason", c->reason ? c->reason : "killed"),
-             LOG_NUM("in", stream_bytes_in(s)), LOG_NUM("out", stream_bytes_out(s)),
-             LOG_STR("tls", c->conn.tls.active ? c->conn.tls.version : STR("none")),
-             LOG_NUM("ms", clock_mono_ms() - c->opened_ms));
+    conn_leave(&c->conn);
+    stream_abort(c->conn.stream);
+    conn_close_session(&c->conn);
+    log_end(c);
     conn_done(&c->conn);
     buf_done(&c->header);
     (void)close(t->fd);

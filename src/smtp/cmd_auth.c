@@ -96,16 +96,17 @@ static void verify(struct smtp_session *s)
         s->login.address = buf_str(&s->login_address);
         str why;
         memcpy(login.by.account, login.account, sizeof login.by.account);
-        login.by.how = mechanism;
+        login.by.how = s->login.by.how = mechanism;
         if (!conn_log_in(s->conn, &login.by, &why))
             reply = SMTP_REPLY_TOO_MANY_LOGINS;
     } else if (rc != 0 && rc != ERR_REFUSED) {
         /* RFC 4954 section 6: a client keeps its password after 454. */
         reply = rc == ERR_AGAIN ? SMTP_REPLY_AUTH_LOCKED_OUT : SMTP_REPLY_AUTH_UNAVAILABLE;
     }
-    log_info(reply == SMTP_REPLY_AUTHENTICATED ? "smtp-login" : "smtp-login-refused", LOG_STR("session", conn_id(s->conn)),
-             LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", attempt.login), LOG_STR("mechanism", mechanism),
-             LOG_NUM("code", smtp_reply_code(reply)), LOG_NUM("delay-ms", delay_ms));
+    bool taken = reply == SMTP_REPLY_AUTHENTICATED;
+    log_event(taken ? LOG_DEBUG : LOG_INFO, taken ? "smtp-login" : "smtp-login-refused", LOG_STR("session", conn_id(s->conn)),
+              LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", attempt.login), LOG_STR("mechanism", mechanism),
+              LOG_NUM("code", smtp_reply_code(reply)), LOG_NUM("delay-ms", delay_ms));
     answer(s, reply, delay_ms);
 }
 

@@ -16,8 +16,8 @@ enum conn_next smtp_cmd_xclient(struct smtp_session *s, str argument)
         smtp_say(s, rc == ERR_UNSUPPORTED ? SMTP_REPLY_XCLIENT_ATTRIBUTE : SMTP_REPLY_BAD_ARGUMENT);
         return CONN_WAIT;
     }
-    log_info("smtp-xclient", LOG_STR("session", conn_id(s->conn)), LOG_STR("by", conn_peer_address(s->conn)),
-             LOG_STR("said", argument));
+    log_debug("smtp-xclient", LOG_STR("session", conn_id(s->conn)), LOG_STR("by", conn_peer_address(s->conn)),
+              LOG_STR("said", argument));
     conn_override(s->conn, &x.ends);
     smtp_session_restart(s, &x);
     return CONN_WAIT;

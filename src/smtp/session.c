@@ -132,8 +132,14 @@ static void *session_open(struct conn *c, void *ctx)
 static void session_close(struct conn *c, void *session)
 {
     struct smtp_session *s = session;
-    log_info("smtp-end", LOG_STR("session", conn_id(c)), LOG_STR("helo", smtp_session_helo(s)), LOG_NUM("messages", s->message_n),
-             LOG_NUM("errors", s->errors), LOG_NUM("unknown-recipients", s->unknown), LOG_STR("login", s->login.address));
+    const struct log_field fields[] = { LOG_STR("user", s->login.address),
+                                        LOG_STR("mechanism", s->login.by.how),
+                                        LOG_STR("helo", smtp_session_helo(s)),
+                                        LOG_NUM("messages", s->message_n),
+                                        LOG_NUM("errors", s->errors),
+                                        LOG_NUM("unknown-recipients", s->unknown),
+                                        { .key = NULL } };
+    conn_tell(c, fields);
     smtp_auth_abort(s);
     smtp_transaction_end(s);
     buf_done(&s->login_address);

@@ -1,0 +1,63 @@
+"""The log: one line a session at level info, with all that an administrator asks of it; failures besides."""
+
+import imaplib
+import re
+import smtplib
+import socket
+
+import pytest
+
+import harness
+import helpers
+
+
+def lines(lab, session):
+    return [line for line in lab.log().splitlines() if f"session={session}" in line]
+
+
+def ended(lab, pattern):
+    """(id, line) of the session whose last line fits PATTERN."""
+    line = harness.wait_until(lambda: re.search(rf".*event=session session=(\S+) .*{pattern}.*", lab.log()), 30, f"the line with {pattern}")
+    return line.group(1), line.group(0)
+
+
+def test_one_line_a_session(lab, alice):
+    lab.start()
+    message, _ = helpers.letter(alice.address)
+    with helpers.imap(lab, alice) as session:
+        helpers.ok(session.xatom("ID", '("name" "Mutt of ours" "version" "2.2")'))
+        helpers.ok(session.append("INBOX", None, None, message))
+        helpers.ok(session.select())
+        helpers.ok(session.fetch("1", "(BODY[])"))
+        helpers.ok(session.store("1", "+FLAGS", r"(\Deleted)"))
+        helpers.ok(session.expunge())
+    name, line = ended(lab, "listener=imaps .*user=alice")
+    for part in ("level=info", "peer=127.0.0.1", "port=", "end=session", "ms=", "in=", "out=", "tls=TLSv1.3", f"user={alice.address}", "mechanism=",
+                 'client="Mutt of ours/2.2"', "commands=", "fetched=1", "appended=1", "expunged=1"):
+        assert part in line, (part, line)
+    assert len(lines(lab, name)) == 1, lines(lab, name)
+
+    with helpers.submission(lab, alice) as session:
+        session.noop()
+    name, line = ended(lab, "listener=submission .*user=alice")
+    assert f"user={alice.address} mechanism=" in line and "messages=0 errors=0" in line, line
+    assert len(lines(lab, name)) == 1, lines(lab, name)
+
+    with socket.create_connection(("127.0.0.1", lab.ports["imaps"]), timeout=30) as s:
+        s.sendall(b"A1 LOGIN alice secret\r\n")
+        while s.recv(1000):
+            pass
+    name, line = ended(lab, "end=tls-failed")
+    assert "listener=imaps" in line and "end=tls-failed" in line and re.search(r'failure="?[a-zA-Z]', line), line
+    assert len(lines(lab, name)) == 1, lines(lab, name)
+
+
+def test_a_refused_login_has_a_line_of_its_own(lab, alice):
+    lab.start()
+    alice.password += "x"
+    with pytest.raises(smtplib.SMTPAuthenticationError), helpers.submission(lab, alice):
+        pass
+    with pytest.raises(imaplib.IMAP4.error), helpers.imap(lab, alice):
+        pass
+    for event in ("imap-login-failed", "smtp-login-refused"):
+        harness.wait_until(lambda event=event: re.search(rf"event={event} .*alice", lab.log()), 30, f"{event} is logged")
