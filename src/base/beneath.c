@@ -76,6 +76,12 @@ static int open_by_parts(int dir, const char *path, int flags, mode_t mode, uint
     struct stat from, to;
     str rest = str_from_z(path), name;
     int at = dir, fd = -1;
+    if (path[0] == '/') { /* where the caller allows it */
+        rest = str_from(rest, 1);
+        at = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (at < 0 || rest.n == 0)
+            return at;
+    }
     while (str_split(&rest, '/', &name)) {
         bool last = rest.n == 0;
         (void)snprintf(part, sizeof part, "%.*s", STR_ARG(name));

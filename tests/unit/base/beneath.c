@@ -2,10 +2,15 @@
 #include "../check.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -311,9 +316,34 @@ static void test_a_folder_swapped_for_a_link_leads_nowhere(void **state)
     (void)close(in);
 }
 
+/* --- as a role, whose filter has no openat2 --- */
+
+static void openat2_is_not_to_be_had(void **state)
+{
+    struct sock_filter code[] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+                                  BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+    const struct sock_fprog filter = { sizeof code / sizeof code[0], code };
+    assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0), 0);
+    assert_true(syscall(SYS_openat2, -1, "", NULL, 0) == -1 && errno == ENOSYS);
+    assert_int_equal(teardown(state), 0);
+    assert_int_equal(setup(state), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_paths_that_lead_out_are_refused),
+        cmocka_unit_test(test_links_are_not_followed),
+        cmocka_unit_test(test_what_lies_above),
+        cmocka_unit_test(test_only_regular_files_are_read),
+        cmocka_unit_test(test_files_are_whole_and_have_their_rights_at_once),
+        cmocka_unit_test(test_trees),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_a_folder_swapped_for_a_link_leads_nowhere),
+        cmocka_unit_test(openat2_is_not_to_be_had), /* from here on, for the same once more */
         cmocka_unit_test(test_paths_that_lead_out_are_refused),
         cmocka_unit_test(test_links_are_not_followed),
         cmocka_unit_test(test_what_lies_above),
