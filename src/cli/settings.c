@@ -33,7 +33,10 @@ const struct cli_setting cli_settings[] = {
     { NULL, "connections-per-address", "0",
       "Connections from one address at a time, for each protocol whose section limits does not say it; 0: its default." },
     { NULL, "limits-exempt", "{\"127.0.0.0/8\", \"::1\"}",
-      "Networks that the limits of addresses and networks are not for. Those of accounts hold for all." },
+      "Networks that the limits of addresses and networks are not for, neither those of connections nor those of failed logins: "
+      "a "
+      "webmail on "
+      "this machine, a router with many people behind it. What is counted for an account holds for all." },
     { NULL, "limits-ipv6-address", "64", "Bits of an IPv6 address that count as one address." },
     { NULL, "limits-ipv4-network", "24", "Bits of an IPv4 address that count as one network." },
     { NULL, "limits-ipv6-network", "48", "Bits of an IPv6 address that count as one network." },
@@ -58,12 +61,15 @@ const struct cli_setting cli_settings[] = {
       "it, four times as many from a /48 or an IPv4 /24, 16 times as many from a /32." },
     { NULL, "login-failures-per-network", "50",
       "Failed logins from one network (an IPv4 address, an IPv6 /64), whatever the names, before it is locked out; 0: never. "
-      "Users who have logged in from around there within 90 days are not affected. Twice as many lock out an IPv6 /56, four "
+      "Users who have logged in from around there within 90 days are not affected, and while it is not locked out nobody else's "
+      "right password waits. With 0 it waits as long as a wrong one. Twice as many lock out an IPv6 /56, four "
       "times as many "
       "a /48 or an IPv4 /24, 32 times as many a /32." },
     { NULL, "login-lockout", "900", "Seconds that the first lock-out lasts; each further one lasts twice as long, up to a day." },
     { NULL, "login-allow", "{\"192.0.2.0/24\"}",
-      "Networks whose failed logins are neither counted nor delayed. See `valise lockout list'." },
+      "Networks whose failed logins are neither counted nor delayed, for accounts neither: whoever is there may guess. "
+      "limits-exempt is for "
+      "networks with many people. See `valise lockout list'." },
     { NULL, "login-history-days", "90",
       "Days that each user's logins are remembered; 0: not at all. See `valise user history'." },
     { "listener NAME", "protocol", "\"smtp\"",

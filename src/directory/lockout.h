@@ -5,7 +5,10 @@
  *  B1  A failed login counts for its network (an IPv4 address, an IPv6 /64), for that account from that network, and for that account
  *      everywhere. However it was tried: with a password, an application password or a proof.
  *  B2  Each failure doubles the delay of the answer, from half a second to thirty. A minute without failures takes one back, for an
- *      account from a network ten minutes; a success takes back all of the account from its network.
+ *      account from a network ten minutes; a success takes back all of the account from its network. A right password waits for the
+ *      account's own failures (there, and everywhere), not for what others have made of the network: a class behind one address does
+ *      not wait for one pupil's typos. What bounds guesses at one password each is the network's lock-out (B3); where that is off, a right password
+ *      waits for the network as well.
  *  B3  Too many failures lock out: the account from that network, or the network. The first time as long as the policy says, then
  *      twice as long each time, up to a day; a day in peace takes one doubling back. Whoever is locked out is told so: nothing is
  *      checked, not even a right password, and nothing is counted but by B13.
@@ -16,7 +19,8 @@
  *      So nobody can lock a user out from elsewhere.
  *  B6  The same wrong password counts once, in networks of each width: a forgotten telephone locks nobody out, wherever it is carried.
  *  B7  A name that is not there counts as one that is.
- *  B8  Networks of the allow-list are neither counted, delayed nor locked out.
+ *  B8  Networks of the allow-list are neither counted, delayed nor locked out. Exempt ones (limits-exempt: a webmail on this machine, a
+ *      tunnel, a router with many behind it) are so as networks only: what an account has failed there delays and locks it out as anywhere.
  *  B9  All of it survives a restart: a lock-out at once, failures within seconds. It takes a fixed room on the disk and in memory (B12).
  *      A flood of failures costs no commit each.
  *  B10 A certificate of ours is no guess: whoever has it is neither delayed nor locked out.
@@ -41,9 +45,10 @@ struct directory_lockout_policy {
     unsigned login_failures;   /* of an account from one network before it is locked out there; 0: never */
     unsigned network_failures; /* of a network; 0: never */
     int64_t first_ms;          /* how long the first lock-out lasts */
-    struct ip_networks allow;  /* copied */
+    struct ip_networks allow;  /* copied, as */
+    struct ip_networks exempt;
 };
-#define DIRECTORY_LOCKOUT_DEFAULT ((struct directory_lockout_policy){ 10, 50, 15 * 60 * 1000, { NULL, 0 } })
+#define DIRECTORY_LOCKOUT_DEFAULT ((struct directory_lockout_policy){ 10, 50, 15 * 60 * 1000, { NULL, 0 }, { NULL, 0 } })
 
 /* In force from now on; DIRECTORY_LOCKOUT_DEFAULT before. */
 void directory_set_lockout_policy(struct directory *d, const struct directory_lockout_policy *p);

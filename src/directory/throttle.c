@@ -76,7 +76,7 @@ struct throttle {
     struct ring rings[RING_N];
     size_t dirty_n;
     struct directory_lockout_policy policy;
-    struct ip_network allow[ALLOW_MAX];
+    struct ip_network allow[ALLOW_MAX], exempt[ALLOW_MAX];
     struct directory_lockout_counts counts; /* only those since the start */
 };
 
@@ -108,14 +108,20 @@ void throttle_free(struct throttle *t)
     free(t);
 }
 
+static struct ip_networks networks_copy(struct ip_networks from, struct ip_network room[ALLOW_MAX])
+{
+    size_t n = from.n < ALLOW_MAX ? from.n : ALLOW_MAX;
+    if (n)
+        memcpy(room, from.list, n * sizeof *room);
+    return (struct ip_networks){ room, n };
+}
+
 void throttle_set_policy(struct throttle *t, const struct directory_lockout_policy *p)
 {
     pthread_mutex_lock(&t->lock);
     t->policy = *p;
-    t->policy.allow.n = p->allow.n < ALLOW_MAX ? p->allow.n : ALLOW_MAX;
-    if (t->policy.allow.n)
-        memcpy(t->allow, p->allow.list, t->policy.allow.n * sizeof *t->allow);
-    t->policy.allow.list = t->allow;
+    t->policy.allow = networks_copy(p->allow, t->allow);
+    t->policy.exempt = networks_copy(p->exempt, t->exempt);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -301,9 +307,11 @@ static bool slot_knows_guess(struct slot *s, uint64_t guess)
 
 /* --- one login --- */
 
-static bool is_exempt(const struct throttle *t, const struct throttle_try *try)
+/* B8: whether ring K counts and holds for TRY. */
+static bool is_counted(const struct throttle *t, int k, const struct throttle_try *try)
 {
-    return ip_networks_have(t->policy.allow, &try->peer);
+    return !ip_networks_have(t->policy.allow, &try->peer) &&
+           !(scales[k].kind == DIRECTORY_LOCKOUT_NETWORK && ip_networks_have(t->policy.exempt, &try->peer));
 }
 
 /* B4. */
@@ -316,8 +324,8 @@ struct throttle_lock throttle_locked(struct throttle *t, const struct throttle_t
 {
     struct throttle_lock lock = { 0 };
     pthread_mutex_lock(&t->lock);
-    for (int k = 0; k < RING_N && !is_exempt(t, try); k++) {
-        struct slot *s = slot_find(t, k, try);
+    for (int k = 0; k < RING_N; k++) {
+        struct slot *s = is_counted(t, k, try) ? slot_find(t, k, try) : NULL;
         if (!s)
             continue;
         slot_age(s, k, now);
@@ -357,9 +365,9 @@ int64_t throttle_fail(struct throttle *t, const struct throttle_try *try, int64_
     *ret_locked = false;
     pthread_mutex_lock(&t->lock);
     t->counts.failed++;
-    for (int i = 0; i < RING_N && !is_exempt(t, try); i++) {
+    for (int i = 0; i < RING_N; i++) {
         int k = order[i][0], like = order[i][1];
-        if (!ring_is_for(k, &try->peer) || (closed && scales[k].kind != DIRECTORY_LOCKOUT_LOGIN))
+        if (!is_counted(t, k, try) || !ring_is_for(k, &try->peer) || (closed && scales[k].kind != DIRECTORY_LOCKOUT_LOGIN))
             continue;
         if (like >= 0 && !ring_is_for(like, &try->peer))
             like = RING_LOGIN;
@@ -372,13 +380,20 @@ int64_t throttle_fail(struct throttle *t, const struct throttle_try *try, int64_
     return delay;
 }
 
+/* B2: whether a right password waits for what ring K has counted. */
+static bool holds_success(const struct throttle *t, int k, const struct throttle_try *try)
+{
+    bool bounded = scales[k].kind == DIRECTORY_LOCKOUT_NETWORK && t->policy.network_failures && t->policy.first_ms > 0;
+    return is_counted(t, k, try) && holds(k, try) && !bounded;
+}
+
 int64_t throttle_succeed(struct throttle *t, const struct throttle_try *try, int64_t now)
 {
     int64_t delay = 0;
     pthread_mutex_lock(&t->lock);
     t->counts.succeeded++;
-    for (int k = 0; k < RING_N && !is_exempt(t, try); k++) {
-        struct slot *s = holds(k, try) ? slot_find(t, k, try) : NULL;
+    for (int k = 0; k < RING_N; k++) {
+        struct slot *s = holds_success(t, k, try) ? slot_find(t, k, try) : NULL;
         if (!s)
             continue;
         slot_age(s, k, now);

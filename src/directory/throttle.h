@@ -31,7 +31,8 @@ struct throttle_lock throttle_locked(struct throttle *t, const struct throttle_t
 /* Counts a failure and returns how long its answer is to be held, known or not (B13). *RET_LOCKED: it has begun a lock-out. CLOSED: as
  * throttle_locked says; then it counts for the login only. */
 int64_t throttle_fail(struct throttle *t, const struct throttle_try *try, int64_t now, bool closed, bool *ret_locked);
-/* Forgives the login from its network. It waits as long as a failure would have: who guesses must not learn more by hanging up early. */
+/* Forgives the login from its network, and returns how long the answer is to be held: as long as a failure would have been by what the account
+ * itself has failed (B2), so that who guesses at it does not learn more by hanging up early. */
 int64_t throttle_succeed(struct throttle *t, const struct throttle_try *try, int64_t now);
 
 int throttle_each(struct throttle *t, int64_t now, int (*fn)(void *ctx, const struct directory_lockout *lockout),

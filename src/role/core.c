@@ -343,7 +343,8 @@ static void core_commit(struct role_run *r)
                                  &(struct directory_lockout_policy){ .login_failures = login->failures_max,
                                                                      .network_failures = login->network_failures_max,
                                                                      .first_ms = (int64_t)login->lockout_s * 1000,
-                                                                     .allow = login->allow });
+                                                                     .allow = login->allow,
+                                                                     .exempt = s->config->limits[0].rules.exempt });
     directory_set_history_days(c->directory, login->history_days);
     directory_set_scram_sha1(c->directory, login->scram_sha1);
     role_snapshot_unref(s);

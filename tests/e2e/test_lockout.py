@@ -71,6 +71,8 @@ def listed(lab):
 
 @pytest.fixture
 def strict(lab):
+    path = lab.dir / "valise.conf"
+    path.write_text(path.read_text().replace('limits-exempt = {"127.0.0.0/8", "::1"}', "limits-exempt = {}"))
     configure(lab, "login-failures-max = 3", "login-failures-per-network = 6")
     return lab.start()
 
@@ -175,6 +177,18 @@ def test_the_allow_list_is_read_at_reload(strict, alice):
     configure(strict, 'login-allow = {"10.0.0.1/8"}')
     refused = run(strict, "reload", check=False)
     assert refused.returncode != 0 and "login-allow" in refused.stderr
+
+
+def test_behind_a_webmail_accounts_are_guarded_and_the_network_is_nobody(lab, alice, bob):
+    configure(lab, "login-failures-max = 3", "login-failures-per-network = 6")
+    lab.start()
+    for i in range(8):
+        assert submit(lab, Account(f"nobody{i}@{harness.DOMAIN}", ""), "guess", "127.0.0.1") == 535
+    assert submit(lab, bob, bob.password, "127.0.0.1") == 235
+    lock_out(lab, alice, "127.0.0.1")
+    assert submit(lab, alice, alice.password, "127.0.0.1") == 454
+    assert submit(lab, bob, bob.password, "127.0.0.1") == 235
+    assert {entry["kind"] for entry in listed(lab) if entry["locked-until"]} == {"login"}
 
 
 def test_clients_are_told(strict, alice):

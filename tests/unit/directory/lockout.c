@@ -1,4 +1,5 @@
-/* lockout: the rules B1 to B13 of directory/lockout.h, on a clock that the tests set. */
+/* lockout: the rules B1 to B13 of directory/lockout.h, on a clock that the tests set.
+ * Longer than 800 lines because all of them are tried on the same accounts, whose passwords cost time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -131,7 +132,7 @@ static void failures_double_the_delay(void **state)
 {
     struct fixture *f = *state;
     static const int64_t expected[] = { 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000 };
-    directory_set_lockout_policy(f->d, &(struct directory_lockout_policy){ 0, 0, MINUTE, { NULL, 0 } });
+    directory_set_lockout_policy(f->d, &(struct directory_lockout_policy){ 0, 0, MINUTE, { NULL, 0 }, { NULL, 0 } });
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         assert_int_equal(refute(f, "alice", "192.0.2.66"), ERR_REFUSED);
         assert_int_equal(f->delay, expected[i]);
@@ -154,6 +155,39 @@ static void failures_double_the_delay(void **state)
     now += 4 * MINUTE;
     assert_int_equal(refute(f, "nobody2", "192.0.2.66"), ERR_REFUSED);
     assert_int_equal(f->delay, 2000);
+}
+
+/* B2: in a class behind one address, another's typos delay nobody's right password, while guesses are bounded as before. */
+static void a_right_password_does_not_wait_for_others(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const peers[] = { "192.0.2.66", "2001:db8:1:2::3" };
+    for (size_t i = 0; i < 2; i++) {
+        refute_times(f, "alice", peers[i], 7);
+        assert_int_equal(f->delay, 30000);
+        assert_int_equal(login(f, "bob", "bob's", peers[i]), 0);
+        assert_int_equal(f->delay, 0);
+        /* What she has failed herself she waits for. */
+        assert_int_equal(login(f, "alice", "alice's", peers[i]), 0);
+        assert_int_equal(f->delay, 30000);
+    }
+    /* Also what was failed for her everywhere. */
+    now += DAY;
+    for (int i = 0; i < 15; i++) {
+        char peer[32];
+        (void)snprintf(peer, sizeof peer, "198.51.%d.1", i);
+        refute_times(f, "alice", peer, 1);
+    }
+    assert_int_equal(login(f, "alice", "alice's", "203.0.113.7"), 0);
+    assert_int_equal(f->delay, 8000);
+    /* One guess at each of many accounts: the fiftieth failure locks the network out, and nothing more is learnt. */
+    for (int i = 0; i < 50; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "name%d", i);
+        refute_times(f, name, "198.18.0.1", 1);
+    }
+    assert_int_equal(f->delay, 30000);
+    assert_true(is_locked(f, "bob", "198.18.0.1"));
 }
 
 static void networks_are_addresses_and_64s(void **state)
@@ -358,6 +392,43 @@ static void the_allow_list_is_exempt(void **state)
     assert_int_equal(f->delay, 0);
     refute_times(f, "alice", "192.0.2.200", 10);
     assert_true(is_locked(f, "alice", "192.0.2.200"));
+}
+
+/* B8: behind a webmail or a tunnel the network is nobody, but each account is guarded as anywhere. */
+static void an_exempt_network_guards_accounts(void **state)
+{
+    struct fixture *f = *state;
+    struct ip_network local;
+    assert_int_equal(ip_network_parse(STR("127.0.0.0/8"), &local, NULL), 0);
+    struct directory_lockout_policy p = DIRECTORY_LOCKOUT_DEFAULT;
+    p.exempt = (struct ip_networks){ &local, 1 };
+    directory_set_lockout_policy(f->d, &p);
+    for (int i = 0; i < 500; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "name%d", i % 100);
+        if (i < 100)
+            assert_int_equal(refute(f, name, "127.0.0.1"), ERR_REFUSED);
+        else
+            (void)refute(f, name, "127.0.0.1");
+        if (i < 100)
+            assert_int_equal(f->delay, 500); /* its own first failure, whatever the hundred before it */
+    }
+    assert_false(is_locked(f, "bob", "127.0.0.1"));
+    assert_int_equal(f->delay, 0);
+    refute_times(f, "alice", "127.0.0.1", 10);
+    assert_int_equal(f->delay, 30000);
+    assert_true(is_locked(f, "alice", "127.0.0.1"));
+    assert_int_equal(login(f, "bob", "bob's", "127.0.0.1"), 0);
+    assert_int_equal(f->delay, 0);
+    /* Without the exemption the same is the network's. */
+    p.exempt = (struct ip_networks){ NULL, 0 };
+    directory_set_lockout_policy(f->d, &p);
+    for (int i = 0; i < 50; i++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "other%d", i);
+        assert_int_equal(refute(f, name, "127.0.0.1"), ERR_REFUSED);
+    }
+    assert_int_equal(refute(f, "one more", "127.0.0.1"), ERR_AGAIN);
 }
 
 /* B9. */
@@ -741,6 +812,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(failures_double_the_delay, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_right_password_does_not_wait_for_others, setup, teardown),
         cmocka_unit_test(networks_are_addresses_and_64s),
         cmocka_unit_test_setup_teardown(ten_failures_lock_out_longer_each_time, setup, teardown),
         cmocka_unit_test_setup_teardown(slow_guesses_lock_out_too, setup, teardown),
@@ -751,6 +823,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_same_wrong_password_counts_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_name_that_is_not_there_counts_alike, setup, teardown),
         cmocka_unit_test_setup_teardown(the_allow_list_is_exempt, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_exempt_network_guards_accounts, setup, teardown),
         cmocka_unit_test_setup_teardown(a_restart_forgets_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_clock_that_is_set_back_locks_nobody_out_for_ever, setup, teardown),
         cmocka_unit_test_setup_teardown(a_certificate_is_no_guess, setup, teardown),
