@@ -267,9 +267,8 @@ static bool is_free(const struct engine_txn *t)
     return true;
 }
 
-int rocks_commit(struct engine *g, const struct engine_txn *t, uint64_t *ret_version)
+static int commit_once(struct rocks *r, const struct engine_txn *t, uint64_t *ret_version)
 {
-    struct rocks *r = rocks_of(g);
     uint64_t bytes = 64;
     for (size_t i = 0; i < t->n; i++)
         bytes += t->ops[i].key.n + t->ops[i].value.n + 32;
@@ -287,6 +286,15 @@ int rocks_commit(struct engine *g, const struct engine_txn *t, uint64_t *ret_ver
     }
     rocksdb_writebatch_destroy(batch);
     rocks_leave(r);
+    return rc;
+}
+
+int rocks_commit(struct engine *g, const struct engine_txn *t, uint64_t *ret_version)
+{
+    struct rocks *r = rocks_of(g);
+    int rc = commit_once(r, t, ret_version);
+    if (rc == ERR_UNAVAILABLE && atomic_load(&r->health) <= ROCKS_STALE)
+        rc = commit_once(r, t, ret_version); /* nothing was written: the database has just become, or is no longer, STALE */
     if (!rc && !t->unversioned)
         atomic_fetch_add(&r->commits, 1);
     return rc;
@@ -305,7 +313,7 @@ static int sync_logs(struct rocks *r)
     if (health == ROCKS_OK)
         rocksdb_flush_wal(r->db, 1, &message);
     else
-        rc = health == ROCKS_FULL ? rocks_logs_sync(r) : ERR_IO;
+        rc = health == ROCKS_BROKEN ? ERR_IO : rocks_logs_sync(r);
     if (scarce)
         pthread_rwlock_unlock(&r->append);
     return message ? rocks_error(message, "sync") : rc;

@@ -15,7 +15,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { MIB = 1 << 20, SPACE_MS = 100, REVIVE_MS = 1000, REVIVE_WAIT_MS = 200, LOST_MS = 60000 };
+enum {
+    MIB = 1 << 20,
+    SPACE_MS = 100,
+    REVIVE_MS = 1000,
+    REVIVE_WAIT_MS = 200,
+    REVIVE_PATIENCE_MS = 5000,
+    LOOK_MS = 100,
+    LOST_MS = 60000
+};
 /* rocksdb::WALRecoveryMode::kPointInTimeRecovery and CompressionType::kLZ4Compression. */
 enum { WAL_POINT_IN_TIME = 2, COMPRESSION_LZ4 = 4, INFO_LOG_WARN = 2 };
 
@@ -224,10 +232,25 @@ void rocks_fail(struct rocks *r, enum rocks_health health)
         ;
     if (was >= (int)health)
         return;
-    log_error("store-failed", LOG_Z("why", health == ROCKS_FULL ? "disk-full" : "io-error"), LOG_Z("path", r->path));
+    static const char *const why[] = {
+        [ROCKS_STALE] = "background-error", [ROCKS_FULL] = "disk-full", [ROCKS_BROKEN] = "io-error"
+    };
+    log_error("store-failed", LOG_Z("why", why[health]), LOG_Z("path", r->path));
     pthread_mutex_lock(&r->sync_lock);
     rocks_wake(r);
     pthread_mutex_unlock(&r->sync_lock);
+}
+
+/* Whether something failed in the background (R7), which is then said; looked at not more often than each LOOK_MS unless NOW. The gate is held. */
+static void look_back(struct rocks *r, bool now)
+{
+    int64_t ms = clock_mono_ms();
+    uint64_t errors = 0;
+    if (atomic_load(&r->health) != ROCKS_OK || (!now && ms - atomic_load(&r->looked_ms) < LOOK_MS))
+        return;
+    atomic_store(&r->looked_ms, ms);
+    if (r->db && !rocksdb_property_int_cf(r->db, r->rows, "rocksdb.background-errors", &errors) && errors)
+        rocks_fail(r, space_free(r, true) < r->reserve ? ROCKS_FULL : ROCKS_STALE);
 }
 
 /* Notes a partition whose last commits may not survive. */
@@ -262,9 +285,9 @@ static void settle_lost(struct rocks *r)
 /* Closes and opens; the write side of the gate and `reviving` are held. */
 static int reopen(struct rocks *r)
 {
-    /* Nothing is wrong with what was written before the disk was full. */
+    /* Nothing is wrong with what was written before the disk was full, or before the error in the background. */
     uint64_t target = atomic_load(&r->written);
-    if (r->db && atomic_load(&r->health) == ROCKS_FULL && !rocks_logs_sync(r))
+    if (r->db && atomic_load(&r->health) != ROCKS_BROKEN && !rocks_logs_sync(r))
         atomic_store(&r->synced, target);
     rocks_parts_forget(r, note_pending);
     db_close(r);
@@ -283,11 +306,27 @@ static int reopen(struct rocks *r)
     return 0;
 }
 
-/* At most once a second, by whoever comes. Waiting for the gate is bounded, since the caller may itself be inside a scan. */
+static struct timespec after_ms(int64_t ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    return until;
+}
+
+/* At most once a second, by whoever comes. Waiting for the gate is bounded, since the caller may itself be inside a scan. What is only stale will be back in
+ * a moment, so that others wait for who opens it. */
 static int revive(struct rocks *r)
 {
+    bool stale = atomic_load(&r->health) == ROCKS_STALE;
     int refuse = atomic_load(&r->health) == ROCKS_FULL ? ERR_FULL : ERR_UNAVAILABLE;
-    if (pthread_mutex_trylock(&r->reviving))
+    struct timespec until = after_ms(REVIVE_PATIENCE_MS);
+    if (stale ? pthread_mutex_timedlock(&r->reviving, &until) : pthread_mutex_trylock(&r->reviving))
         return refuse;
     int64_t now = clock_mono_ms();
     int rc = refuse;
@@ -300,13 +339,7 @@ static int revive(struct rocks *r)
     r->revived_ms = now;
     if (refuse == ERR_FULL && space_free(r, true) < r->reserve)
         goto out;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += REVIVE_WAIT_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
+    until = after_ms(REVIVE_WAIT_MS);
     if (pthread_rwlock_timedwrlock(&r->gate, &until))
         goto out;
     rc = reopen(r);
@@ -316,10 +349,10 @@ out:
     return rc;
 }
 
-int rocks_enter(struct rocks *r, uint64_t write, bool reclaims)
+static int enter_once(struct rocks *r, uint64_t write, bool reclaims)
 {
     int health = atomic_load(&r->health);
-    if (health == ROCKS_BROKEN || (health == ROCKS_FULL && write)) {
+    if (health == ROCKS_BROKEN || (health != ROCKS_OK && write)) {
         int rc = revive(r);
         if (rc)
             return rc;
@@ -327,11 +360,21 @@ int rocks_enter(struct rocks *r, uint64_t write, bool reclaims)
     if (write && !space_for(r, write, reclaims))
         return ERR_FULL;
     pthread_rwlock_rdlock(&r->gate);
+    if (write)
+        look_back(r, false);
     health = atomic_load(&r->health);
-    if (r->db && health != ROCKS_BROKEN && !(write && health == ROCKS_FULL))
+    if (r->db && health != ROCKS_BROKEN && !(write && health != ROCKS_OK))
         return 0;
     pthread_rwlock_unlock(&r->gate);
     return health == ROCKS_FULL ? ERR_FULL : ERR_UNAVAILABLE;
+}
+
+int rocks_enter(struct rocks *r, uint64_t write, bool reclaims)
+{
+    int rc = enter_once(r, write, reclaims);
+    if (rc == ERR_UNAVAILABLE && atomic_load(&r->health) == ROCKS_STALE)
+        rc = enter_once(r, write, reclaims); /* it was found so just now: open it again */
+    return rc;
 }
 
 void rocks_leave(struct rocks *r)
@@ -378,7 +421,7 @@ static void flush_idle(struct rocks *r)
         char *message = NULL;
         rocksdb_flush_cf(r->db, options, families[i], &message);
         if (message)
-            (void)rocks_error(message, "flush"); /* the next write meets the same and decides */
+            (void)rocks_error(message, "flush"); /* look_back decides */
     }
     rocksdb_flushoptions_destroy(options);
     (void)malloc_trim(0);
@@ -399,7 +442,10 @@ static void rocks_tidy(struct engine *g, uint64_t bytes)
             r->tidy_done = commits;
         }
     }
+    look_back(r, true);
     rocks_leave(r);
+    if (atomic_load(&r->health) != ROCKS_OK)
+        (void)revive(r); /* with nobody waiting for it */
     r->tidy_seen = commits;
 }
 

@@ -10,7 +10,9 @@
  *      opened again, which reads the log from the disk and writes what it finds to new files.
  *  R5  What is in the database right after opening it is durable.
  *  R6  RocksDB is not asked to sync a log it could not append to: Debian's build aborts on that. A failed write sets the health before it lets go of
- *      `append`; while space is scarce, a sync keeps writes out. What is in the logs is then synced by us. */
+ *      `append`; while space is scarce, a sync keeps writes out. What is in the logs is then synced by us.
+ *  R7  When writing out or compacting fails in the background, RocksDB refuses all writes from then on. Who writes, and each tidy, looks whether it did,
+ *      and the database is opened again at once: no commit fails for what went wrong before it. */
 #ifndef VALISE_STORE_ROCKSDB_ROCKSDB_PRIVATE_H
 #define VALISE_STORE_ROCKSDB_ROCKSDB_PRIVATE_H
 
@@ -20,7 +22,9 @@
 #include "store/engine_private.h"
 
 enum { ROCKS_STRIPES = 64, ROCKS_LOST_MAX = 256 };
-enum rocks_health { ROCKS_OK, ROCKS_FULL, ROCKS_BROKEN };
+/* STALE: work in the background failed, so that RocksDB takes no more writes, but the logs are good. A worse one is never replaced by a better one but
+ * by opening the database again. */
+enum rocks_health { ROCKS_OK, ROCKS_STALE, ROCKS_FULL, ROCKS_BROKEN };
 
 /* What is known of a partition. */
 struct rocks_part {
@@ -67,7 +71,8 @@ struct rocks {
     rocksdb_column_family_handle_t *rows, *blobs;
     atomic_int health;
     atomic_uint_fast64_t epoch;
-    pthread_mutex_t reviving; /* guards the next three */
+    pthread_mutex_t reviving;      /* guards what follows but looked_ms */
+    atomic_int_fast64_t looked_ms; /* for errors in the background (R7) */
     int64_t revived_ms;
     struct rocks_lost *lost;
     size_t lost_n;

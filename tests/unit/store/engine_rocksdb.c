@@ -54,10 +54,29 @@ static void note_synced(const struct stat *st)
     pthread_mutex_unlock(&lock);
 }
 
+static atomic_int flush_error; /* what the next fdatasync of a file that is no log fails with; 0: it works */
+static atomic_uint flush_hold, flush_held;
+
+static bool is_log(int fd)
+{
+    char link[64], name[4096];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, name, sizeof name);
+    return n > 0 && str_ends((str){ name, (size_t)n }, STR(".log"));
+}
+
 int fdatasync(int fd);
 int fdatasync(int fd)
 {
     struct stat before;
+    if (atomic_load(&flush_error) && !is_log(fd)) {
+        atomic_fetch_add(&flush_held, 1);
+        while (atomic_load(&flush_hold))
+            usleep(500);
+        errno = atomic_exchange(&flush_error, 0);
+        if (errno)
+            return -1;
+    }
     require(!fstat(fd, &before));
     atomic_fetch_add(&sync_count, 1);
     if (atomic_load(&sync_hold)) {
@@ -579,6 +598,53 @@ static void failed_sync_is_unknown_and_the_engine_comes_back(void **state)
     assert_true(str_eq(get(f, P, STR("b"), NULL), STR("back")));
 }
 
+/* Nobody meets the failure: it is answered before the next commit. */
+static void failed_flush_is_answered_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct engine_state s;
+    unsigned done;
+    uint64_t epoch = engine_epoch(f->g);
+    assert_int_equal(try_put(f->g, P, STR("a"), STR("1")), 0);
+    assert_int_equal(put_unsynced(f->g, P, STR("b"), STR("2")), 0);
+    atomic_store(&flush_error, EIO);
+    for (int i = 0; i < 3; i++) /* the second one finds it idle, and writes out */
+        assert_int_equal(engine_collect(f->g, 10, &done), 0);
+    assert_int_equal(atomic_load(&flush_error), 0);
+    assert_int_equal(engine_epoch(f->g), epoch + 1);
+    engine_state(f->g, &s);
+    assert_true(s.writable);
+    assert_int_equal(engine_wait_synced(f->g, P), 0);
+    assert_true(str_eq(get(f, P, STR("b"), NULL), STR("2")));
+    assert_int_equal(try_put(f->g, P, STR("c"), STR("3")), 0);
+    open_again(f);
+    assert_true(str_eq(get(f, P, STR("a"), NULL), STR("1")) && str_eq(get(f, P, STR("b"), NULL), STR("2")));
+}
+
+/* The same when RocksDB writes out by itself, under load. */
+static void failed_flush_in_the_background_fails_no_commit(void **state)
+{
+    struct fixture *f = *state;
+    static char bytes[60000];
+    unsigned n = 0;
+    uint64_t epoch = engine_epoch(f->g);
+    random_bytes(bytes, sizeof bytes);
+    atomic_store(&flush_held, 0);
+    atomic_store(&flush_hold, 1);
+    atomic_store(&flush_error, EIO);
+    for (; !atomic_load(&flush_held) && n < 1000; n++)
+        assert_int_equal(put_unsynced(f->g, P, (str){ (const char *)&n, sizeof n }, (str){ bytes, sizeof bytes }), 0);
+    assert_true(atomic_load(&flush_held));
+    atomic_store(&flush_hold, 0);
+    for (int i = 0; i < 100 && engine_epoch(f->g) == epoch; i++) {
+        pause_ms(150); /* longer than it may be until one looks */
+        assert_int_equal(try_put(f->g, P, STR("healthy"), STR("yes")), 0);
+    }
+    assert_int_equal(engine_epoch(f->g), epoch + 1);
+    for (unsigned i = 0; i < n; i++)
+        assert_true(get(f, P, (str){ (const char *)&i, sizeof i }, NULL).n == sizeof bytes);
+}
+
 /* --- full disks --- */
 
 static void reserve_is_kept_back(void **state)
@@ -831,6 +897,8 @@ int main(int argc, char **argv)
         T(each_commit_alone_syncs_once),
         T(commits_share_a_sync),
         T(failed_sync_is_unknown_and_the_engine_comes_back),
+        T(failed_flush_is_answered_at_once),
+        T(failed_flush_in_the_background_fails_no_commit),
         T(reserve_is_kept_back),
         T(promised_space_is_not_free),
         T(write_beyond_a_limit_is_full_and_passes),
