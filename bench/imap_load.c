@@ -29,10 +29,10 @@ struct imap_load load = {
            .stall = 60 },
 };
 
-static const struct imap_load_mode *const modes[] = { &imap_load_fill,   &imap_load_flags,  &imap_load_envelope,
-                                                      &imap_load_stream, &imap_load_append, &imap_load_login,
-                                                      &imap_load_mixed,  &imap_load_idle,   &imap_load_notify,
-                                                      &imap_load_visible };
+static const struct imap_load_mode *const modes[] = { &imap_load_fill,    &imap_load_flags,  &imap_load_envelope,
+                                                      &imap_load_stream,  &imap_load_append, &imap_load_login,
+                                                      &imap_load_mixed,   &imap_load_idle,   &imap_load_notify,
+                                                      &imap_load_visible, &imap_load_search, &imap_load_programs };
 
 static const struct options_entry table[] = {
     { "host", OPTIONS_TEXT, &load.o.host, "server (127.0.0.1)" },
@@ -49,8 +49,8 @@ static const struct options_entry table[] = {
     { "size", OPTIONS_NUMBER, &load.o.size, "bytes of a message (4096)" },
     { "window", OPTIONS_NUMBER, &load.o.window, "fill: APPENDs under way at once on a connection (64)" },
     { "iterations", OPTIONS_NUMBER, &load.o.iterations, "rounds of the reading modes and of notify (5)" },
-    { "items", OPTIONS_TEXT, &load.o.items, "fetch-envelope: what to FETCH ((ENVELOPE))" },
-    { "seconds", OPTIONS_NUMBER, &load.o.seconds, "mixed: how long (10)" },
+    { "items", OPTIONS_TEXT, &load.o.items, "fetch-envelope: what to FETCH ((ENVELOPE)); search: for what" },
+    { "seconds", OPTIONS_NUMBER, &load.o.seconds, "mixed, programs: how long (10)" },
     { "smtp-port", OPTIONS_TEXT, &load.o.smtp_port, "notify: where to deliver; the recipient is the login name" },
     { "smtp-tls", OPTIONS_TLS, &load.o.smtp_tls, "notify: how to encrypt the delivery (no)" },
     { "from", OPTIONS_TEXT, &load.o.from, "notify: envelope sender (sender@example.org)" },
@@ -172,7 +172,7 @@ int main(int argc, char **argv)
 {
     static const char usage[] =
         "imap_load [OPTION]... fill | select-fetch-flags | fetch-envelope | body-stream | append | login |\n"
-        "       mixed | idle | notify | wait-visible";
+        "       mixed | idle | notify | wait-visible | search | programs";
     int at = options_parse(argc, argv, usage, table);
     if (at + 1 != argc) {
         fprintf(stderr, "imap_load: name one mode; try --help\n");

@@ -64,6 +64,7 @@ void imap_load_untagged(struct imap_client *s, char *line);
 
 extern const struct imap_load_mode imap_load_fill, imap_load_append, imap_load_login, imap_load_mixed;
 extern const struct imap_load_mode imap_load_flags, imap_load_envelope, imap_load_stream;
+extern const struct imap_load_mode imap_load_search, imap_load_programs;
 extern const struct imap_load_mode imap_load_idle, imap_load_notify, imap_load_visible;
 
 #endif
