@@ -21,11 +21,28 @@ static int separate_all(struct admin *a, struct error *e)
     return err ? error_set(e, err, "the mailboxes cannot be renumbered (%s)", err_name(err)) : 0;
 }
 
+static int enrich(void *ctx, const struct directory_account *account)
+{
+    const struct admin *a = ctx;
+    int err = mail_account_enrich(a->mail, account->id);
+    return err == ERR_NOTFOUND ? 0 : err;
+}
+
+static int enrich_all(struct admin *a, struct error *e)
+{
+    int err = directory_accounts(a->directory, (str){ NULL, 0 }, enrich, a);
+    return err ? error_set(e, err, "the header fields of messages cannot be kept (%s)", err_name(err)) : 0;
+}
+
 static const struct store_step steps[] = {
     { 2, "each mailbox gets a UIDVALIDITY of its own, so that mail programs fetch folders other than INBOX anew, once", false,
-      1 << 20, separate_all },
-    { 3, "a user's certificate logs in the user whom it was issued to, no longer whoever has the address", false, 1 << 20,
+      1 << 20, 0, separate_all },
+    { 3, "a user's certificate logs in the user whom it was issued to, no longer whoever has the address", false, 1 << 20, 0,
       certificates_bind },
+    { 4,
+      "the header fields that mail programs list and search are kept beside the structure of each message, which a large store "
+      "takes a while for",
+      false, 1 << 20, 2048, enrich_all },
 };
 enum { STEPS = sizeof steps / sizeof steps[0] };
 _Static_assert(STORE_FORMAT == STEPS + 1, "each format has the step to it");

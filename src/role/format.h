@@ -6,19 +6,20 @@
  *   1  the first
  *   2  each mailbox of an account has a UIDVALIDITY of its own (M1 of store/mail.h); rows of accounts that grow by fields, roles, quotas: those stay as
  *      they are and are written anew when they change
- *   3  certificates of users know the accounts that they were issued to (certificates.h) */
+ *   3  certificates of users know the accounts that they were issued to (certificates.h)
+ *   4  records of emails have the header fields that programs ask for, entries the day of sending (store/enrich.c) */
 #ifndef VALISE_ROLE_FORMAT_H
 #define VALISE_ROLE_FORMAT_H
 
 #include "role/admin.h"
 
-enum { STORE_FORMAT = 3 };
+enum { STORE_FORMAT = 4 };
 
 struct store_step {
     uint32_t to;                                  /* from the one below */
     const char *what;                             /* for people */
     bool reversible;                              /* whether a program of the former format still reads all of it afterwards */
-    uint64_t bytes;                               /* that are needed on the disk meanwhile */
+    uint64_t bytes, message_bytes;                /* that are needed on the disk meanwhile: in any case, and for each message */
     int (*run)(struct admin *a, struct error *e); /* may be run again after a crash */
 };
 /* The steps from format FROM to the present one: *RET_N of them, none when there is nothing to do. */

@@ -9,6 +9,7 @@ uint32_t update_new_email(struct update *u, struct mailbox *mb, struct thread_ro
                               .received_ms = n->received_ms,
                               .prefix = n->prefix,
                               .structure = n->structure,
+                              .fields = n->fields,
                               .ref_n = n->refs->n };
     uint64_t id = u->h.next_email++;
     memcpy(e.refs, n->refs->list, sizeof e.refs);
@@ -22,7 +23,12 @@ uint32_t update_new_email(struct update *u, struct mailbox *mb, struct thread_ro
     u->bytes += n->bytes.n;
     email_encode(&u->scratch, &e);
     update_put(u, &k, buf_str(&u->scratch));
-    struct mail_entry entry = { .size = (uint32_t)n->size, .flags = n->flags, .email = id, .received_ms = n->received_ms };
+    require(id <= MAIL_EMAIL_MAX);
+    struct mail_entry entry = { .size = (uint32_t)n->size,
+                                .flags = n->flags,
+                                .email = id & MAIL_EMAIL_MAX,
+                                .sent = n->sent & MAIL_SENT_MAX,
+                                .received_ms = n->received_ms };
     update_append(u, mb, &entry, false);
     return entry.uid;
 }
@@ -45,28 +51,34 @@ static int append_build(struct append *p, struct update *u, struct thread_rows *
 {
     struct mail_account *a = p->a;
     int64_t now = clock_real_ms();
-    for (size_t i = 0; i < p->n; i++) {
+    struct buf fields = BUF_INIT(MESSAGE_FIELDS_BYTES_MAX + MESSAGE_FIELDS_MAX);
+    int r = 0;
+    for (size_t i = 0; i < p->n && !r; i++) {
         const struct mail_append *item = &p->items[i];
         const struct mail_deposit *d = item->deposit;
         uint64_t bits;
-        int r = mail_flags_resolve(keywords, &item->flags, MAIL_FLAGS_OR_DROP, &bits);
+        r = mail_flags_resolve(keywords, &item->flags, MAIL_FLAGS_OR_DROP, &bits);
         if (!r)
             r = thread_rows_read(a, rows, d->refs.list, d->refs.n);
         if (r)
-            return r;
+            break;
+        email_fields_write((str){ 0 }, deposit_header(d), d->structure.n, &fields);
         p->uids[i] =
             update_new_email(u, p->mb, rows,
                              &(struct new_email){ .blob = p->blobs ? p->blobs[i] : (engine_blob){ { 0 } },
                                                   .bytes = p->blobs ? (str){ NULL, 0 } : d->message,
                                                   .size = d->size,
                                                   .structure = buf_str(&d->structure),
+                                                  .fields = buf_str(&fields),
+                                                  .sent = d->summary.sent,
                                                   .refs = &d->refs,
                                                   .received_ms = item->received_ms == INT64_MIN ? now : item->received_ms,
                                                   .flags = bits });
         if (u->ops > UPDATE_OPS_MAX - EMAIL_REFS_MAX * 2 || u->bytes > UPDATE_BYTES_MAX)
-            return ERR_LIMIT;
+            r = ERR_LIMIT;
     }
-    return 0;
+    buf_done(&fields);
+    return r;
 }
 
 /* One attempt; ERR_CONFLICT asks for another. */

@@ -134,6 +134,9 @@ static void row_email(struct check *k, str key, str value)
     const struct structure *s;
     if (structure_open(e.structure, e.size, &arena, &s))
         check_problem(k, "M7: the structure of email %llu does not open", (unsigned long long)id);
+    struct message_fields fields;
+    if (message_fields_open(e.fields, &fields))
+        check_problem(k, "M7: the header fields kept of email %llu do not open", (unsigned long long)id);
     arena_done(&arena);
     for (unsigned i = 0; i < e.ref_n; i++)
         *check_add(&k->named) = (struct check_thread){ e.refs[i], 1 };

@@ -134,34 +134,49 @@ int keywords_decode(str v, str *list, size_t *ret_n)
     return r;
 }
 
+/* Version 2 has the day of the Date field; an entry that does not know it stays as it was. */
+enum { ENTRY_VERSION_SENT = 2 };
+
 void entry_encode(struct buf *b, const struct mail_entry *e)
 {
-    begin(b);
+    bool sent = e->sent != MAIL_SENT_UNKNOWN;
+    buf_reset(b);
+    pack_u8(b, sent ? ENTRY_VERSION_SENT : RECORD_VERSION);
     pack_varint(b, e->flags);
     pack_varint(b, e->modseq);
     pack_varint(b, e->email);
     pack_varint(b, e->size);
     pack_u64(b, (uint64_t)e->received_ms);
+    if (sent)
+        pack_varint(b, e->sent);
 }
 
 int entry_decode(str v, uint32_t uid, struct mail_entry *ret)
 {
-    struct unpack u = open_record(v);
+    struct unpack u = unpack_init(v);
     struct mail_entry e = { .uid = uid };
+    uint8_t version = unpack_u8(&u);
+    if (version != RECORD_VERSION && version != ENTRY_VERSION_SENT)
+        return ERR_CORRUPT;
     e.flags = unpack_varint(&u);
     e.modseq = unpack_varint(&u);
-    e.email = unpack_varint(&u);
+    e.email = unpack_varint_max(&u, MAIL_EMAIL_MAX) & MAIL_EMAIL_MAX;
     e.size = varint32(&u);
     e.received_ms = (int64_t)unpack_u64(&u);
+    if (version == ENTRY_VERSION_SENT)
+        e.sent = unpack_varint_max(&u, MAIL_SENT_MAX) & MAIL_SENT_MAX;
     int r = unpack_end(&u);
     if (!r)
         *ret = e;
     return r;
 }
 
+enum { EMAIL_VERSION_FIELDS = 2 };
+
 void email_encode(struct buf *b, const struct email_record *e)
 {
-    begin(b);
+    buf_reset(b);
+    pack_u8(b, e->fields.n ? EMAIL_VERSION_FIELDS : RECORD_VERSION);
     buf_add(b, (str){ (const char *)e->blob.b, sizeof e->blob.b });
     pack_varint(b, e->size);
     pack_u64(b, (uint64_t)e->received_ms);
@@ -170,13 +185,18 @@ void email_encode(struct buf *b, const struct email_record *e)
     for (unsigned i = 0; i < e->ref_n; i++)
         pack_u64(b, e->refs[i]);
     pack_str(b, e->prefix);
+    if (e->fields.n)
+        pack_str(b, e->fields);
     buf_add(b, e->structure);
 }
 
 int email_decode(str v, struct email_record *ret)
 {
-    struct unpack u = open_record(v);
+    struct unpack u = unpack_init(v);
     struct email_record e = { 0 };
+    uint8_t version = unpack_u8(&u);
+    if (version != RECORD_VERSION && version != EMAIL_VERSION_FIELDS)
+        return ERR_CORRUPT;
     str blob = unpack_bytes(&u, sizeof e.blob.b);
     e.size = unpack_varint_max(&u, UINT32_MAX);
     e.received_ms = (int64_t)unpack_u64(&u);
@@ -187,6 +207,8 @@ int email_decode(str v, struct email_record *ret)
     for (unsigned i = 0; i < e.ref_n; i++)
         e.refs[i] = unpack_u64(&u);
     e.prefix = unpack_str(&u, EMAIL_PREFIX_MAX);
+    if (version == EMAIL_VERSION_FIELDS)
+        e.fields = unpack_str(&u, MESSAGE_FIELDS_BYTES_MAX);
     if (u.error || e.prefix.n > e.size)
         return ERR_CORRUPT;
     memcpy(e.blob.b, blob.p, sizeof e.blob.b);

@@ -6,6 +6,7 @@
 #define VALISE_STORE_CODEC_H
 
 #include "base/pack.h"
+#include "message/fields.h"
 #include "store/mail.h"
 
 enum { EMAIL_REFS_MAX = 4, EMAIL_PREFIX_MAX = 4096, EMAIL_STRUCTURE_MAX = 60000 };
@@ -42,7 +43,7 @@ void keywords_encode(struct buf *b, const str *list, size_t n);
 /* Into LIST, which has room for MAIL_KEYWORDS_MAX. */
 int keywords_decode(str v, str *list, size_t *ret_n) MUST_USE;
 
-/* The uid is in the key. */
+/* The uid is in the key. Version 2 has the day it was sent. */
 void entry_encode(struct buf *b, const struct mail_entry *e);
 int entry_decode(str v, uint32_t uid, struct mail_entry *ret) MUST_USE;
 
@@ -54,8 +55,10 @@ struct email_record {
     uint64_t refs[EMAIL_REFS_MAX]; /* the thread rows this email counts in, ascending, none twice */
     unsigned ref_n;
     str prefix; /* the message's first bytes, which are not in the blob: this recipient's own header lines */
+    str fields; /* of message/fields.h, at most MESSAGE_FIELDS_BYTES_MAX; empty: not kept */
     str structure;
 };
+/* Version 2 has the header fields; a record without stays as it was. */
 void email_encode(struct buf *b, const struct email_record *e);
 int email_decode(str v, struct email_record *ret) MUST_USE;
 

@@ -23,6 +23,7 @@ struct delivery {
     int64_t now;
     bool shared, have_shared;
     engine_blob shared_blob;
+    struct buf fields;    /* of the recipient under way */
     struct buf structure; /* for prefixes of the shape below */
     size_t prefix_n;
     uint32_t prefix_lines;
@@ -80,6 +81,9 @@ static int deliver_try(struct delivery *v, struct target *t)
         .size = v->d->size + t->rcpt->prefix.n, .received_ms = v->now, .prefix = t->rcpt->prefix, .refs = &v->d->refs
     };
     int r = structure_for(v, n.prefix, &n.structure);
+    email_fields_write(n.prefix, deposit_header(v->d), n.structure.n, &v->fields);
+    n.fields = buf_str(&v->fields);
+    n.sent = v->d->summary.sent;
     if (!v->shared && deposit_is_small(v->d->size))
         n.bytes = v->d->message;
     else if (!r)
@@ -134,6 +138,7 @@ int mail_deliver(struct mail_store *s, struct mail_deposit *d, struct mail_recip
         return first;
     struct delivery v = { .s = s, .d = d, .now = clock_real_ms(), .shared = n > 1 && d->size > SHARE_ABOVE };
     buf_init(&v.structure, EMAIL_STRUCTURE_MAX);
+    buf_init(&v.fields, MESSAGE_FIELDS_BYTES_MAX + MESSAGE_FIELDS_MAX);
     struct target *targets = calloc(n, sizeof *targets);
     if (!targets)
         panic("out of memory for %zu recipients", n);
@@ -155,5 +160,6 @@ int mail_deliver(struct mail_store *s, struct mail_deposit *d, struct mail_recip
     }
     free(targets);
     buf_done(&v.structure);
+    buf_done(&v.fields);
     return first;
 }

@@ -102,6 +102,8 @@ int mail_deposit_from(struct mail_store *s, str message, str structure, struct m
     d->size = message.n;
     buf_add(&d->structure, structure);
     int r = thread_refs_of(structure, message.n, &d->refs);
+    if (!r)
+        r = email_summary_of(structure, message.n, &d->summary);
     if (!r && !message_text_is(d->message, MESSAGE_TEXT_NO_NUL)) /* M11 */
         r = ERR_CORRUPT;
     if (r) {
@@ -233,6 +235,8 @@ int deposit_finish(struct mail_deposit *d, struct error *e)
     r = message_parse(d->message, &message_limits_default, &d->structure);
     if (!r)
         r = thread_refs_of(buf_str(&d->structure), d->size, &d->refs);
+    if (!r)
+        r = email_summary_of(buf_str(&d->structure), d->size, &d->summary);
     if (r)
         return error_set(e, r, "the message could not be parsed");
     d->ready = true;

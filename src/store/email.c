@@ -140,6 +140,7 @@ static int email_of(uint64_t id, str value, struct mail_email *ret)
                                     .size = e.size,
                                     .received_ms = e.received_ms,
                                     .structure = e.structure,
+                                    .fields = e.fields,
                                     .prefix = e.prefix };
     return r;
 }

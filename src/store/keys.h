@@ -11,8 +11,8 @@
  *   S name                         a subscription
  *   X mailbox/8                    a deleted mailbox whose entries are still being removed
  *   c modseq/8                     change log
- *   e email/8                      email: blob, dates, thread, structure (immutable)
- *   m mailbox/8 uid/4              mailbox entry
+ *   e email/8                      email: blob, dates, thread, header fields, structure (immutable)
+ *   m mailbox/8 uid/4              mailbox entry: flags, modseq, email, size, dates
  *   r email/8                      number of entries of an email that has more than one
  *   t hash/8                       thread of a Message-ID, and how many emails name it */
 #ifndef VALISE_STORE_KEYS_H

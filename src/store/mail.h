@@ -14,7 +14,7 @@
  *  M4  every email's blob is linked by the partition (or held, when shared), exists, and has the recorded size.
  *  M5  counts of a mailbox (messages, unseen, bytes) equal what its entries sum up to.
  *  M6  mailbox names are unique, INBOX exists, a child's parents may be absent but no name is empty or has empty levels.
- *  M7  a stored structure opens against its blob's size.
+ *  M7  a stored structure opens against its blob's size; header fields kept beside it open, and are those of the message.
  *  M8  every change since the oldest kept modseq is in the change log exactly once.
  *  M9  keyword bits of an entry name keywords that its mailbox knows.
  *  M10 a thread row exists for each Message-ID that an email is threaded by, and counts those emails.
@@ -49,6 +49,10 @@ int mail_account_create(struct mail_store *s, engine_part id) MUST_USE;
 /* Gives the mailboxes of account ID, of which no session is open, each a UIDVALIDITY above those of the older ones (M1), where they have not; for
  * accounts made before that rule. ERR_NOTFOUND. */
 int mail_account_renumber(struct mail_store *s, engine_part id) MUST_USE;
+/* Keeps the header fields and the days of sending of account ID's messages, of which no session is open, beside their structure; for mail from before that
+ * was done. A header that cannot be read is left for mail_check. Reads a part of each message: some 50 microseconds each. ERR_FULL, ERR_IO; what was done until then
+ * holds. */
+int mail_account_enrich(struct mail_store *s, engine_part id) MUST_USE;
 /* Deletes all of an account; open sessions find it ERR_NOTFOUND. */
 int mail_account_delete(struct mail_store *s, engine_part id) MUST_USE;
 /* A reference to account ID. ERR_NOTFOUND. */
@@ -133,9 +137,17 @@ struct mail_entry {
     uint32_t size; /* bytes (RFC822.SIZE) */
     uint64_t flags;
     uint64_t modseq;
-    uint64_t email;      /* id in the account */
+    uint64_t email : 40; /* id in the account */
+    uint64_t sent : 24;  /* MAIL_SENT_EPOCH + day of the Date field where it was written; or one of the other two below */
     int64_t received_ms; /* INTERNALDATE: ms since 1970; its zone is UTC */
 };
+enum {
+    MAIL_SENT_UNKNOWN = 0, /* not kept with this entry: the email's envelope has it */
+    MAIL_SENT_NONE = 1,    /* there is no date that can be read */
+    MAIL_SENT_EPOCH = 1 << 23,
+    MAIL_SENT_MAX = (1 << 24) - 1
+};
+#define MAIL_EMAIL_MAX ((UINT64_C(1) << 40) - 1)
 
 /* A set of flags by name, as a client gives it; keywords keep the spelling of their first use, compared without case. */
 struct mail_flags {
@@ -231,6 +243,7 @@ struct mail_email {
     uint64_t size;
     int64_t received_ms;
     str structure; /* bytes for structure_open */
+    str fields;    /* bytes for message_fields_open; empty: nothing is kept, look into the message */
     str prefix;    /* its first bytes, which are not in the blob (see mail_recipient); mail_email_read knows */
 };
 /* The email with id EMAIL, structure in ARENA. ERR_NOTFOUND. */

@@ -223,6 +223,17 @@ struct thread_refs {
 };
 int thread_refs_of(str structure, uint64_t size, struct thread_refs *ret) MUST_USE;
 
+/* What else of a message is kept beside its structure (fields.c). */
+struct email_summary {
+    size_t header_n; /* bytes of its header, the empty line included */
+    uint32_t sent;   /* of struct mail_entry, never MAIL_SENT_UNKNOWN */
+};
+/* Of the message of SIZE bytes with STRUCTURE. ERR_CORRUPT when they do not fit. */
+int email_summary_of(str structure, uint64_t size, struct email_summary *ret) MUST_USE;
+/* Puts into OUT, which is emptied, the header fields that go with a record: of PREFIX followed by HEADER; none where the record, with a structure of STRUCTURE_N
+ * bytes, has no room for them. */
+void email_fields_write(str prefix, str header, size_t structure_n, struct buf *out);
+
 /* The thread rows that a change touches, each read once. */
 struct thread_row {
     uint64_t hash, thread, emails;
@@ -252,7 +263,8 @@ struct new_email {
     str bytes;        /* of a small message, which goes into the change itself; p == NULL: it has been put */
     uint64_t size;
     int64_t received_ms;
-    str prefix, structure;
+    str prefix, structure, fields;
+    uint32_t sent; /* of struct mail_entry */
     const struct thread_refs *refs;
     uint64_t flags;
 };
@@ -309,6 +321,7 @@ struct mail_deposit {
     uint64_t size;
     struct buf structure;
     struct thread_refs refs;
+    struct email_summary summary;
     bool ready;   /* complete, parsed, checked */
     bool foreign; /* MESSAGE lives elsewhere */
     bool repair;  /* see mail_deposit_repair */
@@ -320,6 +333,11 @@ int deposit_finish(struct mail_deposit *d, struct error *e) MUST_USE;
 static inline bool deposit_is_small(uint64_t bytes)
 {
     return bytes <= ENGINE_TXN_BLOB_MAX;
+}
+/* The header of a deposit that is ready. */
+static inline str deposit_header(const struct mail_deposit *d)
+{
+    return str_sub(d->message, 0, d->summary.header_n);
 }
 int deposit_put_blob(struct mail_deposit *d, engine_part owner, engine_blob *ret) MUST_USE;
 

@@ -31,19 +31,19 @@ def upgrade(server, *options):
 
 def test_dry_run_tells_and_does_nothing(old):
     text = old.run("upgrade", "--dry-run", "--dir", str(old.dir)).stdout
-    assert "format 1, would become 3" in text and "no way back but a backup" in text and "space needed: 1024 KiB" in text and "valise.conf" in text
+    assert "format 1, would become 4" in text and "no way back but a backup" in text and "space needed: 1024 KiB" in text and "valise.conf" in text
     for _ in range(2):
         plan = upgrade(old, "--dry-run")
-        assert (plan["from"], plan["to"], len(plan["steps"])) == (1, 3, 2)
-    assert "format 1, became 3" in old.run("upgrade", "--dir", str(old.dir)).stdout
-    assert "format 3, nothing to do" in old.run("upgrade", "--dry-run", "--dir", str(old.dir)).stdout
+        assert (plan["from"], plan["to"], len(plan["steps"])) == (1, 4, 3)
+    assert "format 1, became 4" in old.run("upgrade", "--dir", str(old.dir)).stdout
+    assert "format 4, nothing to do" in old.run("upgrade", "--dry-run", "--dir", str(old.dir)).stdout
     assert upgrade(old)["steps"] == []
     assert old.run("check", "--deep", "--dir", str(old.dir)).returncode == 0
 
 
 def test_the_server_brings_it_up_and_all_is_there(old):
     old.start()
-    assert "event=store-upgraded" in old.log() and "format=2" in old.log() and "format=3" in old.log()
+    assert "event=store-upgraded" in old.log() and "format=2" in old.log() and "format=3" in old.log() and "format=4" in old.log()
     alice = Account(f"alice@{harness.DOMAIN}", old.expected["password"])
     # bob's password is in the file that the lab keeps for people; a new one does as well
     old.run("user", "passwd", f"bob@{harness.DOMAIN}", "--password-stdin", "--dir", str(old.dir), input="Quatre.Vingt.Dix9\n")
