@@ -1,7 +1,7 @@
 /* cmd_fetch: FETCH and UID FETCH (RFC 3501 section 6.4.5).
  *
  * FLAGS, UID, INTERNALDATE and RFC822.SIZE come from the mailbox entry alone, ENVELOPE and BODYSTRUCTURE from the stored
- * structure, sections are ranges of the stored bytes (fetch_section.c). Nothing is parsed again. */
+ * structure, the header fields that most programs ask for from what is kept beside it, sections are ranges of the stored bytes (fetch_section.c). Nothing is parsed again. */
 #include "imap/fetch_private.h"
 
 enum { STRUCTURE_ARENA_MAX = 8 * 1024 * 1024, FETCH_PAGE = 128 };
@@ -145,16 +145,55 @@ static bool has_unknown_encoding(const struct imap_fetch *fetch, const struct st
     return false;
 }
 
+/* Whether all that FETCH wants, but the envelope, is in FIELDS. */
+static bool is_kept(const struct imap_fetch *fetch, const struct message_fields *fields)
+{
+    if (fetch->items & (IMAP_FETCH_BODY | IMAP_FETCH_BODYSTRUCTURE))
+        return false;
+    for (size_t i = 0; i < fetch->section_n; i++) {
+        if (!fetch->sections[i].kept || fetch->sections[i].kept & ~fields->known)
+            return false;
+    }
+    return true;
+}
+
+static void write_section(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,
+                          const struct structure *structure, const struct message_fields *fields)
+{
+    /* After a flush or a queued source s->out is empty, and something is in front of this for sure. */
+    if (s->out.n >= IMAP_OUT_PIECE)
+        imap_out_flush(s);
+    if (s->out.n == 0)
+        buf_add_byte(&s->out, ' ');
+    else
+        separate(&s->out);
+    if (imap_fetch_kept(s, section, fields))
+        return;
+    require(structure); /* is_kept */
+    if (section->kind == IMAP_SECTION_BODY)
+        imap_fetch_section(s, section, email, structure);
+    else
+        imap_fetch_binary(s, section, email, structure);
+}
+
 /* ENVELOPE, BODY, BODYSTRUCTURE and sections. 0, or an error before anything was given to the stream: ERR_UNSUPPORTED when a part
  * cannot be decoded. */
 static int write_email_items(struct imap_session *s, const struct imap_fetch *fetch, const struct mail_email *email)
 {
     struct arena scratch = ARENA_INIT(STRUCTURE_ARENA_MAX);
-    const struct structure *structure;
+    const struct structure *structure = NULL;
+    struct message_fields fields;
     struct buf *b = &s->out;
     int r = fetch->items & IMAP_FETCH_ENVELOPE ? write_envelope(s, email, &scratch) : 0;
-    if (r < 0 || (!fetch->section_n && !(fetch->items & (IMAP_FETCH_BODY | IMAP_FETCH_BODYSTRUCTURE))))
+    if (r == 0)
+        r = message_fields_open(email->fields, &fields);
+    if (r < 0)
         goto out;
+    if (is_kept(fetch, &fields)) {
+        for (size_t i = 0; i < fetch->section_n; i++)
+            write_section(s, &fetch->sections[i], email, NULL, &fields);
+        goto out;
+    }
     r = structure_open(email->structure, email->size, &scratch, &structure);
     if (r == 0 && has_unknown_encoding(fetch, structure))
         r = ERR_UNSUPPORTED;
@@ -171,19 +210,8 @@ static int write_email_items(struct imap_session *s, const struct imap_fetch *fe
         buf_add(b, STR("BODYSTRUCTURE "));
         imap_write_body(b, root, true);
     }
-    for (size_t i = 0; i < fetch->section_n; i++) {
-        /* After a flush or a queued source s->out is empty, and something is in front of this for sure. */
-        if (b->n >= IMAP_OUT_PIECE)
-            imap_out_flush(s);
-        if (b->n == 0)
-            buf_add_byte(b, ' ');
-        else
-            separate(b);
-        if (fetch->sections[i].kind == IMAP_SECTION_BODY)
-            imap_fetch_section(s, &fetch->sections[i], email, structure);
-        else
-            imap_fetch_binary(s, &fetch->sections[i], email, structure);
-    }
+    for (size_t i = 0; i < fetch->section_n; i++)
+        write_section(s, &fetch->sections[i], email, structure, &fields);
 out:
     arena_done(&scratch);
     return r;
@@ -400,6 +428,9 @@ IMAP_HANDLER(fetch)
     r = imap_set_resolve(s, &set, s->uid, &w->set);
     if (r < 0)
         return imap_bad(s, "No message has that number");
+    r = imap_fetch_prepare(s, &w->fetch);
+    if (r < 0)
+        return imap_fail(s, r, NULL);
     if (s->uid)
         w->fetch.items |= IMAP_FETCH_UID;
     if (w->fetch.items & IMAP_FETCH_MODSEQ)

@@ -7,6 +7,7 @@ enum { SLICE_COST = 50000 };
 struct search_work {
     struct imap_search search;
     uint32_t done, n;         /* messages looked at, of all */
+    uint32_t page;            /* how many are looked at together: few at first where one is enough */
     bool backwards;           /* only the last one is wanted */
     uint32_t min, max, count; /* sequence numbers of what was found, 0: none; how many */
     uint64_t modseq;          /* the highest one of what the answer names */
@@ -106,20 +107,33 @@ static bool write_all(struct imap_session *s, struct search_work *w)
     return true;
 }
 
+static void search_page(struct imap_session *s, struct search_work *w, unsigned *cost)
+{
+    struct imap_search_candidate list[IMAP_SEARCH_PAGE];
+    uint32_t n = w->n - w->done < w->page ? w->n - w->done : w->page;
+    bool one = w->backwards || w->search.returns == IMAP_RETURN_MIN;
+    for (uint32_t i = 0; i < n; i++)
+        list[i].seq = w->backwards ? w->n - w->done - i : w->done + i + 1;
+    size_t decided = imap_search_page(s, &w->search, list, n, SLICE_COST, cost);
+    for (size_t i = 0; i < decided && w->done < w->n; i++) {
+        w->done++;
+        if (!list[i].found)
+            continue;
+        take(s, w, list[i].seq, list[i].modseq);
+        if (one)
+            w->done = w->n;
+    }
+    w->page = w->page * 2 < IMAP_SEARCH_PAGE ? w->page * 2 : IMAP_SEARCH_PAGE;
+}
+
 static enum imap_next search_more(struct imap_session *s)
 {
     struct search_work *w = s->work;
     unsigned cost = 0;
-    for (; w->done < w->n; w->done++) {
-        uint32_t seq = w->backwards ? w->n - w->done : w->done + 1;
-        uint64_t modseq;
+    while (w->done < w->n) {
         if (cost >= SLICE_COST || imap_out_is_full(s))
             return IMAP_MORE;
-        if (!imap_search_matches(s, &w->search, seq, &cost, &modseq))
-            continue;
-        take(s, w, seq, modseq);
-        if (w->backwards || w->search.returns == IMAP_RETURN_MIN)
-            w->done = w->n - 1;
+        search_page(s, w, &cost);
     }
     if (w->search.returns) {
         if (w->written == UINT32_MAX) {
@@ -159,6 +173,7 @@ IMAP_HANDLER(search)
     w->n = mail_view_count(s->view);
     w->written = UINT32_MAX;
     w->backwards = w->search.returns == IMAP_RETURN_MAX;
+    w->page = w->backwards || w->search.returns == IMAP_RETURN_MIN ? 4 : IMAP_SEARCH_PAGE;
     if (w->search.returns & IMAP_RETURN_ALL) {
         w->found = arena_alloc(&s->arena, w->n / 8 + 1);
         if (!w->found)

@@ -4,7 +4,13 @@
 
 #include "imap/session_private.h"
 #include "message/encoding.h"
+#include "message/fields.h"
 
+/* Once for a command: what of FETCH's sections is the same for all messages. ERR_LIMIT. */
+int imap_fetch_prepare(struct imap_session *s, struct imap_fetch *fetch) MUST_USE;
+/* Adds SECTION to s->out like imap_fetch_section, from the header fields that are kept beside the structure; false, and nothing added, when they do not
+ * know all names. */
+bool imap_fetch_kept(struct imap_session *s, const struct imap_section *section, const struct message_fields *fields);
 /* Adds a section of EMAIL as "BODY[...]" SP nstring to s->out; a large one is queued as a source behind what s->out held, so that
  * the message is never in memory. */
 void imap_fetch_section(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,

@@ -1,4 +1,5 @@
-/* fetch_section: BODY[...] (RFC 3501 section 6.4.5) as ranges of the stored message; only HEADER.FIELDS looks at bytes. */
+/* fetch_section: BODY[...] (RFC 3501 section 6.4.5) as ranges of the stored message; only HEADER.FIELDS looks at bytes: at those kept beside the
+ * structure where they are all that was asked for, else at the message's header. */
 #include "imap/fetch_private.h"
 
 #include "message/header.h"
@@ -59,10 +60,6 @@ static void write_name(struct buf *b, const struct imap_section *section)
         [IMAP_SECTION_TEXT] = STR_INIT("TEXT"),
         [IMAP_SECTION_MIME] = STR_INIT("MIME"),
     };
-    if (section->name.n) {
-        buf_add(b, section->name);
-        return;
-    }
     buf_add(b, STR("BODY["));
     for (size_t i = 0; i < section->path_n; i++) {
         if (i)
@@ -158,11 +155,73 @@ out:
     buf_done(&bytes);
 }
 
+/* The names of SECTION, 0 when not all of them are kept. */
+static message_fields_set kept_names(const struct imap_section *section)
+{
+    message_fields_set all = 0;
+    if (section->kind != IMAP_SECTION_BODY || section->text != IMAP_SECTION_FIELDS || section->path_n)
+        return 0;
+    for (size_t i = 0; i < section->field_n; i++) {
+        message_fields_set bit = message_fields_bit(section->fields[i]);
+        if (!bit)
+            return 0;
+        all |= bit;
+    }
+    return all;
+}
+
+int imap_fetch_prepare(struct imap_session *s, struct imap_fetch *fetch)
+{
+    struct imap_section *sections = arena_array(&s->arena, fetch->section_n, sizeof *sections);
+    struct buf name = BUF_INIT(SIZE_MAX);
+    int r = sections ? 0 : ERR_LIMIT;
+    for (size_t i = 0; i < fetch->section_n && !r; i++) {
+        sections[i] = fetch->sections[i];
+        sections[i].kept = kept_names(&sections[i]);
+        if (sections[i].name.n || sections[i].kind != IMAP_SECTION_BODY)
+            continue;
+        buf_reset(&name);
+        write_name(&name, &sections[i]);
+        r = arena_dup(&s->arena, buf_str(&name), &sections[i].name);
+    }
+    buf_done(&name);
+    if (!r)
+        fetch->sections = sections;
+    return r;
+}
+
+bool imap_fetch_kept(struct imap_session *s, const struct imap_section *section, const struct message_fields *fields)
+{
+    char subset[MESSAGE_FIELDS_BYTES_MAX + 2];
+    struct message_fields_item item;
+    size_t n = 0;
+    if (!section->kept || section->kept & ~fields->known)
+        return false;
+    for (size_t at = 0; message_fields_next(fields, &at, &item);) {
+        if (!(item.bit & section->kept))
+            continue;
+        if (n + item.raw.n > MESSAGE_FIELDS_BYTES_MAX)
+            return false;
+        memcpy(subset + n, item.raw.p, item.raw.n);
+        n += item.raw.n;
+    }
+    if (fields->blank) {
+        memcpy(subset + n, "\r\n", 2);
+        n += 2;
+    }
+    struct byte_range range = cut(section, (struct byte_range){ 0, n });
+    buf_add(&s->out, section->name);
+    buf_add_byte(&s->out, ' ');
+    write_literal_size(&s->out, range.n);
+    buf_add(&s->out, (str){ subset + range.offset, (size_t)range.n });
+    return true;
+}
+
 void imap_fetch_section(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,
                         const struct structure *structure)
 {
     struct byte_range range;
-    write_name(&s->out, section);
+    buf_add(&s->out, section->name);
     buf_add_byte(&s->out, ' ');
     if (!find_range(section, email, structure, &range))
         buf_add(&s->out, STR("NIL"));

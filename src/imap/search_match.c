@@ -9,6 +9,7 @@
 #include "message/date.h"
 #include "message/encoded_word.h"
 #include "message/encoding.h"
+#include "message/fields.h"
 #include "message/header.h"
 #include "message/mime.h"
 
@@ -41,9 +42,9 @@ static unsigned key_cost(const struct imap_search_key *key)
     case IMAP_SEARCH_SENTBEFORE:
     case IMAP_SEARCH_SENTON:
     case IMAP_SEARCH_SENTSINCE:
-        return IMAP_COST_STRUCTURE;
+        return IMAP_COST_ENTRY + 1;
     case IMAP_SEARCH_HEADER:
-        return IMAP_COST_HEADER;
+        return key->kept ? IMAP_COST_ROW : IMAP_COST_HEADER;
     case IMAP_SEARCH_BODY:
         return IMAP_COST_BODY;
     case IMAP_SEARCH_TEXT:
@@ -108,9 +109,11 @@ static int prepare_keys(struct imap_session *s, str charset, struct imap_search_
             r = imap_set_resolve(s, &key->set, key->type == IMAP_SEARCH_UID, &key->set);
         else if (key->type == IMAP_SEARCH_KEYWORD)
             key->number = (int64_t)keyword_bit(s, key->text);
-        else if (key->type == IMAP_SEARCH_HEADER || key->type == IMAP_SEARCH_BODY || key->type == IMAP_SEARCH_TEXT)
+        if (key->type == IMAP_SEARCH_HEADER)
+            key->kept = message_fields_bit(key->field);
+        if (key->type == IMAP_SEARCH_HEADER || key->type == IMAP_SEARCH_BODY || key->type == IMAP_SEARCH_TEXT)
             r = fold_text(s, charset, key->text, &key->text);
-        else if (key->child)
+        if (key->child)
             r = prepare_keys(s, charset, &key->child);
         if (r < 0)
             return r;
@@ -136,33 +139,40 @@ struct candidate {
     struct imap_session *s;
     uint32_t seq;
     struct mail_entry entry;
-    struct arena arena;
-    bool loaded, broken; /* email and structure; cannot be read */
-    struct mail_email email;
-    const struct structure *structure;
-    bool header_read;
+    bool settled;                   /* whether the email has been looked for: keys that need it can be answered */
+    const struct mail_email *email; /* NULL: not there */
+    struct message_fields fields;
+    struct arena *arena;
+    const struct structure *structure; /* NULL: not opened, or broken */
+    bool broken, header_read;
     struct buf header;
     unsigned cost;
 };
 
+/* Opens the structure. */
 static bool load(struct candidate *c)
 {
-    if (c->loaded || c->broken)
-        return c->loaded;
-    c->cost += IMAP_COST_STRUCTURE;
-    int r = mail_email_get(c->s->account, c->entry.email, &c->arena, &c->email);
-    if (r == 0)
-        r = structure_open(c->email.structure, c->email.size, &c->arena, &c->structure);
-    c->loaded = r == 0;
-    c->broken = r < 0;
-    return c->loaded;
+    if (c->structure || c->broken)
+        return !c->broken;
+    c->broken = !c->email || structure_open(c->email->structure, c->email->size, c->arena, &c->structure) < 0;
+    c->cost += IMAP_COST_ROW;
+    return !c->broken;
+}
+
+/* The envelope alone; NULL when it cannot be read. */
+static const struct envelope *envelope_of(struct candidate *c)
+{
+    const struct envelope *e;
+    if (c->structure)
+        return structure_root(c->structure)->envelope;
+    return c->email && structure_envelope(c->email->structure, c->arena, &e) == 0 ? e : NULL;
 }
 
 static bool read_bytes(struct candidate *c, uint64_t offset, uint64_t n, size_t max, struct buf *b)
 {
     size_t want = n < max ? (size_t)n : max, got = 0;
     char *p = buf_reserve(b, want);
-    if (!p || mail_email_read(c->s->account, &c->email, offset, p, want, &got) < 0)
+    if (!p || mail_email_read(c->s->account, c->email, offset, p, want, &got) < 0)
         return false;
     buf_commit(b, got);
     c->cost += (unsigned)(got / 256);
@@ -190,8 +200,30 @@ static bool contains(str text, str needle)
     return found;
 }
 
+/* VALUE unfolded and folded into TEXT, which has room for it: for the many that are printable ASCII without encoded words, what
+ * message_encoded_word_decode and imap_fold make of it. False for others. */
+static bool fold_plain(str value, char *text, size_t *ret_n)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < value.n; i++) {
+        char c = value.p[i];
+        bool last = i + 1 == value.n;
+        if (c == '\n' || (c == '\r' && !last && value.p[i + 1] == '\n'))
+            continue;
+        if ((c < ' ' && c != '\t') || c == 127 || (c == '=' && !last && value.p[i + 1] == '?'))
+            return false;
+        text[n++] = ascii_lower(c);
+    }
+    *ret_n = n;
+    return true;
+}
+
 static bool field_contains(str value, str needle)
 {
+    char text[1024];
+    size_t n;
+    if (value.n <= sizeof text && fold_plain(value, text, &n))
+        return str_find((str){ text, n }, needle) < n || !needle.n;
     struct buf decoded = BUF_INIT(4 * HEADER_BYTES_MAX);
     /* What does not fit is cut: the rest is compared all the same. */
     bool found = message_encoded_word_decode(value, &decoded) <= 0 && contains(buf_str(&decoded), needle);
@@ -202,9 +234,7 @@ static bool field_contains(str value, str needle)
 /* Addresses of the envelope: "anne @ example . org" is found by "anne@example.org" too. */
 static bool envelope_has(struct candidate *c, str field, str needle)
 {
-    if (!load(c))
-        return false;
-    const struct envelope *e = structure_root(c->structure)->envelope;
+    const struct envelope *e = envelope_of(c);
     const struct message_addresses *list = !e                            ? NULL
                                            : str_ieq(field, STR("From")) ? &e->from
                                            : str_ieq(field, STR("To"))   ? &e->to
@@ -223,18 +253,69 @@ static bool envelope_has(struct candidate *c, str field, str needle)
     return found;
 }
 
+/* The longest run of letters and digits in S. */
+static str longest_word(str s)
+{
+    str best = { s.p, 0 };
+    for (size_t i = 0; i < s.n; i++) {
+        size_t from = i;
+        while (i < s.n && ascii_is_alnum(s.p[i]))
+            i++;
+        if (i - from > best.n)
+            best = str_sub(s, from, i - from);
+    }
+    return best;
+}
+
+static bool parts_words(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '<' || c == '>' || c == ',';
+}
+
+/* Whether the addresses that the parser makes of VALUE may hold NEEDLE although VALUE does not: false where it is certain that each run of letters and
+ * digits of theirs is one of VALUE's, and the longest one of NEEDLE is in none. It is not certain where the parser drops bytes within a
+ * word (comments, quotes, brackets, quoted pairs) or decodes any. */
+static bool may_have(str value, str needle)
+{
+    char text[1024];
+    size_t n;
+    str word = longest_word(needle);
+    if (!word.n || value.n > sizeof text || !fold_plain(value, text, &n))
+        return true;
+    for (size_t i = 0; i < n; i++) {
+        if (memchr("()[]\\", text[i], 5))
+            return true;
+        if (text[i] == '"' && i > 0 && i + 1 < n && !parts_words(text[i - 1]) && !parts_words(text[i + 1]))
+            return true;
+    }
+    return str_find((str){ text, n }, word) < n;
+}
+
 /* "HEADER <field-name> <string>: messages that have a header with the specified field-name and that contains the specified string
  * in the text of the header. If the string to search is zero-length, this matches all messages that have a header line with the
  * specified field-name." */
-static bool header_has(struct candidate *c, str field, str needle)
+static bool header_has(struct candidate *c, const struct imap_search_key *key)
 {
-    struct message_header_field f;
-    str header = root_header(c);
-    for (size_t at = 0; message_header_next(header, &at, &f);) {
-        if (str_ieq(f.name, field) && field_contains(f.value, needle))
-            return true;
+    if (!key->kept || key->kept & ~c->fields.known) {
+        struct message_header_field f;
+        str header = root_header(c);
+        for (size_t at = 0; message_header_next(header, &at, &f);) {
+            if (str_ieq(f.name, key->field) && field_contains(f.value, key->text))
+                return true;
+        }
+        return load(c) && envelope_has(c, key->field, key->text);
     }
-    return envelope_has(c, field, needle);
+    struct message_fields_item item;
+    bool may = false;
+    for (size_t at = 0; message_fields_next(&c->fields, &at, &item);) {
+        if (item.bit != key->kept)
+            continue;
+        str value = message_fields_value(item.raw);
+        if (field_contains(value, key->text))
+            return true;
+        may = may || may_have(value, key->text);
+    }
+    return may && envelope_has(c, key->field, key->text);
 }
 
 /* Any field of a header block, its name too. */
@@ -306,36 +387,50 @@ static bool body_has(struct candidate *c, const struct part *part, str needle)
     return is_text(part) && text_has(c, part, needle);
 }
 
-/* The day of the Date: field where it was written: "disregarding time and timezone". */
-static bool sent_day(struct candidate *c, int64_t *ret)
+/* What is known of a key's answer: UNSURE while the email has not been looked for. */
+enum truth { NO, YES, UNSURE };
+
+static enum truth truth_of(bool b)
 {
-    if (!load(c))
-        return false;
-    const struct envelope *e = structure_root(c->structure)->envelope;
-    return e && message_date_day(e->date, ret);
+    return b ? YES : NO;
 }
 
-static bool matches_all(struct candidate *c, const struct imap_search_key *list);
-
-static bool matches_any(struct candidate *c, const struct imap_search_key *list);
+/* The day of the Date: field where it was written: "disregarding time and timezone". */
+static enum truth sent_matches(struct candidate *c, const struct imap_search_key *key)
+{
+    int64_t day = (int64_t)c->entry.sent - MAIL_SENT_EPOCH;
+    if (c->entry.sent == MAIL_SENT_UNKNOWN) {
+        if (!c->settled)
+            return UNSURE;
+        const struct envelope *e = envelope_of(c);
+        if (!e || !message_date_day(e->date, &day))
+            return NO;
+    } else if (c->entry.sent == MAIL_SENT_NONE) {
+        return NO;
+    }
+    return truth_of(key->type == IMAP_SEARCH_SENTBEFORE ? day < key->number
+                    : key->type == IMAP_SEARCH_SENTON   ? day == key->number
+                                                        : day >= key->number);
+}
 
 static bool matches_text(struct candidate *c, const struct imap_search_key *key)
 {
+    if (!c->email)
+        return false;
     if (key->type == IMAP_SEARCH_HEADER)
-        return header_has(c, key->field, key->text);
+        return header_has(c, key);
     if (!load(c))
         return false;
     return (key->type == IMAP_SEARCH_TEXT && block_has(root_header(c), key->text)) ||
            body_has(c, structure_root(c->structure), key->text);
 }
 
-static bool matches_key(struct candidate *c, const struct imap_search_key *key)
+/* Keys of the entry alone. */
+static bool matches_entry(struct candidate *c, const struct imap_search_key *key)
 {
     const struct mail_entry *entry = &c->entry;
-    int64_t day = (entry->received_ms - (entry->received_ms < 0 ? DAY_MS - 1 : 0)) / DAY_MS, sent;
+    int64_t day = (entry->received_ms - (entry->received_ms < 0 ? DAY_MS - 1 : 0)) / DAY_MS;
     switch (key->type) {
-    case IMAP_SEARCH_ALL:
-        return true;
     case IMAP_SEARCH_SET:
     case IMAP_SEARCH_UID:
         return imap_set_has(&key->set, c->seq);
@@ -356,54 +451,151 @@ static bool matches_key(struct candidate *c, const struct imap_search_key *key)
         return day == key->number;
     case IMAP_SEARCH_SINCE:
         return day >= key->number;
+    case IMAP_SEARCH_ALL:
     case IMAP_SEARCH_SENTBEFORE:
-        return sent_day(c, &sent) && sent < key->number;
     case IMAP_SEARCH_SENTON:
-        return sent_day(c, &sent) && sent == key->number;
     case IMAP_SEARCH_SENTSINCE:
-        return sent_day(c, &sent) && sent >= key->number;
     case IMAP_SEARCH_HEADER:
     case IMAP_SEARCH_BODY:
     case IMAP_SEARCH_TEXT:
-        return matches_text(c, key);
     case IMAP_SEARCH_AND:
-        return matches_all(c, key->child);
     case IMAP_SEARCH_OR:
-        return matches_any(c, key->child);
-    }
-    return false;
-}
-
-static bool matches_all(struct candidate *c, const struct imap_search_key *list)
-{
-    for (; list; list = list->next) {
-        if (matches_key(c, list) == list->negate)
-            return false;
+        break;
     }
     return true;
 }
 
-static bool matches_any(struct candidate *c, const struct imap_search_key *list)
+static enum truth list_matches(struct candidate *c, const struct imap_search_key *list, enum truth ends);
+
+static enum truth key_matches(struct candidate *c, const struct imap_search_key *key)
 {
-    for (; list; list = list->next) {
-        if (matches_key(c, list) != list->negate)
-            return true;
+    switch (key->type) {
+    case IMAP_SEARCH_AND:
+        return list_matches(c, key->child, NO);
+    case IMAP_SEARCH_OR:
+        return list_matches(c, key->child, YES);
+    case IMAP_SEARCH_SENTBEFORE:
+    case IMAP_SEARCH_SENTON:
+    case IMAP_SEARCH_SENTSINCE:
+        return sent_matches(c, key);
+    case IMAP_SEARCH_HEADER:
+    case IMAP_SEARCH_BODY:
+    case IMAP_SEARCH_TEXT:
+        return c->settled ? truth_of(matches_text(c, key)) : UNSURE;
+    case IMAP_SEARCH_ALL:
+    case IMAP_SEARCH_SET:
+    case IMAP_SEARCH_UID:
+    case IMAP_SEARCH_FLAG:
+    case IMAP_SEARCH_RECENT:
+    case IMAP_SEARCH_KEYWORD:
+    case IMAP_SEARCH_SMALLER:
+    case IMAP_SEARCH_LARGER:
+    case IMAP_SEARCH_BEFORE:
+    case IMAP_SEARCH_ON:
+    case IMAP_SEARCH_SINCE:
+    case IMAP_SEARCH_MODSEQ:
+        return truth_of(matches_entry(c, key));
     }
-    return false;
+    return NO;
 }
 
-bool imap_search_matches(struct imap_session *s, const struct imap_search *search, uint32_t seq, unsigned *cost,
-                         uint64_t *ret_modseq)
+/* All of LIST (ENDS is NO: one that does not match decides) or any (ENDS is YES). */
+static enum truth list_matches(struct candidate *c, const struct imap_search_key *list, enum truth ends)
 {
-    struct candidate c = { .s = s, .seq = seq, .cost = IMAP_COST_ENTRY };
-    if (mail_view_entry(s->view, seq, &c.entry) < 0)
-        return false;
-    arena_init(&c.arena, 8 * 1024 * 1024);
+    enum truth sum = ends == NO ? YES : NO;
+    for (; list; list = list->next) {
+        enum truth t = key_matches(c, list);
+        if (t == UNSURE)
+            sum = UNSURE;
+        else if (truth_of((t == YES) != list->negate) == ends)
+            return ends;
+    }
+    return sum;
+}
+
+/* --- a page of messages --- */
+
+struct page {
+    struct imap_session *s;
+    const struct imap_search *search;
+    struct imap_search_candidate *list;
+    struct arena arena;
+    size_t n, next; /* messages that need their emails; those before next are decided */
+    size_t from;    /* the first that is being read */
+    size_t which[IMAP_SEARCH_PAGE];
+    uint64_t emails[IMAP_SEARCH_PAGE];
+    struct mail_entry entries[IMAP_SEARCH_PAGE];
+    unsigned cost, cost_max;
+};
+enum { PAGE_STOPPED = 1 };
+
+/* Decides the next of P with its EMAIL (NULL: it cannot be read). */
+static void page_decide(struct page *p, const struct mail_email *email)
+{
+    size_t i = p->next++;
+    struct imap_search_candidate *ret = &p->list[p->which[i]];
+    struct candidate c = {
+        .s = p->s, .seq = ret->seq, .entry = p->entries[i], .settled = true, .email = email, .arena = &p->arena
+    };
     buf_init(&c.header, HEADER_BYTES_MAX);
-    bool found = matches_all(&c, search->keys);
+    if (email && message_fields_open(email->fields, &c.fields) < 0)
+        c.fields = (struct message_fields){ 0 };
+    ret->found = list_matches(&c, p->search->keys, NO) == YES;
+    p->cost += IMAP_COST_ROW + c.cost;
     buf_done(&c.header);
-    arena_done(&c.arena);
-    *cost += c.cost;
-    *ret_modseq = c.entry.modseq;
-    return found;
+    arena_reset(&p->arena);
+}
+
+static int page_email(void *ctx, size_t i, const struct mail_email *email)
+{
+    struct page *p = ctx;
+    while (p->next < p->from + i) /* those between are gone */
+        page_decide(p, NULL);
+    page_decide(p, email);
+    return p->cost >= p->cost_max ? PAGE_STOPPED : 0;
+}
+
+/* Asks the entry alone; what that does not decide comes into the page. */
+static void page_add(struct page *p, size_t i)
+{
+    struct imap_search_candidate *ret = &p->list[i];
+    struct candidate c = { .s = p->s, .seq = ret->seq };
+    ret->found = false;
+    p->cost += IMAP_COST_ENTRY;
+    if (mail_view_entry(p->s->view, ret->seq, &c.entry) < 0)
+        return;
+    enum truth t = list_matches(&c, p->search->keys, NO);
+    ret->found = t == YES;
+    ret->modseq = c.entry.modseq;
+    if (t != UNSURE)
+        return;
+    p->which[p->n] = i;
+    p->emails[p->n] = c.entry.email;
+    p->entries[p->n++] = c.entry;
+}
+
+size_t imap_search_page(struct imap_session *s, const struct imap_search *search, struct imap_search_candidate *list, size_t n,
+                        unsigned cost_max, unsigned *cost)
+{
+    struct page p;
+    require(n <= IMAP_SEARCH_PAGE);
+    p.s = s;
+    p.search = search;
+    p.list = list;
+    p.n = p.next = p.from = 0;
+    p.cost = *cost;
+    p.cost_max = cost_max;
+    arena_init(&p.arena, 8 * 1024 * 1024);
+    for (size_t i = 0; i < n; i++)
+        page_add(&p, i);
+    int r = 0;
+    while (p.next < p.n && r <= 0) {
+        p.from = p.next;
+        r = mail_email_each(s->account, p.emails + p.next, p.n - p.next, page_email, &p);
+        if (r <= 0 && p.next < p.n) /* it is gone or cannot be read, which must not keep those behind it from being looked at */
+            page_decide(&p, NULL);
+    }
+    arena_done(&p.arena);
+    *cost = p.cost;
+    return p.next < p.n ? p.which[p.next] : n;
 }

@@ -160,7 +160,9 @@ struct imap_section {
     bool peek; /* does not set \Seen */
     bool partial;
     uint32_t offset, count; /* of partial */
-    str name;               /* how the answer calls it: "RFC822.HEADER"; empty for BODY[...] */
+    str name;               /* how the answer calls it: "RFC822.HEADER"; empty for BODY[...] until imap_fetch_prepare */
+    uint64_t
+        kept; /* HEADER.FIELDS of the message itself: its names, when all are kept beside the structure (message/fields.h); else 0 */
 };
 struct imap_fetch {
     unsigned items; /* enum imap_fetch_item */
@@ -201,8 +203,9 @@ struct imap_search_key {
     enum imap_search_type type;
     bool negate;
     int64_t number;
-    str text;  /* what is looked for, in the command's charset */
-    str field; /* of HEADER */
+    str text;      /* what is looked for, in the command's charset */
+    str field;     /* of HEADER */
+    uint64_t kept; /* its bit where it is kept beside the structure (message/fields.h); set by imap_search_prepare */
     struct imap_set set;
     struct imap_search_key *child, *next;
 };
