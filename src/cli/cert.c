@@ -1,4 +1,4 @@
-/* cert: valise cert issue|import|list|show|renew|revoke. Keys are made here and go to keys/ or into a PKCS #12 file: the server sees only
+/* cert: valise cert issue|list|show|renew|revoke. Keys are made here and go to keys/ or into a PKCS #12 file: the server sees only
  * requests. */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,16 +11,19 @@
 #include "cli/cert_private.h"
 #include "cli/revoked.h"
 
-enum { DAY = 86400, SERVER_DAYS = PKI_SERVER_DAYS_MAX, USER_DAYS = 731 };
+enum { SERIAL_TEXT_MAX = 200, DAY = 86400, SERVER_DAYS = PKI_SERVER_DAYS_MAX, USER_DAYS = 731 };
 
-/* The directory by its whole path, since a command without a server goes into it. */
-static int find_directory(struct cli *c, char dir[PATH_MAX])
+int cert_directory(struct cli *c, char dir[CERT_PATH_MAX])
 {
     struct error e = ERROR_NONE;
-    if (!realpath(c->dir, dir)) {
+    char whole[PATH_MAX];
+    if (!realpath(c->dir, whole)) {
         (void)error_set(&e, err_from_errno(errno), "%s: %s; `valise init` makes a directory", c->dir, strerrordesc_np(errno));
         return cli_fail_files(c, &e);
     }
+    if (strlen(whole) >= CERT_PATH_MAX)
+        return cli_fail(c, ERR_LIMIT, "the directory's path is too long");
+    memcpy(dir, whole, strlen(whole) + 1);
     c->dir = dir;
     return 0;
 }
@@ -69,17 +72,38 @@ static int obtain(const struct cli *c, const char *name, bool user, bool rsa, st
     return status;
 }
 
+/* What is there gives way only when that was asked for. */
+static int check_free(const struct cli *c, const struct cert_there *there)
+{
+    struct error e = ERROR_NONE;
+    if (!there->is_there || cli_value(c, "replace"))
+        return 0;
+    if (there->is_ours)
+        (void)error_set(&e, ERR_EXISTS,
+                        "%s is there already; `valise cert renew %s' makes it anew with the same key, --replace with a new one",
+                        there->chain, there->stem);
+    else
+        (void)error_set(&e, ERR_EXISTS, "%s is there already%s; --replace puts one of our CA in its place", there->chain,
+                        there->is_readable ? ", of another CA" : "");
+    return cli_fail(c, e.code, e.text);
+}
+
 static int issue_server(struct cli *c, const char *name, bool rsa)
 {
     struct pki_key *key = NULL;
     json_t *reply = NULL;
-    int status = cert_server_is_free(c, name, rsa);
+    struct arena a = ARENA_INIT(1 << 20);
+    struct cert_there there;
+    int status = cert_server_look(c, name, rsa, &a, &there);
+    if (status == 0)
+        status = check_free(c, &there);
     if (status == 0)
         status = obtain(c, name, false, rsa, &key, &reply);
     if (status == 0)
-        status = cert_server_place(c, name, rsa, key, text_of(reply, "certificate"));
+        status = cert_server_place(c, &there, key, text_of(reply, "certificate"));
     json_decref(reply);
     pki_key_free(key);
+    arena_done(&a);
     return status;
 }
 
@@ -172,52 +196,15 @@ static int issue_user(const struct cli *c, const char *address, bool rsa)
 
 int cmd_cert_issue(struct cli *c)
 {
-    char dir[PATH_MAX];
+    char dir[CERT_PATH_MAX];
     const char *server = cli_value(c, "server"), *user = cli_value(c, "user"), *kind = cli_value(c, "key");
     bool rsa = kind && strcmp(kind, "rsa") == 0;
     if (!server == !user)
         return cli_usage(c, "one of --server NAME and --user ADDRESS is needed");
     if (kind && !rsa && strcmp(kind, "ecdsa") != 0)
         return cli_usage(c, "--key is ecdsa or rsa");
-    int status = find_directory(c, dir);
+    int status = cert_directory(c, dir);
     return status ? status : server ? issue_server(c, server, rsa) : issue_user(c, user, rsa);
-}
-
-/* --- import --- */
-
-int cmd_cert_import(struct cli *c)
-{
-    struct error e = ERROR_NONE;
-    struct buf chain = BUF_INIT(PKI_PEM_MAX);
-    struct arena a = ARENA_INIT(1 << 20);
-    struct pki_key *key = NULL;
-    struct pki_description d;
-    char dir[PATH_MAX], id[65];
-    const char *chain_file = cli_value(c, "chain"), *key_file = cli_value(c, "key");
-    if (!chain_file || !key_file)
-        return cli_usage(c, "--chain FILE and --key FILE are needed");
-    int status = find_directory(c, dir);
-    if (status)
-        return status;
-    int err = pki_file_read(chain_file, &chain, &e);
-    if (err == 0)
-        err = pki_certificate_describe(buf_str(&chain), &a, &d, &e);
-    if (err == 0)
-        err = pki_key_load(key_file, &key, &e);
-    if (err == 0 && (pki_key_id(key, id) || !str_eq(d.key_id, str_from_z(id))))
-        err = error_set(&e, ERR_REFUSED, "%s is not the key of the first certificate in %s", key_file, chain_file);
-    if (err == 0 && d.is_ca)
-        err = error_set(&e, ERR_REFUSED, "the first certificate in %s is a CA's; the server's comes first", chain_file);
-    status = err ? cli_fail_files(c, &e) : 0;
-    bool rsa = err == 0 && str_starts(d.key_kind, STR("RSA"));
-    if (status == 0)
-        status = cert_server_is_free(c, c->words[0], rsa);
-    if (status == 0)
-        status = cert_server_place(c, c->words[0], rsa, key, buf_str(&chain));
-    pki_key_free(key);
-    arena_done(&a);
-    buf_done(&chain);
-    return status;
 }
 
 /* --- what there is --- */
@@ -264,26 +251,53 @@ int cmd_cert_list(struct cli *c)
     return 0;
 }
 
+/* A serial number as it is kept: openssl and browsers print it in capitals, and with colons. */
+static const char *serial_of(const char *word, char out[SERIAL_TEXT_MAX])
+{
+    size_t n = 0;
+    for (const char *p = word; *p && n + 1 < SERIAL_TEXT_MAX; p++)
+        if (*p != ':')
+            out[n++] = ascii_lower(*p);
+    out[n] = '\0';
+    return out;
+}
+
+static int print_certificate(const struct cli *c, str pem)
+{
+    struct error e = ERROR_NONE;
+    struct buf text = BUF_INIT(4 * PKI_PEM_MAX);
+    int err = pki_certificate_print(pem, &text, &e);
+    if (err == 0)
+        (void)printf("%.*s", STR_ARG(buf_str(&text)));
+    buf_done(&text);
+    return err ? cli_fail(c, err, e.text) : 0;
+}
+
 int cmd_cert_show(struct cli *c)
 {
     json_t *reply;
-    int status = cli_call(c, json_pack("{s:s,s:s}", "command", "cert.show", "serial", c->words[0]), &reply);
+    char serial[SERIAL_TEXT_MAX];
+    int status = cli_call(c, json_pack("{s:s,s:s}", "command", "cert.show", "serial", serial_of(c->words[0], serial)), &reply);
     if (status)
         return status;
     if (c->json) {
         cli_print_json(reply);
+    } else if (cli_value(c, "pem")) {
+        (void)printf("%s", cli_string(json_object_get(reply, "certificate")));
     } else {
         print_row(reply);
-        (void)printf("%s", cli_string(json_object_get(reply, "certificate")));
+        status = print_certificate(c, text_of(reply, "certificate"));
     }
     json_decref(reply);
-    return 0;
+    return status;
 }
 
 int cmd_cert_revoke(struct cli *c)
 {
     json_t *reply;
-    int status = cli_call_apart(c, json_pack("{s:s,s:s}", "command", "cert.revoke", "serial", c->words[0]), &reply);
+    char serial[SERIAL_TEXT_MAX];
+    int status =
+        cli_call_apart(c, json_pack("{s:s,s:s}", "command", "cert.revoke", "serial", serial_of(c->words[0], serial)), &reply);
     if (status)
         return status;
     if (c->json)

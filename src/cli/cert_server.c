@@ -52,24 +52,52 @@ void cert_stem(const char *name, bool rsa, char out[CERT_NAME_MAX + 8])
         out[0] = '_';
 }
 
-int cert_server_is_free(const struct cli *c, const char *name, bool rsa)
+/* Whether valise.conf names THERE's chain. */
+static bool is_named(const struct cli *c, const struct cert_there *there)
+{
+    struct buf text = BUF_INIT(CONFIG_MAX);
+    struct config *parsed = NULL;
+    char path[CERT_PATH_MAX];
+    bool named = false;
+    if (cert_path(c, path, NULL, "valise.conf") == 0 && pki_file_read(path, &text, NULL) == 0 &&
+        config_parse("valise.conf", buf_str(&text), &parsed, NULL) == 0)
+        for (size_t i = 0; i < parsed->certificate_n; i++)
+            named |= str_eq(parsed->certificates[i].chain, str_from_z(there->chain));
+    config_free(parsed);
+    buf_done(&text);
+    return named;
+}
+
+static bool is_ours(int top, str pem)
+{
+    struct buf ca = BUF_INIT(PKI_PEM_MAX);
+    bool ours = beneath_read(top, "ca.pem", &ca, NULL) == 0 && pki_is_issued_by(pem, buf_str(&ca));
+    buf_done(&ca);
+    return ours;
+}
+
+int cert_server_look(const struct cli *c, const char *name, bool rsa, struct arena *a, struct cert_there *ret)
 {
     struct error e = ERROR_NONE;
-    char stem[CERT_NAME_MAX + 8], path[CERT_PATH_MAX];
+    struct buf pem = BUF_INIT(PKI_PEM_MAX);
     if (strlen(name) > CERT_NAME_MAX || strchr(name, '/') || name[0] == '.')
         return cli_fail(c, ERR_SYNTAX, "that is no server name");
-    cert_stem(name, rsa, stem);
-    int top = beneath_start(c->dir, &e), status = top < 0 ? cli_fail_files(c, &e) : 0;
-    for (size_t i = 0; status == 0 && i < 2; i++) {
-        (void)snprintf(path, sizeof path, i == 0 ? "tls/%s.pem" : "keys/%s.key", stem);
-        if (!beneath_exists(top, path))
-            continue;
-        (void)error_set(&e, ERR_EXISTS, "%s is there already; `valise cert renew %s` renews a certificate", path, stem);
-        status = cli_fail(c, ERR_EXISTS, e.text);
-    }
-    if (top >= 0)
-        (void)close(top);
-    return status;
+    *ret = (struct cert_there){ .name = name };
+    cert_stem(name, rsa, ret->stem);
+    (void)snprintf(ret->chain, sizeof ret->chain, "tls/%s.pem", ret->stem);
+    (void)snprintf(ret->key, sizeof ret->key, "keys/%s.key", ret->stem);
+    int top = beneath_start(c->dir, &e);
+    if (top < 0)
+        return cli_fail_files(c, &e);
+    bool chain = beneath_exists(top, ret->chain), key = beneath_exists(top, ret->key);
+    ret->is_there = chain || key;
+    ret->is_readable = chain && key && beneath_read(top, ret->chain, &pem, NULL) == 0 &&
+                       pki_certificate_describe(buf_str(&pem), a, &ret->description, NULL) == 0;
+    ret->is_ours = ret->is_readable && is_ours(top, buf_str(&pem));
+    ret->is_named = is_named(c, ret);
+    (void)close(top);
+    buf_done(&pem);
+    return 0;
 }
 
 /* The section for valise.conf. */
@@ -115,42 +143,63 @@ int cert_reload(const struct cli *c, bool *ret_running, struct error *e)
     return err;
 }
 
-int cert_server_place(struct cli *c, const char *name, bool rsa, const struct pki_key *key, str chain_pem)
+/* A new key comes beside the former one, which goes when the chain is the new one's: keeper takes whatever key of keys/ fits. */
+static int place(const struct cli *c, const struct cert_there *there, str key_pem, str chain_pem, struct error *e)
+{
+    char beside[CERT_NAME_MAX + 32];
+    (void)snprintf(beside, sizeof beside, "keys/%s.new.key", there->stem);
+    int top = beneath_start(c->dir, e);
+    if (top < 0)
+        return top;
+    int err = cert_place(c, there->is_there ? beside : there->key, key_pem, 0600, there->is_there, e);
+    if (err == 0)
+        err = cert_place(c, there->chain, chain_pem, 0644, there->is_there, e);
+    if (err && there->is_there)
+        (void)!beneath_remove(top, beside, NULL);
+    if (err == 0 && there->is_there)
+        err = beneath_rename(top, beside, top, there->key, true, e);
+    (void)close(top);
+    return err;
+}
+
+static void say_placed(const struct cli *c, const struct cert_there *there, bool named, bool running, str section)
+{
+    if (c->json) {
+        char chain[CERT_PATH_MAX], key[CERT_PATH_MAX];
+        (void)snprintf(chain, sizeof chain, "%s/%s", c->dir, there->chain);
+        (void)snprintf(key, sizeof key, "%s/%s", c->dir, there->key);
+        json_t *v = json_pack("{s:b,s:s,s:s,s:b,s:b,s:s%}", "ok", 1, "chain", chain, "key", key, "installed", named, "replaced",
+                              there->is_there, "section", section.p, section.n);
+        cli_print_json(v);
+        json_decref(v);
+        return;
+    }
+    (void)printf("%s/%s and its key %s/%s are in place%s.\n", c->dir, there->chain, c->dir, there->key,
+                 there->is_there ? " of the former ones" : "");
+    if (named)
+        (void)puts(running ? "valise.conf names them, and the server uses them." : "valise.conf names them; no server runs.");
+    else
+        (void)printf("Add this to valise.conf (or give --install), then valise reload:\n%.*s", STR_ARG(section));
+}
+
+int cert_server_place(struct cli *c, const struct cert_there *there, const struct pki_key *key, str chain_pem)
 {
     struct error e = ERROR_NONE;
     struct buf pem, section = BUF_INIT(4096);
-    char stem[CERT_NAME_MAX + 8], key_path[CERT_PATH_MAX], chain_path[CERT_PATH_MAX];
-    bool installed = cli_value(c, "install") != NULL, running = false;
-    const size_t base = strlen(c->dir) + 1; /* where the path below the directory begins */
-    cert_stem(name, rsa, stem);
+    bool installs = cli_value(c, "install") != NULL && !there->is_named, running = false;
     buf_init_secret(&pem, PKI_PEM_MAX);
-    write_section(&section, name, stem);
-    int err = cert_path(c, key_path, &e, "keys/%s.key", stem);
+    write_section(&section, there->name, there->stem);
+    int err = pki_key_to_pem(key, &pem, &e);
     if (err == 0)
-        err = cert_path(c, chain_path, &e, "tls/%s.pem", stem);
-    if (err == 0)
-        err = pki_key_to_pem(key, &pem, &e);
-    if (err == 0)
-        err = cert_place(c, key_path + base, buf_str(&pem), 0600, false, &e);
-    if (err == 0)
-        err = cert_place(c, chain_path + base, chain_pem, 0644, false, &e);
-    if (err == 0 && installed)
+        err = place(c, there, buf_str(&pem), chain_pem, &e);
+    if (err == 0 && installs)
         err = install(c, buf_str(&section), &e);
-    if (err == 0 && installed)
-        err = cert_reload(c, &running, &e);
+    bool named = there->is_named || installs;
+    if (err == 0 && named && (err = cert_reload(c, &running, &e)))
+        (void)error_prefix(&e, "%s is in place, but", there->chain);
     int status = err ? cli_fail_files(c, &e) : 0;
-    if (err == 0 && c->json) {
-        json_t *v = json_pack("{s:b,s:s,s:s,s:b,s:s%}", "ok", 1, "chain", chain_path, "key", key_path, "installed", installed,
-                              "section", section.p, section.n);
-        cli_print_json(v);
-        json_decref(v);
-    } else if (err == 0) {
-        (void)printf("%s and its key %s are in place.\n", chain_path, key_path);
-        if (installed)
-            (void)puts(running ? "valise.conf names them, and the server uses them." : "valise.conf names them; no server runs.");
-        else
-            (void)printf("Add this to valise.conf (or give --install), then valise reload:\n%.*s", STR_ARG(buf_str(&section)));
-    }
+    if (err == 0)
+        say_placed(c, there, named, running, buf_str(&section));
     buf_done(&pem);
     buf_done(&section);
     return status;

@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 
-enum { CLI_WORDS_MAX = 16, CLI_OPTIONS_MAX = 12, CLI_REPEAT_MAX = 32 };
+enum { CLI_WORDS_MAX = 16, CLI_OPTIONS_MAX = 16, CLI_REPEAT_MAX = 32 };
 
 struct cli_option {
     const char *name;  /* without the dashes */

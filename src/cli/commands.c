@@ -144,6 +144,7 @@ static const struct cli_option cert_issue_options[] = {
     { "server", "NAME", "for a server: a host name or address that valise ca names allows" },
     { "san", "NAME", "one more name (repeatable)" },
     { "install", NULL, "name it in valise.conf and reload" },
+    { "replace", NULL, "with a new key in the place of what is there for that server" },
     { "user", "ADDRESS", "for a user: to sign and decrypt mail, and to log in" },
     { "p12", "FILE", "where a user's key and certificate go, as PKCS #12 (AES-256, SHA-256)" },
     { "p12-legacy", NULL, "Triple DES and SHA-1 instead, for Apple before 2022 and Windows before 2019" },
@@ -154,9 +155,14 @@ static const struct cli_option cert_issue_options[] = {
     { "seconds", "N", "valid for N seconds, at least 60: to try what happens at the end" },
     { NULL, NULL, NULL },
 };
+static const struct cli_option cert_show_options[] = {
+    { "pem", NULL, "in PEM, for other programs" },
+    { NULL, NULL, NULL },
+};
 static const struct cli_option cert_import_options[] = {
     { "chain", "FILE", "the certificate and what is between it and its root, in PEM" },
     { "key", "FILE", "its private key in PEM, unencrypted, readable by nobody else" },
+    { "replace", NULL, "in the place of what is there, whatever its key, names and CA" },
     { "install", NULL, "name it in valise.conf and reload" },
     { NULL, NULL, NULL },
 };
@@ -353,10 +359,15 @@ const struct cli_command cli_commands[] = {
       "A server's key and certificate are put into keys/ and tls/; those of our CA are renewed by themselves when a third of "
       "their time is left.",
       cert_issue_options, cmd_cert_issue },
-    { "cert import", "NAME", "take a key and a certificate of another CA for server NAME", NULL, cert_import_options,
-      cmd_cert_import },
+    { "cert import", "NAME", "take a key and a certificate of another CA for server NAME",
+      "Also the renewed one: with the same key and names it takes the former one's place, else with --replace. Both files are "
+      "looked at before anything changes, and sessions go on; once valise.conf names it the server reads it by itself. certbot: "
+      "--chain fullchain.pem --key privkey.pem, and the deploy hook in /usr/share/doc/valise/examples.",
+      cert_import_options, cmd_cert_import },
     { "cert list", NULL, "list the certificates that the CA has issued", NULL, NULL, cmd_cert_list },
-    { "cert show", "SERIAL", "print a certificate that the CA has issued", NULL, NULL, cmd_cert_show },
+    { "cert show", "SERIAL", "print a certificate that the CA has issued",
+      "All that it says, as openssl x509 -text does. SERIAL as cert list prints it, or in capitals and with colons.",
+      cert_show_options, cmd_cert_show },
     { "cert renew", "NAME", "renew the server certificate tls/NAME.pem of our CA now, with the same key",
       "Refused when it, or another certificate of its key, was revoked, and when the CA may not issue for its names any more (ca "
       "names). A user's certificate is not renewed: issue a new one.",

@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "pki/pki.h"
 #include "role/admin.h"
+#include "role/certificates.h"
 #include "role/format.h"
 #include "role/owners.h"
 #include "config/config.h"
@@ -222,6 +223,17 @@ static int add_user(struct init *i, struct admin *a, const char *name, struct er
     return err;
 }
 
+/* What is issued is on record, the first certificate too. */
+static int record_certificate(struct admin *a, struct error *e)
+{
+    struct buf pem = BUF_INIT(PKI_PEM_MAX);
+    int err = pki_file_read("tls/server.pem", &pem, e);
+    if (err == 0)
+        err = certificates_record(a, buf_str(&pem), e);
+    buf_done(&pem);
+    return err;
+}
+
 static int make_store(struct init *i, struct error *e)
 {
     struct engine_settings settings = { 0 };
@@ -235,6 +247,8 @@ static int make_store(struct init *i, struct error *e)
         err = store_upgrade(&a, e);
     if (err == 0)
         err = directory_domain_add(a.directory, i->domain, e);
+    if (err == 0)
+        err = record_certificate(&a, e);
     for (size_t k = 0; err == 0 && i->lab && k < sizeof lab_users / sizeof lab_users[0]; k++)
         err = add_user(i, &a, lab_users[k], e);
     directory_free(a.directory);

@@ -57,6 +57,11 @@ static int time_value(const ASN1_TIME *t, int64_t *ret)
     return 0;
 }
 
+bool pki_certificate_times(const X509 *cert, int64_t *ret_from, int64_t *ret_to)
+{
+    return time_value(X509_get0_notBefore(cert), ret_from) == 0 && time_value(X509_get0_notAfter(cert), ret_to) == 0;
+}
+
 static int serial_text(const X509 *cert, struct arena *a, str *ret)
 {
     int r = ERR_LIMIT;
@@ -153,6 +158,30 @@ int pki_certificate_to_der(str pem, struct buf *out, struct error *e)
     return r;
 }
 
+int pki_certificate_print(str pem, struct buf *out, struct error *e)
+{
+    X509 *cert = NULL;
+    int r = pki_certificate_parse(pem, &cert, e);
+    if (r < 0)
+        return r;
+    BIO *bio = BIO_new(BIO_s_mem());
+    size_t from = out->n;
+    if (!bio || X509_print_ex(bio, cert, XN_FLAG_ONELINE, 0) != 1)
+        r = pki_fail(e, ERR_SYNTAX, "the certificate cannot be printed");
+    else
+        pki_bio_take(bio, out);
+    if (r == 0 && buf_error(out))
+        r = error_set(e, ERR_LIMIT, "the certificate is too large to print");
+    /* What extensions hold is printed as it is. */
+    for (size_t i = from; r == 0 && i < out->n; i++)
+        if (out->p[i] != '\n' && (out->p[i] < ' ' || out->p[i] > '~'))
+            out->p[i] = '.';
+    BIO_free(bio);
+    X509_free(cert);
+    ERR_clear_error();
+    return r;
+}
+
 int pki_certificate_describe(str pem, struct arena *a, struct pki_description *ret, struct error *e)
 {
     struct pki_description d = { 0 };
@@ -176,10 +205,8 @@ int pki_certificate_describe(str pem, struct arena *a, struct pki_description *r
         r = name_text(X509_get_issuer_name(cert), a, &d.issuer);
     if (r == 0)
         r = serial_text(cert, a, &d.serial);
-    if (r == 0)
-        r = time_value(X509_get0_notBefore(cert), &d.not_before);
-    if (r == 0)
-        r = time_value(X509_get0_notAfter(cert), &d.not_after);
+    if (r == 0 && !pki_certificate_times(cert, &d.not_before, &d.not_after))
+        r = ERR_SYNTAX;
     if (r == 0)
         r = names_read(cert, a, &d);
     d.is_ca = X509_check_ca(cert) == 1;

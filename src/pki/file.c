@@ -65,22 +65,28 @@ static bool is_open_to_others(const struct stat *st)
     return (st->st_mode & (S_IRWXG | S_IRWXO) & ~(mode_t)(given ? S_IRGRP : 0)) != 0;
 }
 
-int pki_key_load(const char *path, struct pki_key **ret, struct error *e)
+int pki_key_read(const char *path, struct buf *out, struct error *e)
 {
     struct stat st;
-    struct buf pem;
     int r;
     int fd = beneath_start_file(path, e);
     if (fd < 0)
         return fd;
-    buf_init_secret(&pem, PKI_PEM_MAX);
     if (fstat(fd, &st) < 0)
         r = error_set(e, err_from_errno(errno), "cannot read %s: %s", path, strerrordesc_np(errno));
     else if (is_open_to_others(&st))
         r = error_set(e, ERR_REFUSED, "the key file %s is open to others; chmod 600 it", path);
     else
-        r = beneath_read_open(fd, path, &pem, e);
+        r = beneath_read_open(fd, path, out, e);
     close(fd);
+    return r;
+}
+
+int pki_key_load(const char *path, struct pki_key **ret, struct error *e)
+{
+    struct buf pem;
+    buf_init_secret(&pem, PKI_PEM_MAX);
+    int r = pki_key_read(path, &pem, e);
     if (r == 0) {
         r = pki_key_from_pem(buf_str(&pem), ret, e);
         if (r < 0)

@@ -128,6 +128,8 @@ int pki_scope_read(str ca_pem, struct arena *a, struct pki_scope *ret, struct er
 /* Whether all that GRANT allows is within it. */
 bool pki_scope_has(const struct pki_scope *s, const struct pki_grant *grant);
 
+/* Appends all that the first certificate of PEM says to OUT, as `openssl x509 -text' prints it, in printable ASCII. ERR_SYNTAX, ERR_LIMIT. */
+int pki_certificate_print(str pem, struct buf *out, struct error *e) MUST_USE;
 /* Appends the first certificate of PEM in DER to OUT. ERR_SYNTAX, ERR_LIMIT. */
 int pki_certificate_to_der(str pem, struct buf *out, struct error *e) MUST_USE;
 
@@ -141,7 +143,9 @@ int pki_key_store(const struct pki_key *k, const char *path, bool replace, struc
 int pki_certificate_store(str pem, const char *path, bool replace, struct error *e) MUST_USE;
 /* Appends file PATH to OUT. ERR_NOTFOUND, ERR_REFUSED, ERR_LIMIT when it is larger than OUT may grow, ERR_IO. */
 int pki_file_read(const char *path, struct buf *out, struct error *e) MUST_USE;
-/* pki_file_read and pki_key_from_pem, nothing left in memory but the key. ERR_REFUSED when others than its owner may read or
+/* The same for a private key, whatever its form, into OUT, which should be secret. ERR_REFUSED also as pki_key_load. */
+int pki_key_read(const char *path, struct buf *out, struct error *e) MUST_USE;
+/* pki_key_read and pki_key_from_pem, nothing left in memory but the key. ERR_REFUSED when others than its owner may read or
  * write the file; one of root's may be read by a group, which is ours unless we are root. */
 int pki_key_load(const char *path, struct pki_key **ret, struct error *e) MUST_USE;
 

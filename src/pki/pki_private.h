@@ -23,6 +23,8 @@ int pki_subject_key(str pem, X509 *ca, const struct pki_order *order, EVP_PKEY *
 bool pki_pkey_is_supported(const EVP_PKEY *pkey);
 /* Puts the end of CERT's time, in seconds since 1970, in *RET; NOW is near. False when it cannot be told. */
 bool pki_certificate_end(const X509 *cert, int64_t now, int64_t *ret);
+/* When CERT's time begins and ends, in seconds since 1970. False when that cannot be told. */
+bool pki_certificate_times(const X509 *cert, int64_t *ret_from, int64_t *ret_to);
 /* Adds the name constraints for NAMES and HOSTNAME (empty: none) to the CA's certificate CERT, critical (RFC 5280 section 4.2.1.10). */
 bool pki_constraints_add(X509 *cert, const struct pki_names *names, str hostname);
 /* Whether CERT, which is signed, keeps to the name constraints of CA. ERR_REFUSED, ERR_INTERNAL. */

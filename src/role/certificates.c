@@ -214,6 +214,28 @@ static int record(struct admin *a, str pem, const struct pki_order *order, struc
     return 0;
 }
 
+int certificates_record(struct admin *a, str pem, struct error *e)
+{
+    struct arena arena = ARENA_INIT(ARENA_MAX);
+    struct pki_description d;
+    struct certificate_row there = { 0 };
+    str names[PKI_NAMES_MAX];
+    struct pki_order order = { .use = PKI_USE_SERVER, .names = names };
+    int err = pki_certificate_describe(pem, &arena, &d, e);
+    for (size_t i = 0; err == 0 && i < d.name_n && order.name_n < PKI_NAMES_MAX; i++)
+        if (d.names[i].kind != PKI_NAME_EMAIL && d.names[i].text.n <= NAME_LENGTH_MAX)
+            names[order.name_n++] = d.names[i].text;
+    if (err == 0) {
+        err = certificate_row_get(a->engine, d.serial, &arena, &there, NULL);
+        if (err == ERR_NOTFOUND)
+            err = record(a, pem, &order, &arena, &d, e);
+        else if (err)
+            err = error_set(e, err, "it cannot be looked up whether the certificate is on record");
+    }
+    arena_done(&arena);
+    return err;
+}
+
 static int issue(struct admin *a, str subject_pem, const struct pki_order *order, struct arena *arena, struct buf *ca,
                  struct buf *out, struct pki_description *ret, struct error *e)
 {
@@ -385,7 +407,8 @@ static int check_not_revoked(const struct admin *a, const struct pki_description
     struct date when = date_from_unix(s.at, 0);
     if (s.itself || s.by_key)
         return error_set(e, ERR_REFUSED,
-                         "%s was revoked on %04d-%02d-%02d; have a new one issued, with a new key: `valise cert issue'",
+                         "%s was revoked on %04d-%02d-%02d; have a new one issued, with a new key: `valise cert issue "
+                         "--server NAME --replace'",
                          s.itself ? "it" : "another certificate of its key", when.year, when.month, when.day);
     return 0;
 }
@@ -438,8 +461,10 @@ static int check_is_ours(const struct admin *a, str pem, struct error *e)
     struct buf ca = BUF_INIT(PKI_PEM_MAX);
     int err = certificate_ca(a, &ca, e);
     if (err == 0 && !pki_is_issued_by(pem, buf_str(&ca)))
-        err =
-            error_set(e, ERR_REFUSED, "the certificate is not one of this CA; whoever issued it renews it: `valise cert import'");
+        err = error_set(
+            e, ERR_REFUSED,
+            "the certificate is not one of this CA: have who issued it renew it, then bring it in with `valise cert import "
+            "NAME --chain FILE --key FILE --replace'");
     buf_done(&ca);
     return err;
 }
@@ -510,6 +535,10 @@ int certificates_renew_due(struct admin *a)
         struct buf ca = BUF_INIT(PKI_PEM_MAX), out = BUF_INIT(PKI_PEM_MAX);
         struct pki_description d;
         str chain = s->config->certificates[i].chain;
+        /* That of `init', of a system that is older than its being put on record. */
+        if (s->ca_pem.n && pki_is_issued_by(s->identities[i].chain_pem, s->ca_pem) &&
+            certificates_record(a, s->identities[i].chain_pem, &e))
+            log_warning("certificate-not-recorded", LOG_STR("chain", chain), LOG_Z("text", e.text));
         if (is_due(s->identities[i].chain_pem, s->ca_pem, &arena)) {
             int err = renew(a, chain, &arena, &ca, &out, &d, &e);
             renewed += err == 0;

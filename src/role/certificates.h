@@ -30,10 +30,13 @@ int certificates_bind(struct admin *a, struct error *e) MUST_USE;
 int certificates_dangling(struct admin *a, void (*fn)(void *ctx, str name, str what), void *ctx) MUST_USE;
 
 /* Renews each certificate of the configuration that our CA issued and that has a third of its life left or less: the same names, the same key
- * (so that what pins it stays true), PKI_SERVER_DAYS_MAX days; and reloads. One that is not renewable is logged and left alone. 0 when none failed or
+ * (so that what pins it stays true), PKI_SERVER_DAYS_MAX days; and reloads. What of them is not on record is put there. One that is not renewable is logged and left alone. 0 when none failed or
  * was refused. Blocks. */
 int certificates_renew_due(struct admin *a) MUST_USE;
 
+/* Puts the server certificate PEM of our CA on record, unless it is there: what `init' makes has no other way to get there. ERR_SYNTAX, and as the
+ * engine fails. */
+int certificates_record(struct admin *a, str pem, struct error *e) MUST_USE;
 /* Whether the server certificate PEM, which the CA in CA_PEM issued, would be renewed: neither it nor another of its key was revoked, and its names
  * are still those that the CA may issue for. 0; ERR_REFUSED with E saying why not; or as the store or keeper fails. Blocks. */
 int certificates_renewable(struct admin *a, str pem, str ca_pem, struct error *e) MUST_USE;

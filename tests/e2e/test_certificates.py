@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -62,10 +63,17 @@ def test_servers_are_issued_installed_listed_and_revoked(lab, running):
                    f"_.{DOMAIN}-rsa.pem")
     assert done.stdout.endswith("OK\n"), done.stdout
     listed = as_json(lab, "cert", "list")["certificates"]
+    first = [c for c in listed if HOSTNAME in c["names"]]  # of init
+    assert len(first) == 1 and first[0]["use"] == "server"
+    listed.remove(first[0])
     assert sorted((c["names"], c["use"], c["days-left"]) for c in listed) == [([f"*.{DOMAIN}"], "server", 29), ([name, "127.0.0.1"], "server", 396)]
     serial = next(c["serial"] for c in listed if c["days-left"] == 29)
     assert f"serial={serial.upper()}" in openssl("x509", "-in", lab.dir / "tls" / f"_.{DOMAIN}-rsa.pem", "-noout", "-serial").stdout
-    assert as_json(lab, "cert", "show", serial)["certificate"] == (lab.dir / "tls" / f"_.{DOMAIN}-rsa.pem").read_text()
+    pem = (lab.dir / "tls" / f"_.{DOMAIN}-rsa.pem").read_text()
+    assert as_json(lab, "cert", "show", serial)["certificate"] == pem == valise(lab, "cert", "show", serial, "--pem").stdout
+    text = openssl("x509", "-in", lab.dir / "tls" / f"_.{DOMAIN}-rsa.pem", "-noout", "-text").stdout
+    colons = ":".join(serial[i : i + 2] for i in range(0, len(serial), 2)).upper()
+    assert valise(lab, "cert", "show", colons).stdout.endswith(text)
     valise(lab, "cert", "revoke", serial)
     assert valise(lab, "cert", "revoke", serial, check=False).returncode == CANTCREAT
     assert "revoked" in valise(lab, "cert", "list").stdout
@@ -73,7 +81,7 @@ def test_servers_are_issued_installed_listed_and_revoked(lab, running):
     assert valise(lab, "cert", "show", "00", check=False).returncode == NOUSER
     if running:
         assert lab.stop() == 0
-    assert len(as_json(lab, "cert", "list")["certificates"]) == 2
+    assert len(as_json(lab, "cert", "list")["certificates"]) == 3
     assert lab.check().returncode == 0
 
 
@@ -104,7 +112,7 @@ def test_refusals(lab, args, code):
     lab.start()
     done = valise(lab, "cert", "issue", *args, check=False)
     assert done.returncode == code, done.stderr
-    assert as_json(lab, "cert", "list")["certificates"] == []
+    assert [c["names"][0] for c in as_json(lab, "cert", "list")["certificates"]] == [HOSTNAME]
     assert sorted(p.name for p in (lab.dir / "keys").iterdir()) == ["ca.key", "ca.names", "server.key"]
     assert lab.stop() == 0
 
@@ -148,7 +156,8 @@ def test_users_get_pkcs12(lab, running, legacy, scratch):
     assert not lost.exists()
     told = as_json(lab, "cert", "issue", "--user", f"bob@{DOMAIN}", "--p12", scratch / "bob.p12", "--generate")
     assert openssl("pkcs12", "-in", scratch / "bob.p12", "-passin", f"pass:{told['password']}", "-nokeys").returncode == 0
-    assert sorted(c["names"][0] for c in as_json(lab, "cert", "list")["certificates"]) == [f"alice@{DOMAIN}", f"bob@{DOMAIN}"]
+    assert sorted(c["names"][0] for c in as_json(lab, "cert", "list")["certificates"]) == sorted(
+        [HOSTNAME, f"alice@{DOMAIN}", f"bob@{DOMAIN}"])
     if running:
         assert lab.stop() == 0
 
@@ -168,24 +177,121 @@ def test_a_user_certificate_opens_a_listener_that_requires_one(lab, scratch):
     assert lab.stop() == 0
 
 
-def test_import(lab, scratch):
+class Authority:
+    """Another CA, with one between its root and its servers."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.root = folder / "root.pem"
+        self.make("root", "-x509", "-subj", "/CN=another root")
+        self.make("between", "-x509", "-subj", "/CN=between", "-CA", self.root, "-CAkey", folder / "root.key", "-addext",
+                  "basicConstraints=critical,CA:TRUE")
+
+    def make(self, stem, *args):
+        key = ["-key", self.folder / f"{stem}.key"] if (self.folder / f"{stem}.key").exists() else [
+            "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", self.folder / f"{stem}.key"]
+        done = openssl("req", *key, "-noenc", "-out", self.folder / f"{stem}.pem", "-days", 30, *args)
+        assert done.returncode == 0, done.stdout
+        os.chmod(self.folder / f"{stem}.key", 0o600)
+
+    def issue(self, *names, fresh=True):
+        """fullchain.pem and privkey.pem as certbot has them; FRESH: with a new key."""
+        if fresh:
+            (self.folder / "server.key").unlink(missing_ok=True)
+        self.make("server", "-x509", "-subj", f"/CN={names[0]}", "-CA", self.folder / "between.pem", "-CAkey", self.folder / "between.key",
+                  "-addext", "basicConstraints=CA:FALSE", "-addext", "subjectAltName=" + ",".join(f"DNS:{n}" for n in names))
+        chain = self.folder / "fullchain.pem"
+        chain.write_text((self.folder / "server.pem").read_text() + (self.folder / "between.pem").read_text())
+        os.replace(self.folder / "server.key", self.folder / "privkey.pem")
+        os.link(self.folder / "privkey.pem", self.folder / "server.key")
+        return ["--chain", chain, "--key", self.folder / "privkey.pem"]
+
+    def seen(self, lab, name):
+        """The serial number of what a client that trusts this CA is shown."""
+        context = ssl.create_default_context(cafile=self.root)
+        with socket.create_connection(("127.0.0.1", lab.ports["imaps"]), timeout=30) as plain:
+            with context.wrap_socket(plain, server_hostname=name) as tls:
+                return tls.getpeercert()["serialNumber"].lower()
+
+    def serial(self):
+        return openssl("x509", "-in", self.folder / "fullchain.pem", "-noout", "-serial").stdout.strip().split("=")[1].lower()
+
+
+def test_a_foreign_certificate_comes_and_is_replaced(lab, scratch):
+    """New, renewed with its key, renewed with another, with other names: each time by one command, and the server shows it."""
     lab.start()
-    name = "mail.elsewhere.example"
-    key, cert = scratch / "k.pem", scratch / "c.pem"
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", 30, "-subj", f"/CN={name}", "-addext",
-            f"subjectAltName=DNS:{name}", "-addext", "basicConstraints=critical,CA:FALSE")
-    os.chmod(key, 0o600)
-    other = scratch / "other.pem"
-    openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", other)
-    os.chmod(other, 0o600)
-    assert valise(lab, "cert", "import", name, "--chain", cert, "--key", other, check=False).returncode == NOPERM
-    valise(lab, "cert", "import", name, "--chain", cert, "--key", key, "--install")
-    context = ssl.create_default_context(cafile=cert)
-    with socket.create_connection(("127.0.0.1", lab.ports["imaps"]), timeout=30) as plain:
-        with context.wrap_socket(plain, server_hostname=name) as tls:
-            assert (("commonName", name),) in tls.getpeercert()["subject"]
-    done = valise(lab, "cert", "renew", f"{name}-rsa", check=False)
-    assert done.returncode == NOPERM and "not one of this CA" in done.stderr
+    ca, name = Authority(scratch), "mail.elsewhere.example"
+    files = ca.issue(name)
+    valise(lab, "cert", "import", name, *files, "--install")
+    assert ca.seen(lab, name) == ca.serial()
+    assert as_json(lab, "cert", "import", name, *ca.issue(name, fresh=False)) == {
+        "ok": True, "installed": True, "replaced": True, "chain": f"{lab.dir}/tls/{name}.pem", "key": f"{lab.dir}/keys/{name}.key",
+        "section": f'\ncertificate "{name}" {{\n  chain = "tls/{name}.pem"\n}}\n'}
+    assert ca.seen(lab, name) == ca.serial()
+    before = ca.serial()
+    files = ca.issue(name, f"imap.{name}")
+    refused = valise(lab, "cert", "import", name, *files, check=False)
+    assert refused.returncode == CANTCREAT and "with another key; --replace" in refused.stderr and "renew" not in refused.stderr
+    assert ca.seen(lab, name) == before
+    told = valise(lab, "cert", "import", name, *files, "--replace").stdout
+    assert "in place of the former ones" in told and "the server uses them" in told
+    assert ca.seen(lab, name) == ca.seen(lab, f"imap.{name}") == ca.serial()
+    files = ca.issue(name, fresh=False)
+    refused = valise(lab, "cert", "import", name, *files, check=False)
+    assert refused.returncode == CANTCREAT and f"is for imap.{name} too" in refused.stderr
+    valise(lab, "cert", "import", name, *files, "--replace")
+    assert ca.seen(lab, name) == ca.serial()
+    assert sorted(p.name for p in (lab.dir / "keys").iterdir()) == ["ca.key", "ca.names", f"{name}.key", "server.key"]
+    assert os.stat(lab.dir / "keys" / f"{name}.key").st_mode & 0o777 == (0o640 if os.geteuid() == 0 else 0o600)
+    assert (lab.dir / "valise.conf").read_text().count(f'certificate "{name}"') == 1
+    # What answers `renew' is `import', and the other way round there is no need.
+    done = valise(lab, "cert", "renew", name, check=False)
+    assert done.returncode == NOPERM and "not one of this CA" in done.stderr and "--replace" in done.stderr
+    assert lab.stop() == 0
+    lab.start()
+    assert ca.seen(lab, name) == ca.serial()
+    # Ours in its place, and anew.
+    valise(lab, "ca", "allow", name)
+    refused = valise(lab, "cert", "issue", "--server", name, check=False)
+    assert refused.returncode == CANTCREAT and "of another CA; --replace" in refused.stderr
+    assert lab.stop() == 0
+
+
+def test_what_was_revoked_is_replaced(lab):
+    """`renew' of a revoked one points at `issue --replace', which then does it."""
+    lab.start()
+    name = f"four.{DOMAIN}"
+    valise(lab, "cert", "issue", "--server", name, "--install")
+    first = shown(lab, name)["serialNumber"].lower()
+    refused = valise(lab, "cert", "issue", "--server", name, check=False)
+    assert refused.returncode == CANTCREAT and f"valise cert renew {name}" in refused.stderr and "--replace" in refused.stderr
+    valise(lab, "cert", "revoke", first)
+    refused = valise(lab, "cert", "renew", name, check=False)
+    assert refused.returncode == NOPERM and "--replace" in refused.stderr
+    valise(lab, "cert", "issue", "--server", name, "--replace")
+    assert shown(lab, name)["serialNumber"].lower() not in (first, "")
+    assert lab.stop() == 0
+
+
+def test_certbots_deploy_hook(lab, scratch):
+    hook = Path(__file__).resolve().parents[2] / "docs" / "examples" / "certbot-deploy-hook"
+    ca, name = Authority(scratch), f"*.{DOMAIN}"
+    valise(lab, "cert", "import", name, *ca.issue(name), "--install")
+    lab.start()
+    before = ca.seen(lab, f"x.{DOMAIN}")
+    ca.issue(name, f"www.{DOMAIN}")
+    (scratch / "bin").mkdir()
+    (scratch / "bin" / "valise").symlink_to(os.path.abspath(lab.program))
+    environment = dict(os.environ, PATH=f"{scratch / 'bin'}:{os.environ['PATH']}", VALISE_DIR=str(lab.dir), RENEWED_LINEAGE=str(scratch),
+                       RENEWED_DOMAINS=f"{name} www.{DOMAIN}")
+    done = subprocess.run([str(hook)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.count("in place") == 1, done.stdout
+    assert ca.seen(lab, f"x.{DOMAIN}") == ca.serial() != before
+    # One that is refused leaves the former in force, and certbot is told.
+    (scratch / "fullchain.pem").write_text((scratch / "between.pem").read_text())
+    done = subprocess.run([str(hook)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert done.returncode == NOPERM and "is a CA's" in done.stdout
+    assert ca.seen(lab, f"x.{DOMAIN}") != before
     assert lab.stop() == 0
 
 
@@ -218,7 +324,7 @@ def test_renewed_by_itself(lab):
     assert ssl.cert_time_to_seconds(after["notAfter"]) - ssl.cert_time_to_seconds(before["notAfter"]) > 300 * 86400
     assert shown(lab, HOSTNAME) == other
     assert "event=certificate-renewed" in lab.log()
-    assert len(as_json(lab, "cert", "list")["certificates"]) == 2
+    assert len(as_json(lab, "cert", "list")["certificates"]) == 3
     assert lab.stop() == 0
 
 
