@@ -9,7 +9,7 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -77,11 +77,24 @@ static struct tls_name *find_name(const struct tls_context *t, str name)
     return NULL;
 }
 
+/* The first whose certificate is for NAME, by a wildcard too: for names that no section bears. */
+static struct tls_name *find_certified(const struct tls_context *t, str name)
+{
+    for (size_t i = 0; i < t->name_n; i++) {
+        X509 *cert = SSL_CTX_get0_certificate(t->names[i].ctx);
+        if (cert && X509_check_host(cert, name.p, name.n, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1)
+            return &t->names[i];
+    }
+    return NULL;
+}
+
 static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
     const struct tls_context *t = arg;
     str asked = str_from_z(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
     const struct tls_name *n = asked.n ? find_name(t, asked) : NULL;
+    if (asked.n && !n)
+        n = find_certified(t, asked);
     /* A name that is not ours gets the default certificate: mail clients that find another name in it say so to their user. */
     if (n && n != t->names)
         SSL_set_SSL_CTX(ssl, n->ctx);

@@ -21,7 +21,7 @@ struct tls_signer {
 };
 
 struct tls_identity {
-    str name;      /* server name it is for; empty: the default one */
+    str name;      /* server name it is for, besides those in it that no identity is for; empty: the default one */
     str chain_pem; /* certificate first, then intermediates */
     str key_id;    /* what the signer is asked with: hex SHA-256 of the SubjectPublicKeyInfo */
 };

@@ -202,8 +202,8 @@ class Authority:
                   "-addext", "basicConstraints=CA:FALSE", "-addext", "subjectAltName=" + ",".join(f"DNS:{n}" for n in names))
         chain = self.folder / "fullchain.pem"
         chain.write_text((self.folder / "server.pem").read_text() + (self.folder / "between.pem").read_text())
-        os.replace(self.folder / "server.key", self.folder / "privkey.pem")
-        os.link(self.folder / "privkey.pem", self.folder / "server.key")
+        (self.folder / "privkey.pem").unlink(missing_ok=True)
+        os.link(self.folder / "server.key", self.folder / "privkey.pem")
         return ["--chain", chain, "--key", self.folder / "privkey.pem"]
 
     def seen(self, lab, name):
@@ -271,6 +271,25 @@ def test_what_was_revoked_is_replaced(lab):
     valise(lab, "cert", "issue", "--server", name, "--replace")
     assert shown(lab, name)["serialNumber"].lower() not in (first, "")
     assert lab.stop() == 0
+
+
+@pytest.mark.parametrize("setting, option, rsa", [(None, [], True), ("ecdsa", [], False), ("rsa", [], True), ("rsa", ["--key", "ecdsa"], False)])
+def test_who_can_write_secretly_to_a_user(lab, scratch, setting, option, rsa):
+    """With RSA, as in a lab, every program; with ECDSA those that know key agreement, which openssl smime is not."""
+    conf = lab.dir / "valise.conf"
+    assert 'user-key = "rsa"' in conf.read_text()
+    if setting:
+        conf.write_text(conf.read_text().replace('user-key = "rsa"', f'user-key = "{setting}"'))
+    address = f"alice@{DOMAIN}"
+    p12, pem, letter = scratch / "a.p12", scratch / "a.pem", scratch / "letter"
+    valise(lab, "cert", "issue", "--user", address, "--p12", p12, "--password-stdin", *option, input="Sésame 1\n")
+    assert openssl("pkcs12", "-in", p12, "-passin", "pass:Sésame 1", "-noenc", "-clcerts", "-out", pem).returncode == 0
+    letter.write_text("secret\n")
+    assert (openssl("smime", "-encrypt", "-aes256", "-in", letter, "-out", scratch / "by-smime", pem).returncode == 0) == rsa
+    assert openssl("cms", "-encrypt", "-aes256", "-in", letter, "-out", scratch / "by-cms", pem).returncode == 0
+    assert openssl("cms", "-decrypt", "-in", scratch / "by-cms", "-recip", pem, "-inkey", pem).stdout.strip() == "secret"
+    help = valise(lab, "cert", "issue", "--help").stdout
+    assert "openssl smime" in help and "user-key" in help
 
 
 def test_certbots_deploy_hook(lab, scratch):
