@@ -10,6 +10,7 @@
 #include "base/beneath.h"
 #include "cli/cert_private.h"
 #include "cli/revoked.h"
+#include "config/config.h"
 
 enum { SERIAL_TEXT_MAX = 200, DAY = 86400, SERVER_DAYS = PKI_SERVER_DAYS_MAX, USER_DAYS = 731 };
 
@@ -194,6 +195,16 @@ static int issue_user(const struct cli *c, const char *address, bool rsa)
     return status;
 }
 
+/* What valise.conf says of users' keys; one that cannot be read says nothing. */
+static bool users_have_rsa(const struct cli *c)
+{
+    struct config *conf = NULL;
+    char path[CERT_PATH_MAX];
+    bool rsa = cert_path(c, path, NULL, "valise.conf") == 0 && config_read(path, &conf, NULL) == 0 && conf->user_key_rsa;
+    config_free(conf);
+    return rsa;
+}
+
 int cmd_cert_issue(struct cli *c)
 {
     char dir[CERT_PATH_MAX];
@@ -204,7 +215,7 @@ int cmd_cert_issue(struct cli *c)
     if (kind && !rsa && strcmp(kind, "ecdsa") != 0)
         return cli_usage(c, "--key is ecdsa or rsa");
     int status = cert_directory(c, dir);
-    return status ? status : server ? issue_server(c, server, rsa) : issue_user(c, user, rsa);
+    return status ? status : server ? issue_server(c, server, rsa) : issue_user(c, user, kind ? rsa : users_have_rsa(c));
 }
 
 /* --- what there is --- */

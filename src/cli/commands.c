@@ -150,7 +150,7 @@ static const struct cli_option cert_issue_options[] = {
     { "p12-legacy", NULL, "Triple DES and SHA-1 instead, for Apple before 2022 and Windows before 2019" },
     { "password-stdin", NULL, "read the file's password from the first line of standard input" },
     { "generate", NULL, "make a password for the file and print it" },
-    { "key", "KIND", "ecdsa (the default) or rsa" },
+    { "key", "KIND", "ecdsa (the default; for users what user-key in valise.conf says) or rsa" },
     { "days", "N", "valid for N days (servers: 397, at most that; users: 731, at most 1096)" },
     { "seconds", "N", "valid for N seconds, at least 60: to try what happens at the end" },
     { NULL, NULL, NULL },
@@ -357,7 +357,10 @@ const struct cli_command cli_commands[] = {
       NULL, cmd_ca_renew },
     { "cert issue", NULL, "have the CA issue a certificate for a server or a user",
       "A server's key and certificate are put into keys/ and tls/; those of our CA are renewed by themselves when a third of "
-      "their time is left.",
+      "their time is left. To a user's ECDSA key openssl smime -encrypt and old mail programs cannot encrypt (openssl cms can), "
+      "so with --key rsa, as in a lab, everybody can write to the user secretly. "
+      "Logging in and "
+      "signing work with both.",
       cert_issue_options, cmd_cert_issue },
     { "cert import", "NAME", "take a key and a certificate of another CA for server NAME",
       "Also the renewed one: with the same key and names it takes the former one's place, else with --replace. Both files are "

@@ -10,8 +10,9 @@ const struct cli_section cli_sections[] = {
                          "an IPv4 address or an IPv6 /64, a network a /24 or /48. What is above a limit is put off with a "
                          "reason, and taken again when "
                          "the time is over. `valise status' shows the limits, how often each struck, and who is at one." },
-    { "certificate NAME",
-      "The certificate that is shown when a client asks for the server name NAME; default when it asks for none of them." },
+    { "certificate NAME", "The certificate that is shown when a client asks for the server name NAME, or for another name in it "
+                          "that no section bears; "
+                          "default when it asks for none of them." },
     { NULL, NULL },
 };
 
@@ -54,6 +55,11 @@ const struct cli_setting cli_settings[] = {
       "each login, and programs that offer passwords need no SCRAM). It costs a second, weaker copy of each password: made, or "
       "forgotten, when "
       "a password is set, or at the next login that sends it." },
+    { NULL, "user-key", "\"ecdsa\"",
+      "The kind of key that `valise cert issue --user' makes when --key does not say: ecdsa, or rsa, to which also openssl smime "
+      "and "
+      "old mail "
+      "programs can encrypt." },
     { NULL, "login-failures-max", "10",
       "Failed logins of a user from one network before that user is locked out there; 0: never. The same wrong password again "
       "counts once, ten quiet minutes take one back. Elsewhere the user logs in as ever. Twice as many from an IPv6 /56 lock out "

@@ -97,6 +97,15 @@ bool config_is_hostname(str name)
     return name.n > 0 && name.n <= 253;
 }
 
+static int check_user_key(cfg_t *cfg, cfg_opt_t *opt)
+{
+    str kind = str_from_z(config_last_string(opt));
+    if (str_eq(kind, STR("ecdsa")) || str_eq(kind, STR("rsa")))
+        return 0;
+    cfg_error(cfg, "user-key must be one of \"ecdsa\", \"rsa\"");
+    return -1;
+}
+
 static int check_hostname(cfg_t *cfg, cfg_opt_t *opt)
 {
     if (config_is_hostname(str_from_z(config_last_string(opt))))
@@ -257,6 +266,7 @@ static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error
     c->password_length_min = (unsigned)cfg_getint(cfg, "password-length-min");
     c->password_refuse_common = cfg_getbool(cfg, "password-refuse-common");
     c->password_need_mixed = cfg_getbool(cfg, "password-need-mixed");
+    c->user_key_rsa = str_eq(str_from_z(cfg_getstr(cfg, "user-key")), STR("rsa"));
     (void)log_level_from_name(str_from_z(cfg_getstr(cfg, "log-level")), &c->log_level);
     if (r == 0)
         r = take_login(c, cfg, e);
@@ -300,6 +310,7 @@ static void set_checks(cfg_t *cfg)
     cfg_set_validate_func(cfg, "hostname", check_hostname);
     cfg_set_validate_func(cfg, "login-allow", config_check_network);
     cfg_set_validate_func(cfg, "log-level", check_log_level);
+    cfg_set_validate_func(cfg, "user-key", check_user_key);
     cfg_set_validate_func(cfg, "certificate|shown-to", check_shown);
     config_limit_checks(cfg);
     config_listener_checks(cfg);
@@ -351,6 +362,7 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_BOOL("password-refuse-common", cfg_true, CFGF_NONE),
                          CFG_BOOL("password-need-mixed", cfg_false, CFGF_NONE),
                          CFG_BOOL("scram-sha-1", cfg_false, CFGF_NONE),
+                         CFG_STR("user-key", "ecdsa", CFGF_NONE),
                          CFG_INT("login-failures-max", 10, CFGF_NONE),
                          CFG_INT("login-failures-per-network", 50, CFGF_NONE),
                          CFG_INT("login-lockout", 900, CFGF_NONE),

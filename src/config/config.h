@@ -89,6 +89,7 @@ struct config {
     unsigned password_length_min; /* characters of a new password */
     bool password_refuse_common, password_need_mixed;
     struct config_login login;
+    bool user_key_rsa; /* keys made for users' certificates are RSA, rather than ECDSA */
     const struct config_listener *listeners;
     size_t listener_n;
     const struct config_certificate *certificates;

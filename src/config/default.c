@@ -16,7 +16,8 @@ void config_write_default(struct buf *b, str hostname, bool lab)
         "version = 1\n\n"
         "# The name this server greets with and puts into Received: fields.\n"
         "hostname = \"%.*s\"\n\n"
-        "# When started as root: the user of the store. Two more, with -keeper and -mx behind its name, have the keys and port 25.\n"
+        "# When started as root: the user of the store. Two more, with -keeper and -mx behind its name, have the keys and port "
+        "25.\n"
         "user = \"valise\"\n\n"
         "# Processes that talk to strangers on port 25. More use more cores.\n"
         "mx-processes = 1\n\n"
@@ -31,6 +32,8 @@ void config_write_default(struct buf *b, str hostname, bool lab)
         "# debug, info, warning or error\n"
         "log-level = \"info\"\n\n",
         STR_ARG(hostname));
+    buf_addf(b, "# Keys of users' certificates: rsa, which every mail program can encrypt to, or ecdsa.\n%suser-key = \"%s\"\n\n",
+             lab ? "" : "#", lab ? "rsa" : "ecdsa");
     write_listener(b, "smtp", "smtp", 25, "opportunistic",
                    "Mail from other servers. RFC 3207 section 4: do not require TLS here.", lab);
     buf_add(
