@@ -59,9 +59,12 @@ def test_the_server_brings_it_up_and_all_is_there(old):
         assert subject in subjects(session)
     users = {u["address"]: u["enabled"] for u in json.loads(old.run("user", "list", "--dir", str(old.dir), "--json").stdout)["users"]}
     assert users[f"marie@{harness.DOMAIN}"] is False and users[alice.address] is True
-    # The certificate of its `init', which was not on record then, is so now.
-    listed = json.loads(old.run("cert", "list", "--dir", str(old.dir), "--json").stdout)["certificates"]
-    assert len(listed) == 2 and sum(harness.HOSTNAME in c["names"] for c in listed) == 1
+    # The certificate of its `init', which was not on record then, is so soon.
+    def certificates():
+        return json.loads(old.run("cert", "list", "--dir", str(old.dir), "--json").stdout)["certificates"]
+
+    harness.wait_until(lambda: len(certificates()) == 2, 60, "the server's certificate is on record")
+    assert sum(harness.HOSTNAME in c["names"] for c in certificates()) == 1
     assert upgrade(old)["steps"] == []
     assert old.stop() == 0
     assert old.run("check", "--deep", "--dir", str(old.dir)).returncode == 0
