@@ -132,3 +132,24 @@ int message_binary_encode(str message, const struct structure *structure, enum m
     int r = structure_truncated(structure) ? 0 : walk_part(&w, structure_root(structure));
     return r ? r : copy_to(&w, message.n);
 }
+
+static void put_nowhere(void *ctx, str bytes)
+{
+    (void)ctx;
+    (void)bytes;
+}
+
+void message_nul_repair(str message, const struct structure *structure, void (*put)(void *ctx, str bytes), void *ctx)
+{
+    if (message_binary_encode(message, structure, MESSAGE_TEXT_NO_NUL, put_nowhere, NULL) == 0) {
+        require(message_binary_encode(message, structure, MESSAGE_TEXT_NO_NUL, put, ctx) == 0);
+        return;
+    }
+    while (message.n) {
+        size_t n = str_find_byte(message, '\0', 0);
+        put(ctx, str_sub(message, 0, n));
+        if (n < message.n)
+            put(ctx, STR("?"));
+        message = str_from(message, n + 1);
+    }
+}

@@ -21,4 +21,8 @@ bool message_text_is(str s, enum message_text kind);
 int message_binary_encode(str message, const struct structure *structure, enum message_text kind,
                           void (*put)(void *ctx, str bytes), void *ctx) MUST_USE;
 
+/* Hands MESSAGE to PUT without NULs, as imports keep it: parts that hold them in base64, or else, where that cannot be, each NUL as '?'. What has none
+ * stays as it is. */
+void message_nul_repair(str message, const struct structure *structure, void (*put)(void *ctx, str bytes), void *ctx);
+
 #endif

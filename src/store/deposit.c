@@ -135,20 +135,14 @@ static int complete(struct mail_deposit *d, struct error *e)
 
 struct rewriting {
     struct mail_deposit *to;
-    bool mask; /* NUL becomes '?' */
     int result;
 };
 
 static void rewrite(void *ctx, str bytes)
 {
     struct rewriting *w = ctx;
-    while (w->result == 0 && bytes.n) {
-        size_t n = w->mask ? str_find_byte(bytes, '\0', 0) : bytes.n;
-        w->result = mail_deposit_write(w->to, str_sub(bytes, 0, n));
-        if (w->result == 0 && n < bytes.n)
-            w->result = mail_deposit_write(w->to, STR("?"));
-        bytes = str_from(bytes, n + 1);
-    }
+    if (w->result == 0)
+        w->result = mail_deposit_write(w->to, bytes);
 }
 
 /* Makes D the message that W.to has, once it is complete, unless R is an error. */
@@ -195,14 +189,10 @@ static int without_nul(struct mail_deposit *d, struct error *e)
     int r = message_parse(d->message, &message_limits_default, &bytes);
     if (!r)
         r = structure_open(buf_str(&bytes), d->size, &a, &s);
-    if (!r)
+    if (!r && d->repair)
+        message_nul_repair(d->message, s, rewrite, &w);
+    else if (!r)
         r = message_binary_encode(d->message, s, MESSAGE_TEXT_NO_NUL, rewrite, &w);
-    if ((r == ERR_SYNTAX || r == ERR_REFUSED) && d->repair) {
-        mail_deposit_free(w.to);
-        w = (struct rewriting){ .to = deposit_new(d->store), .mask = true };
-        rewrite(&w, d->message);
-        r = 0;
-    }
     buf_done(&bytes);
     arena_done(&a);
     if (r)

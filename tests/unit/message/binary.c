@@ -159,9 +159,44 @@ static void large_bodies_come_back(void **state)
     buf_done(&back);
 }
 
+/* What imports keep: no NUL is left, whatever the message is, and one without is not touched. */
+static void nuls_are_repaired(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        { STR_INIT("Subject: x\r\n\r\na\0b"),
+          STR_INIT("Subject: x\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: base64\r\n\r\nYQBi\r\n") },
+        { STR_INIT("Subject: a\0b\r\n\r\nx"), STR_INIT("Subject: a?b\r\n\r\nx") },
+        { STR_INIT("Subject: a\r\n\0"), STR_INIT("Subject: a\r\n?") },
+        { STR_INIT(TOP "Content-Transfer-Encoding: base64\r\n\r\nYQ=\0="),
+          STR_INIT(TOP "Content-Transfer-Encoding: base64\r\n\r\nYQ=?=") },
+        { STR_INIT(TOP "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\0\0\r\n--b--\r\n"),
+          STR_INIT(TOP "Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n??\r\n--b--\r\n") },
+        { STR_INIT("\0"), STR_INIT("?") },
+        { STR_INIT(TOP "\r\nbody\n"), STR_INIT(TOP "\r\nbody\n") },
+        { STR_INIT(""), STR_INIT("") },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct buf out = BUF_INIT(1 << 20), bytes = BUF_INIT(1 << 20);
+        struct arena a = ARENA_INIT(1 << 20);
+        const struct structure *s;
+        str in = check_copy(rows[i].in);
+        assert_int_equal(message_parse(in, &message_limits_default, &bytes), 0);
+        assert_int_equal(structure_open(buf_str(&bytes), in.n, &a, &s), 0);
+        message_nul_repair(in, s, put, &out);
+        if (!str_eq(buf_str(&out), rows[i].out))
+            fail_msg("row %zu gave '%.*s'", i, STR_ARG(buf_str(&out)));
+        check_free(in);
+        buf_done(&out);
+        buf_done(&bytes);
+        arena_done(&a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nuls_are_repaired),
         cmocka_unit_test(bodies_that_are_no_lines_are_encoded),
         cmocka_unit_test(without_nul_bare_line_ends_stay),
         cmocka_unit_test(what_cannot_be_encoded_is_refused),
