@@ -57,7 +57,10 @@ static int append_build(struct append *p, struct update *u, struct thread_rows *
         const struct mail_append *item = &p->items[i];
         const struct mail_deposit *d = item->deposit;
         uint64_t bits;
+        uint32_t dropped = keywords->dropped;
         r = mail_flags_resolve(keywords, &item->flags, MAIL_FLAGS_OR_DROP, &bits);
+        if (!r && item->ret_dropped)
+            *item->ret_dropped = keywords->dropped - dropped;
         if (!r)
             r = thread_rows_read(a, rows, d->refs.list, d->refs.n);
         if (r)

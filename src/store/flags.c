@@ -104,6 +104,7 @@ int mail_flags_resolve(struct keyword_plan *p, const struct mail_flags *flags, e
         if (r && (r != ERR_LIMIT || new != MAIL_FLAGS_OR_DROP))
             return r;
         bits |= r ? 0 : bit;
+        p->dropped += r != 0;
     }
     *ret_bits = bits;
     return 0;

@@ -283,6 +283,7 @@ struct mail_append {
     struct mail_deposit *deposit;
     struct mail_flags flags;
     int64_t received_ms;
+    uint32_t *ret_dropped; /* how many keywords were left away, where the mailbox had no room for them; NULL: nobody asks */
 };
 int mail_append(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids,
                 uint32_t *ret_uidvalidity, struct error *e) MUST_USE;

@@ -281,7 +281,8 @@ struct keyword_plan {
     uint32_t n;
     uint64_t used; /* flags that the change gives to messages and, once LOOKED, that messages have */
     bool looked;
-    bool reuses; /* a name has taken the place of one that was not used */
+    bool reuses;      /* a name has taken the place of one that was not used */
+    uint32_t dropped; /* keywords that messages do without (MAIL_FLAGS_OR_DROP) */
 };
 void keyword_plan_begin(struct keyword_plan *p, struct mail_account *a, struct mailbox *mb);
 /* The flag of KEYWORD, which becomes one of the mailbox's; in a full mailbox in the place of one that no message has. ERR_LIMIT when all
