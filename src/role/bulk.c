@@ -26,8 +26,12 @@ struct bulk {
     struct arena arena; /* what waits */
     str mailbox;        /* where it goes */
     struct mail_append waiting[WAITING_MAX];
+    uint32_t dropped[WAITING_MAX]; /* keywords of each that had no room */
     size_t waiting_n;
     uint64_t waiting_bytes;
+    uint64_t appends;       /* requests so far */
+    uint64_t keywords_lost; /* not told yet */
+    json_t *failed;         /* the same; NULL: none */
 };
 
 struct bulk *bulk_new(struct admin *a)
@@ -49,9 +53,18 @@ static void drop_waiting(struct bulk *b)
     arena_reset(&b->arena);
 }
 
+static void drop_report(struct bulk *b)
+{
+    json_decref(b->failed);
+    b->failed = NULL;
+    b->keywords_lost = 0;
+}
+
 static void close_account(struct bulk *b)
 {
     drop_waiting(b);
+    drop_report(b);
+    b->appends = 0;
     mail_deposit_free(b->incoming);
     b->incoming = NULL;
     mail_view_close(b->view);
@@ -224,25 +237,69 @@ static json_t *read_message(struct bulk *b, const json_t *request, struct source
 
 /* --- in --- */
 
-/* One commit for all; when they do not fit into one, one each. */
+/* Message NUMBER of this conversation could not be kept. */
+static void add_failed(struct bulk *b, uint64_t number, int err, const struct error *e)
+{
+    if (!b->failed)
+        b->failed = json_array();
+    json_array_append_new(b->failed,
+                          json_pack("{s:I,s:s}", "number", (json_int_t)number, "text", e->text[0] ? e->text : err_name(err)));
+}
+
+/* Whether ERR is the fault of one message, so that others may do better. */
+static bool is_one_fault(int err)
+{
+    return err == ERR_LIMIT || err == ERR_SYNTAX || err == ERR_CORRUPT;
+}
+
+/* One of those that wait. */
+static int append_alone(struct bulk *b, size_t i, struct error *e)
+{
+    uint32_t uid, uidvalidity;
+    int err = mail_append(b->account, b->mailbox, &b->waiting[i], 1, &uid, &uidvalidity, e);
+    if (err == 0)
+        b->keywords_lost += b->dropped[i];
+    if (!is_one_fault(err))
+        return err;
+    add_failed(b, b->appends - b->waiting_n + i, err, e);
+    *e = ERROR_NONE;
+    return 0;
+}
+
+/* One commit for all; when they do not fit into one, or one of them does not, one each. */
 static int flush_waiting(struct bulk *b, struct error *e)
 {
     uint32_t uids[WAITING_MAX], uidvalidity;
     int err = b->waiting_n ? mail_append(b->account, b->mailbox, b->waiting, b->waiting_n, uids, &uidvalidity, e) : 0;
-    if (err == ERR_LIMIT && b->waiting_n > 1) {
+    for (size_t i = 0; i < b->waiting_n && err == 0; i++)
+        b->keywords_lost += b->dropped[i];
+    if (is_one_fault(err) || (err == ERR_REFUSED && b->waiting_n > 1)) {
         err = 0;
+        *e = ERROR_NONE;
         for (size_t i = 0; i < b->waiting_n && err == 0; i++)
-            err = mail_append(b->account, b->mailbox, &b->waiting[i], 1, uids, &uidvalidity, e);
+            err = append_alone(b, i, e);
     }
     drop_waiting(b);
     return err;
+}
+
+/* done(), and what became of messages since it was told last. */
+static json_t *done_with_report(struct bulk *b, int err, const struct error *e)
+{
+    json_t *reply = done(err, e);
+    if (err == 0 && b->failed)
+        (void)json_object_set(reply, "failed", b->failed);
+    if (err == 0 && b->keywords_lost)
+        (void)json_object_set_new(reply, "keywords-lost", json_integer((json_int_t)b->keywords_lost));
+    drop_report(b);
+    return reply;
 }
 
 static json_t *flush(struct bulk *b, const json_t *request)
 {
     struct error e = ERROR_NONE;
     int err = flush_waiting(b, &e);
-    return done(err, &e);
+    return done_with_report(b, err, &e);
 }
 
 /* The flags of REQUEST with names that live as long as what waits. */
@@ -265,35 +322,53 @@ static int take_flags(struct bulk *b, const json_t *request, struct mail_flags *
     return err;
 }
 
-static json_t *append_message(struct bulk *b, const json_t *request)
+/* The message behind the present REQUEST, with its flags, in *RET. */
+static int take_item(struct bulk *b, const json_t *request, struct mail_append *ret, struct error *e)
 {
-    struct error e = ERROR_NONE;
-    str name = get_text(request, "mailbox");
     const json_t *received = json_object_get(request, "received");
-    struct mail_append item = { .deposit = b->incoming,
-                                .received_ms = json_is_integer(received) ? json_integer_value(received) : INT64_MIN };
+    *ret = (struct mail_append){ .deposit = b->incoming,
+                                 .received_ms = json_is_integer(received) ? json_integer_value(received) : INT64_MIN };
     int err = b->incoming_error;
-    if (!item.deposit)
-        item.deposit = mail_deposit_new(b->admin->mail, b->account); /* of no bytes */
     b->incoming = NULL;
     b->incoming_error = 0;
+    if (!ret->deposit)
+        ret->deposit = mail_deposit_new(b->admin->mail, b->account); /* of no bytes */
     if (err)
-        (void)error_set(&e, err, "the message could not be taken (%s)", err_name(err));
-    if (err == 0 && b->waiting_n && !str_eq(b->mailbox, name))
-        err = flush_waiting(b, &e);
-    if (err == 0 && b->waiting_n == 0)
-        err = arena_dup(&b->arena, name, &b->mailbox);
-    if (err == 0)
-        err = take_flags(b, request, &item.flags);
+        (void)error_set(e, err, "the message could not be taken (%s)", err_name(err));
+    else if ((err = take_flags(b, request, &ret->flags)) != 0)
+        (void)error_set(e, err, "the message has more keywords than a mailbox can have, or some that are no text");
+    if (err)
+        mail_deposit_free(ret->deposit);
+    return err;
+}
+
+static json_t *append_message(struct bulk *b, const json_t *request)
+{
+    struct error e = ERROR_NONE, bad = ERROR_NONE;
+    struct mail_append item;
+    str name = get_text(request, "mailbox");
+    int err = b->waiting_n && !str_eq(b->mailbox, name) ? flush_waiting(b, &e) : 0;
     if (err) {
-        mail_deposit_free(item.deposit);
-        return done(err, &e);
+        mail_deposit_free(b->incoming);
+        b->incoming = NULL;
+        return done_with_report(b, err, &e);
     }
-    b->waiting_bytes += mail_deposit_size(item.deposit);
-    b->waiting[b->waiting_n++] = item;
-    if (b->waiting_n == WAITING_MAX || b->waiting_bytes >= WAITING_BYTES_MAX)
+    if (b->waiting_n == 0)
+        err = arena_dup(&b->arena, name, &b->mailbox);
+    int fault = err ? err : take_item(b, request, &item, &bad);
+    if (fault == 0) {
+        b->waiting_bytes += mail_deposit_size(item.deposit);
+        item.ret_dropped = &b->dropped[b->waiting_n];
+        b->waiting[b->waiting_n++] = item;
+        b->appends++;
+    } else if (!is_one_fault(fault)) {
+        return done_with_report(b, fault, &bad);
+    }
+    if (fault || b->waiting_n == WAITING_MAX || b->waiting_bytes >= WAITING_BYTES_MAX)
         err = flush_waiting(b, &e);
-    return done(err, &e);
+    if (fault)
+        add_failed(b, b->appends++, fault, &bad);
+    return done_with_report(b, err, &e);
 }
 
 int bulk_expects(const json_t *request, uint64_t *ret)

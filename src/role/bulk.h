@@ -7,6 +7,8 @@
  *   bulk.read email                       -> bytes, and the message behind the reply
  *   bulk.append mailbox flags keywords[] received bytes, and the message behind the request
  *   bulk.flush                            what was appended since the last flush is in the store, durable
+ *     both tell what became of earlier ones  -> failed[] {number text}: messages that cannot be kept, counted from 0 over all bulk.append since
+ *                                             bulk.open; keywords-lost: how many had no room in the mailbox and were left out
  *   backup.begin name                     makes spool/backup-NAME, a consistent copy of the store, the caller's to remove
  *
  * Appended messages wait for each other and are committed together, so only a flush that was answered says that they are kept. */
