@@ -1,4 +1,5 @@
-/* Fuzzes mbox both ways: any file is read to its end, and any message that is written comes back as it was. */
+/* Fuzzes mbox both ways: any file is read to its end, also with the labels of Google and lengths, and any message that is written comes back as it was. */
+#include "archive/gmail.h"
 #include "archive/lines.h"
 #include "archive/mbox.h"
 
@@ -6,36 +7,50 @@ enum { MAX = 16 << 20 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void read_labels(str text)
+{
+    struct arena a = ARENA_INIT(MAX);
+    struct gmail_labels labels;
+    str value = gmail_labels_find(text);
+    if (value.p && gmail_labels_read(value, &a, &labels) == 0)
+        require(labels.folder.n && labels.folder.p[0] != '/' && labels.flags.keyword_n <= MAIL_KEYWORDS_MAX);
+    arena_done(&a);
+}
+
 static void read_all(str file)
 {
+    struct mbox_reader r;
     struct mbox_message m;
-    size_t before = file.n + 1;
-    while (mbox_next(&file, &m)) {
+    mbox_open(&r, file);
+    for (size_t before = 0; mbox_next(&r, &m); before = r.at) {
         struct arena a = ARENA_INIT(MAX);
         struct buf out = BUF_INIT(MAX);
-        struct mail_flags flags;
-        require(file.n < before && m.text.n < before);
-        before = file.n;
-        require(mbox_decode(m.text, &out, &a, &flags) == 0 && flags.keyword_n <= MAIL_KEYWORDS_MAX);
+        struct mbox_status status;
+        require(r.at > before && r.at <= file.n && m.text.p >= file.p && m.text.p + m.text.n <= file.p + r.at);
+        require(mbox_decode(&m, &out, &a, &status) == 0 && status.flags.keyword_n <= MAIL_KEYWORDS_MAX);
+        read_labels(m.text);
         buf_done(&out);
         arena_done(&a);
     }
+    require(!r.begun || r.at == file.n);
 }
 
 static void write_and_read(str text)
 {
     struct buf message = BUF_INIT(MAX), file = BUF_INIT(MAX), out = BUF_INIT(MAX);
     struct arena a = ARENA_INIT(MAX);
-    struct mail_flags flags = { .system = text.n & 31 }, again;
+    struct mail_flags flags = { .system = text.n & 31 };
+    struct mbox_status again;
+    struct mbox_reader r;
     struct mbox_message m;
     archive_to_crlf(&message, text);
     if (message.n && message.p[message.n - 1] != '\n')
         buf_add(&message, message.p[message.n - 1] == '\r' ? STR("\n") : STR("\r\n"));
     mbox_add(&file, buf_str(&message), &flags, 1700000000);
-    str rest = buf_str(&file);
-    require(mbox_next(&rest, &m) && rest.n == 0 && m.received == 1700000000);
-    require(mbox_decode(m.text, &out, &a, &again) == 0);
-    require(str_eq(buf_str(&out), buf_str(&message)) && again.system == flags.system);
+    mbox_open(&r, buf_str(&file));
+    require(mbox_next(&r, &m) && r.at == file.n && m.received == 1700000000 && r.taken + r.left == 0);
+    require(mbox_decode(&m, &out, &a, &again) == 0);
+    require(str_eq(buf_str(&out), buf_str(&message)) && again.flags.system == flags.system);
     buf_done(&message);
     buf_done(&file);
     buf_done(&out);

@@ -26,3 +26,16 @@ void archive_to_lf(struct buf *b, str text)
         from = lf + 1;
     }
 }
+
+bool archive_next_line(str *rest, str *ret_whole, str *ret)
+{
+    if (rest->n == 0)
+        return false;
+    size_t lf = str_find_byte(*rest, '\n', 0);
+    *ret_whole = str_sub(*rest, 0, lf + 1);
+    *ret = str_sub(*rest, 0, lf);
+    if (lf < rest->n && ret->n && ret->p[ret->n - 1] == '\r')
+        ret->n--;
+    *rest = str_from(*rest, ret_whole->n);
+    return true;
+}

@@ -10,4 +10,7 @@ void archive_to_crlf(struct buf *b, str text);
  * CRLF line ends only. */
 void archive_to_lf(struct buf *b, str text);
 
+/* Takes a line from *REST: with its end in *RET_WHOLE, without it (LF or CRLF) in *RET. False when *REST is empty. */
+bool archive_next_line(str *rest, str *ret_whole, str *ret);
+
 #endif

@@ -8,23 +8,69 @@ static const struct {
     uint64_t flag;
 } letters[] = { { 'D', MAIL_DRAFT }, { 'F', MAIL_FLAGGED }, { 'R', MAIL_ANSWERED }, { 'S', MAIL_SEEN }, { 'T', MAIL_DELETED } };
 
-int maildir_name_parse(str name, const struct maildir_keywords *k, struct arena *a, struct mail_flags *ret)
+int maildir_courier_parse(str text, struct arena *a, struct maildir_courier *ret)
+{
+    str rest = text, line;
+    size_t n = 0;
+    *ret = (struct maildir_courier){ .text = text };
+    map_init(&ret->files);
+    for (str count = text; str_split(&count, '\n', &line) && line.n;)
+        n++;
+    ret->names = arena_array(a, n, sizeof *ret->names);
+    if (!ret->names)
+        return ERR_LIMIT;
+    while (str_split(&rest, '\n', &line) && line.n)
+        ret->names[ret->n++] = line;
+    while (str_split(&rest, '\n', &line)) {
+        size_t colon = str_rfind_byte(line, ':');
+        if (colon && colon < line.n)
+            (void)map_put(&ret->files, str_sub(line, 0, colon), (void *)(uintptr_t)(line.p + colon));
+    }
+    return 0;
+}
+
+void maildir_courier_done(struct maildir_courier *c)
+{
+    map_done(&c->files);
+}
+
+static int add_courier(const struct maildir_courier *c, str file, struct keyword_list *l)
+{
+    const char *at = map_get(&c->files, file);
+    str line = at ? (str){ at + 1, (size_t)(c->text.p + c->text.n - at - 1) } : (str){ NULL, 0 }, word;
+    line = str_sub(line, 0, str_find_byte(line, '\n', 0));
+    int err = 0;
+    while (err == 0 && at && str_split(&line, ' ', &word)) {
+        uint32_t number;
+        if (str_to_u32(word, UINT32_MAX, &number) && number < c->n)
+            err = keyword_list_add(l, c->names[number]);
+    }
+    return err;
+}
+
+int maildir_name_parse(str name, const struct maildir_keywords *k, const struct maildir_courier *c, struct arena *a,
+                       struct mail_flags *ret, uint32_t *ret_lost)
 {
     size_t at = str_find(name, STR(":2,"));
     str given = str_from(name, at < name.n ? at + 3 : name.n);
-    str *keywords = arena_array(a, MAILDIR_KEYWORDS_MAX, sizeof *keywords);
+    struct keyword_list l = { .arena = a };
     uint64_t system = 0;
-    size_t n = 0;
-    if (!keywords)
-        return ERR_LIMIT;
+    int err = 0;
     for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
         if (str_find_byte(given, letters[i].letter, 0) < given.n)
             system |= letters[i].flag;
-    for (size_t i = 0; i < MAILDIR_KEYWORDS_MAX; i++)
+    for (size_t i = 0; i < MAILDIR_KEYWORDS_MAX && err == 0; i++)
         if (k->names[i].n && str_find_byte(given, (char)('a' + i), 0) < given.n)
-            keywords[n++] = k->names[i];
-    *ret = (struct mail_flags){ .system = system, .keywords = keywords, .keyword_n = n };
-    return 0;
+            err = keyword_list_add(&l, k->names[i]);
+    if (err == 0 && str_find_byte(given, 'P', 0) < given.n)
+        err = keyword_list_add(&l, STR("$Forwarded"));
+    if (err == 0 && c)
+        err = add_courier(c, str_sub(name, 0, at), &l);
+    if (err == 0)
+        err = keyword_list_flags(&l, system, ret);
+    if (err == 0)
+        *ret_lost = l.lost;
+    return err;
 }
 
 void maildir_name_add(struct buf *b, int64_t received, uint64_t unique, uint64_t size, uint64_t system, uint32_t keyword_letters)
@@ -134,6 +180,23 @@ int maildir_folder_parse(str folder, struct arena *a, str *ret)
         if (err == 0)
             err = add_level(&name, decoded);
     }
+    if (err == 0)
+        err = buf_error(&name);
+    if (err == 0)
+        err = arena_dup(a, buf_str(&name), ret);
+    buf_done(&name);
+    return err;
+}
+
+int maildir_level_parse(str folder, struct arena *a, str *ret)
+{
+    struct buf name = BUF_INIT(4 * MAIL_NAME_MAX);
+    str decoded;
+    if (folder.n > 4 && str_ends(folder, STR(".sbd")))
+        folder = str_sub(folder, 0, folder.n - 4);
+    int err = imap_utf7_decode(folder, a, &decoded);
+    if (err == 0)
+        err = add_level(&name, decoded);
     if (err == 0)
         err = buf_error(&name);
     if (err == 0)

@@ -1,234 +1,189 @@
-/* mbox: see mbox.h. RFC 4155 appendix A describes the "From " line; the quoting is that of mboxrd. */
+/* mbox: see mbox.h; where messages begin, and writing. What fields say of a message is in mbox_status.c. The quoting is that of mboxrd. */
 #include "archive/mbox.h"
 
 #include "archive/lines.h"
+#include "archive/postmark.h"
 #include "base/clock.h"
 
-enum { WORDS_MAX = 12 };
-
-/* Takes a line from *REST with its end into *RET_WHOLE; returns it without. False at the end. */
-static bool next_line(str *rest, str *ret_whole, str *ret)
+void mbox_open(struct mbox_reader *r, str file)
 {
-    if (rest->n == 0)
-        return false;
-    size_t lf = str_find_byte(*rest, '\n', 0);
-    *ret_whole = str_sub(*rest, 0, lf + 1);
-    *ret = str_sub(*rest, 0, lf);
-    if (lf < rest->n && ret->n && ret->p[ret->n - 1] == '\r')
-        ret->n--;
-    *rest = str_from(*rest, ret_whole->n);
-    return true;
+    str rest = file, whole, line, mark = STR("\xef\xbb\xbf");
+    *r = (struct mbox_reader){ .file = file, .first_doubt = SIZE_MAX };
+    if (str_starts(rest, mark))
+        rest = str_from(rest, mark.n);
+    r->at = file.n - rest.n;
+    while (archive_next_line(&rest, &whole, &line) && line.n == 0)
+        r->at = file.n - rest.n;
 }
 
 /* --- the line that begins a message --- */
 
-static int month_of(str word)
+/* What follows a line "From ...". */
+struct lines_after {
+    bool header; /* the next line is a header line */
+    bool two;    /* the second is one, too, or continues it */
+    bool one;    /* the header is that one line */
+    bool empty;  /* the next line is empty, or there is none */
+    bool telling;
+};
+
+static struct lines_after look_after(str rest)
 {
-    for (int m = 1; m <= 12; m++)
-        if (str_ieq(word, date_month_name(m)))
-            return m;
-    return 0;
+    struct lines_after found = { 0 };
+    str whole, first = { NULL, 0 }, second = { NULL, 0 };
+    (void)archive_next_line(&rest, &whole, &first);
+    bool is_second = archive_next_line(&rest, &whole, &second);
+    str a = postmark_field_name(first), b = postmark_field_name(second);
+    found.empty = first.n == 0;
+    found.header = a.n > 0;
+    found.two = a.n && (b.n || (second.n && (second.p[0] == ' ' || second.p[0] == '\t')));
+    found.one = a.n && (!is_second || second.n == 0);
+    found.telling = postmark_is_telling(a) || (a.n && postmark_is_telling(b));
+    return found;
 }
 
-static bool is_weekday(str word)
+static void doubt(struct mbox_reader *r, uint64_t *count, str line)
 {
-    for (int d = 0; d < 7; d++)
-        if (str_ieq(word, date_weekday_name(d)))
-            return true;
-    return false;
+    size_t at = (size_t)(line.p - r->file.p);
+    ++*count;
+    if (at < r->first_doubt)
+        r->first_doubt = at;
 }
 
-static bool take_time(str word, struct date *d)
-{
-    str part;
-    uint32_t v[3] = { 0, 0, 0 };
-    size_t n = 0;
-    while (str_split(&word, ':', &part)) {
-        if (n == 3 || !str_to_u32(part, n == 0 ? 23 : n == 1 ? 59 : 60, &v[n]))
-            return false;
-        n++;
-    }
-    d->hour = (int)v[0];
-    d->minute = (int)v[1];
-    d->second = (int)v[2];
-    return n >= 2;
-}
-
-/* "+0100" */
-static bool take_zone(str word, struct date *d)
-{
-    uint32_t v;
-    if (word.n != 5 || (word.p[0] != '+' && word.p[0] != '-') || !str_to_u32(str_from(word, 1), 2359, &v) || v % 100 > 59)
-        return false;
-    int minutes = (int)(v / 100 * 60 + v % 100);
-    d->zone = word.p[0] == '-' ? -minutes : minutes;
-    return true;
-}
-
-/* "Mon Nov 23 12:00:00 2026", a zone before or after the year, as programs write it. The date must be there for the line to begin a message. */
-static bool take_date(const str *words, size_t n, int64_t *ret)
-{
-    struct date d = { 0 };
-    uint32_t day, year = 0;
-    if (n < 5 || !is_weekday(words[0]) || (d.month = month_of(words[1])) == 0 || !str_to_u32(words[2], 31, &day) || day == 0 ||
-        !take_time(words[3], &d))
-        return false;
-    for (size_t i = 4; i < n; i++)
-        if (!take_zone(words[i], &d) && words[i].n == 4 && !year)
-            (void)str_to_u32(words[i], 9999, &year);
-    if (year < 1900 || (int)day > date_month_days((int)year, d.month))
-        return false;
-    d.year = (int)year;
-    d.day = (int)day;
-    *ret = date_to_unix(&d);
-    return true;
-}
-
-static bool is_from_line(str line, int64_t *ret_received)
+/* Whether LINE, before REST, begins a message. FIRST: of the file; FREE: at the start or after an empty line. */
+static bool is_beginning(struct mbox_reader *r, str line, str rest, bool first, bool free, struct postmark *ret)
 {
     if (!str_starts(line, STR("From ")))
         return false;
-    str words[WORDS_MAX], rest = str_from(line, 5), word;
-    size_t n = 0;
-    while (n < WORDS_MAX && str_split(&rest, ' ', &word))
-        if (word.n)
-            words[n++] = word;
-    for (size_t i = 0; i < n; i++)
-        if (take_date(words + i, n - i, ret_received))
-            return true;
-    return false;
+    *ret = postmark_read(line);
+    if (ret->kind == POSTMARK_DATED && free)
+        return true;
+    struct lines_after after = look_after(rest);
+    if (ret->kind == POSTMARK_DATED && after.header)
+        return true;
+    bool begins = ret->kind != POSTMARK_DATED && after.two && after.telling;
+    if (ret->kind == POSTMARK_BARE)
+        begins = begins || (free && (after.header || after.empty));
+    else if (ret->kind == POSTMARK_ADDRESS)
+        begins = begins || (free && after.header);
+    else if (ret->kind == POSTMARK_ODD)
+        begins = begins || (free && after.one && after.telling) || (first && after.header);
+    if (begins)
+        doubt(r, &r->taken, line);
+    else if (free || ret->kind == POSTMARK_DATED)
+        doubt(r, &r->left, line);
+    return begins;
 }
 
-bool mbox_next(str *rest, struct mbox_message *ret)
+/* --- Content-Length --- */
+
+str mbox_field(str text, str name)
 {
-    str text = *rest, whole, line;
-    int64_t received = INT64_MIN, ignored;
-    if (!next_line(&text, &whole, &line) || !is_from_line(line, &received))
-        return false;
-    str at = text;
+    str whole, line, value = { NULL, 0 };
+    while (archive_next_line(&text, &whole, &line) && line.n) {
+        if (value.p && (line.p[0] == ' ' || line.p[0] == '\t'))
+            value = (str){ value.p, (size_t)(line.p + line.n - value.p) };
+        else if (value.p)
+            break;
+        else if (str_istarts(line, name))
+            value = str_from(line, name.n);
+    }
+    return value;
+}
+
+/* Where the message that begins at AT in the file ends by its Content-Length, the empty line after it not counted; 0 when it has none that fits. */
+static size_t measured_end(const struct mbox_reader *r, size_t at)
+{
+    str text = str_from(r->file, at), rest = text, whole, line;
+    uint32_t n;
+    if (mbox_is_ours(text) || !str_to_u32(str_trim(mbox_field(text, STR("Content-Length:"))), UINT32_MAX, &n))
+        return 0;
+    while (archive_next_line(&rest, &whole, &line) && line.n)
+        ;
+    if (n > rest.n)
+        return 0;
+    rest = str_from(rest, n);
+    size_t end = r->file.n - rest.n;
+    bool broken = end > 0 && r->file.p[end - 1] != '\n'; /* the last line had no end: the writer has added one */
+    str before = rest;
+    for (int empty = 0; empty < 2 && archive_next_line(&rest, &whole, &line) && line.n == 0; empty++)
+        before = rest;
+    return before.n == 0 || (str_starts(before, STR("From ")) && (!broken || before.n < r->file.n - end) &&
+                             postmark_read(str_sub(before, 0, str_find_byte(before, '\n', 0))).kind == POSTMARK_DATED)
+               ? end
+               : 0;
+}
+
+/* --- reading --- */
+
+/* The end of the message whose text begins at AT, before the empty line that belongs to the next beginning, and where that is. */
+static size_t find_end(struct mbox_reader *r, size_t at, size_t *ret_next)
+{
+    str rest = str_from(r->file, at), whole, line;
     bool empty = false;
-    size_t empty_n = 0; /* bytes of the empty line before AT */
+    size_t empty_n = 0; /* bytes of the empty line before REST */
     for (;;) {
-        str before = at;
-        if (!next_line(&at, &whole, &line) || (empty && is_from_line(line, &ignored))) {
-            *rest = before;
-            *ret = (struct mbox_message){ str_sub(text, 0, text.n - before.n - empty_n), received };
-            return true;
+        str before = rest;
+        struct postmark ignored;
+        if (!archive_next_line(&rest, &whole, &line) || is_beginning(r, line, rest, false, empty, &ignored)) {
+            *ret_next = r->file.n - before.n;
+            return *ret_next - empty_n;
         }
         empty = line.n == 0;
         empty_n = empty ? whole.n : 0;
     }
 }
 
-/* --- flags --- */
-
-enum field { FIELD_NONE, FIELD_STATUS, FIELD_X_STATUS, FIELD_X_KEYWORDS };
-
-static enum field field_of(str line, str *ret_value)
+/* The same by Content-Length; 0 when it is not believed. */
+static size_t find_measured(const struct mbox_reader *r, size_t at, size_t *ret_next)
 {
-    static const struct {
-        str name;
-        enum field field;
-    } names[] = { { STR_INIT("Status:"), FIELD_STATUS },
-                  { STR_INIT("X-Status:"), FIELD_X_STATUS },
-                  { STR_INIT("X-Keywords:"), FIELD_X_KEYWORDS } };
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (str_istarts(line, names[i].name)) {
-            *ret_value = str_trim(str_from(line, names[i].name.n));
-            return names[i].field;
-        }
-    return FIELD_NONE;
+    size_t end = r->lengths ? measured_end(r, at) : 0;
+    str rest = str_from(r->file, end), whole, line;
+    *ret_next = end;
+    while (end && archive_next_line(&rest, &whole, &line) && line.n == 0)
+        *ret_next += whole.n;
+    return end;
 }
 
-static const struct {
-    char letter;
-    enum field field;
-    uint64_t flag;
-} letters[] = {
-    { 'R', FIELD_STATUS, MAIL_SEEN },      { 'A', FIELD_X_STATUS, MAIL_ANSWERED }, { 'F', FIELD_X_STATUS, MAIL_FLAGGED },
-    { 'D', FIELD_X_STATUS, MAIL_DELETED }, { 'T', FIELD_X_STATUS, MAIL_DRAFT },
-};
-
-struct decoding {
-    struct arena *a;
-    str *keywords;
-    size_t keyword_n;
-    uint64_t system;
-    int error;
-};
-
-static void take_keywords(struct decoding *d, str value)
+bool mbox_next(struct mbox_reader *r, struct mbox_message *ret)
 {
-    str word;
-    while (str_split(&value, ' ', &word)) {
-        if (word.n == 0 || word.n > MAIL_KEYWORD_BYTES_MAX || d->keyword_n == MAIL_KEYWORDS_MAX)
-            continue;
-        if (arena_dup(d->a, word, &d->keywords[d->keyword_n]))
-            d->error = ERR_LIMIT;
-        else
-            d->keyword_n++;
-    }
-}
-
-static void take_field(struct decoding *d, enum field field, str value)
-{
-    if (field == FIELD_X_KEYWORDS)
-        take_keywords(d, value);
-    else
-        for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
-            if (letters[i].field == field && str_find_byte(value, letters[i].letter, 0) < value.n)
-                d->system |= letters[i].flag;
-}
-
-/* Our own fields stand first, each once; then those that the message has itself are left alone. */
-static bool take_own_fields(struct decoding *d, str *rest)
-{
-    str at = *rest, whole, line, value;
-    unsigned seen = 0;
-    while (next_line(&at, &whole, &line)) {
-        enum field field = field_of(line, &value);
-        if (field == FIELD_NONE || seen & 1u << field)
-            break;
-        seen |= 1u << field;
-        take_field(d, field, value);
-        *rest = at;
-    }
-    return seen;
-}
-
-/* Appends LINE (WHOLE with its end) with one quote less. */
-static void add_unquoted(struct buf *b, str whole, str line)
-{
-    size_t quotes = 0;
-    while (quotes < line.n && line.p[quotes] == '>')
-        quotes++;
-    archive_to_crlf(b, quotes && str_starts(str_from(line, quotes), STR("From ")) ? str_from(whole, 1) : whole);
-}
-
-int mbox_decode(str text, struct buf *b, struct arena *a, struct mail_flags *ret)
-{
-    struct decoding d = { .a = a, .keywords = arena_array(a, MAIL_KEYWORDS_MAX, sizeof *d.keywords) };
-    if (!d.keywords)
-        return ERR_LIMIT;
-    bool own = take_own_fields(&d, &text), header = true, skipped = false;
-    str whole, line, value;
-    while (next_line(&text, &whole, &line)) {
-        header = header && line.n;
-        enum field field = header && !own ? field_of(line, &value) : FIELD_NONE;
-        if (field != FIELD_NONE)
-            take_field(&d, field, value);
-        skipped = field != FIELD_NONE || (skipped && header && (line.p[0] == ' ' || line.p[0] == '\t'));
-        if (!skipped)
-            add_unquoted(b, whole, line);
-    }
-    if (d.error == 0)
-        d.error = buf_error(b);
-    if (d.error == 0)
-        *ret = (struct mail_flags){ .system = d.system, .keywords = d.keywords, .keyword_n = d.keyword_n };
-    return d.error;
+    str rest = str_from(r->file, r->at), whole, line;
+    struct postmark mark;
+    uint64_t taken = r->taken;
+    bool first = !r->begun;
+    if (!archive_next_line(&rest, &whole, &line) || !is_beginning(r, line, rest, first, true, &mark))
+        return false;
+    if (!first)
+        r->taken = taken; /* it was counted where it ended the message before */
+    size_t at = r->file.n - rest.n, next;
+    r->lengths = first ? measured_end(r, at) != 0 : r->lengths;
+    r->begun = true;
+    size_t end = find_measured(r, at, &next);
+    bool measured = end != 0;
+    if (!measured)
+        end = find_end(r, at, &next);
+    *ret = (struct mbox_message){ { r->file.p + at, end - at }, mark.sender, mark.received, measured };
+    r->at = next;
+    return true;
 }
 
 /* --- writing --- */
+
+static const str own_fields[] = { STR_INIT("Status: "), STR_INIT("X-Status: "), STR_INIT("X-Keywords:") };
+
+bool mbox_is_ours(str text)
+{
+    static const str letters[] = { STR_INIT("RO"), STR_INIT("AFDT") };
+    str whole, line;
+    for (size_t i = 0; i < 3; i++) {
+        if (!archive_next_line(&text, &whole, &line) || !str_starts(line, own_fields[i]))
+            return false;
+        for (size_t k = own_fields[i].n; i < 2 && k < line.n; k++)
+            if (str_find_byte(letters[i], line.p[k], 0) == letters[i].n)
+                return false;
+    }
+    return true;
+}
 
 static void add_date(struct buf *b, int64_t received)
 {
@@ -237,13 +192,16 @@ static void add_date(struct buf *b, int64_t received)
              d.day, d.hour, d.minute, d.second, d.year);
 }
 
+/* In the order of the letters. */
+static const uint64_t x_status[] = { MAIL_ANSWERED, MAIL_FLAGGED, MAIL_DELETED, MAIL_DRAFT };
+
 static void add_flags(struct buf *b, const struct mail_flags *flags)
 {
-    buf_add(b, flags->system & MAIL_SEEN ? STR("Status: RO\nX-Status: ") : STR("Status: O\nX-Status: "));
-    for (size_t i = 0; i < sizeof letters / sizeof letters[0]; i++)
-        if (letters[i].field == FIELD_X_STATUS && flags->system & letters[i].flag)
-            buf_add_byte(b, letters[i].letter);
-    buf_add(b, STR("\nX-Keywords:"));
+    buf_add_all(b, own_fields[0], flags->system & MAIL_SEEN ? STR("RO\n") : STR("O\n"), own_fields[1]);
+    for (size_t i = 0; i < sizeof x_status / sizeof x_status[0]; i++)
+        if (flags->system & x_status[i])
+            buf_add_byte(b, "AFDT"[i]);
+    buf_add_all(b, STR("\n"), own_fields[2]);
     for (size_t i = 0; i < flags->keyword_n; i++)
         buf_add_all(b, STR(" "), flags->keywords[i]);
     buf_add_byte(b, '\n');
@@ -256,7 +214,7 @@ void mbox_add(struct buf *b, str message, const struct mail_flags *flags, int64_
     add_date(b, received);
     buf_add_byte(b, '\n');
     add_flags(b, flags);
-    while (next_line(&message, &whole, &line)) {
+    while (archive_next_line(&message, &whole, &line)) {
         size_t quotes = 0;
         while (quotes < line.n && line.p[quotes] == '>')
             quotes++;

@@ -1,8 +1,16 @@
-/* mbox: many messages in one file (RFC 4155), in the variant mboxrd: each message after a line "From sender date" and an empty line at its end; what looks
- * like such a line in a message, however often quoted, is quoted once more. Flags travel in the fields Status, X-Status and X-Keywords.
+/* mbox: many messages in one file (RFC 4155). What is written is the variant mboxrd: each message after a line "From sender date" and an empty line at its
+ * end; what looks like such a line in a message, however often quoted, is quoted once more. Flags travel in the fields Status, X-Status and X-Keywords.
  *
  * What mbox_add wrote, mbox_next and mbox_decode give back, byte for byte when its line ends are CRLF and its last line has one. Fields of these
- * names that the message had itself are kept. */
+ * names that the message had itself are kept.
+ *
+ * What is read is what others write. A message begins
+ *   with "From sender date", date in any form that programs use, at the start, after an empty line, or before a header line;
+ *   with "From " alone or before one address, at the start or after an empty line, when a header line follows (for "From " alone an empty line, too);
+ *   with "From " and anything at all, where the next two lines are header lines of which one is From, Date, Received, Return-Path, Message-ID,
+ *   Subject or a field that only archives have; a header of one line only after an empty line.
+ * The last two kinds, and lines that look like a beginning and are not taken, are doubtful: the reader counts them. Content-Length (mboxcl, mboxcl2) is
+ * believed in files whose first message has one that fits, and where it fits: the file ends there, or another message begins. */
 #ifndef VALISE_ARCHIVE_MBOX_H
 #define VALISE_ARCHIVE_MBOX_H
 
@@ -10,19 +18,48 @@
 #include "base/buf.h"
 #include "store/mail.h"
 
-struct mbox_message {
-    str text;         /* in the file's own form */
-    int64_t received; /* seconds since 1970; INT64_MIN when the line does not tell */
+struct mbox_reader {
+    str file;
+    size_t at;          /* of the next message; file.n at the end */
+    bool begun;         /* a message was given out */
+    bool lengths;       /* Content-Length is believed where it fits */
+    uint64_t taken;     /* doubtful lines that began a message */
+    uint64_t left;      /* lines "From ..." that could have begun one, and were left as text */
+    size_t first_doubt; /* where the first of either stands in FILE; SIZE_MAX: there is none */
 };
 
-/* Takes the next message from *REST, the file's text that was not read yet. False at the end, and when *REST does not begin with a message. */
-bool mbox_next(str *rest, struct mbox_message *ret);
+struct mbox_message {
+    str text;         /* in the file's own form, a part of the file */
+    str sender;       /* the first word after "From ", may be empty */
+    int64_t received; /* seconds since 1970; INT64_MIN when the line does not tell */
+    bool measured;    /* its end is where Content-Length says */
+};
 
-/* Appends the message TEXT of mbox_next to B as it was sent, CRLF line ends, without the fields that tell its flags, which are in *RET; their names in A.
- * ERR_LIMIT. */
-int mbox_decode(str text, struct buf *b, struct arena *a, struct mail_flags *ret) MUST_USE;
+/* Reads FILE, which must live as long as R. Whether it is an mbox tells the first mbox_next; empty lines at its start are nothing. */
+void mbox_open(struct mbox_reader *r, str file);
+
+/* The next message. False at the end, and when the file does not begin with one: then R->at is not R->file.n. */
+bool mbox_next(struct mbox_reader *r, struct mbox_message *ret);
+
+/* What fields that are no part of the mail said of it: Status, X-Status, X-Keywords, those of Thunderbird (X-Mozilla-Status, X-Mozilla-Status2,
+ * X-Mozilla-Keys) and Evolution (X-Evolution). */
+struct mbox_status {
+    struct mail_flags flags;
+    uint32_t keywords_lost; /* more than a message can have here */
+    bool internal;          /* no mail, but what c-client and Pine keep in a folder for themselves ("FOLDER INTERNAL DATA") */
+};
+
+/* Appends message M to B as it was sent, CRLF line ends, without those fields and those that count and number (X-UID, X-IMAP, X-IMAPbase, a Content-Length
+ * that was believed); what they said is in *RET, names in A. ERR_LIMIT. */
+int mbox_decode(const struct mbox_message *m, struct buf *b, struct arena *a, struct mbox_status *ret) MUST_USE;
+
+/* The value of the field NAME ("Subject:", with the colon) in the header of TEXT, folded as it is; p NULL when there is none. */
+str mbox_field(str text, str name);
 
 /* Appends MESSAGE to the mbox in B. RECEIVED in seconds since 1970. */
 void mbox_add(struct buf *b, str message, const struct mail_flags *flags, int64_t received);
+
+/* Whether TEXT begins with the three fields that mbox_add writes; then no others are looked at. */
+bool mbox_is_ours(str text);
 
 #endif

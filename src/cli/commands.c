@@ -65,6 +65,11 @@ static const struct cli_option import_options[] = {
     { "mailbox", "NAME", "put the inbox of the source into this mailbox and its other folders below it" },
     { NULL, NULL, NULL },
 };
+static const struct cli_option import_mbox_options[] = {
+    { "mailbox", "NAME", "put the inbox of the source into this mailbox and its other folders below it" },
+    { "ignore-labels", NULL, "put a file of Google Takeout into one mailbox, rather than each message where its labels say" },
+    { NULL, NULL, NULL },
+};
 static const struct cli_option man_options[] = {
     { "conf", NULL, "valise.conf(5) instead" },
     { NULL, NULL, NULL },
@@ -219,8 +224,7 @@ const struct cli_command cli_commands[] = {
       password_options, cmd_user_passwd },
     { "user role", "ADDRESS ROLE",
       "make a user an administrator (admin), a program that sends mail (program), or a user again (user)",
-      "Mail for postmaster, abuse and hostmaster goes to the first administrator, where these are nobody's addresses; without "
-      "one the first user gets what is for postmaster, but may not send as it. A program logs in with application passwords "
+      "Mail for a postmaster whom nobody named goes to the first administrator. A program logs in with application passwords "
       "only. The user's sessions end.",
       NULL, cmd_user_role },
     { "user remove", "ADDRESS", "delete a user and all of the user's mail",
@@ -327,12 +331,32 @@ const struct cli_command cli_commands[] = {
       "Folders, flags, keywords and dates are kept. Dovecot and Courier read it.", export_options, cmd_export_maildir },
     { "export mbox", "[ADDRESS] TARGET", "write an account's mail into a new directory, one mbox file a mailbox",
       "Flags and keywords stand in Status, X-Status and X-Keywords.", export_options, cmd_export_mbox },
-    { "import maildir", "ADDRESS SOURCE", "bring the mail of a Maildir++ into an account",
-      "Messages that are there already, by Message-ID and size, are left out: an interrupted import is run again.",
+    { "import maildir", "ADDRESS SOURCE", "bring the mail of a Maildir into an account",
+      "SOURCE is a Maildir++, as of Dovecot or Courier, or a tree of Dovecot's LAYOUT=fs; folders, flags, dates and keywords of "
+      "both come along. "
+      "Messages that are there already, by Message-ID and size, are left out: an interrupted import is run again. What is wrong "
+      "with one "
+      "message, file or folder is named, it is left out, and the exit status at the end is 65. Not read: Dovecot's dbox "
+      "(`doveadm backup -u "
+      "USER maildir:DIRECTORY:LAYOUT=fs` makes Maildirs of it), spools of Cyrus (bring them over IMAP, by mbsync or imapsync), MH, "
+      "compressed and "
+      "encrypted files.",
       import_options, cmd_import_maildir },
     { "import mbox", "ADDRESS SOURCE", "bring the mail of an mbox file, or a directory of them, into an account",
-      "Messages that are there already, by Message-ID and size, are left out: an interrupted import is run again.",
-      import_options, cmd_import_mbox },
+      "SOURCE is an mbox (mboxrd, mboxo, mboxcl, mboxcl2) or a directory of them: Work/2026.mbox, Thunderbird's Work.sbd/2026 "
+      "(name the "
+      "directory of one account in its profile), or Apple Mail's Work.mbox/mbox. Fields of status come along as c-client, mutt, "
+      "Dovecot, Thunderbird and Evolution write "
+      "them. In an mbox of Google Takeout a message goes, once, where its labels say: Trash, Spam (Junk), Drafts, INBOX, a "
+      "folder of its "
+      "first own label, Sent, or else Archive; Unread and Starred are flags, Important is a keyword. Lines \"From ...\" that may "
+      "or may not "
+      "begin a message are counted and told. Messages that are there already, by Message-ID and size, are left out: an "
+      "interrupted import "
+      "is run again. What is wrong with one message, file or folder is named, it is left out, and the exit status at the end is "
+      "65. Not "
+      "read: MMDF and Babyl (Python's mailbox module makes mboxes of them), Outlook's PST (readpst does), compressed files.",
+      import_mbox_options, cmd_import_mbox },
     { "ca show", NULL, "what the root certificate says", NULL, NULL, cmd_ca_show },
     { "ca export", NULL, "print the root certificate, for every program and person who connects", NULL, ca_export_options,
       cmd_ca_export },

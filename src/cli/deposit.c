@@ -2,11 +2,17 @@
 #include "cli/deposit.h"
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "message/binary.h"
 #include "message/structure.h"
 
-void deposit_init(struct deposit *d, struct port *p)
+enum { STRUCTURE_MAX = 16 << 20, REPAIRED_MAX = 2000000000 };
+
+void deposit_init(struct deposit *d, struct port *p, deposit_failed_fn *failed, void *ctx)
 {
-    *d = (struct deposit){ .port = p, .mailbox = BUF_INIT(65536) };
+    *d = (struct deposit){
+        .port = p, .mailbox = BUF_INIT(65536), .repaired = BUF_INIT(REPAIRED_MAX), .failed = failed, .ctx = ctx
+    };
     known_init(&d->known);
 }
 
@@ -14,11 +20,43 @@ void deposit_done(struct deposit *d)
 {
     known_done(&d->known);
     buf_done(&d->mailbox);
+    buf_done(&d->repaired);
+    for (size_t i = 0; i < DEPOSIT_SENT_MAX; i++)
+        free(d->sent[i].what);
+}
+
+/* Asks REQUEST, and believes what the reply says of earlier messages as far as they are ours. */
+static int ask(struct deposit *d, json_t *request, str bytes, struct error *e)
+{
+    json_t *reply, *one;
+    size_t i;
+    int err = bulk_call(&d->port->client, request, bytes, &reply, NULL, e);
+    if (err)
+        return err;
+    json_array_foreach(json_object_get(reply, "failed"), i, one)
+    {
+        uint64_t number = (uint64_t)json_integer_value(json_object_get(one, "number"));
+        const char *text = json_string_value(json_object_get(one, "text"));
+        struct deposit_sent *sent = &d->sent[number % DEPOSIT_SENT_MAX];
+        if (number >= d->sent_n || !sent->what)
+            continue;
+        if (d->failed)
+            d->failed(d->ctx, sent->what, text ? text : "refused without a reason");
+        d->added--;
+        d->bytes -= sent->bytes;
+        d->failures++;
+        free(sent->what);
+        sent->what = NULL;
+    }
+    json_int_t lost = json_integer_value(json_object_get(reply, "keywords-lost"));
+    d->keywords_lost += lost > 0 ? (uint64_t)lost : 0;
+    json_decref(reply);
+    return 0;
 }
 
 int deposit_flush(struct deposit *d, struct error *e)
 {
-    return bulk_do(&d->port->client, json_pack("{s:s}", "command", "bulk.flush"), (str){ NULL, 0 }, e);
+    return ask(d, json_pack("{s:s}", "command", "bulk.flush"), (str){ NULL, 0 }, e);
 }
 
 int deposit_mailbox(struct deposit *d, str name, const char *use, struct error *e)
@@ -48,8 +86,8 @@ int deposit_mailbox(struct deposit *d, str name, const char *use, struct error *
 /* The Message-ID of MESSAGE, escaped as bulk.list does it. */
 static void add_message_id(struct buf *id, str message)
 {
-    struct arena a = ARENA_INIT(1 << 20);
-    struct buf structure = BUF_INIT(65536);
+    struct arena a = ARENA_INIT(STRUCTURE_MAX);
+    struct buf structure = BUF_INIT(STRUCTURE_MAX);
     const struct envelope *envelope;
     if (message_parse(message, &message_limits_default, &structure) == 0 &&
         structure_envelope(buf_str(&structure), &a, &envelope) == 0)
@@ -69,10 +107,43 @@ static json_t *keywords_json(const struct mail_flags *flags)
     return list;
 }
 
-int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, int64_t received_ms, struct error *e)
+static void put(void *ctx, str bytes)
+{
+    buf_add(ctx, bytes);
+}
+
+/* MESSAGE as the store will keep it (mail_deposit_repair). */
+static str as_stored(struct deposit *d, str message)
+{
+    struct arena a = ARENA_INIT(STRUCTURE_MAX);
+    struct buf bytes = BUF_INIT(STRUCTURE_MAX);
+    const struct structure *s;
+    buf_reset(&d->repaired);
+    bool good = !message_text_is(message, MESSAGE_TEXT_NO_NUL) && message_parse(message, &message_limits_default, &bytes) == 0 &&
+                structure_open(buf_str(&bytes), message.n, &a, &s) == 0;
+    if (good)
+        message_nul_repair(message, s, put, &d->repaired);
+    buf_done(&bytes);
+    arena_done(&a);
+    return good && !buf_error(&d->repaired) ? buf_str(&d->repaired) : message;
+}
+
+/* Remembers the message that is sent next. */
+static void remember(struct deposit *d, const char *what, uint64_t bytes)
+{
+    struct deposit_sent *sent = &d->sent[d->sent_n++ % DEPOSIT_SENT_MAX];
+    free(sent->what);
+    *sent = (struct deposit_sent){ strdup(what), bytes };
+    if (!sent->what)
+        panic("out of memory for a name");
+}
+
+int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, int64_t received_ms, const char *what,
+                struct error *e)
 {
     struct buf id = BUF_INIT(65536);
     int64_t received = received_ms == INT64_MIN ? clock_real_ms() : received_ms;
+    message = as_stored(d, message);
     add_message_id(&id, message);
     bool there = known_take(&d->known, buf_str(&id), message.n, received);
     buf_done(&id);
@@ -80,12 +151,14 @@ int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, 
         d->skipped++;
         return 0;
     }
-    int err =
-        bulk_do(&d->port->client,
-                json_pack("{s:s,s:s%,s:I,s:o,s:I}", "command", "bulk.append", "mailbox", d->mailbox.p, d->mailbox.n, "flags",
-                          (json_int_t)flags->system, "keywords", keywords_json(flags), "received", (json_int_t)received),
-                message, e);
-    d->added += err == 0;
-    d->bytes += err == 0 ? message.n : 0;
+    remember(d, what, message.n);
+    d->added++;
+    d->bytes += message.n;
+    int err = ask(d,
+                  json_pack("{s:s,s:s%,s:I,s:o,s:I}", "command", "bulk.append", "mailbox", d->mailbox.p, d->mailbox.n, "flags",
+                            (json_int_t)flags->system, "keywords", keywords_json(flags), "received", (json_int_t)received),
+                  message, e);
+    d->added -= err != 0;
+    d->bytes -= err ? message.n : 0;
     return err;
 }

@@ -5,19 +5,41 @@
 #include "cli/port.h"
 #include "store/mail.h"
 
+enum { DEPOSIT_SENT_MAX = 64 }; /* more than the other side lets wait */
+
+/* A message whose fate is not known. */
+struct deposit_sent {
+    char *what;
+    uint64_t bytes;
+};
+
+/* Called for a message that was not kept though others can be: WHAT as given to deposit_add. */
+typedef void deposit_failed_fn(void *ctx, const char *what, const char *reason);
+
 struct deposit {
     struct port *port;
     struct known known; /* of the mailbox that is open; valid while mailbox.n */
     struct buf mailbox;
+    struct buf repaired;
+    deposit_failed_fn *failed; /* NULL: nobody */
+    void *ctx;
+    struct deposit_sent sent[DEPOSIT_SENT_MAX];
+    uint64_t sent_n; /* in all */
     uint64_t added, skipped, bytes, mailboxes;
+    uint64_t failures;      /* messages that were not kept */
+    uint64_t keywords_lost; /* the mailbox had no room for; their messages are kept */
 };
 
-void deposit_init(struct deposit *d, struct port *p);
+/* FAILED is called with CTX during later calls. */
+void deposit_init(struct deposit *d, struct port *p, deposit_failed_fn *failed, void *ctx);
 void deposit_done(struct deposit *d);
-/* Messages go to mailbox NAME from now on, which is made when it is not there. USE is its special use as in bulk.open, may be empty. */
+/* Messages go to mailbox NAME from now on, which is made when it is not there. USE is its special use as in bulk.open, may be empty. Flush before: then an
+ * error speaks of this mailbox only, and another can be tried. */
 int deposit_mailbox(struct deposit *d, str name, const char *use, struct error *e) MUST_USE;
-/* One message. RECEIVED_MS INT64_MIN: now. It is kept when deposit_flush has answered 0. */
-int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, int64_t received_ms, struct error *e) MUST_USE;
+/* One message, called WHAT in reports. RECEIVED_MS INT64_MIN: now. It is kept when deposit_flush has answered 0 and FAILED was not called. What is there already
+ * is left out; compared is what the store makes of it: a message with NULs is not the one that was in the file. */
+int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, int64_t received_ms, const char *what,
+                struct error *e) MUST_USE;
 int deposit_flush(struct deposit *d, struct error *e) MUST_USE;
 
 #endif

@@ -1,5 +1,6 @@
 /* export: valise export maildir|mbox. Writes an account's mail into a new directory: Maildir++ (archive/maildir.h), or one mbox file a mailbox. Names
- * of accounts and mailboxes come from the server and never lead out of it; root writes with the rights of the directory's owner. */
+ * of accounts and mailboxes come from the server and never lead out of it; root writes with the rights of the directory's owner. A mailbox that no file can be
+ * called after, or a message that cannot be read, is named and left out, and the work goes on. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include "archive/mbox.h"
 #include "base/beneath.h"
 #include "cli/cli.h"
+#include "cli/mishaps.h"
 #include "cli/owner.h"
 #include "cli/port.h"
 #include "cli/progress.h"
@@ -18,7 +20,9 @@ struct export
 {
     struct port port;
     struct progress progress;
+    struct mishaps mishaps;
     bool maildir;
+    str mailbox;           /* that is written now */
     int root;              /* the account's directory */
     int folder;            /* a Maildir; -1: none */
     int cur;               /* in it */
@@ -130,8 +134,16 @@ static int export_message(void *ctx, const json_t *entry, struct error *e)
     int err = bulk_call(&x->port.client, json_pack("{s:s,s:O}", "command", "bulk.read", "email", json_object_get(entry, "email")),
                         (str){ NULL, 0 }, &reply, &x->message, e);
     json_decref(err ? NULL : reply);
+    progress_step(&x->progress, 1);
     if (err == ERR_NOTFOUND)
         return 0; /* deleted since it was listed */
+    if (err == ERR_CORRUPT) {
+        char what[2 * MAIL_NAME_MAX];
+        (void)snprintf(what, sizeof what, "%.*s, UID %llu", STR_ARG(x->mailbox), (unsigned long long)uid);
+        mishaps_add(&x->mishaps, what, e->text);
+        *e = ERROR_NONE;
+        return 0;
+    }
     buf_reset(&x->file);
     if (err == 0)
         err = take_flags(entry, &a, &flags);
@@ -140,7 +152,6 @@ static int export_message(void *ctx, const json_t *entry, struct error *e)
     arena_done(&a);
     x->messages += err == 0;
     x->bytes += err == 0 ? x->message.n : 0;
-    progress_step(&x->progress, 1);
     return err;
 }
 
@@ -222,14 +233,24 @@ static int end_mbox(struct export *x, struct error *e)
     return err;
 }
 
-static int export_mailbox(struct export *x, str name, struct error *e)
+/* MESSAGES is how many the bar expects. */
+static int export_mailbox(struct export *x, str name, uint64_t messages, struct error *e)
 {
     int err = x->maildir ? begin_maildir(x, name, e) : begin_mbox(x, name, e);
-    if (err == 0)
+    bool nameless = err == ERR_LIMIT || err == ERR_EXISTS || err == ERR_REFUSED;
+    x->mailbox = name;
+    if (nameless) {
+        char what[2 * MAIL_NAME_MAX];
+        (void)snprintf(what, sizeof what, "mailbox %.*s, %llu messages", STR_ARG(name), (unsigned long long)messages);
+        mishaps_add(&x->mishaps, what, e->text);
+        progress_step(&x->progress, messages);
+        *e = ERROR_NONE;
+    } else if (err == 0) {
         err = port_each(&x->port, name, export_message, x, e);
+    }
     int end = x->maildir ? end_maildir(x, err == 0, err ? NULL : e) : end_mbox(x, err ? NULL : e);
-    x->mailboxes++;
-    return err ? err : end;
+    x->mailboxes += !nameless;
+    return nameless ? 0 : err ? err : end;
 }
 
 /* --- accounts --- */
@@ -287,7 +308,8 @@ static int export_account(struct export *x, const char *address, bool quiet, str
     json_array_foreach(json_object_get(reply, "mailboxes"), i, box)
     {
         if (err == 0)
-            err = export_mailbox(x, str_from_z(json_string_value(json_object_get(box, "name"))), e);
+            err = export_mailbox(x, str_from_z(json_string_value(json_object_get(box, "name"))),
+                                 (uint64_t)json_integer_value(json_object_get(box, "messages")), e);
     }
     progress_end(&x->progress);
     json_decref(reply);
@@ -326,6 +348,7 @@ static void report(const struct cli *c, const struct export *x, const char *targ
         json_t *v =
             json_pack("{s:b,s:s,s:I,s:I,s:I,s:I}", "ok", 1, "target", target, "mailboxes", (json_int_t)x->mailboxes, "messages",
                       (json_int_t)x->messages, "bytes", (json_int_t)x->bytes, "keywords-lost", (json_int_t)x->keywords_lost);
+        mishaps_add_json(&x->mishaps, v);
         cli_print_json(v);
         json_decref(v);
         return;
@@ -348,6 +371,7 @@ static int run(struct cli *c, bool maildir)
     if (!x)
         panic("out of memory for an export");
     x->maildir = maildir;
+    mishaps_init(&x->mishaps, &x->progress, c->json);
     x->mbox = x->folder = x->cur = x->root = -1;
     buf_init(&x->message, (size_t)BULK_MESSAGE_MAX);
     buf_init(&x->file, (size_t)BULK_MESSAGE_MAX * 2);
@@ -368,11 +392,13 @@ static int run(struct cli *c, bool maildir)
     }
     if (err == 0)
         report(c, x, target);
+    int status = err ? cli_fail(c, err, e.text) : mishaps_status(&x->mishaps, false, "messages or mailboxes");
+    mishaps_done(&x->mishaps);
     buf_done(&x->message);
     buf_done(&x->file);
     arena_done(&x->names);
     free(x);
-    return err ? cli_fail(c, err, e.text) : 0;
+    return status;
 }
 
 int cmd_export_maildir(struct cli *c)

@@ -38,9 +38,15 @@ void progress_step(struct progress *p, uint64_t n)
     draw(p);
 }
 
-void progress_end(struct progress *p)
+void progress_wipe(struct progress *p)
 {
     if (p->shown)
         (void)dprintf(STDERR_FILENO, "\r%*s\r", WIDTH + 50, "");
+    p->drawn_ms = 0;
+}
+
+void progress_end(struct progress *p)
+{
+    progress_wipe(p);
     p->shown = false;
 }

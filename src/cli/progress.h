@@ -16,6 +16,8 @@ struct progress {
 void progress_begin(struct progress *p, uint64_t total, bool quiet);
 /* N more are done. */
 void progress_step(struct progress *p, uint64_t n);
+/* Removes the bar for the moment, so that a line can be printed; the next step draws it again. */
+void progress_wipe(struct progress *p);
 /* Removes the bar. */
 void progress_end(struct progress *p);
 

@@ -8,6 +8,7 @@
 #include "cli/backup.h"
 #include "cli/cli.h"
 #include "cli/deposit.h"
+#include "cli/mishaps.h"
 #include "cli/owner.h"
 #include "cli/progress.h"
 #include "cli/revoked.h"
@@ -310,7 +311,14 @@ struct restore {
     struct deposit deposit;
     struct buf message;
     struct progress progress;
+    struct mishaps *mishaps;
+    str mailbox; /* that comes back now */
 };
+
+static void failed(void *ctx, const char *what, const char *reason)
+{
+    mishaps_add(ctx, what, reason);
+}
 
 static int restore_message(void *ctx, const json_t *entry, struct error *e)
 {
@@ -327,11 +335,20 @@ static int restore_message(void *ctx, const json_t *entry, struct error *e)
     json_t *reply;
     int err = bulk_call(&r->from.client, json_pack("{s:s,s:O}", "command", "bulk.read", "email", json_object_get(entry, "email")),
                         (str){ NULL, 0 }, &reply, &r->message, e);
+    char what[2 * MAIL_NAME_MAX];
+    (void)snprintf(what, sizeof what, "%.*s, UID %lld", STR_ARG(r->mailbox),
+                   (long long)json_integer_value(json_object_get(entry, "uid")));
+    progress_step(&r->progress, 1);
+    if (err == ERR_NOTFOUND || err == ERR_CORRUPT) {
+        mishaps_add(r->mishaps, what, e->text);
+        *e = ERROR_NONE;
+        return 0;
+    }
     if (err)
         return err;
     json_decref(reply);
-    progress_step(&r->progress, 1);
-    return deposit_add(&r->deposit, buf_str(&r->message), &flags, json_integer_value(json_object_get(entry, "received")), e);
+    return deposit_add(&r->deposit, buf_str(&r->message), &flags, json_integer_value(json_object_get(entry, "received")), what,
+                       e);
 }
 
 static int open_both(struct restore *r, const char *account, const char *into, json_t **ret, struct error *e)
@@ -367,7 +384,17 @@ static int restore_mailboxes(struct restore *r, const struct cli *c, struct erro
         if (err || (only.n && !mailbox_name_same(only, name)))
             continue;
         found = true;
+        err = r->deposit.mailbox.n ? deposit_flush(&r->deposit, e) : 0;
+        if (err)
+            continue;
         err = deposit_mailbox(&r->deposit, name, json_string_value(json_object_get(box, "use")), e);
+        r->mailbox = name;
+        if (err == ERR_SYNTAX || err == ERR_LIMIT || err == ERR_REFUSED) {
+            mishaps_add(r->mishaps, json_string_value(json_object_get(box, "name")), e->text);
+            *e = ERROR_NONE;
+            err = 0;
+            continue;
+        }
         if (err == 0)
             err = port_each(&r->from, name, restore_message, r, e);
     }
@@ -387,9 +414,10 @@ static void remove_clone(struct clone *clone)
     close_one(clone->above);
 }
 
-static int restore_account(const struct cli *c, const struct vault *v, struct deposit *ret, struct error *e)
+static int restore_account(const struct cli *c, const struct vault *v, struct deposit *ret, struct mishaps *mishaps,
+                           struct error *e)
 {
-    struct restore r = { .message = BUF_INIT((size_t)BULK_MESSAGE_MAX) };
+    struct restore r = { .message = BUF_INIT((size_t)BULK_MESSAGE_MAX), .mishaps = mishaps };
     struct clone clone = { .above = -1, .outer = -1, .top = -1 };
     struct beneath_rights rights;
     int err = whose_store(c->dir, &rights, e);
@@ -402,10 +430,12 @@ static int restore_account(const struct cli *c, const struct vault *v, struct de
     if (err == 0) {
         err = port_open(c->dir, &r.to, e);
         if (err == 0) {
-            deposit_init(&r.deposit, &r.to);
+            deposit_init(&r.deposit, &r.to, failed, mishaps);
+            mishaps->progress = &r.progress;
             progress_begin(&r.progress, 0, c->json);
             err = restore_mailboxes(&r, c, e);
             progress_end(&r.progress);
+            mishaps->progress = NULL;
             *ret = r.deposit;
             deposit_done(&r.deposit);
             port_close(&r.to);
@@ -442,23 +472,27 @@ int cmd_restore(struct cli *c)
     struct vault v = { 0 };
     struct error e = ERROR_NONE;
     struct deposit d = { 0 };
+    struct mishaps mishaps;
     struct restored r = { 0 };
     bool whole = !cli_value(c, "account");
     if (whole && (cli_value(c, "mailbox") || cli_value(c, "into")))
         return cli_usage(c, "restore: --mailbox and --into go with --account");
     if (!whole && cli_value(c, "revoked-from"))
         return cli_usage(c, "restore: --revoked-from is for a whole backup");
+    mishaps_init(&mishaps, NULL, c->json);
     int err = backup_open(c->words[0], &g, &e);
     if (err == 0)
         err = vault_look(&v, &g, &e);
     if (err == 0)
         err = vault_unlock(&v, c, NULL, &e);
     if (err == 0)
-        err = whole ? restore_all(c, &g, &v, &r, &e) : restore_account(c, &v, &d, &e);
+        err = whole ? restore_all(c, &g, &v, &r, &e) : restore_account(c, &v, &d, &mishaps, &e);
     vault_close(&v);
     backup_close(&g);
-    if (err)
+    if (err) {
+        mishaps_done(&mishaps);
         return cli_fail(c, err, e.text);
+    }
     if (c->json) {
         json_t *j = json_pack("{s:b,s:s,s:I,s:I}", "ok", 1, "generation", g.path, "added", (json_int_t)d.added, "skipped",
                               (json_int_t)d.skipped);
@@ -466,6 +500,7 @@ int cmd_restore(struct cli *c)
             json_object_set_new(j, "revoked", json_integer((json_int_t)r.revoked));
             json_object_set_new(j, "ca-key", json_boolean(r.has_ca_key));
         }
+        mishaps_add_json(&mishaps, j);
         cli_print_json(j);
         json_decref(j);
     } else if (whole) {
@@ -473,5 +508,7 @@ int cmd_restore(struct cli *c)
     } else {
         (void)printf("%llu messages came back, %llu were there\n", (unsigned long long)d.added, (unsigned long long)d.skipped);
     }
-    return 0;
+    int status = mishaps_status(&mishaps, d.keywords_lost > 0, "messages or mailboxes");
+    mishaps_done(&mishaps);
+    return status;
 }

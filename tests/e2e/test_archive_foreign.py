@@ -51,6 +51,8 @@ def of_dovecot(session, separator="."):
     found = {}
     for line in ok(session.list('""', "*")):
         name = re.fullmatch(rb'\(.*\) "." "?([^"]*)"?', line).group(1).decode()
+        if rb"\Noselect" in line:
+            continue
         count = int(ok(session.select(f'"{name}"', readonly=True))[0])
         letters = []
         for number in range(1, count + 1):
@@ -96,6 +98,46 @@ def test_what_dovecot_wrote_comes_in_and_goes_back(server, account, scratch, oth
     after = utc(of_dovecot(session))
     session.logout()
     assert after == utc(before)
+
+
+@pytest.mark.parametrize("form", ["mbox:~/mail:INBOX=~/mail/INBOX", "maildir:~/mail:LAYOUT=fs", "sdbox:~/mail", "mdbox:~/mail"])
+def test_what_dovecot_keeps_otherwise(server, account, scratch, form):
+    """mbox and LAYOUT=fs are read as they are; dbox is refused with a command that works."""
+    other = dovecot.Dovecot(scratch / "dovecot")
+    conf = other.dir / "dovecot.conf"
+    conf.write_text(conf.read_text().replace("sdbox:~/sdbox", form))
+    home = other.dir / "mail" / dovecot.USER
+    folders = ("INBOX", "Work", "Re&AOc-us", *(("Work/2026",) if "mbox:" not in form[:5] else ("Top/2026",)))
+    other.start()
+    try:
+        with imaplib.IMAP4("127.0.0.1", other.port, timeout=30) as session:
+            session.login(dovecot.USER, dovecot.PASSWORD)
+            for folder in folders:
+                session.create(f'"{folder}"')
+                for k, (flags, date) in enumerate(LETTERS):
+                    message, _ = letter(account.address, subject=f"{folder} {k}", body="From here\r\n\r\nFrom a@b Tue Nov 14 22:13:20 2023\r\n>From x\r\n.\r\n")
+                    ok(session.append(f'"{folder}"', flags, date, message))
+            before = {name: v for name, v in of_dovecot(session, "/").items() if v}
+        source = home / "mail"
+        if "dbox" in form:
+            done = server.run("import", "maildir", account.address, str(source), "--dir", str(server.dir), check=False)
+            command = re.search(r"`doveadm (backup -u USER maildir:)/some/new/directory(\S*)`", done.stderr)
+            assert done.returncode == 65 and command, done.stderr
+            source = home / "new"
+            subprocess.run(["doveadm", "-c", str(conf), *command.group(1).replace("USER", dovecot.USER).split()[:-1], f"maildir:{source}{command.group(2)}"], check=True)
+    finally:
+        other.stop()
+    assert sum(len(v) for v in before.values()) == 3 * len(folders)
+    run = lambda: json.loads(server.run("import", "mbox" if form.startswith("mbox") else "maildir", account.address, str(source), "--dir", str(server.dir), "--json").stdout)
+    done = run()
+    assert (done["added"], done["failed"]) == (3 * len(folders), 0)
+    after = utc(content(server, account))
+    if form.startswith("mbox"):  # its line "From " has the date in the zone of the machine, and no \\Recent
+        assert {name: [(flags, body) for flags, _, body in v] for name, v in after.items()} == {
+            name: [(flags, body) for flags, _, body in v] for name, v in utc(before).items()}
+    else:
+        assert after == utc(before)
+    assert run()["added"] == 0
 
 
 def test_an_mbox_of_ten_thousand(server, account, scratch):

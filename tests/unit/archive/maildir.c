@@ -19,20 +19,39 @@ static void test_message_names(void **state)
         { STR_INIT("x:2,Sab"), MAIL_SEEN, 1 },
         { STR_INIT("x:2,z"), 0, 0 },
         { STR_INIT("x:1,S"), 0, 0 },
+        { STR_INIT("x:2,PS"), MAIL_SEEN, 1 },
+        { STR_INIT("1700000001.M2:3.host:2,F"), MAIL_FLAGGED, 2 },
+        { STR_INIT("1700000001.M2:3.host"), 0, 2 },
+        { STR_INIT("1700000002.host:2,a"), 0, 2 },
+        { STR_INIT("1700000003.host:2,"), 0, 0 },
         { STR_INIT("S"), 0, 0 },
         { STR_INIT(""), 0, 0 },
     };
     struct maildir_keywords k = { .names = { STR("work") } };
+    struct maildir_courier c;
+    struct arena names = ARENA_INIT(MAX);
+    str list = check_copy(
+        STR("$Junk\nwork\n\"odd (one)\n\n1700000001.M2:3.host:0 2 9 x\n:1\n1700000002.host:1 0 0\nnothing\n1700000003.host:"));
+    assert_int_equal(maildir_courier_parse(list, &names, &c), 0);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct arena a = ARENA_INIT(MAX);
         struct mail_flags flags;
         str copy = check_copy(rows[i].name);
-        assert_int_equal(maildir_name_parse(copy, &k, &a, &flags), 0);
+        uint32_t lost = 7;
+        assert_int_equal(maildir_name_parse(copy, &k, &c, &a, &flags, &lost), 0);
+        assert_int_equal(lost, 0);
+        if (rows[i].system == MAIL_FLAGGED && flags.keyword_n == 2) {
+            check_str(flags.keywords[0], "$Junk");
+            check_str(flags.keywords[1], "_odd__one_");
+        }
         if (flags.system != rows[i].system || flags.keyword_n != rows[i].keyword_n)
             fail_msg("%.*s: flags %llx, %zu keywords", STR_ARG(rows[i].name), (unsigned long long)flags.system, flags.keyword_n);
         check_free(copy);
         arena_done(&a);
     }
+    maildir_courier_done(&c);
+    arena_done(&names);
+    check_free(list);
     struct buf b = BUF_INIT(MAX);
     maildir_name_add(&b, 1700000000, 7, 42, MAIL_SEEN | MAIL_DRAFT, 5);
     check_str(buf_str(&b), "1700000000.V7.valise,S=42:2,DSac");

@@ -1,0 +1,475 @@
+/* import_mbox: valise import mbox. A file is a mailbox; a directory holds those below: "Work/2026.mbox" as export writes it, "Work.sbd/2026" as Thunderbird does,
+ * "Work.mbox/mbox" as Apple Mail, and Dovecot's, which has ".imap" beside and names in modified UTF-7. Messages of Google Takeout go where their labels say (archive/gmail.h).
+ *
+ * A file is read twice: where messages begin and where each belongs, then the messages of one mailbox after the other, since changing between mailboxes costs a
+ * commit. */
+#include <errno.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "archive/foreign.h"
+#include "archive/gmail.h"
+#include "archive/maildir.h"
+#include "archive/mbox.h"
+#include "cli/import.h"
+#include "message/date.h"
+
+enum { HEAD_BYTES = 4096, FOLDERS_MAX = MAIL_MAILBOXES_MAX, LABELS_ARENA = 1 << 20, NAMES_ARENA = 64 << 20 };
+
+/* --- looking --- */
+
+enum kind {
+    KIND_MBOX,
+    KIND_EMPTY,
+    KIND_INDEX, /* of another program; no mail is in it */
+    KIND_OTHER
+};
+
+/* What FILE is, of which HEAD are the first bytes. */
+static enum kind kind_of(str head, const char *name)
+{
+    struct mbox_reader r;
+    struct mbox_message first;
+    mbox_open(&r, head);
+    if (mbox_next(&r, &first))
+        return KIND_MBOX;
+    return foreign_is_index(str_from_z(name)) ? KIND_INDEX : r.at == head.n ? KIND_EMPTY : KIND_OTHER;
+}
+
+static enum kind kind_at(int dir, const char *name)
+{
+    char head[HEAD_BYTES];
+    int fd = beneath_file(dir, name, NULL, NULL);
+    ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof head, 0);
+    if (fd >= 0)
+        (void)close(fd);
+    return n < 0 ? KIND_OTHER : kind_of((str){ head, (size_t)n }, name);
+}
+
+struct found {
+    uint64_t bytes;
+    bool mbox, empty; /* there is an mbox file, or an empty one */
+    bool maildir;
+    const char *foreign;
+};
+
+/* Whether a part of PATH begins with a dot: such are not read. */
+static bool is_hidden(const char *path)
+{
+    return path[0] == '.' || strstr(path, "/.");
+}
+
+static int look_at(void *ctx, const struct beneath_entry *entry, struct error *e)
+{
+    (void)e;
+    struct found *found = ctx;
+    if (!found->foreign)
+        found->foreign = foreign_name(str_from_z(entry->name));
+    if (S_ISDIR(entry->st.st_mode))
+        found->maildir = found->maildir || (strcmp(entry->name, "cur") == 0 && beneath_exists(entry->dir, "new"));
+    if (!S_ISREG(entry->st.st_mode) || is_hidden(entry->path))
+        return 0;
+    enum kind kind = kind_at(entry->dir, entry->name);
+    found->mbox = found->mbox || kind == KIND_MBOX;
+    found->empty = found->empty || kind == KIND_EMPTY;
+    found->bytes += kind == KIND_INDEX ? 0 : (uint64_t)entry->st.st_size;
+    return 0;
+}
+
+static int refuse(const char *path, str head, struct error *e)
+{
+    const char *foreign = foreign_file(head);
+    if (foreign)
+        return error_set(e, ERR_SYNTAX, "%s is %s", path, foreign);
+    if (str_starts(head, STR("From ")) && str_find_byte(head, '\n', 0) == head.n)
+        return error_set(e, ERR_SYNTAX,
+                         "%s has the line ends of an old Macintosh: `tr '\\r' '\\n' < FILE > NEW` makes an mbox of it", path);
+    return error_set(e, ERR_SYNTAX, "%s is no mbox: it does not begin with a line \"From sender date\" and header fields", path);
+}
+
+static int look(int source, const struct stat *st, const char *path, uint64_t *ret_bytes, struct error *e)
+{
+    if (!S_ISDIR(st->st_mode)) {
+        char head[HEAD_BYTES];
+        ssize_t n = pread(source, head, sizeof head, 0);
+        if (n < 0)
+            return error_set(e, err_from_errno(errno), "%s: %s", path, strerrordesc_np(errno));
+        *ret_bytes = (uint64_t)st->st_size;
+        enum kind kind = kind_of((str){ head, (size_t)n }, "");
+        return kind == KIND_MBOX || (kind == KIND_EMPTY && n < HEAD_BYTES) ? 0 : refuse(path, (str){ head, (size_t)n }, e);
+    }
+    struct found found = { 0 };
+    (void)!beneath_walk(source, look_at, &found, NULL);
+    *ret_bytes = found.bytes;
+    if (beneath_exists(source, "cur") && beneath_exists(source, "new"))
+        return error_set(e, ERR_SYNTAX, "%s is a Maildir; `valise import maildir` reads it", path);
+    if (beneath_exists(source, "prefs.js") && found.foreign)
+        return error_set(e, ERR_SYNTAX, "%s is %s", path, foreign_name(STR("prefs.js")));
+    if (found.mbox || (found.empty && !found.foreign))
+        return 0;
+    if (found.foreign)
+        return error_set(e, ERR_SYNTAX, "%s is %s", path, found.foreign);
+    return error_set(e, ERR_SYNTAX,
+                     found.maildir ? "%s holds Maildirs; `valise import maildir` reads them" : "%s holds no mbox file", path);
+}
+
+/* --- where messages begin --- */
+
+struct letter {
+    struct mbox_message message;
+    uint32_t folder; /* of names; UINT32_MAX: nowhere */
+};
+
+struct reading {
+    struct letter *letters;
+    size_t n, cap;
+    struct arena names_arena;
+    str *names; /* of mailboxes, in the order in which they are met */
+    uint32_t name_n;
+    struct map folders; /* name to number + 1 */
+};
+
+static int folder_number(struct reading *r, str name, uint32_t *ret)
+{
+    uintptr_t known = (uintptr_t)map_get(&r->folders, name);
+    if (known == 0 && r->name_n == FOLDERS_MAX)
+        return ERR_LIMIT;
+    if (known == 0) {
+        if (arena_dup(&r->names_arena, name, &r->names[r->name_n]))
+            return ERR_LIMIT;
+        known = ++r->name_n;
+        (void)map_put(&r->folders, name, (void *)known);
+    }
+    *ret = (uint32_t)known - 1;
+    return 0;
+}
+
+/* Whether Google's message SENDER was met already: "From 1594782345678@xxx Mon ...". */
+static bool is_copy(struct import *m, str sender)
+{
+    str tail = STR("@xxx");
+    if (!str_ends(sender, tail))
+        return false;
+    return map_put(&m->copies, sender, m) != NULL;
+}
+
+/* Where the message goes: into MAILBOX, or where its labels say. */
+static int place(struct import *m, struct reading *r, struct letter *l, str mailbox)
+{
+    str labels = m->ignore_labels ? (str){ NULL, 0 } : gmail_labels_find(l->message.text);
+    if (!labels.p)
+        return folder_number(r, mailbox, &l->folder);
+    if (is_copy(m, l->message.sender)) {
+        m->copied++;
+        l->folder = UINT32_MAX;
+        return 0;
+    }
+    struct arena a = ARENA_INIT(LABELS_ARENA);
+    struct gmail_labels found;
+    int err = gmail_labels_read(labels, &a, &found);
+    if (err == 0)
+        err = folder_number(r, found.folder, &l->folder);
+    arena_done(&a);
+    return err ? folder_number(r, mailbox, &l->folder) : 0;
+}
+
+static void add_letter(struct reading *r, const struct letter *l)
+{
+    if (r->n == r->cap) {
+        r->cap = r->cap ? r->cap * 2 : 256;
+        struct letter *more = realloc(r->letters, r->cap * sizeof *more);
+        if (!more)
+            panic("out of memory for the messages of an mbox");
+        r->letters = more;
+    }
+    r->letters[r->n++] = *l;
+}
+
+static void note_doubts(struct import *m, const struct mbox_reader *from, const char *name)
+{
+    if (m->taken + m->left == 0 && from->taken + from->left)
+        (void)snprintf(m->doubt, sizeof m->doubt, "%.*s%s at byte %zu", STR_ARG(buf_str(&m->where)), name, from->first_doubt);
+    m->taken += from->taken;
+    m->left += from->left;
+}
+
+static int find_letters(struct import *m, struct reading *r, str text, str mailbox, const char *name, struct error *e)
+{
+    struct mbox_reader from;
+    struct letter l = { 0 };
+    mbox_open(&from, text);
+    int err = 0;
+    while (err == 0 && mbox_next(&from, &l.message)) {
+        err = place(m, r, &l, mailbox);
+        if (err == 0)
+            add_letter(r, &l);
+    }
+    note_doubts(m, &from, name);
+    if (err)
+        return error_set(e, err, "its messages have labels for more than %d mailboxes; --ignore-labels puts all into one",
+                         FOLDERS_MAX);
+    return from.at < text.n ? refuse("it", text, e) : 0;
+}
+
+/* --- messages --- */
+
+/* When L came: as its line says, or its own fields, or else when the file was written, so that a second run finds it again. */
+static int64_t received_ms(const struct letter *l, const struct stat *st)
+{
+    int64_t seconds = l->message.received;
+    if (seconds != INT64_MIN)
+        return seconds * 1000;
+    str received = mbox_field(l->message.text, STR("Received:"));
+    size_t semicolon = str_rfind_byte(received, ';');
+    if (semicolon < received.n && message_date_parse(str_from(received, semicolon + 1), &seconds, NULL))
+        return seconds * 1000;
+    if (message_date_parse(mbox_field(l->message.text, STR("Date:")), &seconds, NULL))
+        return seconds * 1000;
+    return (int64_t)st->st_mtim.tv_sec * 1000;
+}
+
+/* The flags of Google's labels in place of what no field said. */
+static int add_labels(const struct letter *l, struct arena *a, struct mail_flags *flags)
+{
+    str labels = gmail_labels_find(l->message.text);
+    struct gmail_labels found;
+    int err = labels.p ? gmail_labels_read(labels, a, &found) : 0;
+    if (labels.p && err == 0) {
+        flags->system |= found.flags.system;
+        if (found.flags.keyword_n)
+            flags->keywords = found.flags.keywords;
+        flags->keyword_n = found.flags.keyword_n ? found.flags.keyword_n : flags->keyword_n;
+    }
+    return err;
+}
+
+static int import_letter(struct import *m, const struct letter *l, size_t number, const struct stat *st, const char *name,
+                         struct error *e)
+{
+    struct arena a = ARENA_INIT(1 << 20);
+    struct mbox_status status;
+    struct buf what = BUF_INIT(2 * IMPORT_PATH_MAX);
+    struct error own = ERROR_NONE;
+    buf_addf(&what, "%s, message %zu", name, number);
+    const char *z = buf_z(&what);
+    buf_reset(&m->message);
+    int err = 0, bad = mbox_decode(&l->message, &m->message, &a, &status);
+    if (bad == 0)
+        bad = add_labels(l, &a, &status.flags);
+    if (bad) {
+        (void)error_set(&own, bad, "it is larger than %d bytes, or its flags are too many", (int)BULK_MESSAGE_MAX);
+        import_failed(m, z ? z : name, &own);
+    } else if (status.internal) {
+        m->internal++;
+    } else {
+        struct buf path = BUF_INIT(2 * IMPORT_PATH_MAX);
+        buf_add_all(&path, buf_str(&m->where), buf_str(&what));
+        m->keywords_lost += status.keywords_lost;
+        const char *full = buf_z(&path);
+        err = deposit_add(&m->deposit, buf_str(&m->message), &status.flags, received_ms(l, st), full ? full : name, e);
+        buf_done(&path);
+    }
+    buf_done(&what);
+    arena_done(&a);
+    return err;
+}
+
+/* All that go to mailbox FOLDER. */
+static int import_folder(struct import *m, const struct reading *r, uint32_t folder, const struct stat *st, const char *name,
+                         struct error *e)
+{
+    struct error own = ERROR_NONE;
+    bool good;
+    uint64_t refused = 0;
+    int err = import_mailbox(m, r->names[folder], &good, &own);
+    if (err) {
+        *e = own;
+        return err;
+    }
+    for (size_t i = 0; i < r->n && err == 0; i++) {
+        if (r->letters[i].folder != folder)
+            continue;
+        if (good)
+            err = import_letter(m, &r->letters[i], i + 1, st, name, e);
+        refused++;
+        progress_step(&m->progress, r->letters[i].message.text.n);
+    }
+    if (!good) {
+        (void)error_prefix(&own, "mailbox %.*s, %llu messages", STR_ARG(r->names[folder]), (unsigned long long)refused);
+        import_failed(m, name, &own);
+    }
+    return err;
+}
+
+/* The mbox TEXT, the file NAME. What is wrong with all of it is told in OWN. */
+static int import_text(struct import *m, str text, const struct stat *st, const char *name, str mailbox, struct error *own,
+                       struct error *e)
+{
+    struct reading r = { .names_arena = ARENA_INIT(NAMES_ARENA), .names = calloc(FOLDERS_MAX, sizeof *r.names) };
+    uint64_t before = m->progress.done, size = (uint64_t)st->st_size;
+    int err = 0;
+    if (!r.names)
+        panic("out of memory for the mailboxes of an mbox");
+    map_init(&r.folders);
+    int bad = find_letters(m, &r, text, mailbox, name, own);
+    uint32_t nothing;
+    if (bad == 0 && r.n == 0)
+        bad = folder_number(&r, mailbox, &nothing);
+    for (uint32_t i = 0; i < r.name_n && bad == 0 && err == 0; i++)
+        err = import_folder(m, &r, i, st, name, e);
+    if (err == 0 && m->progress.done - before < size)
+        progress_step(&m->progress, size - (m->progress.done - before));
+    map_done(&r.folders);
+    arena_done(&r.names_arena);
+    free(r.names);
+    free(r.letters);
+    if (bad)
+        import_failed(m, name, own);
+    return err;
+}
+
+/* The open file FD, which is closed, called NAME in the folder that is read. */
+static int import_file(struct import *m, int fd, const struct stat *st, const char *name, str mailbox, struct error *e)
+{
+    struct error own = ERROR_NONE;
+    void *p = st->st_size > 0 ? mmap(NULL, (size_t)st->st_size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    int err = 0;
+    if (p == MAP_FAILED) {
+        (void)error_set(&own, err_from_errno(errno), "%s", strerrordesc_np(errno));
+        import_failed(m, name, &own);
+    } else {
+        err = import_text(m, (str){ p, (size_t)st->st_size }, st, name, mailbox, &own, e);
+    }
+    if (p && p != MAP_FAILED)
+        (void)munmap(p, (size_t)st->st_size);
+    (void)close(fd);
+    return err;
+}
+
+/* --- folders --- */
+
+/* What kind of tree a directory is in: export escapes what a file's name should not have, others do not. */
+static bool is_thunderbird(const struct beneath_names *names)
+{
+    for (size_t i = 0; i < names->n; i++)
+        if (str_ends(str_from_z(names->list[i]), STR(".msf")) || str_ends(str_from_z(names->list[i]), STR(".sbd")))
+            return true;
+    return false;
+}
+
+/* Undoes what export did to a level of a mailbox's name, or takes it as it is. */
+static void add_level(struct buf *b, str level, bool escaped)
+{
+    for (size_t i = 0; i < level.n; i++) {
+        int hi = escaped && level.p[i] == '%' && i + 2 < level.n ? ascii_hex_value(level.p[i + 1]) : -1;
+        int lo = hi >= 0 ? ascii_hex_value(level.p[i + 2]) : -1;
+        char c = level.p[i];
+        if (lo >= 0) {
+            c = (char)(hi << 4 | lo);
+            i += 2;
+        }
+        buf_add_byte(b, c);
+    }
+}
+
+/* The same for a whole level; Dovecot's are modified UTF-7, and what is none stays as it is. */
+static void add_name(const struct import *m, struct buf *b, str level, bool escaped)
+{
+    struct arena a = ARENA_INIT(1 << 16);
+    str decoded;
+    if (m->utf7 && maildir_level_parse(level, &a, &decoded) == 0)
+        buf_add(b, decoded);
+    else
+        add_level(b, level, escaped && !m->utf7);
+    arena_done(&a);
+}
+
+static str without_end(str name, str end)
+{
+    return name.n > end.n && str_ends(name, end) ? str_sub(name, 0, name.n - end.n) : name;
+}
+
+static int import_tree(struct import *m, int folder, str parent, unsigned depth, struct error *e);
+
+/* The directory NAME, for mailbox PARENT and those below. */
+static int import_directory(struct import *m, int folder, const char *name, str mailbox, unsigned depth, struct error *e)
+{
+    struct error own = ERROR_NONE;
+    int fd = beneath_directory(folder, name, &own), err = 0;
+    if (fd == ERR_NOTFOUND)
+        return 0;
+    if (fd >= 0 && beneath_exists(fd, "cur") && beneath_exists(fd, "new")) {
+        (void)error_set(&own, ERR_SYNTAX, "it is a Maildir; bring it in by `valise import maildir ... --mailbox NAME`");
+        import_failed(m, name, &own);
+    } else if (fd < 0) {
+        import_failed(m, name, &own);
+    } else {
+        size_t before = import_enter(m, name);
+        err = import_tree(m, fd, mailbox, depth + 1, e);
+        import_leave(m, before);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    return err;
+}
+
+/* NAME in the open directory FOLDER: a file is a mailbox, a folder holds those below. */
+static int import_name(struct import *m, int folder, const char *name, str parent, bool thunderbird, unsigned depth,
+                       struct error *e)
+{
+    struct buf mailbox = BUF_INIT(BENEATH_PATH_MAX + MAIL_NAME_MAX);
+    struct error own = ERROR_NONE;
+    struct stat st;
+    str level = str_from_z(name);
+    int err = 0;
+    bool directory = import_is_kind(m, folder, name, S_IFDIR), apple = str_eq(level, STR("mbox")) && parent.n;
+    bool file = !directory && beneath_look(folder, name, &st, NULL) == 0 && S_ISREG(st.st_mode);
+    level = thunderbird ? level : without_end(level, STR(".mbox"));
+    level = directory ? without_end(level, STR(".sbd")) : level;
+    buf_add(&mailbox, parent);
+    if (!apple || directory) {
+        buf_add(&mailbox, parent.n ? STR("/") : STR(""));
+        add_name(m, &mailbox, level, !thunderbird);
+    }
+    enum kind kind = file ? kind_at(folder, name) : KIND_INDEX;
+    if (directory) {
+        err = import_directory(m, folder, name, buf_str(&mailbox), depth, e);
+    } else if (kind != KIND_INDEX) {
+        int fd = beneath_file(folder, name, &st, &own);
+        if (fd < 0)
+            import_failed(m, name, &own);
+        else
+            err = import_file(m, fd, &st, name, buf_str(&mailbox), e);
+    }
+    buf_done(&mailbox);
+    return err;
+}
+
+static int import_tree(struct import *m, int folder, str parent, unsigned depth, struct error *e)
+{
+    struct beneath_names names = { 0 };
+    struct error own = ERROR_NONE;
+    int err = 0, bad = depth < IMPORT_DEPTH_MAX ? beneath_list(folder, &names, &own)
+                                                : error_set(&own, ERR_LIMIT, "deeper than %d folders", IMPORT_DEPTH_MAX);
+    if (bad)
+        import_failed(m, "", &own);
+    bool thunderbird = is_thunderbird(&names);
+    for (size_t i = 0; i < names.n && err == 0; i++)
+        if (names.list[i][0] != '.')
+            err = import_name(m, folder, names.list[i], parent, thunderbird, depth, e);
+    beneath_names_free(&names);
+    return err;
+}
+
+static int read_source(struct import *m, int source, const struct stat *st, const char *path, struct error *e)
+{
+    if (S_ISDIR(st->st_mode)) {
+        m->utf7 = beneath_exists(source, ".imap");
+        return import_tree(m, source, (str){ NULL, 0 }, 0, e);
+    }
+    int copy = dup(source);
+    return copy < 0 ? error_set(e, err_from_errno(errno), "%s: %s", path, strerrordesc_np(errno))
+                    : import_file(m, copy, st, path, STR("INBOX"), e);
+}
+
+const struct import_form import_mbox = { look, read_source };

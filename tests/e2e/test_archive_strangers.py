@@ -1,0 +1,369 @@
+"""valise import of what other programs wrote, well and badly: where messages begin, their status, trees of folders, labels of Google; and that one bad file,
+message or folder ends nothing."""
+
+import json
+import mailbox
+import os
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from helpers import imap, ok
+
+DATE = "Tue Nov 14 22:13:20 2023"
+
+
+def run(server, form, account, source, *more, status=0):
+    done = server.run("import", form, account.address, str(source), "--dir", str(server.dir), "--json", *more, check=False, timeout=120)
+    assert done.returncode == status, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def refused(server, form, account, source):
+    """What import says to SOURCE, which makes no mailbox."""
+    before = boxes(server, account)
+    done = server.run("import", form, account.address, str(source), "--dir", str(server.dir), check=False)
+    assert done.returncode == 65 and boxes(server, account) == before, done.stdout + done.stderr
+    return done.stderr
+
+
+def boxes(server, account):
+    with imap(server, account) as session:
+        return sorted(re.fullmatch(rb'\(.*\) "/" "?([^"]*)"?', line).group(1).decode() for line in ok(session.list('""', "*")))
+
+
+def mail(server, account):
+    """{mailbox: [(flags, keywords and bytes)]} of those that have messages, in the order of UIDs."""
+    found = {}
+    for name in boxes(server, account):
+        with imap(server, account) as session:
+            if int(ok(session.select(f'"{name}"', readonly=True))[0]) == 0:
+                continue
+            parts = ok(session.fetch("1:*", "(FLAGS BODY.PEEK[])"))
+        heads = [part for part in parts if isinstance(part, tuple)]
+        found[name] = [(frozenset(re.search(rb"FLAGS \(([^)]*)\)", head).group(1).decode().split()) - {"\\Recent"}, body) for head, body in heads]
+    return found
+
+
+def bodies(server, account, name="INBOX"):
+    return [body for _, body in mail(server, account).get(name, [])]
+
+
+def crlf(data):
+    return data.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+# --- where messages begin ---
+
+def test_separators_of_bad_writers(server, account, scratch):
+    letter = lambda i: f"From: a@b\nSubject: {i}\nMessage-ID: <{i}@x>\n\nIt says:\n\nFrom here on:\ndown.\n"
+    marks = {"bare": ["From \n"] * 3, "first": [f"From a@b {DATE}\n", "From \n", "From \n"], "address": ["From a@b\n", "From c@d\n", "From -\n"],
+             "tight": [f"From a@b {DATE}\n"] * 3, "odd": ["From a@b on some day\n"] * 3}
+    for i, (name, lines) in enumerate(marks.items()):
+        gap = "" if name == "tight" else "\n"
+        (scratch / name).write_text(gap.join(mark + letter(f"{name}{k}") for k, mark in enumerate(lines)))
+    done = run(server, "mbox", account, scratch, "--mailbox", "Bad")
+    found = mail(server, account)
+    assert {box: len(v) for box, v in found.items()} == {f"Bad/{name}": 3 for name in marks} and done["added"] == 15
+    for name in marks:
+        assert [body for _, body in found[f"Bad/{name}"]] == [crlf(letter(f"{name}{k}").encode()) for k in range(3)]
+    assert done["doubtful-left"] == 15 and done["doubtful-taken"] == 3 + 2 + 3 + 3
+    assert run(server, "mbox", account, scratch, "--mailbox", "Bad")["added"] == 0
+    text = server.run("import", "mbox", account.address, str(scratch / "bare"), "--dir", str(server.dir), "--mailbox", "Bad/bare").stdout
+    assert "6 lines \"From ...\" are doubtful: 3 were taken" in text and "bare at byte 0" in text
+
+
+def random_letter(rng, number):
+    """Header and body, LF, with a Message-ID or without, and lines that look like separators."""
+    head = [f"Subject: {rng.choice(['x', 'From me', '=?utf-8?q?=C3=A9?='])} {number}", "From: a@b"]
+    if rng.random() < 0.8:
+        head.append(f"Message-ID: <{number}.{rng.random()}@x>")
+    if rng.random() < 0.3:
+        head.append("X-Long: a\n\tb\n c")
+    rng.shuffle(head)
+    lines = [rng.choice(["text", "", "", ">From x", ">>From y", "From here on:", "From", "from a@b", ".", "é" * 20, "x" * 300, f"From a@b {DATE}"])
+             for _ in range(rng.randrange(12))]
+    return ("\n".join(head) + "\n\n" + "".join(line + "\n" for line in lines)).encode()
+
+
+def quote(letter, pattern):
+    head, _, body = letter.partition(b"\n\n")
+    return head + b"\n\n" + re.sub(pattern, rb">\g<0>", body, flags=re.M)
+
+
+def with_length(letter):
+    head, _, body = letter.partition(b"\n\n")
+    return head + b"\nContent-Length: %d\n\n" % len(body) + body
+
+
+def write(form, letters):
+    """The bytes of an mbox and the letters that it must give back."""
+    mark = f"From a@b {DATE}\n".encode()
+    if form == "mboxrd":
+        return b"".join(mark + quote(x, rb"^>*From ") + b"\n" for x in letters), letters
+    if form == "mboxo":  # what was quoted already cannot be told from what the writer quoted
+        letters = [re.sub(rb"^>+From ", b"x", x, flags=re.M) for x in letters]
+        return b"".join(mark + quote(x, rb"^From ") + b"\n" for x in letters), letters
+    if form == "mboxcl":
+        letters = [re.sub(rb"^>+From ", b"x", x, flags=re.M) for x in letters]
+        return b"".join(mark + with_length(quote(x, rb"^From ")) + b"\n" for x in letters), letters
+    if form == "mboxcl2":  # quotes of the text are as they are where an unquoted line shows that nobody quotes
+        letters = [re.sub(rb"^>+From ", b"x", x, flags=re.M) for x in letters]
+        return b"".join(mark + with_length(x) + b"\n" for x in letters), letters
+    if form == "crlf":
+        return b"".join(crlf(mark + quote(x, rb"^>*From ") + b"\n") for x in letters), letters
+    if form == "tight":  # no empty line between messages, so that the last line must be there
+        letters = [x + b"end\n" for x in letters]
+        return b"".join(mark + quote(x, rb"^>*From ") for x in letters), letters
+    assert form == "bare"
+    return b"".join(b"From \n" + quote(x, rb"^>*From ") + b"\n" for x in letters), letters
+
+
+FORMS = ("mboxrd", "mboxo", "mboxcl", "mboxcl2", "crlf", "tight", "bare")
+
+
+def test_random_mailboxes_of_each_form(server, account, scratch):
+    rng = random.Random(20231114)
+    expected = {}
+    for form in FORMS:
+        letters = [random_letter(rng, f"{form}{i}") for i in range(60)]
+        data, expected[f"Any/{form}"] = write(form, letters)
+        (scratch / f"{form}.mbox").write_bytes(data)
+    for cls in (mailbox.mbox,):
+        box = cls(scratch / "python.mbox")
+        letters = [re.sub(rb"^>+From ", b"x", random_letter(rng, f"py{i}"), flags=re.M) for i in range(60)]
+        for x in letters:
+            box.add(x)
+        box.close()
+        expected["Any/python"] = letters
+    done = run(server, "mbox", account, scratch, "--mailbox", "Any")
+    found = mail(server, account)
+    for name, letters in expected.items():
+        got = [body for _, body in found[name]]
+        assert len(got) == len(letters), name
+        for i, (a, b) in enumerate(zip(got, letters)):
+            assert a == crlf(b), (name, i)
+    assert done["added"] == 60 * len(expected) and done["failed"] == 0
+    again = run(server, "mbox", account, scratch, "--mailbox", "Any")
+    assert (again["added"], again["skipped"]) == (0, 60 * len(expected))
+
+
+# --- status ---
+
+def test_status_of_other_programs(server, account, scratch):
+    mark = f"From - {DATE}\n"
+    rows = [("X-Mozilla-Status: 0001\nX-Mozilla-Status2: 00000000\nX-Mozilla-Keys:                 \n", {"\\Seen"}),
+            ("X-Mozilla-Status: 100f\nX-Mozilla-Keys: $label3 nonjunk\n", {"\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "$Forwarded", "$label3", "nonjunk"}),
+            ("X-UID: 4\nStatus: RO\nX-Status: AF\nX-Keywords: work $Label1          \n", {"\\Seen", "\\Answered", "\\Flagged", "work", "$Label1"}),
+            ("X-Evolution: 00000017-0010\n", {"\\Seen"}), ("Status: O\n", set())]
+    pine = "From: Mail System Internal Data <a@b>\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\nX-IMAP: 1 2 work\nStatus: RO\n\nThis text is not mail.\n"
+    (scratch / "box").write_text(mark + pine + "".join(f"\n{mark}{head}Subject: {i}\n\nx\n" for i, (head, _) in enumerate(rows)))
+    done = run(server, "mbox", account, scratch / "box")
+    assert (done["added"], done["internal"]) == (len(rows), 1)
+    assert mail(server, account)["INBOX"] == [(frozenset(flags), f"Subject: {i}\r\n\r\nx\r\n".encode()) for i, (_, flags) in enumerate(rows)]
+    # As Python's mailbox writes them
+    box = mailbox.mbox(scratch / "python")
+    for flags in ("", "R", "RO", "ROAF", "DT"):
+        message = mailbox.mboxMessage(f"Subject: {flags}\n\nx\n".encode())
+        message.set_flags(flags)
+        box.add(message)
+    box.close()
+    run(server, "mbox", account, scratch / "python", "--mailbox", "P")
+    assert [flags for flags, _ in mail(server, account)["P"]] == [set(), {"\\Seen"}, {"\\Seen"}, {"\\Seen", "\\Answered", "\\Flagged"}, {"\\Deleted", "\\Draft"}]
+
+
+def test_labels_of_takeout(server, account, scratch):
+    rows = [("Inbox,Unread,Important,Work", "INBOX", {"$Important"}), ("Archived,Opened,Starred", "Archive", {"\\Seen", "\\Flagged"}),
+            ("Sent,Opened", "Sent", {"\\Seen"}), ("Work/Projects,Opened,Later", "Work/Projects", {"\\Seen"}), ("Trash,Unread,Work", "Trash", set()),
+            ("Spam,Category Promotions", "Junk", {"\\Seen"}), ("Drafts", "Drafts", {"\\Seen", "\\Draft"}),
+            ("=?UTF-8?Q?Bo=C3=AEte_de_r=C3=A9ception,Non_lus?=", "INBOX", set()),
+            ("=?UTF-8?Q?Messages_archiv=C3=A9s,Ouvert,\"R=C3=A9union,_etc=2E\"?=", "R&AOk-union, etc.", {"\\Seen"})]
+    letter = lambda i, labels: (f"From 15947823456780{i}@xxx Mon Jan 06 10:20:3{i % 10} +0000 2025\nX-GM-THRID: {i}\nX-Gmail-Labels: {labels}\n"
+                                f"Received: by x\nFrom: a@b\nSubject: {i}\nMessage-ID: <t{i}@x>\n\nbody\n\n")
+    text = "".join(letter(i, labels) for i, (labels, _, _) in enumerate(rows)) * 2  # Takeout writes one file a label, and a message into each
+    path = scratch / "All mail Including Spam and Trash.mbox"
+    path.write_bytes(crlf(text.encode()))
+    done = run(server, "mbox", account, path)
+    assert (done["added"], done["copies"], done["failed"]) == (len(rows), len(rows), 0)
+    found = mail(server, account)
+    assert sorted((box, flags) for box, v in found.items() for flags, _ in v) == sorted((box, frozenset(flags)) for _, box, flags in rows)
+    assert all(b"X-GM-THRID: " in body and b"X-Gmail-Labels: " in body for v in found.values() for _, body in v)
+    assert run(server, "mbox", account, path)["added"] == 0
+    # By choice, all into one
+    assert run(server, "mbox", account, path, "--ignore-labels", "--mailbox", "Flat")["added"] == 2 * len(rows)
+    assert len(mail(server, account)["Flat"]) == 2 * len(rows)
+    # A sender's own field of that name means nothing
+    (scratch / "plain").write_text(f"From a@b {DATE}\nReceived: by x\nX-Gmail-Labels: Trash\nMessage-ID: <sly@x>\n\nx\n")
+    run(server, "mbox", account, scratch / "plain", "--mailbox", "Mine")
+    assert len(mail(server, account)["Mine"]) == 1
+
+
+# --- trees ---
+
+def test_a_tree_of_thunderbird(server, account, scratch):
+    root = scratch / "Local Folders"
+    (root / "Work.sbd" / "Projects.sbd").mkdir(parents=True)
+    (root / "Archives.sbd").mkdir()
+    for name in ("Inbox", "Work", "Work.sbd/Projects", "Work.sbd/Projects.sbd/100%25", "Archives.sbd/2024", "notes.log"):
+        (root / name).write_text(f"From - {DATE}\nX-Mozilla-Status: 0001\nX-Mozilla-Status2: 00000000\nMessage-ID: <{name.replace(' ', '')}@tb>\nSubject: {name}\n\nx\n")
+        (root / f"{name}.msf").write_text("// <!-- <mdb:mork:z v=\"1.4\"/> -->\n")
+    for name in ("Trash", "Drafts"):
+        (root / name).write_text("")
+    for name, text in (("msgFilterRules.dat", "version=\"9\"\n"), ("popstate.dat", "x"), ("filterlog.html", "<html>")):
+        (root / name).write_text(text)
+    done = run(server, "mbox", account, root, "--mailbox", "TB")
+    assert (done["added"], done["failed"]) == (6, 0)
+    assert sorted(mail(server, account)) == sorted(["TB", "TB/Work", "TB/Work/Projects", "TB/Work/Projects/100%25", "TB/Archives/2024", "TB/notes.log"])
+    assert "TB/Trash" in boxes(server, account)
+    profile = scratch / "abc.default"
+    (profile / "Mail").mkdir(parents=True)
+    (profile / "prefs.js").write_text("")
+    os.rename(root, profile / "Mail" / "Local Folders")
+    assert "one account" in refused(server, "mbox", account, profile)
+
+
+def test_an_apple_mailbox(server, account, scratch):
+    (scratch / "Old stuff.mbox").mkdir()
+    (scratch / "Old stuff.mbox" / "mbox").write_text(f"From a@b {DATE}\nSubject: x\n\nx\n")
+    (scratch / "Old stuff.mbox" / "table_of_contents").write_bytes(b"\0\1")
+    assert run(server, "mbox", account, scratch)["added"] == 1
+    assert list(mail(server, account)) == ["Old stuff"]
+
+
+def make_maildir(path, letters, keywords=None):
+    """A Maildir with {file name: bytes}."""
+    for part in ("cur", "new", "tmp"):
+        (path / part).mkdir(parents=True)
+    for name, data in letters.items():
+        (path / "cur" / name).write_bytes(data)
+    if keywords:
+        (path / "courierimapkeywords").mkdir()
+        (path / "courierimapkeywords" / ":list").write_text(keywords)
+
+
+def test_keywords_of_courier_and_layout_fs(server, account, scratch):
+    letter = lambda i: f"Subject: {i}\nMessage-ID: <{i}@md>\n\nx\n".encode()
+    make_maildir(scratch / "M", {"1.a:2,S": letter(1), "2.b:2,PF": letter(2)}, "work\n$Label1\n\n1.a:0 1\n")
+    make_maildir(scratch / "M" / "Work", {"3.c:2,": letter(3)})
+    make_maildir(scratch / "M" / "Top" / "Re&AOc-us", {"4.d:2,R": letter(4)})
+    make_maildir(scratch / "M" / ".Plus.2026", {"5.e:2,T": letter(5)})
+    (scratch / "M" / "sieve").mkdir()
+    done = run(server, "maildir", account, scratch / "M")
+    assert (done["added"], done["failed"]) == (5, 0)
+    found = {name: [flags for flags, _ in v] for name, v in mail(server, account).items()}
+    assert found == {"INBOX": [{"\\Seen", "work", "$Label1"}, {"\\Flagged", "$Forwarded"}], "Work": [set()], "Top/Re&AOc-us": [{"\\Answered"}],
+                     "Plus/2026": [{"\\Deleted"}]}
+    # Without an INBOX
+    os.rename(scratch / "M" / "Top", scratch / "Top")
+    assert run(server, "maildir", account, scratch / "Top", "--mailbox", "X")["added"] == 1
+    assert list(mail(server, account))[-1] == "X/Re&AOc-us"
+
+
+# --- what cannot be read is refused before anything is made ---
+
+def test_other_forms_are_refused_with_a_way_out(server, account, scratch):
+    def put(name, data=b""):
+        path = scratch / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+    make_maildir(scratch / "maildir", {"1:2,": b"Subject: x\n\nx\n"})
+    make_maildir(scratch / "several" / ".a", {})
+    (put("cyrus/cyrus.header"), put("cyrus/1.", b"Subject: x\r\n\r\nx\r\n"), put("dbox/mailboxes/INBOX/dbox-Mails/u.1", b"2 M1e\n"))
+    (put("mh/1", b"Subject: x\n\nx\n"), put("mh/.mh_sequences"))
+    mmdf, babyl = mailbox.MMDF(put("mmdf")), mailbox.Babyl(put("babyl"))
+    for box in (mmdf, babyl):
+        box.add(b"Subject: x\n\nx\n")
+        box.close()
+    for form, name, says in (("mbox", "maildir", "import maildir"), ("mbox", "cyrus", "mbsync"), ("mbox", "dbox", "doveadm backup"), ("mbox", "mh", "mailbox.MH"),
+                             ("maildir", "cyrus", "mbsync"), ("maildir", "dbox", "doveadm backup"), ("maildir", "mh", "mailbox.MH"), ("mbox", "mmdf", "mailbox.MMDF"),
+                             ("mbox", "babyl", "mailbox.Babyl"), ("maildir", "mmdf", "import mbox")):
+        assert says in refused(server, form, account, scratch / name), name
+    for name, data, says in (("x.gz", b"\x1f\x8b\x08\0", "gunzip"), ("x.pst", b"!BDN\0", "readpst"), ("x.zip", b"PK\3\4", "unzip"),
+                             ("one.eml", b"Subject: x\n\nx\n", "no mbox"), ("mac", f"From a@b {DATE}\rSubject: x\r\rx\r".encode(), "tr "), ("nul", b"\0" * 5000, "no mbox")):
+        assert says in refused(server, "mbox", account, put(name, data)), name
+    (scratch / "empty").mkdir()
+    assert "no mbox file" in refused(server, "mbox", account, scratch / "empty")
+    assert "no Maildir" in refused(server, "maildir", account, scratch / "empty")
+
+
+# --- one bad thing ends nothing ---
+
+def test_a_maildir_with_bad_things_in_it(server, account, scratch):
+    good = lambda i: f"Subject: {i}\nMessage-ID: <{i}@bad>\n\nx\n".encode()
+    root = scratch / "M"
+    make_maildir(root, {"1:2,": good(1), "2:2,": b"\x1f\x8b\x08\0\0", "9:2,S": good(9)})
+    for folder in (".Bad&Name", ".Trash.", "." + "x." * 30 + "x", ".Z"):
+        make_maildir(root / folder, {"1:2,": good(folder)})
+    (root / ".Z" / "cur" / "folder").mkdir()
+    os.mkfifo(root / ".Z" / "cur" / "fifo")
+    done = run(server, "maildir", account, root, status=65)
+    names = [failure["name"] for failure in done["failures"]]
+    assert (done["added"], done["failed"], done["left-out"], done["ok"]) == (3, 5, 1, False)
+    assert sorted(names) == sorted(["cur/2:2,", ".Bad&Name/", ".Trash./", "." + "x." * 30 + "x/", ".Z/cur/folder"])
+    assert {name: len(v) for name, v in mail(server, account).items()} == {"INBOX": 2, "Z": 1}
+    done = server.run("import", "maildir", account.address, str(root), "--dir", str(server.dir), check=False)
+    assert done.returncode == 65 and "0 messages added" in done.stdout and "left out: .Bad&Name/: " in done.stderr and "5 messages, files or folders" in done.stderr
+
+
+def test_more_keywords_than_fit(server, account, scratch):
+    mark = f"From a@b {DATE}\n"
+    (scratch / "box").write_text("".join(f"{mark}X-Keywords: both k{i}\nMessage-ID: <k{i}@x>\n\nx\n\n" for i in range(80)))
+    done = run(server, "mbox", account, scratch / "box", status=65)
+    assert (done["added"], done["failed"]) == (80, 0) and done["keywords-lost"] == 80 - 55
+    flags = [flags for flags, _ in mail(server, account)["INBOX"]]
+    assert all("both" in f for f in flags) and len(set().union(*flags)) == 56
+    done = run(server, "mbox", account, scratch / "box")
+    assert (done["added"], done["skipped"]) == (0, 80)
+
+
+def test_a_tree_of_mboxes_with_bad_things_in_it(server, account, scratch):
+    good = f"From a@b {DATE}\nSubject: x\n\nx\n"
+    (scratch / "a").mkdir()
+    (scratch / "a" / "text").write_text("no mbox\n")
+    (scratch / "a" / "good").write_text(good)
+    make_maildir(scratch / "a" / "maildir", {})
+    (scratch / "a" / ("long" * 50)).write_text(good)
+    deep = scratch / "a" / ("l" * 200) / ("l" * 200) / "x"
+    deep.parent.mkdir(parents=True)
+    deep.write_text(good)
+    done = run(server, "mbox", account, scratch / "a", status=65)
+    assert sorted(failure["name"][-7:] for failure in done["failures"]) == sorted(["text", "maildir", "llllll/x"[-7:]])
+    assert sorted(mail(server, account)) == sorted(["good", "long" * 50])
+
+
+# --- what is there already ---
+
+def test_identity_is_that_of_what_is_kept(server, account, scratch):
+    """NULs become something else in the store; messages of many parts have structures of many kilobytes."""
+    many = "MIME-Version: 1.0\nMessage-ID: <many@x>\nContent-Type: multipart/mixed; boundary=b\n\n" + "--b\nContent-Type: text/plain; name=\"" + "n" * 60 + "\"\n\nx\n" * 1500 + "--b--\n"
+    letters = {"1:2,": b"Subject: nul\nMessage-ID: <nul@x>\n\na\0b\n", "2:2,": b"Subject: a\0b\n\nx\n", "3:2,": b"Subject: no id\n\nx\0\n", "4:2,": many.encode(),
+               "5:2,": b"MIME-Version: 1.0\nContent-Type: application/octet-stream\nMessage-ID: <b@x>\n\n" + bytes(range(256)) + b"\n", "6:2,": b"", "7:2,": b"\n"}
+    make_maildir(scratch / "M", letters)
+    for _ in range(2):
+        done = run(server, "maildir", account, scratch / "M")
+    assert (done["added"], done["skipped"]) == (0, len(letters))
+    (scratch / "box").write_bytes(b"".join(b"From a@b\n" + data + b"\n" for data in (letters["1:2,"], b"From: x\nSubject: no date\n\nx\0\n")))
+    for _ in range(2):
+        done = run(server, "mbox", account, scratch / "box", "--mailbox", "B")
+    assert (done["added"], done["skipped"]) == (0, 2)
+
+
+# --- and out again ---
+
+def test_export_goes_on_without_a_mailbox_that_no_file_can_be(server, account, scratch):
+    long, message = "a" * 200 + "/" + "b" * 150, b"Subject: x\r\n\r\nx\r\n"
+    with imap(server, account) as session:
+        for name in (long, "c", "c.mbox/d", "z"):
+            session.create(f'"{name}"')
+            ok(session.append(f'"{name}"', None, None, message))
+    for form, left in (("maildir", [long]), ("mbox", ["c.mbox/d"])):
+        done = server.run("export", form, account.address, str(scratch / form), "--dir", str(server.dir), "--json", check=False)
+        result = json.loads(done.stdout)
+        assert done.returncode == 65 and result["ok"] is False and result["messages"] == 3, done.stdout
+        assert [failure["name"].split(",")[0] for failure in result["failures"]] == [f"mailbox {name}" for name in left]
+    with imap(server, account) as session:  # others export this server whole
+        ok(session.delete('"c.mbox/d"'))
+        ok(session.delete(f'"{long}"'))
