@@ -8,7 +8,7 @@ static struct arena arena;
 
 static void check(struct scan *s, str in, int r)
 {
-    require(r == 0 || r == ERR_SYNTAX || r == ERR_LIMIT);
+    require(r == 0 || r == ERR_SYNTAX || r == ERR_LIMIT || r == ERR_REFUSED);
     require(r == 0 || s->p == in.p);
     require(s->p >= in.p && s->p <= s->end);
     arena_reset(&arena);

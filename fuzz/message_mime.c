@@ -1,4 +1,5 @@
 /* Fuzzes the values of Content-Type and Content-Disposition fields: names are lower case and unique, values one line. */
+#include "base/utf8.h"
 #include "message/mime.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -8,11 +9,20 @@ static void check_params(const struct message_params *p)
     require(p->n <= message_limits_default.params_max);
     for (unsigned i = 0; i < p->n; i++) {
         str name = p->list[i].name, value = p->list[i].value;
-        require(name.n > 0 && message_param_find(p->list, i, name).p == NULL);
+        require(name.n > 0);
+        for (unsigned k = 0; k < i; k++)
+            require(!str_eq(p->list[k].name, name));
         for (size_t k = 0; k < name.n; k++)
             require(ascii_lower(name.p[k]) == name.p[k] && (unsigned char)name.p[k] > ' ');
         for (size_t k = 0; k < value.n; k++)
             require(value.p[k] != 0 && value.p[k] != '\r' && value.p[k] != '\n');
+        bool extended = message_param_is_extended(&p->list[i]);
+        require(!extended || utf8_is_ascii(value));
+        require(message_param_find(p->list, p->n, str_sub(name, 0, name.n - extended)));
+        struct buf text = BUF_INIT(1 << 20);
+        message_param_text(&p->list[i], &text);
+        require(!extended || utf8_valid(buf_str(&text)));
+        buf_done(&text);
     }
 }
 

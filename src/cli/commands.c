@@ -224,7 +224,8 @@ const struct cli_command cli_commands[] = {
       password_options, cmd_user_passwd },
     { "user role", "ADDRESS ROLE",
       "make a user an administrator (admin), a program that sends mail (program), or a user again (user)",
-      "Mail for a postmaster whom nobody named goes to the first administrator. A program logs in with application passwords "
+      "Mail for postmaster, abuse and hostmaster goes to the first administrator, where these are nobody's addresses; without "
+      "one the first user gets what is for postmaster, but may not send as it. A program logs in with application passwords "
       "only. The user's sessions end.",
       NULL, cmd_user_role },
     { "user remove", "ADDRESS", "delete a user and all of the user's mail",

@@ -2,6 +2,7 @@
 #include "cli/concerns.h"
 
 #include "base/clock.h"
+#include "role/admin.h"
 
 enum { RESTARTED_MS = 3600000, EXPIRY_DAYS = 15, FREE_BYTES_MIN = 1 << 30 };
 
@@ -67,5 +68,7 @@ json_t *concerns_of(const json_t *status)
     add_store(list, status);
     add_roles(list, status);
     add_certificates(list, status);
+    if (json_is_false(json_object_get(status, "has-administrator")))
+        json_array_append_new(list, json_string(ADMIN_NOBODY));
     return list;
 }

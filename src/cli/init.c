@@ -344,8 +344,8 @@ static void report(const struct init *i)
                 json_array_append_new(
                     accounts, json_pack("{s:s%,s:s%}", "address", line.p, at, "password", line.p + at + 1, line.n - at - 1));
         }
-        json_t *v = json_pack("{s:b,s:s,s:s%,s:s%,s:o}", "ok", 1, "dir", dir, "domain", i->domain.p, i->domain.n, "hostname",
-                              i->hostname.p, i->hostname.n, "accounts", accounts);
+        json_t *v = json_pack("{s:b,s:s,s:s%,s:s%,s:o,s:[s]}", "ok", 1, "dir", dir, "domain", i->domain.p, i->domain.n,
+                              "hostname", i->hostname.p, i->hostname.n, "accounts", accounts, "notes", ADMIN_NOBODY);
         cli_print_json(v);
         json_decref(v);
         return;
@@ -356,9 +356,12 @@ static void report(const struct init *i)
                  "  %s/keys/           the private keys: keep a copy of ca.key in a safe\n",
                  dir, STR_ARG(i->domain), dir, dir, dir);
     if (i->lab)
-        (void)printf("\nAccounts and passwords (also in %s/lab-accounts.txt):\n%.*s", dir, STR_ARG(buf_str(&i->accounts)));
+        (void)printf("\nAccounts and passwords (also in %s/lab-accounts.txt):\n%.*s\nFor now " ADMIN_NOBODY "\n", dir,
+                     STR_ARG(buf_str(&i->accounts)));
     else
-        (void)printf("\nNext: valise user add someone@%.*s --dir %s, then valise serve --dir %s\n", STR_ARG(i->domain), dir, dir);
+        (void)printf("\nNext: valise user add someone@%.*s --role admin --dir %s, then valise serve --dir %s\n"
+                     "Mail for postmaster, abuse and hostmaster goes to the administrator. So far nobody is one.\n",
+                     STR_ARG(i->domain), dir, dir);
 }
 
 /* As the commands that follow will see them: in canonical form, or refused with the directory's own words. */

@@ -12,4 +12,8 @@
 enum { OWNED_LINES_MAX = 200 };
 int owned_compare(const struct cli *c, bool mend, bool take, json_t *list, struct error *e) MUST_USE;
 
+/* As root, for a directory of root's: that the users which valise.conf names are there and fit. ERR_* with what to type. A server cannot look for itself
+ * once it is in its sandbox. */
+int owned_look_for_users(const struct cli *c, struct error *e) MUST_USE;
+
 #endif

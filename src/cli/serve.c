@@ -82,7 +82,7 @@ static void print_ready(void *ctx, const struct config *config)
 /* What is wrong with the configuration or a file that it names is 78; with the directory itself, 66. */
 static int fail(const struct cli *c, const struct error *e)
 {
-    bool config = e->code == ERR_SYNTAX || e->code == ERR_UNSUPPORTED ||
+    bool config = e->code == ERR_SYNTAX || e->code == ERR_UNSUPPORTED || str_starts(str_from_z(e->text), STR("valise.conf:")) ||
                   (e->code == ERR_NOTFOUND && beneath_exists(AT_FDCWD, "valise.conf"));
     return config ? cli_fail_with(c, EX_CONFIG, e->code, e->text) : cli_fail_files(c, e);
 }

@@ -140,7 +140,8 @@ const struct cli_setting cli_settings[] = {
       "Commands that are wrong or too long. Default per address: 500 an hour, submission and imap 1000." },
     { "limits PROTOCOL", "junk-rate-per-...", "\"0\"", "Commands that lead to nothing, as NOOP and RSET. Not imap." },
     { "limits PROTOCOL", "unknown-rate-per-...", "\"500/hour\"",
-      "Recipients that do not exist: somebody guesses. Default per address: 500 an hour, submission 1000. Not imap." },
+      "Recipients that do not exist: somebody guesses. At the limit nobody is told any more who is there, with 421. Default per "
+      "address: 500 an hour, submission 1000. Not imap." },
     { "limits PROTOCOL", "errors-per-session", "20", "Wrong commands of one connection before it is ended." },
     { "limits PROTOCOL", "junk-per-session", "100", "Commands that lead to nothing since the last message. Not imap." },
     { "limits PROTOCOL", "unknown-per-session", "100", "Recipients that do not exist. Not imap." },

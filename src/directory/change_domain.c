@@ -79,7 +79,7 @@ static int check_domain_catch_all(const struct table *t, struct change *c, struc
     int r = check_domain(t, c, &d, e);
     if (r < 0)
         return r;
-    if (c->other.n && !table_lookup(t, c->other, false))
+    if (c->other.n && !table_lookup(t, c->other, TABLE_LOOKUP_NAMED))
         return error_set(e, ERR_NOTFOUND, "there is no account, alias or group %.*s", STR_ARG(c->other));
     d.catch_all = c->other;
     row_encode_domain(value, &d);

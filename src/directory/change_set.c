@@ -13,9 +13,15 @@ static int check_alias_add(const struct table *t, struct change *c, struct buf *
     for (size_t i = 0; r == 0 && i < c->target_n; i++) {
         if (!table_home(t, str_from(c->targets[i], str_rfind_byte(c->targets[i], '@') + 1)))
             r = error_set(e, ERR_REFUSED, "%.*s is not an address of ours", STR_ARG(c->targets[i]));
-        else if (!table_lookup(t, c->targets[i], false))
+        else if (!table_lookup(t, c->targets[i], TABLE_LOOKUP_NAMED))
             r = error_set(e, ERR_NOTFOUND, "there is no account, alias or group %.*s", STR_ARG(c->targets[i]));
     }
+    if (r == 0)
+        r = table_check_reach(
+            t, NULL,
+            &(struct entry){
+                .kind = DIRECTORY_ALIAS, .address = c->name, .targets = (str *)(uintptr_t)c->targets, .target_n = c->target_n },
+            e);
     if (r == 0)
         row_encode_alias(value, c->targets, c->target_n);
     return r;
@@ -175,8 +181,10 @@ static int check_group_member(const struct table *t, struct change *c, struct bu
         list[kept++] = member->id;
     n.members = list;
     n.member_n = kept;
-    row_encode_group(value, &n);
-    return 0;
+    r = c->is_removal ? 0 : table_check_reach(t, table_entry(t, c->name), &n, e);
+    if (r == 0)
+        row_encode_group(value, &n);
+    return r;
 }
 
 static int group_change(struct directory *d, str name, struct change *c, struct error *e)

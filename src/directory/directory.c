@@ -180,25 +180,32 @@ bool directory_has_domain(struct directory *d, str domain)
     return has;
 }
 
-static int account_copy(const struct table *t, const struct entry *n, struct arena *a, struct directory_account *ret)
+/* Without the quota: that is asked of all groups. */
+static int account_copy_plain(const struct entry *n, struct arena *a, struct directory_account *ret)
 {
-    struct directory_account copy = {
-        .id = n->id, .enabled = n->enabled, .role = n->role, .quota = table_quota(t, n), .legacy = n->legacy
-    };
+    struct directory_account copy = { .id = n->id, .enabled = n->enabled, .role = n->role, .legacy = n->legacy };
     int r = arena_dup(a, n->address, &copy.address);
     if (r == 0)
         *ret = copy;
     return r;
 }
 
+static int account_copy(const struct table *t, const struct entry *n, struct arena *a, struct directory_account *ret)
+{
+    int r = account_copy_plain(n, a, ret);
+    if (r == 0)
+        ret->quota = table_quota(t, n);
+    return r;
+}
+
 /* Follows ADDRESS to accounts; called with the lock. */
-static int resolve_locked(const struct table *t, str address, const engine_part *sender, bool catch_all,
+static int resolve_locked(const struct table *t, str address, const engine_part *sender, enum table_lookup how,
                           struct entry *ret[DIRECTORY_MEMBERS_MAX], size_t *ret_n)
 {
     if (!table_home(t, str_from(address, str_rfind_byte(address, '@') + 1)))
         return ERR_REFUSED;
-    struct entry *n = table_lookup(t, address, catch_all);
-    return n ? table_follow(t, n, sender ? table_by_id(t, sender) : NULL, ret, ret_n) : ERR_NOTFOUND;
+    struct entry *n = table_lookup(t, address, how);
+    return n ? table_follow(t, n, sender ? table_by_id(t, sender) : NULL, how, ret, ret_n) : ERR_NOTFOUND;
 }
 
 /* "postmaster" alone is the first domain's (RFC 5321 section 4.1.1.3); anything else in its canonical form. */
@@ -228,12 +235,12 @@ int directory_resolve_from(struct directory *d, const engine_part *sender, str a
     if (r < 0)
         return r;
     pthread_rwlock_rdlock(&d->lock);
-    r = resolve_locked(&d->table, canonical, sender, true, found, &n);
+    r = resolve_locked(&d->table, canonical, sender, TABLE_LOOKUP_MAIL, found, &n);
     struct directory_account *list = r == 0 ? arena_array(arena, n, sizeof *list) : NULL;
     if (r == 0 && !list)
         r = ERR_LIMIT;
     for (size_t i = 0; r == 0 && i < n; i++)
-        r = account_copy(&d->table, found[i], arena, &list[i]);
+        r = account_copy_plain(found[i], arena, &list[i]);
     pthread_rwlock_unlock(&d->lock);
     if (r == 0) {
         *ret = list;
@@ -263,8 +270,9 @@ bool directory_may_send_as(struct directory *d, engine_part account, str address
     bool may = false;
     if (directory_canonical(address, &a, &canonical, NULL) == 0) {
         pthread_rwlock_rdlock(&d->lock);
-        const struct entry *named = table_lookup(&d->table, canonical, false);
-        if (named && named->kind != DIRECTORY_GROUP && resolve_locked(&d->table, canonical, &account, false, found, &n) == 0) {
+        const struct entry *named = table_lookup(&d->table, canonical, TABLE_LOOKUP_RIGHTS);
+        if (named && named->kind != DIRECTORY_GROUP &&
+            resolve_locked(&d->table, canonical, &account, TABLE_LOOKUP_RIGHTS, found, &n) == 0) {
             for (size_t i = 0; i < n && !may; i++)
                 may = memcmp(found[i]->id.b, account.b, sizeof account.b) == 0;
         }
@@ -304,6 +312,8 @@ void directory_counts(struct directory *d, struct directory_counts *ret)
     *ret = (struct directory_counts){ .domains = d->table.domains.n - d->table.domain_alias_n,
                                       .accounts = d->table.account_n,
                                       .accounts_enabled = d->table.enabled_n,
+                                      .has_administrator = d->table.postmaster && d->table.postmaster->enabled &&
+                                                           d->table.postmaster->role == DIRECTORY_ADMIN,
                                       .aliases = d->table.alias_n };
     pthread_rwlock_unlock(&d->lock);
     ret->argon2_runs = directory_argon2_runs();

@@ -43,7 +43,7 @@ struct directory_account {
     str address;  /* canonical */
     bool enabled; /* false: cannot log in; mail still arrives unless the caller decides otherwise */
     enum directory_role role;
-    struct directory_quota quota;   /* its own, else the largest of its groups, else its domain's */
+    struct directory_quota quota;   /* its own, else the largest of its groups, else its domain's; not of directory_resolve */
     unsigned legacy;                /* DIRECTORY_CRAM_MD5, DIRECTORY_DIGEST_MD5 */
     struct directory_credential by; /* of directory_login only */
 };
@@ -53,9 +53,9 @@ struct directory_account {
 /* Whether DOMAIN is one of ours, in any spelling; also by an alias. */
 bool directory_has_domain(struct directory *d, str domain);
 /* Which accounts mail of a stranger for ADDRESS goes to: the account itself, or an alias or group followed (loops cut), the domain
- * perhaps by an alias, "+detail" dropped when the whole local part is unknown; "postmaster" of a domain of ours always exists (falls
- * back to the first administrator, else the first account; without a domain it is that of the first domain); else who gets what is
- * for nobody in the domain. ERR_NOTFOUND: domain is ours, address is not; ERR_REFUSED: domain is not ours; ERR_UNSUPPORTED: it is a
+ * perhaps by an alias, "+detail" dropped when the whole local part is unknown; "postmaster", "abuse" and "hostmaster" that nobody was
+ * given fall back to the first administrator, and the first of them always exists (without an administrator it is the first user's; without a domain
+ * it is that of the first domain); else who gets what is for nobody in the domain. ERR_NOTFOUND: domain is ours, address is not; ERR_REFUSED: domain is not ours; ERR_UNSUPPORTED: it is a
  * group that strangers may not write to; ERR_SYNTAX; ERR_LIMIT, also for more than 1000 accounts. */
 int directory_resolve(struct directory *d, str address, struct arena *arena, struct directory_account **ret,
                       size_t *ret_n) MUST_USE;
@@ -63,7 +63,7 @@ int directory_resolve(struct directory *d, str address, struct arena *arena, str
 int directory_resolve_from(struct directory *d, const engine_part *sender, str address, struct arena *arena,
                            struct directory_account **ret, size_t *ret_n) MUST_USE;
 /* Whether ACCOUNT may send as ADDRESS: its own address (with any +detail) or an alias that leads to it; also by an alias of the
- * domain. Being in a group, or getting what is for nobody, gives no such right. */
+ * domain. Being in a group, getting what is for nobody, or standing in for a postmaster without being an administrator gives no such right. */
 bool directory_may_send_as(struct directory *d, engine_part account, str address);
 /* The account whose own address ADDRESS is (no aliases but of the domain, no detail). ERR_NOTFOUND, ERR_SYNTAX, ERR_LIMIT. */
 int directory_find_account(struct directory *d, str address, struct arena *arena, struct directory_account *ret) MUST_USE;
@@ -269,7 +269,8 @@ int directory_groups(struct directory *d, str domain, int (*fn)(void *ctx, const
 
 struct directory_counts {
     size_t domains, accounts, accounts_enabled, aliases;
-    uint64_t argon2_runs; /* password hashes computed by this process */
+    bool has_administrator; /* one that is enabled */
+    uint64_t argon2_runs;   /* password hashes computed by this process */
 };
 void directory_counts(struct directory *d, struct directory_counts *ret);
 /* Password hashes computed by this process. */

@@ -69,7 +69,7 @@ struct table {
     struct map by_id;   /* id: struct entry, the same objects: accounts and groups */
     struct map groups;  /* id: struct entry, the groups alone */
     struct domain *first_domain;
-    struct entry *postmaster; /* the account that stands in for a postmaster nobody named */
+    struct entry *postmaster; /* the account that stands in for offices that nobody was given */
     uint64_t seq_max;
     size_t account_n, enabled_n, alias_n, domain_alias_n;
     size_t scram_n[DIRECTORY_HASH_N],
@@ -90,13 +90,25 @@ struct entry *table_by_id(const struct table *t, const engine_part *id);
 struct domain *table_home(const struct table *t, str name);
 /* ADDRESS, canonical, with the name that its domain has here, in ARENA: another when it came by an alias. ERR_LIMIT. */
 int table_home_address(const struct table *t, str address, struct arena *arena, str *ret) MUST_USE;
-/* The entry for canonical ADDRESS: exact, without its detail, postmaster; each also by an alias of its domain. NULL when there is
- * none. With CATCH_ALL also the one that gets what is for nobody. */
-struct entry *table_lookup(const struct table *t, str address, bool catch_all);
+enum table_lookup {
+    TABLE_LOOKUP_NAMED,  /* who an address means */
+    TABLE_LOOKUP_RIGHTS, /* who may speak for it: not a user who only stands in */
+    TABLE_LOOKUP_MAIL    /* who gets its mail: at last the one who gets what is for nobody */
+};
+/* The entry for canonical ADDRESS: exact, without its detail, for an office (table_is_office) who stands in; each also by an alias of its
+ * domain. NULL when there is none. */
+struct entry *table_lookup(const struct table *t, str address, enum table_lookup how);
+/* Whether LOCAL, canonical, perhaps with a detail, is a name that the administrator answers to when nobody else does: postmaster (RFC 5321 section
+ * 4.5.1), abuse, hostmaster (RFC 2142). */
+bool table_is_office(str local);
 /* The accounts that mail of account SENDER (NULL: a stranger) for FROM goes to. 0; ERR_UNSUPPORTED: SENDER may not write to it;
- * ERR_NOTFOUND: it leads nowhere; ERR_LIMIT: to more than DIRECTORY_MEMBERS_MAX. */
-int table_follow(const struct table *t, struct entry *from, const struct entry *sender, struct entry *ret[DIRECTORY_MEMBERS_MAX],
-                 size_t *ret_n) MUST_USE;
+ * ERR_NOTFOUND: it leads nowhere; ERR_LIMIT: to more than DIRECTORY_MEMBERS_MAX. Its time is linear in the lists that are entered. */
+int table_follow(const struct table *t, struct entry *from, const struct entry *sender, enum table_lookup how,
+                 struct entry *ret[DIRECTORY_MEMBERS_MAX], size_t *ret_n) MUST_USE;
+/* Whether alias or group SET leads to more accounts than DIRECTORY_MEMBERS_MAX, or through more aliases and groups than that. */
+bool table_leads_too_far(const struct table *t, struct entry *set);
+/* Before alias or group WAS (NULL: there is none yet) becomes NOW: ERR_LIMIT where it, or what leads to it, would lead too far. */
+int table_check_reach(const struct table *t, struct entry *was, struct entry *now, struct error *e) MUST_USE;
 /* Whether ACCOUNT is in GROUP, or in a group that is in it. */
 bool table_is_member(const struct table *t, const struct entry *group, const struct entry *account);
 /* The quota that counts for ACCOUNT: its own, else the largest of its groups, else its domain's, else none. */

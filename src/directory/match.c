@@ -10,7 +10,7 @@ static size_t find_locked(const struct table *t, str name, const struct entry **
     str domain;
     void *value;
     if (str_find_byte(name, '@', 0) < name.n) {
-        found[0] = table_lookup(t, name, false);
+        found[0] = table_lookup(t, name, TABLE_LOOKUP_NAMED);
         return found[0] ? 1 : 0;
     }
     for (size_t iter = 0; map_next(&t->domains, &iter, &domain, &value);) {

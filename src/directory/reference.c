@@ -12,13 +12,13 @@ struct gone {
     size_t n;
 };
 
-/* That nobody was named postmaster does not make the one who stands in the one who is meant (table_lookup). */
+/* That nobody was given an office does not make the one who stands in the one who is meant (table_lookup). */
 static bool leads_to(const struct table *t, str target, const struct entry *n)
 {
     str local = str_sub(target, 0, str_rfind_byte(target, '@'));
-    bool falls_back = (str_eq(local, STR("postmaster")) || str_starts(local, STR("postmaster+"))) &&
-                      n->kind == DIRECTORY_ACCOUNT && !str_starts(n->address, STR("postmaster@"));
-    return !falls_back && table_lookup(t, target, false) == n;
+    str own = str_sub(n->address, 0, str_rfind_byte(n->address, '@'));
+    bool falls_back = table_is_office(local) && n->kind == DIRECTORY_ACCOUNT && !table_is_office(own);
+    return !falls_back && table_lookup(t, target, TABLE_LOOKUP_NAMED) == n;
 }
 
 static bool is_gone(const struct gone *g, const struct entry *n)
@@ -201,17 +201,19 @@ void directory_dangling(struct directory *d, void (*fn)(void *ctx, str name, str
     for (size_t iter = 0; map_next(&t->entries, &iter, &key, &value);) {
         const struct entry *n = value;
         for (size_t i = 0; n->kind == DIRECTORY_ALIAS && i < n->target_n; i++)
-            if (!table_lookup(t, n->targets[i], false)) {
+            if (!table_lookup(t, n->targets[i], TABLE_LOOKUP_NAMED)) {
                 (void)snprintf(text, sizeof text, "the alias leads to %.*s, who is not there", STR_ARG(n->targets[i]));
                 fn(ctx, n->address, str_from_z(text));
             }
         for (size_t i = 0; n->kind == DIRECTORY_GROUP && i < n->member_n; i++)
             if (!table_by_id(t, &n->members[i]))
                 fn(ctx, n->address, STR("the group has a member who is not there"));
+        if (n->kind != DIRECTORY_ACCOUNT && str_find_byte(n->address, '@', 0) < n->address.n && table_leads_too_far(t, value))
+            fn(ctx, n->address, STR("the address stands for more than 1000 accounts: mail for it is refused"));
     }
     for (size_t iter = 0; map_next(&t->domains, &iter, &key, &value);) {
         const struct domain *domain = value;
-        if (!domain->catch_all.n || table_lookup(t, domain->catch_all, false))
+        if (!domain->catch_all.n || table_lookup(t, domain->catch_all, TABLE_LOOKUP_NAMED))
             continue;
         (void)snprintf(text, sizeof text, "the catch-all leads to %.*s, who is not there", STR_ARG(domain->catch_all));
         fn(ctx, domain->name, str_from_z(text));

@@ -105,14 +105,15 @@ struct entry *table_by_id(const struct table *t, const engine_part *id)
     return map_get(&t->by_id, id_key(id));
 }
 
-/* Who is asked first when nobody was named postmaster: enabled before disabled, administrators before others, the
+/* Who is asked first when nobody was named postmaster: enabled before disabled, administrators before users, these before programs, the
  * oldest. */
 static bool is_better_postmaster(const struct entry *a, const struct entry *b)
 {
+    static const int ranks[DIRECTORY_ROLE_N] = { [DIRECTORY_USER] = 1, [DIRECTORY_ADMIN] = 2, [DIRECTORY_PROGRAM] = 0 };
     if (!b || a->enabled != b->enabled)
         return !b || a->enabled;
-    if ((a->role == DIRECTORY_ADMIN) != (b->role == DIRECTORY_ADMIN))
-        return a->role == DIRECTORY_ADMIN;
+    if (a->role != b->role)
+        return ranks[a->role] > ranks[b->role];
     return a->seq < b->seq;
 }
 

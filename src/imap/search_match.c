@@ -11,6 +11,7 @@
 #include "message/encoding.h"
 #include "message/fields.h"
 #include "message/header.h"
+#include "message/mime.h"
 
 enum {
     HEADER_BYTES_MAX = 256 * 1024,    /* of a header that is looked at */
@@ -330,12 +331,13 @@ static bool block_has(str header, str needle)
 
 /* What TEXT of PART is to be read as: its charset, or where that says nothing or nobody knows it, UTF-8 if it is that and the
  * commonest of the others. */
-static str text_charset(const struct part *part, str text)
+static str text_charset(const struct part *part, str text, struct buf *name)
 {
     str charset = STR("us-ascii");
-    for (unsigned i = 0; i < part->param_n; i++) {
-        if (str_ieq(part->params[i].name, STR("charset")))
-            charset = part->params[i].value;
+    const struct message_param *param = message_param_find(part->params, part->param_n, STR("charset"));
+    if (param) {
+        message_param_text(param, name);
+        charset = buf_str(name);
     }
     if (str_ieq(charset, STR("utf-8")) || (!str_ieq(charset, STR("us-ascii")) && message_charset_known(charset)))
         return charset;
@@ -344,14 +346,16 @@ static str text_charset(const struct part *part, str text)
 
 static bool text_has(struct candidate *c, const struct part *part, str needle)
 {
-    struct buf raw = BUF_INIT(BODY_BYTES_MAX), decoded = BUF_INIT(BODY_BYTES_MAX + 64), text = BUF_INIT(TEXT_BYTES_MAX);
+    struct buf charset = BUF_INIT(128), raw = BUF_INIT(BODY_BYTES_MAX), decoded = BUF_INIT(BODY_BYTES_MAX + 64),
+               text = BUF_INIT(TEXT_BYTES_MAX);
     bool found = false;
     c->cost += IMAP_COST_BODY / 10;
     if (read_bytes(c, part->body_offset, part->body_size, BODY_BYTES_MAX, &raw) &&
         message_decode(message_encoding_from_name(part->encoding), buf_str(&raw), &decoded) == 0) {
-        (void)!message_charset_to_utf8(text_charset(part, buf_str(&decoded)), buf_str(&decoded), &text);
+        (void)!message_charset_to_utf8(text_charset(part, buf_str(&decoded), &charset), buf_str(&decoded), &text);
         found = contains(buf_str(&text), needle);
     }
+    buf_done(&charset);
     buf_done(&raw);
     buf_done(&decoded);
     buf_done(&text);

@@ -57,7 +57,8 @@ void imap_write_envelope(struct buf *b, const struct envelope *e)
     buf_add_byte(b, ')');
 }
 
-/* A parameter whose value is not ASCII goes out as RFC 2231 section 4 writes it: the structure has it decoded. */
+/* An extended parameter goes out as it came. One whose value is not ASCII is written as RFC 2231 section 4 has it: raw bytes, or an extended one
+ * in a structure of a former version, which has it decoded. */
 static void write_param(struct buf *b, const struct message_param *param)
 {
     if (utf8_is_ascii(param->value)) {
@@ -88,7 +89,7 @@ static void write_param(struct buf *b, const struct message_param *param)
 static bool needs_charset(const struct part *part)
 {
     for (unsigned i = 0; i < part->param_n; i++) {
-        if (str_ieq(part->params[i].name, STR("charset")))
+        if (str_ieq(part->params[i].name, STR("charset")) || str_ieq(part->params[i].name, STR("charset*")))
             return false;
     }
     return str_eq(part->type, STR("text"));
@@ -140,7 +141,7 @@ static void write_extension(struct buf *b, const struct part *part)
 }
 
 /* What stands for a part that is declared but not there: the body of a multipart in which no part was found, as it is (it can be
- * fetched as part 1), or a message without content. */
+ * fetched as part 1). */
 static void write_plain(struct buf *b, uint64_t size, uint64_t lines, bool extended)
 {
     buf_add(b, STR("(\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" "));
@@ -168,13 +169,20 @@ static void write_multipart(struct buf *b, const struct part *part, bool extende
     write_extension(b, part);
 }
 
-/* body-type-1part = (body-type-basic / body-type-msg / body-type-text) [SP body-ext-1part]
+/* A message/rfc822 in which nothing can be fetched, because it is encoded (which RFC 2046 section 5.2.1 forbids) or nested too deep, is told as
+ * what it is to a reader: a file to be decoded (RFC 2045 section 6.4 does so with encodings that nobody knows). body-type-msg would promise
+ * an envelope and a part below it that FETCH does not have.
+ *
+ * body-type-1part = (body-type-basic / body-type-msg / body-type-text) [SP body-ext-1part]
  * body-fields = body-fld-param SP body-fld-id SP body-fld-desc SP body-fld-enc SP body-fld-octets */
 static void write_single(struct buf *b, const struct part *part, bool extended, unsigned depth)
 {
-    imap_write_string(b, part->type);
+    bool message = str_eq(part->type, STR("message")) && str_eq(part->subtype, STR("rfc822"));
+    bool closed = message && !part->child_n;
+    message = message && !closed;
+    imap_write_string(b, closed ? STR("application") : part->type);
     buf_add_byte(b, ' ');
-    imap_write_string(b, part->subtype);
+    imap_write_string(b, closed ? STR("octet-stream") : part->subtype);
     buf_add_byte(b, ' ');
     if (needs_charset(part))
         write_text_params(b, part);
@@ -188,15 +196,11 @@ static void write_single(struct buf *b, const struct part *part, bool extended, 
     imap_write_string(b, part->encoding.n ? part->encoding : STR("7bit"));
     buf_add_byte(b, ' ');
     buf_add_u64(b, part->body_size);
-    bool message = str_eq(part->type, STR("message")) && str_eq(part->subtype, STR("rfc822"));
     if (message) {
         buf_add_byte(b, ' ');
-        imap_write_envelope(b, part->child_n ? part->children[0]->envelope : NULL);
+        imap_write_envelope(b, part->children[0]->envelope);
         buf_add_byte(b, ' ');
-        if (part->child_n)
-            write_body(b, part->children[0], extended, depth + 1);
-        else
-            write_plain(b, 0, 0, extended);
+        write_body(b, part->children[0], extended, depth + 1);
     }
     if (message || str_eq(part->type, STR("text"))) {
         buf_add_byte(b, ' ');

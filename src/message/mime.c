@@ -15,6 +15,7 @@ struct piece {
     int number;    /* of "name*3", -1 without */
     bool extended; /* "*" at the end: charset'language'percent-encoded */
     bool used;
+    struct piece *next; /* of the same value */
 };
 
 struct pieces {
@@ -164,42 +165,92 @@ static struct piece *piece_find(const struct pieces *all, str name, int number, 
     return NULL;
 }
 
-/* RFC 2231 sections 3 and 4: the joined, decoded and converted value that begins with FIRST. */
-static int value_join(const struct pieces *all, struct piece *first, size_t max, struct arena *a, str *ret, bool *ret_cut)
+/* RFC 2231 section 7: what stands for itself in an extended value. */
+static bool is_attribute_char(char c)
 {
-    struct buf bytes = BUF_INIT(max), text = BUF_INIT(max), clean = BUF_INIT(max);
-    str value = first->value, charset = { 0 };
-    if (first->extended)
-        charset = take_charset(&value);
+    return is_token_byte(c) && (unsigned char)c < 128 && !memchr("*'%", c, 3);
+}
+
+/* Adds VALUE in the extended form, a byte that may not stand in it percent-encoded; of a value that has that form already (AS_IT_IS) the
+ * escapes and quotes stay. False when it does not fit whole. */
+static bool add_extended(struct buf *b, str value, bool as_it_is)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < value.n; i++) {
+        unsigned char c = (unsigned char)value.p[i];
+        bool plain = is_attribute_char(value.p[i]) || (as_it_is && (c == '%' || c == '\''));
+        if (b->max - b->n < (plain ? 1 : 3))
+            return false;
+        if (plain)
+            buf_add_byte(b, (char)c);
+        else
+            buf_add_all(b, STR("%"), (str){ digits + (c >> 4), 1 }, (str){ digits + (c & 15), 1 });
+    }
+    return true;
+}
+
+/* Links the pieces of the value that begins with FIRST, up to the first gap (RFC 2231 section 3); whether one of them is extended, and so all
+ * of the value. */
+static bool chain_is_extended(const struct pieces *all, struct piece *first)
+{
     bool extended = first->extended;
     struct piece *p = first;
-    for (int number = first->number; p; value = p ? p->value : value) {
-        p->used = true;
-        size_t room = max - bytes.n;
-        if (value.n > room && ret_cut)
-            *ret_cut = true;
-        if (p->extended)
-            percent_decode(str_sub(value, 0, room), &bytes);
-        else
-            buf_add(&bytes, str_sub(value, 0, room));
+    p->next = NULL;
+    for (int number = first->number + 1; first->number >= 0; number++) {
+        p->next = piece_find(all, first->name, number, (unsigned)(p - all->list) + 1);
+        if (!p->next)
+            break;
+        p = p->next;
+        p->next = NULL;
         extended |= p->extended;
-        p = number < 0 ? NULL : piece_find(all, first->name, ++number, (unsigned)(p - all->list) + 1);
     }
-    int r = 0;
-    if (extended) {
-        r = message_charset_to_utf8(charset, buf_str(&bytes), &text);
-        if (r == ERR_LIMIT && ret_cut)
-            *ret_cut = true;
-    } else {
-        buf_add(&text, buf_str(&bytes));
+    return extended;
+}
+
+static bool value_add_extended(struct buf *b, const struct piece *first)
+{
+    bool fits = first->extended || add_extended(b, STR("''"), true); /* no charset was said */
+    for (const struct piece *p = first; p && fits; p = p->next)
+        fits = add_extended(b, p->value, p->extended);
+    return fits;
+}
+
+static bool value_add_plain(struct buf *b, const struct piece *first)
+{
+    bool fits = true;
+    for (const struct piece *p = first; p && fits; p = p->next) {
+        fits = p->value.n <= b->max - b->n;
+        message_lex_add(b, p->value);
     }
-    for (size_t i = 0; i < text.n; i++)
-        message_lex_add_byte(&clean, text.p[i]);
-    r = message_lex_take(&clean, a, ret);
-    buf_done(&bytes);
-    buf_done(&text);
-    buf_done(&clean);
+    return fits;
+}
+
+/* RFC 2231 sections 3 and 4: the value of the chain that begins with FIRST; of an extended one charset, language and octets stay as they
+ * came, and its name ends in "*". */
+static int value_join(struct piece *first, bool extended, size_t max, struct arena *a, struct message_param *ret, bool *ret_cut)
+{
+    struct buf value = BUF_INIT(max);
+    if (!(extended ? value_add_extended(&value, first) : value_add_plain(&value, first)) && ret_cut)
+        *ret_cut = true;
+    for (struct piece *p = first; p; p = p->next)
+        p->used = true;
+    int r = message_lex_take(&value, a, &ret->value);
+    ret->name = first->name;
+    if (!r && extended)
+        r = arena_printf(a, &ret->name, "%.*s*", STR_ARG(first->name));
+    buf_done(&value);
     return r;
+}
+
+static bool has_param(const struct message_param *list, unsigned n, str name, bool extended)
+{
+    for (unsigned i = 0; i < n; i++) {
+        str have = list[i].name;
+        bool star = have.n > 1 && have.p[have.n - 1] == '*';
+        if (star == extended && str_eq(str_sub(have, 0, have.n - star), name))
+            return true;
+    }
+    return false;
 }
 
 static int params_join(struct pieces *all, size_t max, struct arena *a, struct message_params *ret, bool *ret_cut)
@@ -209,18 +260,19 @@ static int params_join(struct pieces *all, size_t max, struct arena *a, struct m
         return ERR_LIMIT;
     unsigned n = 0;
     for (unsigned i = 0; i < all->n; i++) {
-        str name = all->list[i].name;
-        if (message_param_find(list, n, name).p)
+        struct piece *first = &all->list[i];
+        if (first->used)
             continue;
-        /* The extended forms win wherever they stand; without a piece 0 the pieces mean nothing. */
-        struct piece *first = piece_find(all, name, 0, i);
-        for (unsigned k = i; k < all->n && !first; k++)
-            if (all->list[k].number < 0 && all->list[k].extended && str_eq(all->list[k].name, name))
-                first = &all->list[k];
-        if (!first && !(first = piece_find(all, name, -1, i)))
+        /* Pieces win over a plain value of the same name wherever they stand; without a piece 0 they mean nothing. */
+        struct piece *zero = first->extended && first->number < 0 ? NULL : piece_find(all, first->name, 0, i);
+        if (first->number > 0 && !zero)
             continue;
-        list[n].name = name;
-        if (value_join(all, first, max, a, &list[n].value, ret_cut))
+        if (zero && (first->number >= 0 || !chain_is_extended(all, zero)))
+            first = zero;
+        bool extended = chain_is_extended(all, first);
+        if (has_param(list, n, first->name, extended))
+            continue;
+        if (value_join(first, extended, max, a, &list[n], ret_cut))
             return ERR_LIMIT;
         n++;
     }
@@ -242,12 +294,39 @@ static int params_parse(struct scan *s, const struct message_limits *limits, str
     return r;
 }
 
-str message_param_find(const struct message_param *list, unsigned n, str name)
+bool message_param_is_extended(const struct message_param *param)
 {
-    for (unsigned i = 0; i < n; i++)
-        if (str_eq(list[i].name, name))
-            return list[i].value.p ? list[i].value : STR("");
-    return (str){ 0 };
+    return param->name.n > 1 && param->name.p[param->name.n - 1] == '*';
+}
+
+const struct message_param *message_param_find(const struct message_param *list, unsigned n, str name)
+{
+    const struct message_param *plain = NULL;
+    for (unsigned i = 0; i < n; i++) {
+        bool extended = message_param_is_extended(&list[i]);
+        if (!str_eq(str_sub(list[i].name, 0, list[i].name.n - extended), name))
+            continue;
+        if (extended)
+            return &list[i];
+        plain = plain ? plain : &list[i];
+    }
+    return plain;
+}
+
+void message_param_text(const struct message_param *param, struct buf *out)
+{
+    if (!message_param_is_extended(param)) {
+        message_lex_add(out, param->value);
+        return;
+    }
+    struct buf bytes = BUF_INIT(param->value.n + 1), text = BUF_INIT(4 * param->value.n + 16);
+    str value = param->value, charset = take_charset(&value);
+    percent_decode(value, &bytes);
+    (void)!message_charset_to_utf8(charset, buf_str(&bytes), &text); /* the text is there in any case */
+    for (size_t i = 0; i < text.n; i++)
+        message_lex_add_byte(out, text.p[i]);
+    buf_done(&bytes);
+    buf_done(&text);
 }
 
 static str default_subtype(str type)

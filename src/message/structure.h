@@ -46,7 +46,8 @@ int structure_envelope(str bytes, struct arena *a, const struct envelope **ret) 
 
 struct message_param {
     str name, value;
-}; /* name lower case; value decoded after RFC 2231 to UTF-8 where it can be */
+}; /* name lower case; with a "*" at its end the value is in the extended form of RFC 2231 section 4 (message_param_text); structures of
+    * former versions have it decoded to UTF-8 */
 
 struct part {
     const struct part *parent;          /* NULL at the root */

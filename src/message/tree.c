@@ -152,20 +152,22 @@ static void node_classify(struct builder *b, struct message_node *node)
     }
     node->type = keep(b, ct.type);
     node->subtype = keep(b, ct.subtype);
-    str boundary = message_param_find(ct.params.list, ct.params.n, STR("boundary"));
-    bool multipart = str_eq(ct.type, STR("multipart")) && boundary.n > 0;
+    struct buf boundary = BUF_INIT(b->limits->value_max);
+    const struct message_param *param = message_param_find(ct.params.list, ct.params.n, STR("boundary"));
+    if (param && str_eq(ct.type, STR("multipart")))
+        message_param_text(param, &boundary);
+    bool multipart = boundary.n > 0;
     bool embeds = str_eq(ct.type, STR("message")) && (str_eq(ct.subtype, STR("rfc822")) || str_eq(ct.subtype, STR("global"))) &&
                   !str_eq(encoding, STR("base64")) && !str_eq(encoding, STR("quoted-printable"));
     if ((multipart || embeds) && node->depth >= b->nesting_max) {
         b->tree->truncated = true;
-        return;
+    } else {
+        node->embeds = embeds;
+        if (multipart) /* trailing white space is no part of a boundary: RFC 2046 section 5.1.1 */
+            node->boundary = keep(b, str_trim(buf_str(&boundary)));
+        node->multipart = node->boundary.n > 0;
     }
-    node->multipart = multipart;
-    node->embeds = embeds;
-    if (multipart) /* trailing white space is no part of a boundary: RFC 2046 section 5.1.1 */
-        node->boundary = keep(b, str_trim(boundary));
-    if (node->boundary.n == 0)
-        node->multipart = false;
+    buf_done(&boundary);
 }
 
 /* Begins a part at b->at as the last child of PARENT (NULL: the root); b->at is then the start of its body. */

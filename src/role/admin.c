@@ -112,6 +112,21 @@ static int check_account(void *ctx, const struct directory_account *account)
     return err == ERR_NOTFOUND ? 0 : err;
 }
 
+static bool has_administrator(struct admin *a)
+{
+    struct directory_counts counts;
+    directory_counts(a->directory, &counts);
+    return counts.has_administrator;
+}
+
+static json_t *check_notes(struct admin *a)
+{
+    json_t *notes = ca_notes(a);
+    if (!has_administrator(a))
+        json_array_append_new(notes, json_string(ADMIN_NOBODY));
+    return notes;
+}
+
 static json_t *check(struct admin *a, const json_t *request)
 {
     struct checking c = { .admin = a, .deep = json_is_true(json_object_get(request, "deep")), .problems = json_array() };
@@ -128,7 +143,7 @@ static json_t *check(struct admin *a, const json_t *request)
     return json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:o}", "ok", 1, "accounts", (json_int_t)c.report.accounts, "mailboxes",
                      (json_int_t)c.report.mailboxes, "entries", (json_int_t)c.report.entries, "emails",
                      (json_int_t)c.report.emails, "blobs", (json_int_t)c.report.blobs, "problems", (json_int_t)c.report.problems,
-                     "list", c.problems, "notes", ca_notes(a));
+                     "list", c.problems, "notes", check_notes(a));
 }
 
 /* --- the store's format --- */
@@ -291,6 +306,7 @@ static json_t *status(struct admin *a, const json_t *request)
                           admin_limits(a, snapshot->config), "store", "writable", (int)s.writable, "state", s.why, "commits",
                           (json_int_t)s.commits, "syncs", (json_int_t)s.syncs, "free-bytes", (json_int_t)s.free_bytes);
     json_object_set_new(v, "sandbox", sandbox);
+    json_object_set_new(v, "has-administrator", json_boolean(has_administrator(a)));
     role_snapshot_unref(snapshot);
     return v;
 }

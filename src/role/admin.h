@@ -35,6 +35,11 @@ struct admin {
     struct channel *keeper; /* who has the keys: the server's, or an aide of the command (role/keeper.h); NULL: nobody */
 };
 
+/* Said in init, status and check of a system that has no administrator. */
+#define ADMIN_NOBODY                                                                                                             \
+    "nobody is an administrator: mail for postmaster goes to the first user, who may not answer it as postmaster, mail for "     \
+    "abuse and hostmaster to nobody; `valise user role ADDRESS admin' makes one"
+
 /* Carries out REQUEST and gives the reply, which is the caller's (json_decref). Never fails: errors are in the reply. Blocks. */
 json_t *admin_run(struct admin *a, const json_t *request);
 /* Deletes the mail of accounts whose removal was cut off, a few at a time. core does so now and then, and `check` first of all. Blocks. */

@@ -58,9 +58,10 @@ static int verdict_of(struct core *c, const struct smtp_login *login, str addres
     int err = directory_resolve_from(c->directory, login ? &sender : NULL, address, &a, &list, &n);
     if (err == 0)
         err = room_of(c, list, n, size, any, ret, e);
-    else if (err == ERR_NOTFOUND || err == ERR_SYNTAX || err == ERR_REFUSED || err == ERR_UNSUPPORTED)
+    else if (err == ERR_NOTFOUND || err == ERR_SYNTAX || err == ERR_REFUSED || err == ERR_UNSUPPORTED || err == ERR_LIMIT)
         *ret = err == ERR_REFUSED       ? SMTP_RECIPIENT_NOT_OURS
                : err == ERR_UNSUPPORTED ? SMTP_RECIPIENT_FORBIDDEN
+               : err == ERR_LIMIT       ? SMTP_RECIPIENT_TOO_MANY
                                         : SMTP_RECIPIENT_UNKNOWN,
         err = 0;
     else

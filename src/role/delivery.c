@@ -16,15 +16,17 @@
  *  3. A report has the null reverse-path, and none is made on a message that has it: no report on a report (RFC 3461 section 6.1). */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/metric.h"
 #include "dsn/report.h"
 #include "role/core.h"
 
-enum { ARENA_MAX = 8 << 20, REPORT_MAX = 2 << 20 };
+/* Of the recipients of a message each may lead to a thousand accounts: the arena holds all of these leads, twice for growing. */
+enum { ARENA_MAX = 64 << 20, RESOLVE_MAX = 1 << 20, REPORT_MAX = 2 << 20 };
 
 /* One account that recipient RECIPIENT leads to. */
 struct lead {
-    size_t recipient, account; /* indices of the delivery's recipients and of the accounts */
+    uint32_t recipient, account; /* indices of the delivery's recipients and of the accounts */
 };
 
 struct delivery {
@@ -33,6 +35,7 @@ struct delivery {
     struct arena arena;
     struct mail_recipient *accounts; /* address: the account's own */
     size_t account_n;
+    struct map places;  /* by an account's id: 1 + its index in accounts */
     struct lead *leads; /* in the order of recipients */
     size_t lead_n;
     int *room;  /* of each account: 0, ERR_REFUSED, ERR_LIMIT */
@@ -53,41 +56,65 @@ static void *grow(struct arena *a, void *list, size_t n, size_t size)
     return larger;
 }
 
+static struct delivery delivery_begin(struct core *core, const struct smtp_delivery *d)
+{
+    struct delivery v = { .core = core, .d = d, .arena = ARENA_INIT(ARENA_MAX) };
+    map_init(&v.places);
+    return v;
+}
+
+static void delivery_end(struct delivery *v)
+{
+    map_done(&v->places);
+    arena_done(&v->arena);
+}
+
+/* Where ACCOUNT stands among the accounts, added if need be; SIZE_MAX: there is no room. */
+static size_t place_of(struct delivery *v, const struct directory_account *account)
+{
+    str key = { (const char *)account->id.b, sizeof account->id.b }, address;
+    uintptr_t place = (uintptr_t)map_get(&v->places, key);
+    if (place)
+        return place - 1;
+    struct mail_recipient *accounts = grow(&v->arena, v->accounts, v->account_n, sizeof *accounts);
+    if (!accounts || arena_dup(&v->arena, account->address, &address))
+        return SIZE_MAX;
+    v->accounts = accounts;
+    accounts[v->account_n++] = (struct mail_recipient){ .account = account->id, .address = address };
+    map_put(&v->places, key, (void *)(uintptr_t)v->account_n);
+    return v->account_n - 1;
+}
+
 static int add_lead(struct delivery *v, size_t recipient, const struct directory_account *account)
 {
-    size_t i = 0;
-    while (i < v->account_n && memcmp(v->accounts[i].account.b, account->id.b, sizeof account->id.b) != 0)
-        i++;
-    if (i == v->account_n) {
-        struct mail_recipient *accounts = grow(&v->arena, v->accounts, v->account_n, sizeof *accounts);
-        if (!accounts)
-            return ERR_UNAVAILABLE;
-        v->accounts = accounts;
-        accounts[v->account_n++] = (struct mail_recipient){ .account = account->id, .address = account->address };
-    }
+    size_t i = place_of(v, account);
+    if (i == SIZE_MAX)
+        return ERR_UNAVAILABLE;
     struct lead *leads = grow(&v->arena, v->leads, v->lead_n, sizeof *leads);
     if (!leads)
         return ERR_UNAVAILABLE;
     v->leads = leads;
-    leads[v->lead_n++] = (struct lead){ recipient, i };
+    leads[v->lead_n++] = (struct lead){ (uint32_t)recipient, (uint32_t)i };
     return 0;
 }
 
 /* What became of recipient I by now: it leads to an account, or why not. */
 static int resolve(struct delivery *v, size_t i)
 {
+    struct arena scratch = ARENA_INIT(RESOLVE_MAX);
     struct directory_account *list;
     size_t n;
     bool any = false;
     engine_part sender;
     if (v->d->login)
         memcpy(sender.b, v->d->login->account, sizeof sender.b);
-    int err = directory_resolve_from(v->core->directory, v->d->login ? &sender : NULL, v->d->recipients[i], &v->arena, &list, &n);
+    int err = directory_resolve_from(v->core->directory, v->d->login ? &sender : NULL, v->d->recipients[i], &scratch, &list, &n);
     for (size_t k = 0; err == 0 && k < n; k++) {
         if (list[k].enabled)
             err = add_lead(v, i, &list[k]);
         any = any || list[k].enabled;
     }
+    arena_done(&scratch);
     if (err == 0 && any)
         return 0;
     /* RCPT was answered with 250, so whatever has changed since is for another attempt to find out. */
@@ -253,7 +280,10 @@ static int write_report(struct delivery *v, const struct dsn_outcome *outcomes, 
 /* Invariant 2: delivers the report that the sender is to have, if any. */
 static int report(struct delivery *v, struct error *e)
 {
-    struct dsn_outcome *outcomes = arena_array(&v->arena, v->d->recipient_n + v->lead_n, sizeof *outcomes);
+    size_t failed = 0;
+    for (size_t i = 0; i < v->lead_n; i++)
+        failed += !v->take[v->leads[i].account];
+    struct dsn_outcome *outcomes = arena_array(&v->arena, v->d->recipient_n + failed, sizeof *outcomes);
     struct mail_recipient *to = NULL;
     struct mail_deposit *deposit = NULL;
     struct buf text = BUF_INIT(REPORT_MAX);
@@ -303,7 +333,7 @@ static int finish(struct delivery *v, int err, struct error *e)
     for (size_t i = 0; err == 0 && i < v->account_n; i++)
         if (v->take[i])
             note(v, v->accounts[i].address, 0, NULL);
-    arena_done(&v->arena);
+    delivery_end(v);
     return err;
 }
 
@@ -322,7 +352,7 @@ static int refusal(const struct delivery *v, size_t *ret_n, struct error *e)
 
 int core_accept(void *ctx, const struct smtp_delivery *d, struct error *e)
 {
-    struct delivery v = { .core = ctx, .d = d, .arena = ARENA_INIT(ARENA_MAX) };
+    struct delivery v = delivery_begin(ctx, d);
     size_t n;
     int err = prepare(&v, e);
     if (err == 0)
@@ -338,7 +368,7 @@ int core_accept(void *ctx, const struct smtp_delivery *d, struct error *e)
 
 int core_submit(void *ctx, const struct smtp_delivery *d, struct error *e)
 {
-    struct delivery v = { .core = ctx, .d = d, .arena = ARENA_INIT(ARENA_MAX) };
+    struct delivery v = delivery_begin(ctx, d);
     size_t n = 0;
     int err = prepare(&v, e);
     if (err == 0 && refusal(&v, &n, NULL) && (n == 0 || d->reverse_path.n == 0))
@@ -356,7 +386,7 @@ int core_submit(void *ctx, const struct smtp_delivery *d, struct error *e)
 
 int core_accept_each(void *ctx, const struct smtp_delivery *d, int *results, struct error *e)
 {
-    struct delivery v = { .core = ctx, .d = d, .arena = ARENA_INIT(ARENA_MAX) };
+    struct delivery v = delivery_begin(ctx, d);
     for (size_t i = 0; i < d->recipient_n; i++)
         results[i] = resolve(&v, i);
     int err = look_for_room(&v, e);
@@ -374,6 +404,6 @@ int core_accept_each(void *ctx, const struct smtp_delivery *d, int *results, str
     }
     for (size_t i = 0; i < d->recipient_n; i++)
         note(&v, d->recipients[i], err ? err : results[i], e);
-    arena_done(&v.arena);
+    delivery_end(&v);
     return err;
 }

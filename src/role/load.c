@@ -12,8 +12,13 @@ static int read_chain(struct snapshot *s, str path, str *ret, struct error *e)
 {
     struct buf b = BUF_INIT(PKI_PEM_MAX);
     char *z = arena_z(&s->arena, path);
+    struct error why = ERROR_NONE;
     /* core can write tls/: what it puts there is no way to another file. */
-    int err = z ? beneath_read(AT_FDCWD, z, &b, e) : error_set(e, ERR_LIMIT, "the certificates are too large together");
+    int err = z ? beneath_read(AT_FDCWD, z, &b, &why) : error_set(&why, ERR_LIMIT, "the certificates are too large together");
+    if (err == ERR_REFUSED)
+        err = error_set(e, err, "%s; a certificate lies in tls/ itself: `valise cert import` brings one there", why.text);
+    else if (err)
+        err = error_set(e, err, "%s", why.text);
     if (err == 0 && arena_dup(&s->arena, buf_str(&b), ret))
         err = error_set(e, ERR_LIMIT, "the certificates are too large together");
     buf_done(&b);

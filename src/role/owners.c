@@ -32,12 +32,14 @@ static int find_one(str user, const char *suffix, struct owner *ret, struct erro
     if (r != 0)
         return error_set(e, ERR_INTERNAL, "user %s cannot be looked up: %s", name, strerrordesc_np(r));
     if (!found)
-        return error_set(e, ERR_NOTFOUND,
-                         "there is no user %s: useradd --system --user-group --no-create-home --shell /usr/sbin/nologin %s (each "
-                         "kind of role has a user of its own: %.*s, %.*s-keeper, %.*s-mx)",
-                         name, name, STR_ARG(user), STR_ARG(user), STR_ARG(user));
+        return error_set(
+            e, ERR_NOTFOUND,
+            "valise.conf: user = \"%.*s\" needs a user %s, who is not there; correct the name, or: useradd --system --user-group "
+            "--no-create-home --shell /usr/sbin/nologin %s",
+            STR_ARG(user), name, name);
     if (pw.pw_uid == 0 || pw.pw_gid == 0)
-        return error_set(e, ERR_REFUSED, "user %s is root by another name, or of root's group; the server's users must not be",
+        return error_set(e, ERR_REFUSED,
+                         "valise.conf: user %s is root by another name, or of root's group; name another, as user = \"valise\"",
                          name);
     *ret = (struct owner){ pw.pw_uid, pw.pw_gid };
     return 0;
@@ -57,8 +59,11 @@ int owners_find(str user, struct owners *ret, struct error *e)
         return err;
     if (o.core.uid == o.keeper.uid || o.core.uid == o.mx.uid || o.keeper.uid == o.mx.uid || o.core.gid == o.keeper.gid ||
         o.core.gid == o.mx.gid || o.keeper.gid == o.mx.gid)
-        return error_set(e, ERR_REFUSED, "%.*s, %.*s-keeper and %.*s-mx must be three users with a group of their own each",
-                         STR_ARG(user), STR_ARG(user), STR_ARG(user));
+        return error_set(
+            e, ERR_REFUSED,
+            "valise.conf: %.*s, %.*s-keeper and %.*s-mx must be three users with a group of their own each; see usermod -u "
+            "and -g",
+            STR_ARG(user), STR_ARG(user), STR_ARG(user));
     *ret = o;
     return 0;
 }

@@ -119,6 +119,8 @@ void conn_override(struct conn *c, const struct conn_ends *ends);
 /* Counts N events of KIND, a rate, for the peer's address and network and the account that is logged in. False when a limit forbids
  * them: *RET_WHY says which, in the arena of the command. */
 bool conn_count(struct conn *c, enum limit_kind kind, uint32_t n, str *ret_why) MUST_USE;
+/* Whether conn_count would allow N more, asked before an answer that must not be given beyond the limit; nothing is counted. */
+bool conn_allows(struct conn *c, enum limit_kind kind, uint32_t n, str *ret_why) MUST_USE;
 /* By what somebody has logged in. Generation, kind and tag are for whoever decides whether the login still stands (server_set_stands). */
 struct conn_login {
     uint8_t account[16]; /* zeros: nobody is logged in */

@@ -87,6 +87,15 @@ bool conn_count(struct conn *c, enum limit_kind kind, uint32_t n, str *ret_why)
     return false;
 }
 
+bool conn_allows(struct conn *c, enum limit_kind kind, uint32_t n, str *ret_why)
+{
+    struct limit_strike strike;
+    if (!c->limits || !c->access->limited || limits_allow(c->limits, &c->access->limits, &c->hold, kind, n, &strike))
+        return true;
+    *ret_why = strike_text(c, &strike);
+    return false;
+}
+
 /* Whether ACCOUNT may have one more connection, which is counted for it. */
 static bool enter_account(struct conn *c, const uint8_t account[16], str *ret_why)
 {

@@ -411,8 +411,9 @@ void limits_leave(struct limits *l, struct limit_hold *h)
     *h = (struct limit_hold){ 0 };
 }
 
-bool limits_count(struct limits *l, const struct limit_rules *rules, const struct limit_hold *h, enum limit_kind kind, uint32_t n,
-                  struct limit_strike *ret)
+/* Whether N more of rate KIND are allowed, and with RECORD counted if so. */
+static bool rate_ask(struct limits *l, const struct limit_rules *rules, const struct limit_hold *h, enum limit_kind kind,
+                     uint32_t n, bool record, struct limit_strike *ret)
 {
     unsigned scopes = 0;
     for (unsigned scope = 0; scope < LIMIT_SCOPES; scope++)
@@ -422,10 +423,22 @@ bool limits_count(struct limits *l, const struct limit_rules *rules, const struc
     int64_t now_ms = clock_mono_ms();
     pthread_mutex_lock(&l->lock);
     bool ok = rate_allows(l, rules, h, scopes, kind, n, now_ms, ret);
-    if (ok)
+    if (ok && record)
         rate_record(l, rules, h, scopes, kind, n, now_ms);
     pthread_mutex_unlock(&l->lock);
     return ok;
+}
+
+bool limits_count(struct limits *l, const struct limit_rules *rules, const struct limit_hold *h, enum limit_kind kind, uint32_t n,
+                  struct limit_strike *ret)
+{
+    return rate_ask(l, rules, h, kind, n, true, ret);
+}
+
+bool limits_allow(struct limits *l, const struct limit_rules *rules, const struct limit_hold *h, enum limit_kind kind, uint32_t n,
+                  struct limit_strike *ret)
+{
+    return rate_ask(l, rules, h, kind, n, false, ret);
 }
 
 /* --- words --- */

@@ -87,6 +87,9 @@ void limits_leave(struct limits *l, struct limit_hold *h);
 /* Counts N events of KIND, a rate. False when that is too many: they are not counted then. */
 bool limits_count(struct limits *l, const struct limit_rules *rules, const struct limit_hold *h, enum limit_kind kind, uint32_t n,
                   struct limit_strike *ret) MUST_USE;
+/* Whether limits_count would allow N more; nothing is counted, a limit that forbids it has struck. */
+bool limits_allow(struct limits *l, const struct limit_rules *rules, const struct limit_hold *h, enum limit_kind kind, uint32_t n,
+                  struct limit_strike *ret) MUST_USE;
 /* "Too many messages from your address, 100 a minute are allowed; try again later": a view of TEXT. */
 str limit_strike_text(const struct limit_strike *s, char text[LIMIT_TEXT_MAX]);
 

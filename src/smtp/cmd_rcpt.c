@@ -79,6 +79,8 @@ static enum smtp_reply from_verdict(const struct smtp_session *s, enum smtp_reci
         return smtp_reply_from_delivery(ERR_LIMIT, true);
     case SMTP_RECIPIENT_FORBIDDEN:
         return SMTP_REPLY_CLOSED_GROUP;
+    case SMTP_RECIPIENT_TOO_MANY:
+        return SMTP_REPLY_TOO_MANY_MAILBOXES;
     case SMTP_RECIPIENT_NOT_OURS:
         return s->config->submission ? SMTP_REPLY_NO_QUEUE : SMTP_REPLY_RELAY_DENIED;
     }
@@ -101,38 +103,57 @@ static int ask(struct smtp_session *s, str address, enum smtp_recipient_verdict 
     return rc || !*alone ? rc : service->recipient(service->ctx, login, address, 0, ret, e);
 }
 
+static bool is_unknown(enum smtp_reply r)
+{
+    return r == SMTP_REPLY_UNKNOWN_RECIPIENT || r == SMTP_REPLY_ROUTED_RECIPIENT;
+}
+
+/* The answer to RCPT for TO, *WHY its words where they are not the usual ones.
+ *
+ * Whether a name is there is told only within the limit of unknown ones, whoever is asked for: who guesses over many connections would otherwise
+ * have each answer before the limit strikes. One beyond it that another connection has got in between is not told either. */
+static enum smtp_reply judge(struct smtp_session *s, struct smtp_rcpt *to, bool *alone, str *why, struct error *e)
+{
+    struct smtp_transaction *t = s->transaction;
+    enum smtp_recipient_verdict verdict = SMTP_RECIPIENT_UNKNOWN;
+    if (!s->config->lmtp && !conn_count(s->conn, LIMIT_RECIPIENTS, 1, why))
+        return SMTP_REPLY_TOO_MANY_TO_RECIPIENTS;
+    int rc = resolve_literal(s, &to->address);
+    if (rc)
+        return SMTP_REPLY_TEMPORARY;
+    if (smtp_transaction_has(t, to->address.text)) /* was asked for, and counts for as much as another one would */
+        return SMTP_REPLY_RECIPIENT_OK;
+    if (!conn_allows(s->conn, LIMIT_UNKNOWN, 1, why))
+        return SMTP_REPLY_TOO_MANY_IN_TIME;
+    rc = ask(s, to->address.text, &verdict, alone, e);
+    if (rc)
+        return smtp_reply_from_error(rc);
+    enum smtp_reply reply = from_verdict(s, verdict, to->address.text);
+    if (is_unknown(reply) && !conn_count(s->conn, LIMIT_UNKNOWN, 1, why))
+        return SMTP_REPLY_TOO_MANY_IN_TIME;
+    if (reply == SMTP_REPLY_RECIPIENT_OK && t->recipient_n && (*alone || t->is_alone))
+        return SMTP_REPLY_TOO_MANY_RECIPIENTS;
+    return reply;
+}
+
 enum conn_next smtp_cmd_rcpt(struct smtp_session *s, str argument)
 {
     struct smtp_transaction *t = s->transaction;
     struct smtp_rcpt to = { 0 };
-    enum smtp_recipient_verdict verdict = SMTP_RECIPIENT_UNKNOWN;
     struct error e = ERROR_NONE;
-    enum smtp_reply reply;
     bool alone = false;
     str why = { 0 };
-    int rc = 0;
     enum smtp_fault fault =
         smtp_rcpt_parse(argument, &smtp_limits_default, t->mail.smtputf8, s->config->submission, conn_arena(s->conn), &to);
-    if (fault != SMTP_FAULT_NONE)
-        reply = smtp_reply_from_fault(fault, SMTP_CLAUSE_RECIPIENT);
-    else if (!s->config->lmtp && !conn_count(s->conn, LIMIT_RECIPIENTS, 1, &why))
-        reply = SMTP_REPLY_TOO_MANY_TO_RECIPIENTS;
-    else if ((rc = resolve_literal(s, &to.address)) != 0)
-        reply = SMTP_REPLY_TEMPORARY;
-    else if ((rc = ask(s, to.address.text, &verdict, &alone, &e)) != 0)
-        reply = smtp_reply_from_error(rc);
-    else
-        reply = from_verdict(s, verdict, to.address.text);
-    bool again = smtp_transaction_has(t, to.address.text);
-    if (reply == SMTP_REPLY_RECIPIENT_OK && !again && t->recipient_n && (alone || t->is_alone))
-        reply = SMTP_REPLY_TOO_MANY_RECIPIENTS;
+    enum smtp_reply reply =
+        fault != SMTP_FAULT_NONE ? smtp_reply_from_fault(fault, SMTP_CLAUSE_RECIPIENT) : judge(s, &to, &alone, &why, &e);
     if (reply == SMTP_REPLY_RECIPIENT_OK && smtp_transaction_add(t, s->config, &to))
         reply = SMTP_REPLY_TOO_MANY_RECIPIENTS;
     if (reply == SMTP_REPLY_RECIPIENT_OK) {
         t->is_alone |= alone;
     } else {
         t->recipient_refused_n++;
-        s->unknown += reply == SMTP_REPLY_UNKNOWN_RECIPIENT || reply == SMTP_REPLY_ROUTED_RECIPIENT;
+        s->unknown += is_unknown(reply);
         log_info("smtp-recipient-refused", LOG_STR("session", conn_id(s->conn)), LOG_STR("peer", conn_peer_address(s->conn)),
                  LOG_STR("from", t->mail.reverse_path.text), LOG_STR("to", to.address.text),
                  LOG_NUM("code", smtp_reply_code(reply)), LOG_Z("error", e.text));

@@ -15,7 +15,8 @@ enum smtp_recipient_verdict {
     SMTP_RECIPIENT_FULL,      /* no room under its quota now */
     SMTP_RECIPIENT_TOO_SMALL, /* the message is more than its quota allows in all */
     SMTP_RECIPIENT_FORBIDDEN, /* a group that this sender may not write to */
-    SMTP_RECIPIENT_LAST = SMTP_RECIPIENT_FORBIDDEN
+    SMTP_RECIPIENT_TOO_MANY,  /* it leads to more accounts than one address may */
+    SMTP_RECIPIENT_LAST = SMTP_RECIPIENT_TOO_MANY
 };
 
 struct smtp_login {

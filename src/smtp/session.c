@@ -220,8 +220,7 @@ static void check_counts(struct smtp_session *s)
     str why;
     if (s->is_closing || is_reading_message(s) || s->mode == SMTP_MODE_HELD)
         return;
-    if (!count(s, LIMIT_ERRORS, s->errors, &s->counted.errors, &why) || !count(s, LIMIT_JUNK, s->junk, &s->counted.junk, &why) ||
-        !count(s, LIMIT_UNKNOWN, s->unknown, &s->counted.unknown, &why))
+    if (!count(s, LIMIT_ERRORS, s->errors, &s->counted.errors, &why) || !count(s, LIMIT_JUNK, s->junk, &s->counted.junk, &why))
         smtp_say_text(s, SMTP_REPLY_TOO_MANY_IN_TIME, why);
     else if (s->errors >= s->config->errors_max)
         smtp_say(s, SMTP_REPLY_TOO_MANY_ERRORS);

@@ -2,6 +2,7 @@
 #ifndef VALISE_SMTP_SESSION_PRIVATE_H
 #define VALISE_SMTP_SESSION_PRIVATE_H
 
+#include "base/map.h"
 #include "sasl/sasl.h"
 #include "smtp/data.h"
 #include "smtp/header.h"
@@ -45,8 +46,10 @@ struct smtp_transaction {
     struct smtp_mail mail;
     str *recipients;
     struct dsn_request *dsn; /* of each recipient */
+    struct map taken;        /* the recipients, to find one that is said again */
     size_t recipient_n, recipient_refused_n;
-    bool is_alone; /* no further recipient: see cmd_rcpt.c */
+    size_t recipient_again_n; /* how often one was said that had been taken */
+    bool is_alone;            /* no further recipient: see cmd_rcpt.c */
     struct smtp_body body;
     struct smtp_body lines; /* of BODY=BINARYMIME: the message once it is made of lines */
     struct smtp_header header;
@@ -94,8 +97,8 @@ struct smtp_session {
     int64_t wait_until_ms; /* monotonic: when the wait for the next line, or of MODE_HELD, is over */
     unsigned errors, auth_failures, unknown, junk;
     struct {
-        unsigned errors, unknown, junk;
-    } counted;          /* of these, how many the limits know */
+        unsigned errors, junk;
+    } counted;          /* of these, how many the limits know; unknown recipients are counted before they are answered */
     uint64_t message_n; /* accepted */
 };
 
@@ -180,7 +183,7 @@ struct smtp_transaction *smtp_transaction_new(const struct smtp_config *config);
 void smtp_transaction_end(struct smtp_session *s);
 /* Whether the recipient was given already. */
 bool smtp_transaction_has(const struct smtp_transaction *t, str address);
-/* Adds a recipient; ERR_LIMIT when there are too many. */
+/* Adds a recipient; ERR_LIMIT when there are too many. One that was given already counts again, or it could be said for ever. */
 int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, const struct smtp_rcpt *rcpt) MUST_USE;
 
 /* --- message.c --- */

@@ -14,6 +14,7 @@ struct smtp_transaction *smtp_transaction_new(const struct smtp_config *config)
     smtp_body_init(&t->lines, config->service);
     smtp_header_init(&t->header, &t->body);
     t->why = BUF_INIT(WHY_MAX);
+    map_init(&t->taken);
     return t;
 }
 
@@ -27,6 +28,7 @@ void smtp_transaction_end(struct smtp_session *s)
     buf_done(&t->why);
     smtp_body_done(&t->body);
     smtp_body_done(&t->lines);
+    map_done(&t->taken);
     free(t->recipients);
     free(t->dsn);
     arena_done(&t->arena);
@@ -41,21 +43,20 @@ size_t smtp_recipients_max(const struct smtp_config *config)
 
 bool smtp_transaction_has(const struct smtp_transaction *t, str address)
 {
-    for (size_t i = 0; i < t->recipient_n; i++) {
-        if (str_eq(t->recipients[i], address))
-            return true;
-    }
-    return false;
+    return map_get(&t->taken, address) != NULL;
 }
 
 int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *config, const struct smtp_rcpt *rcpt)
 {
     str address = rcpt->address.text;
-    /* Said twice, delivered once; in LMTP each is answered (RFC 2033 section 4.2). */
-    if (!config->lmtp && smtp_transaction_has(t, address))
-        return 0;
-    if (t->recipient_n >= smtp_recipients_max(config))
+    bool again = smtp_transaction_has(t, address);
+    if (t->recipient_n + t->recipient_again_n >= smtp_recipients_max(config))
         return ERR_LIMIT;
+    /* Said twice, delivered once; in LMTP each is answered (RFC 2033 section 4.2). */
+    if (!config->lmtp && again) {
+        t->recipient_again_n++;
+        return 0;
+    }
     if ((t->recipient_n & (t->recipient_n - 1)) == 0) { /* full at each power of two */
         size_t cap = t->recipient_n ? t->recipient_n * 2 : 1;
         str *larger = reallocarray(t->recipients, cap, sizeof(*larger));
@@ -70,7 +71,10 @@ int smtp_transaction_add(struct smtp_transaction *t, const struct smtp_config *c
     int rc = arena_dup(&t->arena, address, &t->recipients[t->recipient_n]);
     if (!rc)
         rc = arena_dup(&t->arena, rcpt->dsn.orcpt, &dsn->orcpt);
-    if (!rc)
-        t->recipient_n++;
-    return rc;
+    if (rc)
+        return rc;
+    if (!again)
+        map_put(&t->taken, address, t);
+    t->recipient_n++;
+    return 0;
 }

@@ -86,21 +86,47 @@ static int proto_parse(const struct value *v, struct smtp_xclient *ret)
     return ret->esmtp || str_ieq(v->text, STR("SMTP")) ? 0 : ERR_SYNTAX;
 }
 
-static int take(struct smtp_xclient *x, str name, const struct value *v)
+enum attribute { ADDR, PORT, DESTADDR, DESTPORT, NAME, HELO, PROTO, ATTRIBUTES };
+
+/* The attribute NAME; one that stands in SEEN already is refused: of two values whoever reads the first and whoever reads the last
+ * would believe in two clients. */
+static int attribute_of(str name, unsigned *seen, enum attribute *ret)
 {
-    if (str_ieq(name, STR("ADDR")))
+    static const str names[ATTRIBUTES] = { STR_INIT("ADDR"), STR_INIT("PORT"), STR_INIT("DESTADDR"), STR_INIT("DESTPORT"),
+                                           STR_INIT("NAME"), STR_INIT("HELO"), STR_INIT("PROTO") };
+    unsigned i = 0;
+    while (i < ATTRIBUTES && !str_ieq(name, names[i]))
+        i++;
+    if (i == ATTRIBUTES)
+        return ERR_UNSUPPORTED;
+    if (*seen >> i & 1)
+        return ERR_SYNTAX;
+    *seen |= 1u << i;
+    *ret = (enum attribute)i;
+    return 0;
+}
+
+static int take(struct smtp_xclient *x, enum attribute attribute, const struct value *v)
+{
+    switch (attribute) {
+    case ADDR:
         return address_parse(v, &x->ends.has_peer, &x->ends.peer);
-    if (str_ieq(name, STR("PORT")))
+    case PORT:
         return port_parse(v, &x->ends.has_peer_port, &x->ends.peer_port);
-    if (str_ieq(name, STR("DESTADDR")))
+    case DESTADDR:
         return address_parse(v, &x->ends.has_local, &x->ends.local);
-    if (str_ieq(name, STR("DESTPORT")))
+    case DESTPORT:
         return port_parse(v, &x->ends.has_local_port, &x->ends.local_port);
-    if (str_ieq(name, STR("NAME")))
+    case NAME:
         return name_parse(v, &x->has_name, &x->name);
-    if (str_ieq(name, STR("HELO")))
+    case HELO:
         return name_parse(v, &x->has_helo, &x->helo);
-    return str_ieq(name, STR("PROTO")) ? proto_parse(v, x) : ERR_UNSUPPORTED;
+    case PROTO:
+        return proto_parse(v, x);
+    case ATTRIBUTES:
+        break;
+    }
+    panic("impossible attribute %d", (int)attribute);
 }
 
 /* xclient-command = XCLIENT 1*( SP attribute-name "=" attribute-value ) */
@@ -108,16 +134,20 @@ int smtp_xclient_parse(str argument, struct arena *a, struct smtp_xclient *ret)
 {
     struct smtp_xclient x = { .has_name = false };
     str rest = argument, attribute;
+    unsigned seen = 0;
     if (argument.n == 0)
         return ERR_SYNTAX;
     while (str_split(&rest, ' ', &attribute)) {
         size_t equals = str_find_byte(attribute, '=', 0);
+        enum attribute which = ATTRIBUTES;
         struct value v;
         if (equals == attribute.n)
             return ERR_SYNTAX;
         int err = value_parse(str_from(attribute, equals + 1), a, &v);
         if (err == 0)
-            err = take(&x, str_sub(attribute, 0, equals), &v);
+            err = attribute_of(str_sub(attribute, 0, equals), &seen, &which);
+        if (err == 0)
+            err = take(&x, which, &v);
         if (err)
             return err;
     }

@@ -59,6 +59,10 @@ def utf8(address):
     return f"@names\n[names]\notherName.0={SMTP_UTF8};FORMAT:UTF8,UTF8String:{address}"
 
 
+def ca_notes(lab):
+    return [n for n in as_json(lab, "check")["notes"] if "administrator" not in n]
+
+
 def test_what_a_thief_of_the_key_gains(lab, scratch):
     """All verifiers agree on every name; only OpenSSL of the three knows SmtpUTF8Mailbox."""
     thief = Thief(lab, scratch)
@@ -147,7 +151,7 @@ def test_a_domain_that_came_later(lab, scratch, running):
     assert told["reloaded"] == running and told["fingerprint"] == after["fingerprint"] != before["fingerprint"]
     assert after["key-id"] == before["key-id"] and after["subject"] == before["subject"] and after["limited"]
     assert {"kind": "email", "name": "zwei.example"} in after["speaks-for"]
-    assert as_json(lab, "check")["notes"] == []
+    assert ca_notes(lab) == []
     valise(lab, "cert", "issue", "--server", name, "--install")
     cert = lab.dir / "tls" / f"{name}.pem"
     assert openssl("verify", "-CAfile", lab.dir / "ca.pem", "-verify_hostname", name, cert).returncode == 0
@@ -228,7 +232,7 @@ def test_a_ca_of_an_older_valise(lab):
     valise(lab, "cert", "issue", "--server", "x.zwei.example")
     assert "ANYBODY" in valise(lab, "ca", "show").stdout
     valise(lab, "ca", "renew")
-    assert as_json(lab, "ca", "show")["limited"] and as_json(lab, "check")["notes"] == []
+    assert as_json(lab, "ca", "show")["limited"] and ca_notes(lab) == []
     for cert in (lab.dir / "tls").iterdir():
         assert openssl("verify", "-CAfile", lab.dir / "ca.pem", cert).returncode == 0, cert
     assert lab.stop() == 0

@@ -107,6 +107,20 @@ def test_a_rate_recovers(lab):
     harness.wait_until(lambda: greeting(lab, "smtp", FLOOD).startswith("220"), 30, "the rate has gone down")
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_guesses_of_one_a_connection_meet_the_limit(lab, processes):
+    """Twenty connections that guess one name each learn of five, and nothing of a name that is there after them."""
+    configure(lab, 'limits smtp { unknown-rate-per-address = "5/hour" }', processes=processes)
+    lab.start()
+    answers = []
+    for name in [f"guess{i}" for i in range(20)] + ["alice"]:
+        with helpers.Dialogue(lab.ports["smtp"]) as d:
+            assert d.reply()[0] == 220 and d.smtp("HELO client.example")[0] == 250 and d.smtp("MAIL FROM:<>")[0] == 250
+            answers.append(d.smtp(f"RCPT TO:<{name}@{harness.DOMAIN}>")[0])
+    assert answers == [550] * 5 + [421] * 16
+    assert strikes(lab, "smtp", "unknown-rate-per-address") == 16
+
+
 def test_exempt_networks_are_not_limited(lab):
     configure(lab, "limits smtp { connections-per-address = 1 connections-per-network = 1 }", exempt=f'"{FLOOD}"')
     lab.start()

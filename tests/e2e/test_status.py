@@ -5,7 +5,7 @@ import os
 import re
 import signal
 
-from harness import wait_until
+from harness import DOMAIN, wait_until
 from test_reload_certificates import new_certificate, reload, replace
 
 
@@ -19,6 +19,10 @@ def concerns(lab):
 
 def test_what_wants_attention_comes_first(lab):
     lab.start()
+    assert re.match(r"valise \S+ on \S+, up 0 d 0 h 0 min: needs attention\n  ! nobody is an administrator: ", status(lab)), status(lab)
+    assert "note: nobody is an administrator" in lab.run("check", "--dir", str(lab.dir)).stdout
+    lab.run("user", "role", f"alice@{DOMAIN}", "admin", "--dir", str(lab.dir))
+    assert "administrator" not in lab.run("check", "--dir", str(lab.dir)).stdout
     assert re.match(r"valise \S+ on \S+, up 0 d 0 h 0 min: all is well\n", status(lab)), status(lab)
     assert concerns(lab) == []
     core = next(pid for pid in lab.roles() if "core" in lab.role_command(pid))

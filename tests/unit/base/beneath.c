@@ -303,8 +303,8 @@ static void test_a_folder_swapped_for_a_link_leads_nowhere(void **state)
         (void)!beneath_grant(in, "a", BENEATH_MODE(0700), NULL);
         if (i % 8 == 0) {
             (void)!beneath_remove_tree(in, "a", NULL);
-            (void)mkdirat(in, "a", 0700);
-            (void)symlinkat("../out", in, "b");
+            (void)!mkdirat(in, "a", 0700);
+            (void)!symlinkat("../out", in, "b");
         }
     }
     atomic_store(&stop, true);

@@ -180,7 +180,8 @@ static void addresses_resolve(void **state)
         assert_true(directory_may_send_as(f->d, alice, STR("Alice+x@a.example")));
         assert_true(directory_may_send_as(f->d, alice, STR("info@a.example")));
         assert_true(directory_may_send_as(f->d, alice, STR("all@a.example")));
-        assert_true(directory_may_send_as(f->d, alice, STR("postmaster@a.example")));
+        assert_false(
+            directory_may_send_as(f->d, alice, STR("postmaster@a.example"))); /* she stands in, and is no administrator */
         assert_false(directory_may_send_as(f->d, bob, STR("postmaster@a.example")));
         assert_false(directory_may_send_as(f->d, alice, STR("bob@a.example")));
         assert_false(directory_may_send_as(f->d, bob, STR("bob+work@a.example")));
@@ -209,6 +210,40 @@ static void postmaster_is_the_best_there_is(void **state)
     assert_string_equal(resolved(f, "postmaster@a.example"), "new@a.example");
     add(f, "postmaster@a.example");
     assert_string_equal(resolved(f, "postmaster@a.example"), "postmaster@a.example");
+}
+
+static void offices_are_the_administrators(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const offices[] = { "postmaster@a.example", "abuse@a.example", "hostmaster+x@a.example" };
+    engine_part user, admin, program;
+    assert_int_equal(directory_domain_add(f->d, STR("a.example"), NULL), 0);
+    assert_int_equal(directory_account_add_as(f->d, STR("printer@a.example"), DIRECTORY_PROGRAM, STR(""), &program, NULL), 0);
+    assert_int_equal(directory_account_add(f->d, STR("user@a.example"), STR(""), &user, NULL), 0);
+    alias(f, "info@a.example", "postmaster@a.example", NULL);
+    /* Mail for postmaster is taken; the right to speak for the domain does not come with it, not by an alias either. */
+    assert_string_equal(resolved(f, "postmaster@a.example"), "user@a.example");
+    assert_string_equal(resolved(f, "info@a.example"), "user@a.example");
+    assert_string_equal(resolved(f, "abuse@a.example"), "not-found");
+    assert_string_equal(resolved(f, "hostmaster@a.example"), "not-found");
+    for (size_t i = 0; i < 3; i++)
+        assert_false(directory_may_send_as(f->d, user, str_from_z(offices[i])));
+    assert_false(directory_may_send_as(f->d, user, STR("info@a.example")));
+    assert_int_equal(directory_domain_catch_all(f->d, STR("a.example"), STR("user@a.example"), NULL), 0);
+    assert_string_equal(resolved(f, "abuse@a.example"), "user@a.example");
+    assert_int_equal(directory_account_add_as(f->d, STR("admin@a.example"), DIRECTORY_ADMIN, STR(""), &admin, NULL), 0);
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(resolved(f, offices[i]), "admin@a.example");
+        assert_true(directory_may_send_as(f->d, admin, str_from_z(offices[i])));
+        assert_false(directory_may_send_as(f->d, user, str_from_z(offices[i])));
+    }
+    assert_true(directory_may_send_as(f->d, admin, STR("info@a.example")));
+    assert_string_equal(resolved(f, "abuser@a.example"), "user@a.example");
+    /* Who was named is who is meant. */
+    alias(f, "abuse@a.example", "user@a.example", NULL);
+    assert_string_equal(resolved(f, "abuse@a.example"), "user@a.example");
+    assert_true(directory_may_send_as(f->d, user, STR("abuse@a.example")));
+    assert_false(directory_may_send_as(f->d, admin, STR("abuse@a.example")));
 }
 
 static void canonical_forms(void **state)
@@ -554,6 +589,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(changes_are_checked, setup, teardown),
         cmocka_unit_test_setup_teardown(addresses_resolve, setup, teardown),
         cmocka_unit_test_setup_teardown(postmaster_is_the_best_there_is, setup, teardown),
+        cmocka_unit_test_setup_teardown(offices_are_the_administrators, setup, teardown),
         cmocka_unit_test_setup_teardown(canonical_forms, setup, teardown),
         cmocka_unit_test_setup_teardown(lists_are_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_thousand_accounts, setup, teardown),

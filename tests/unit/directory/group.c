@@ -156,29 +156,63 @@ static void changes_of_groups_are_checked(void **state)
     assert_int_equal(directory_domain_remove(d, STR("b.example"), &e), 0);
 }
 
-static void more_than_a_thousand_are_too_many(void **state)
+/* Users u0 to u1000 and groups of 600 and 401 of them that are no address. */
+static void add_a_thousand_and_one(struct fixture *f)
 {
-    struct fixture *f = *state;
     char name[48];
     engine_part id;
-    assert_int_equal(directory_group_add(f->d, STR("all@a.example"), DIRECTORY_SENDERS_ANYONE, NULL), 0);
+    assert_int_equal(directory_group_add(f->d, STR("many"), DIRECTORY_SENDERS_ANYONE, NULL), 0);
     assert_int_equal(directory_group_add(f->d, STR("more"), DIRECTORY_SENDERS_ANYONE, NULL), 0);
     for (int i = 0; i < 1001; i++) {
         (void)snprintf(name, sizeof name, "u%d@a.example", i);
         assert_int_equal(directory_account_add(f->d, str_from_z(name), STR(""), &id, NULL), 0);
-        assert_int_equal(directory_group_member_add(f->d, i < 1000 ? STR("all@a.example") : STR("more"), str_from_z(name), NULL),
-                         0);
+        assert_int_equal(directory_group_member_add(f->d, i < 600 ? STR("many") : STR("more"), str_from_z(name), NULL), 0);
     }
+}
+
+static int member_add(struct fixture *f, const char *group, const char *member)
+{
+    return directory_group_member_add(f->d, str_from_z(group), str_from_z(member), NULL);
+}
+
+static void more_than_a_thousand_are_too_many(void **state)
+{
+    struct fixture *f = *state;
+    struct error e = ERROR_NONE;
+    add_a_thousand_and_one(f);
+    group(f, "all@a.example", DIRECTORY_SENDERS_ANYONE, "many", NULL);
+    /* The group itself, by one within, */
+    assert_int_equal(directory_group_member_add(f->d, STR("all@a.example"), STR("more"), &e), ERR_LIMIT);
+    assert_non_null(strstr(e.text, "all@a.example would stand for more than 1000 accounts"));
+    /* and one within that grows. Where nothing with an address is above, there is no mail to be refused. */
+    assert_int_equal(member_add(f, "many", "more"), ERR_LIMIT);
+    assert_int_equal(directory_group_member_remove(f->d, STR("all@a.example"), STR("many"), NULL), 0);
+    assert_int_equal(member_add(f, "many", "more"), 0);
+    assert_int_equal(member_add(f, "all@a.example", "many"), ERR_LIMIT);
+    assert_string_equal(resolved(f, NULL, "all@a.example"), "not-found");
+}
+
+static void what_leads_to_a_group_that_grows_is_looked_at(void **state)
+{
+    struct fixture *f = *state;
     struct directory_account *list;
     size_t n;
+    str one[] = { STR_INIT("all@a.example") }, two[] = { STR_INIT("every@a.example"), STR_INIT("rest@a.example") };
+    add_a_thousand_and_one(f);
+    group(f, "all@a.example", DIRECTORY_SENDERS_ANYONE, "many", NULL);
+    group(f, "rest@a.example", DIRECTORY_SENDERS_MEMBERS, "more", NULL);
+    assert_int_equal(directory_alias_add(f->d, STR("every@a.example"), one, 1, NULL), 0);
+    /* An alias of both, even by way of another, */
+    assert_int_equal(directory_alias_add(f->d, STR("each@a.example"), two, 2, NULL), ERR_LIMIT);
+    /* and what an alias leads to may not grow beyond either: u1000 is the one too many. */
+    assert_int_equal(directory_group_member_remove(f->d, STR("more"), STR("u1000@a.example"), NULL), 0);
+    assert_int_equal(directory_alias_add(f->d, STR("each@a.example"), two, 2, NULL), 0);
+    assert_int_equal(directory_resolve_from(f->d, &f->alice, STR("each@a.example"), &f->a, &list, &n), 0);
+    assert_int_equal(member_add(f, "more", "u1000@a.example"), ERR_LIMIT);
+    assert_int_equal(member_add(f, "all@a.example", "u1000@a.example"), ERR_LIMIT);
+    assert_int_equal(member_add(f, "all@a.example", "more"), 0); /* who is in it twice counts once */
     assert_int_equal(directory_resolve(f->d, STR("all@a.example"), &f->a, &list, &n), 0);
     assert_int_equal(n, 1000);
-    assert_int_equal(directory_group_member_add(f->d, STR("all@a.example"), STR("more"), NULL), ERR_LIMIT);
-    /* Too many by a group within: nobody is left out in silence. */
-    assert_int_equal(directory_group_member_remove(f->d, STR("all@a.example"), STR("u0@a.example"), NULL), 0);
-    assert_int_equal(directory_group_member_add(f->d, STR("more"), STR("u0@a.example"), NULL), 0);
-    assert_int_equal(directory_group_member_add(f->d, STR("all@a.example"), STR("more"), NULL), 0);
-    assert_int_equal(directory_resolve(f->d, STR("all@a.example"), &f->a, &list, &n), ERR_LIMIT);
 }
 
 static void a_domain_has_other_names(void **state)
@@ -360,6 +394,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_may_write_is_asked, setup, teardown),
         cmocka_unit_test_setup_teardown(changes_of_groups_are_checked, setup, teardown),
         cmocka_unit_test_setup_teardown(more_than_a_thousand_are_too_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_leads_to_a_group_that_grows_is_looked_at, setup, teardown),
         cmocka_unit_test_setup_teardown(a_domain_has_other_names, setup, teardown),
         cmocka_unit_test_setup_teardown(failures_by_another_name_count_together, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_for_nobody_has_a_taker, setup, teardown),

@@ -120,6 +120,15 @@ static void messages_of_all_kinds(void **state)
                   "(\"image\" \"png\" (\"name*\" \"utf-8''%C3%A9.png\") \"<i@d>\" \"a \\\"picture\\\"\" \"7bit\" 0 \"Q2hlY2s=\" "
                   "NIL (\"fr\" \"en\") "
                   "\"http://x/\")");
+    /* RFC 2231 section 4: charset, language and octets as they came, a plain value beside them */
+    check_message(
+        "Content-Type: image/png; name*0*=ISO-8859-1'fr'%e9t; name*1*=%E9; name=ete\r\n\r\n", NOTHING,
+        "(\"image\" \"png\" (\"name*\" \"ISO-8859-1'fr'%e9t%E9\" \"name\" \"ete\") NIL NIL \"7bit\" 0)",
+        "(\"image\" \"png\" (\"name*\" \"ISO-8859-1'fr'%e9t%E9\" \"name\" \"ete\") NIL NIL \"7bit\" 0 NIL NIL NIL NIL)");
+    /* what cannot be opened promises nothing below it */
+    check_message("Content-Type: message/rfc822; name=a.eml\r\nContent-Transfer-Encoding: base64\r\n\r\nU3ViamVjdDogeA0K",
+                  NOTHING, "(\"application\" \"octet-stream\" (\"name\" \"a.eml\") NIL NIL \"base64\" 16)",
+                  "(\"application\" \"octet-stream\" (\"name\" \"a.eml\") NIL NIL \"base64\" 16 NIL NIL NIL NIL)");
 }
 
 int main(void)

@@ -65,22 +65,25 @@ static void content_types(void **state)
         { "message/external-body; access-type=URL; URL*0=\"ftp://\"; URL*1=\"cs.utk.edu/pub/moore/bulk-mailer/bulk-mailer.tar\"",
           "message/external-body;access-type=URL;url=ftp://cs.utk.edu/pub/moore/bulk-mailer/bulk-mailer.tar" },
         { "application/x-stuff; title*=us-ascii'en-us'This%20is%20%2A%2A%2Afun%2A%2A%2A",
-          "application/x-stuff;title=This is ***fun***" },
+          "application/x-stuff;title*=us-ascii'en-us'This%20is%20%2A%2A%2Afun%2A%2A%2A" },
         { "application/x-stuff; title*0*=us-ascii'en'This%20is%20even%20more%20; title*1*=%2A%2A%2Afun%2A%2A%2A%20;"
           " title*2=\"isn't it!\"",
-          "application/x-stuff;title=This is even more ***fun*** isn't it!" },
+          "application/x-stuff;title*=us-ascii'en'This%20is%20even%20more%20%2A%2A%2Afun%2A%2A%2A%20isn%27t%20it!" },
         { "a/b; t*1=b; t*0=a; t*2=c", "a/b;t=abc" },
         { "a/b; t*0=a; t*2=c", "a/b;t=a" },
         { "a/b; t*1=b; t*2=c", "a/b" },
-        { "a/b; t*0*=iso-8859-1''%e4; t*1*=%f6", "a/b;t=\xc3\xa4\xc3\xb6" },
-        { "a/b; t*0*=utf-8''%c3; t*1*=%a4", "a/b;t=\xc3\xa4" },
-        { "a/b; name=plain; name*=utf-8''%c3%a4", "a/b;name=\xc3\xa4" },
-        { "a/b; name*=utf-8''%c3%a4; name=plain", "a/b;name=\xc3\xa4" },
-        { "a/b; t*=utf-8''a%0d%0ab%00c", "a/b;t=a  b?c" },
-        { "a/b; t*=noquotes%20here", "a/b;t=noquotes here" },
-        { "a/b; t*=no-such-charset''%e4x", "a/b;t=\xef\xbf\xbdx" },
-        { "a/b; t*=utf-8''%4%zz%", "a/b;t=%4%zz%" },
-        { "a/b; *=x; *0=y; **=z", "a/b;*=z;*0=y" },
+        { "a/b; t*0*=iso-8859-1''%e4; t*1*=%f6", "a/b;t*=iso-8859-1''%e4%f6" },
+        { "a/b; t*0*=utf-8''%c3; t*1*=%a4", "a/b;t*=utf-8''%c3%a4" },
+        { "a/b; name=plain; name*=utf-8''%c3%a4; name=x; name*=y", "a/b;name=plain;name*=utf-8''%c3%a4" },
+        { "a/b; name*0*=utf-8''%c3; name=plain; name*1=\"a b\"", "a/b;name*=utf-8''%c3a%20b;name=plain" },
+        { "a/b; t=plain; t*1=b; t*0=a; t*=c''d", "a/b;t=ab;t*=c''d" },
+        { "a/b; t*=utf-8''a%0d%0ab%00c", "a/b;t*=utf-8''a%0d%0ab%00c" },
+        { "a/b; t*=noquotes%20here", "a/b;t*=noquotes%20here" },
+        { "a/b; t*=no-such-charset''%e4x", "a/b;t*=no-such-charset''%e4x" },
+        { "a/b; t*=utf-8''%4%zz%", "a/b;t*=utf-8''%4%zz%" },
+        { "a/b; *=x; *0=y; **=z", "a/b;*=x;*0=y;**=z" },
+        { "a/b; t*0=\"a b\"; t*1*=%41", "a/b;t*=''a%20b%41" },
+        { "a/b; t*=\"utf-8''\xc3\xa9 \\\"\"", "a/b;t*=utf-8''%C3%A9%20%22" },
         { "a/b; t*99999999999=x", "a/b;t*99999999999=x" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -97,10 +100,46 @@ static void limits(void **state)
     l.value_max = 5;
     content_type(STR("a/b; c=12345678"), &l, "a/b;c=12345", true);
     content_type(STR("a/b; c*0=1234; c*1=5678"), &l, "a/b;c=12345", true);
+    content_type(STR("a/b; c*=\"''12 \""), &l, "a/b;c*=''12", true); /* no escape is cut in two */
     struct arena a = ARENA_INIT(20);
     struct message_content_type ct;
     assert_int_equal(message_content_type_parse(STR("text/plain"), &message_limits_default, &a, &ct, NULL), ERR_LIMIT);
     arena_done(&a);
+}
+
+/* What a reader sees of a parameter; "-" for none. */
+static void texts_of_parameters(void **state)
+{
+    static const struct {
+        const char *in, *text;
+    } cases[] = {
+        { "a/b", "-" },
+        { "a/b; t=x", "x" },
+        { "a/b; t=", "" },
+        { "a/b; t*=us-ascii'en-us'This%20is%20%2A%2A%2Afun%2A%2A%2A", "This is ***fun***" },
+        { "a/b; t*0*=us-ascii'en'even%20more%20; t*1*=%2A%2Afun%2A%2A%20; t*2=\"isn't it!\"", "even more **fun** isn't it!" },
+        { "a/b; t*0*=iso-8859-1''%e4; t*1*=%f6", "\xc3\xa4\xc3\xb6" },
+        { "a/b; t*0*=utf-8''%c3; t*1*=%a4", "\xc3\xa4" },
+        { "a/b; t=plain; t*=utf-8''%c3%a4", "\xc3\xa4" },
+        { "a/b; t*=utf-8''a%0d%0ab%00c", "a  b?c" },
+        { "a/b; t*=noquotes%20here", "noquotes here" },
+        { "a/b; t*=no-such-charset''%e4x", "\xef\xbf\xbdx" },
+        { "a/b; t*=utf-8''%4%zz%", "%4%zz%" },
+        { "a/b; t*=''%c3%a9", "\xc3\xa9" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct arena a = ARENA_INIT(1 << 16);
+        struct message_content_type ct;
+        assert_int_equal(message_content_type_parse(str_from_z(cases[i].in), &message_limits_default, &a, &ct, NULL), 0);
+        struct buf b = BUF_INIT(1 << 12);
+        const struct message_param *p = message_param_find(ct.params.list, ct.params.n, STR("t"));
+        if (p)
+            message_param_text(p, &b);
+        assert_strz(p ? buf_str(&b) : STR("-"), cases[i].text);
+        buf_done(&b);
+        arena_done(&a);
+    }
 }
 
 static void dispositions(void **state)
@@ -110,7 +149,7 @@ static void dispositions(void **state)
     } cases[] = {
         { "attachment", "attachment" },
         { "INLINE; FileName=\"a b.txt\"; size=12", "inline;filename=a b.txt;size=12" },
-        { "attachment; filename*0*=UTF-8''na%C3%AFve; filename*1=\".txt\"", "attachment;filename=na\xc3\xafve.txt" },
+        { "attachment; filename*0*=UTF-8''na%C3%AFve; filename*1=\".txt\"", "attachment;filename*=UTF-8''na%C3%AFve.txt" },
         { "attachment filename=x", "attachment;filename=x" },
         { "filename=x", ";filename=x" },
         { "", "" },
@@ -156,9 +195,8 @@ static void tokens_and_languages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(content_types),
-        cmocka_unit_test(limits),
-        cmocka_unit_test(dispositions),
+        cmocka_unit_test(content_types),        cmocka_unit_test(limits),
+        cmocka_unit_test(texts_of_parameters),  cmocka_unit_test(dispositions),
         cmocka_unit_test(tokens_and_languages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

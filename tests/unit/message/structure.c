@@ -297,7 +297,8 @@ static void parts_of_the_sample(void **state)
     assert_str(str_sub(SAMPLE, text->body_offset, text->body_size), STR("caf\xc3\xa9"));
     const struct part *pdf = structure_part(o.s, (const uint32_t[]){ 2 }, 1);
     assert_strz(pdf->encoding, "base64");
-    assert_strz(pdf->params[0].value, "r\xc3\xa9sum\xc3\xa9.pdf");
+    assert_strz(pdf->params[0].name, "name*");
+    assert_strz(pdf->params[0].value, "utf-8''r%C3%A9sum%C3%A9.pdf");
     assert_strz(pdf->disposition, "attachment");
     assert_strz(pdf->disposition_params[0].name, "filename");
     assert_strz(pdf->disposition_params[0].value, "x y.pdf");

@@ -145,12 +145,12 @@ static void test_what_is_handed_in(void **state)
 static int attack(int fd)
 {
     static const char block[65536] = { 'x' };
-    const char *missing;
+    struct sandbox_state state;
     struct error why = ERROR_NONE;
     int entered = role_bound_files(MAX, &why);
     if (entered == 0)
-        entered = sandbox_enter(&role_mx_profile, &missing, &why);
-    if (entered != 0 && entered != ERR_UNAVAILABLE)
+        entered = sandbox_enter(&role_mx_profile, -1, &state, &why);
+    if (entered != 0)
         return __LINE__;
     ssize_t n;
     while ((n = write(fd, block, sizeof block)) > 0)

@@ -137,6 +137,8 @@ static void test_rates_count_events_of_all_connections(void **state)
     (void)state;
     assert_true(limits_count(l, &rules, &one, LIMIT_MESSAGES, 2, &strike));
     assert_false(limits_count(l, &rules, &two, LIMIT_MESSAGES, 2, &strike));
+    assert_false(limits_allow(l, &rules, &two, LIMIT_MESSAGES, 2, &strike));
+    assert_true(limits_allow(l, &rules, &two, LIMIT_MESSAGES, 1, &strike)); /* which asks and does not count */
     assert_true(limits_count(l, &rules, &two, LIMIT_MESSAGES, 1, &strike)); /* the refused two did not count */
     assert_false(limits_count(l, &rules, &one, LIMIT_MESSAGES, 1, &strike));
     check_str(limit_strike_text(&strike, text), "Too many messages from your address, 3 in a day are allowed; try again later");

@@ -9,7 +9,12 @@
 static int table_recipient(void *ctx, const struct smtp_login *login, str address, uint64_t size,
                            enum smtp_recipient_verdict *ret, struct error *e)
 {
-    (void)ctx;
+    struct service_table *t = ctx;
+    t->asked++;
+    if (str_ieq(address, STR("everybody@example.org"))) {
+        *ret = SMTP_RECIPIENT_TOO_MANY;
+        return 0;
+    }
     if (str_ieq(address, STR("closed@example.org")) && !login) {
         *ret = SMTP_RECIPIENT_FORBIDDEN;
         return 0;

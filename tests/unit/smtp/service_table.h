@@ -12,6 +12,7 @@
 struct service_table {
     struct smtp_service service;
     struct smtp_config config;
+    unsigned asked;                               /* recipients asked for */
     unsigned accepted;                            /* deliveries taken */
     unsigned busy_n;                              /* logins that found no place to be checked */
     str accept_each_error_to;                     /* LMTP: the recipient that fails */

@@ -2,7 +2,7 @@
  *
  * Options ("@"): auth MECHANISM..., certificate-required, submission, lmtp, full-for ADDRESS, over-quota-for ADDRESS, refuse-over-quota, tls-required, tls-off, size-max N,
  * errors-max N, accept ERROR, spool ERROR.
- * Commands ("!"): accepted N; message has/lacks/begins/ends TEXT (\r and \n decoded); recipients LIST; from ADDRESS;
+ * Commands ("!"): accepted N; asked N (recipients); message has/lacks/begins/ends TEXT (\r and \n decoded); recipients LIST; from ADDRESS;
  * kept heap/memfd/file; smtputf8; 8bit; 7bit;
  * dsn RET ENVID,NOTIFY:ORCPT,... (numbers of the enums). */
 #include <setjmp.h>
@@ -103,6 +103,8 @@ static bool command(void *user, str words, struct buf *why)
     str word, rest = words;
     uint64_t n = 0;
     (void)str_split(&rest, ' ', &word);
+    if (str_eq(word, STR("asked")) && str_to_u64(rest, 1000, &n) && t->asked == n)
+        return true;
     if (str_eq(word, STR("accepted")) && str_to_u64(rest, 1000, &n) && t->accepted == n)
         return true;
     if (str_eq(words, STR("revoke"))) {
