@@ -122,6 +122,16 @@ void imap_out_flush(struct imap_session *s)
     buf_reset(&s->out);
 }
 
+void imap_out_add(struct imap_session *s, str bytes)
+{
+    if (bytes.n <= IMAP_OUT_PIECE) {
+        buf_add(&s->out, bytes);
+        return;
+    }
+    imap_out_flush(s);
+    stream_write(s->stream, bytes);
+}
+
 bool imap_out_is_full(struct imap_session *s)
 {
     if (s->out.n >= IMAP_OUT_PIECE)

@@ -4,7 +4,7 @@
 
 #include "message/header.h"
 
-enum { DIRECT_MAX = 8 * 1024, HEADER_BYTES_MAX = 512 * 1024 };
+enum { DIRECT_MAX = 8 * 1024 };
 
 struct byte_range {
     uint64_t offset, n;
@@ -128,13 +128,11 @@ static void write_range(struct imap_session *s, const struct mail_email *email, 
 
 /* HEADER.FIELDS and HEADER.FIELDS.NOT: "the subset ... contains only those header fields with a field-name that matches one of
  * the names in the list ... the blank line is included in all header fetches, except in the case of a message which has no body
- * and no blank line". A header is looked at up to HEADER_BYTES_MAX. */
+ * and no blank line". The header is in memory meanwhile, whatever its size: a literal begins with its length. */
 static void write_fields(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,
                          struct byte_range header)
 {
-    struct buf bytes = BUF_INIT(HEADER_BYTES_MAX), subset = BUF_INIT(HEADER_BYTES_MAX + 2);
-    if (header.n > HEADER_BYTES_MAX)
-        header.n = HEADER_BYTES_MAX;
+    struct buf bytes = BUF_INIT((size_t)header.n), subset = BUF_INIT((size_t)header.n + 2);
     if (header.n && !read_range(s, email, header, &bytes)) {
         buf_add(&s->out, STR("NIL"));
         goto out;
@@ -145,11 +143,11 @@ static void write_fields(struct imap_session *s, const struct imap_section *sect
         if (is_named(section, field.name) == (section->text == IMAP_SECTION_FIELDS))
             buf_add(&subset, str_sub(buf_str(&bytes), field.offset, field.size));
     }
-    if (at < bytes.n || bytes.n == HEADER_BYTES_MAX)
+    if (at < bytes.n)
         buf_add(&subset, STR("\r\n"));
     struct byte_range range = cut(section, (struct byte_range){ 0, subset.n });
     write_literal_size(&s->out, range.n);
-    buf_add(&s->out, str_sub(buf_str(&subset), (size_t)range.offset, (size_t)range.n));
+    imap_out_add(s, str_sub(buf_str(&subset), (size_t)range.offset, (size_t)range.n));
 out:
     buf_done(&subset);
     buf_done(&bytes);

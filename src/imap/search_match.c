@@ -1,24 +1,13 @@
-/* search_match: see search_match.h. Text is compared as UTF-8, folded (fold.h): header fields after RFC 2047, text parts after
- * their transfer encoding and charset. */
+/* search_match: see search_match.h. What looks at a message's words is in search_text.c. */
 #include "imap/search_match.h"
 
-#include "base/utf8.h"
 #include "imap/fold.h"
-#include "message/address.h"
+#include "imap/search_text.h"
 #include "message/charset.h"
 #include "message/date.h"
-#include "message/encoded_word.h"
-#include "message/encoding.h"
 #include "message/fields.h"
-#include "message/header.h"
-#include "message/mime.h"
 
-enum {
-    HEADER_BYTES_MAX = 256 * 1024,    /* of a header that is looked at */
-    BODY_BYTES_MAX = 4 * 1024 * 1024, /* of one text part that is looked at */
-    TEXT_BYTES_MAX = 3 * BODY_BYTES_MAX,
-    DAY_MS = 24 * 60 * 60 * 1000
-};
+enum { DAY_MS = 24 * 60 * 60 * 1000 };
 
 /* --- preparing --- */
 
@@ -44,6 +33,7 @@ static unsigned key_cost(const struct imap_search_key *key)
     case IMAP_SEARCH_SENTSINCE:
         return IMAP_COST_ENTRY + 1;
     case IMAP_SEARCH_HEADER:
+    case IMAP_SEARCH_ADDRESSES:
         return key->kept ? IMAP_COST_ROW : IMAP_COST_HEADER;
     case IMAP_SEARCH_BODY:
         return IMAP_COST_BODY;
@@ -109,9 +99,10 @@ static int prepare_keys(struct imap_session *s, str charset, struct imap_search_
             r = imap_set_resolve(s, &key->set, key->type == IMAP_SEARCH_UID, &key->set);
         else if (key->type == IMAP_SEARCH_KEYWORD)
             key->number = (int64_t)keyword_bit(s, key->text);
-        if (key->type == IMAP_SEARCH_HEADER)
+        if (key->type == IMAP_SEARCH_HEADER || key->type == IMAP_SEARCH_ADDRESSES)
             key->kept = message_fields_bit(key->field);
-        if (key->type == IMAP_SEARCH_HEADER || key->type == IMAP_SEARCH_BODY || key->type == IMAP_SEARCH_TEXT)
+        if (key->type == IMAP_SEARCH_HEADER || key->type == IMAP_SEARCH_ADDRESSES || key->type == IMAP_SEARCH_BODY ||
+            key->type == IMAP_SEARCH_TEXT)
             r = fold_text(s, charset, key->text, &key->text);
         if (key->child)
             r = prepare_keys(s, charset, &key->child);
@@ -139,66 +130,10 @@ struct candidate {
     struct imap_session *s;
     uint32_t seq;
     struct mail_entry entry;
-    bool settled;                   /* whether the email has been looked for: keys that need it can be answered */
-    const struct mail_email *email; /* NULL: not there */
+    bool settled;                 /* whether the email has been looked for: keys that need it can be answered */
+    struct imap_search_message m; /* its email NULL: not there */
     struct message_fields fields;
-    struct arena *arena;
-    const struct structure *structure; /* NULL: not opened, or broken */
-    bool broken, header_read;
-    struct buf header;
-    unsigned cost;
 };
-
-/* Opens the structure. */
-static bool load(struct candidate *c)
-{
-    if (c->structure || c->broken)
-        return !c->broken;
-    c->broken = !c->email || structure_open(c->email->structure, c->email->size, c->arena, &c->structure) < 0;
-    c->cost += IMAP_COST_ROW;
-    return !c->broken;
-}
-
-/* The envelope alone; NULL when it cannot be read. */
-static const struct envelope *envelope_of(struct candidate *c)
-{
-    const struct envelope *e;
-    if (c->structure)
-        return structure_root(c->structure)->envelope;
-    return c->email && structure_envelope(c->email->structure, c->arena, &e) == 0 ? e : NULL;
-}
-
-static bool read_bytes(struct candidate *c, uint64_t offset, uint64_t n, size_t max, struct buf *b)
-{
-    size_t want = n < max ? (size_t)n : max, got = 0;
-    char *p = buf_reserve(b, want);
-    if (!p || mail_email_read(c->s->account, c->email, offset, p, want, &got) < 0)
-        return false;
-    buf_commit(b, got);
-    c->cost += (unsigned)(got / 256);
-    return true;
-}
-
-static str root_header(struct candidate *c)
-{
-    if (!c->header_read && load(c)) {
-        const struct part *root = structure_root(c->structure);
-        c->cost += IMAP_COST_HEADER;
-        (void)read_bytes(c, root->header_offset, root->header_size, HEADER_BYTES_MAX, &c->header);
-    }
-    c->header_read = true;
-    return buf_str(&c->header);
-}
-
-/* Whether TEXT (UTF-8) has folded NEEDLE. */
-static bool contains(str text, str needle)
-{
-    struct buf folded = BUF_INIT(2 * TEXT_BYTES_MAX);
-    imap_fold(&folded, text);
-    bool found = str_find(buf_str(&folded), needle) < folded.n || !needle.n;
-    buf_done(&folded);
-    return found;
-}
 
 /* VALUE unfolded and folded into TEXT, which has room for it: for the many that are printable ASCII without encoded words, what
  * message_encoded_word_decode and imap_fold make of it. False for others. */
@@ -224,33 +159,7 @@ static bool field_contains(str value, str needle)
     size_t n;
     if (value.n <= sizeof text && fold_plain(value, text, &n))
         return str_find((str){ text, n }, needle) < n || !needle.n;
-    struct buf decoded = BUF_INIT(4 * HEADER_BYTES_MAX);
-    /* What does not fit is cut: the rest is compared all the same. */
-    bool found = message_encoded_word_decode(value, &decoded) <= 0 && contains(buf_str(&decoded), needle);
-    buf_done(&decoded);
-    return found;
-}
-
-/* Addresses of the envelope: "anne @ example . org" is found by "anne@example.org" too. */
-static bool envelope_has(struct candidate *c, str field, str needle)
-{
-    const struct envelope *e = envelope_of(c);
-    const struct message_addresses *list = !e                            ? NULL
-                                           : str_ieq(field, STR("From")) ? &e->from
-                                           : str_ieq(field, STR("To"))   ? &e->to
-                                           : str_ieq(field, STR("Cc"))   ? &e->cc
-                                           : str_ieq(field, STR("Bcc"))  ? &e->bcc
-                                                                         : NULL;
-    bool found = false;
-    for (unsigned i = 0; list && i < list->n && !found; i++) {
-        struct buf text = BUF_INIT(HEADER_BYTES_MAX);
-        buf_add_all(&text, list->list[i].name, STR(" "), list->list[i].mailbox, STR("@"));
-        if (!str_eq(list->list[i].host, MESSAGE_HOST_MISSING))
-            buf_add(&text, list->list[i].host);
-        found = list->list[i].host.n && field_contains(buf_str(&text), needle);
-        buf_done(&text);
-    }
-    return found;
+    return imap_search_text_has(value, needle);
 }
 
 /* The longest run of letters and digits in S. */
@@ -291,100 +200,27 @@ static bool may_have(str value, str needle)
     return str_find((str){ text, n }, word) < n;
 }
 
-/* "HEADER <field-name> <string>: messages that have a header with the specified field-name and that contains the specified string
- * in the text of the header. If the string to search is zero-length, this matches all messages that have a header line with the
- * specified field-name." */
+/* HEADER, from the fields that are kept beside the structure, or from the message. */
 static bool header_has(struct candidate *c, const struct imap_search_key *key)
 {
-    if (!key->kept || key->kept & ~c->fields.known) {
-        struct message_header_field f;
-        str header = root_header(c);
-        for (size_t at = 0; message_header_next(header, &at, &f);) {
-            if (str_ieq(f.name, key->field) && field_contains(f.value, key->text))
-                return true;
-        }
-        return load(c) && envelope_has(c, key->field, key->text);
-    }
+    if (!key->kept || key->kept & ~c->fields.known)
+        return imap_search_header(&c->m, key->field, key->text);
     struct message_fields_item item;
-    bool may = false;
     for (size_t at = 0; message_fields_next(&c->fields, &at, &item);) {
-        if (item.bit != key->kept)
-            continue;
-        str value = message_fields_value(item.raw);
-        if (field_contains(value, key->text))
-            return true;
-        may = may || may_have(value, key->text);
-    }
-    return may && envelope_has(c, key->field, key->text);
-}
-
-/* Any field of a header block, its name too. */
-static bool block_has(str header, str needle)
-{
-    struct message_header_field f;
-    for (size_t at = 0; message_header_next(header, &at, &f);) {
-        if (field_contains(str_sub(header, f.offset, f.size), needle))
+        if (item.bit == key->kept && field_contains(message_fields_value(item.raw), key->text))
             return true;
     }
     return false;
 }
 
-/* What TEXT of PART is to be read as: its charset, or where that says nothing or nobody knows it, UTF-8 if it is that and the
- * commonest of the others. */
-static str text_charset(const struct part *part, str text, struct buf *name)
+/* FROM and its kin: the envelope is looked at where the fields that are kept do not say that it cannot have the text. */
+static bool addresses_have(struct candidate *c, const struct imap_search_key *key)
 {
-    str charset = STR("us-ascii");
-    const struct message_param *param = message_param_find(part->params, part->param_n, STR("charset"));
-    if (param) {
-        message_param_text(param, name);
-        charset = buf_str(name);
-    }
-    if (str_ieq(charset, STR("utf-8")) || (!str_ieq(charset, STR("us-ascii")) && message_charset_known(charset)))
-        return charset;
-    return utf8_valid(text) ? STR("utf-8") : STR("windows-1252");
-}
-
-static bool text_has(struct candidate *c, const struct part *part, str needle)
-{
-    struct buf charset = BUF_INIT(128), raw = BUF_INIT(BODY_BYTES_MAX), decoded = BUF_INIT(BODY_BYTES_MAX + 64),
-               text = BUF_INIT(TEXT_BYTES_MAX);
-    bool found = false;
-    c->cost += IMAP_COST_BODY / 10;
-    if (read_bytes(c, part->body_offset, part->body_size, BODY_BYTES_MAX, &raw) &&
-        message_decode(message_encoding_from_name(part->encoding), buf_str(&raw), &decoded) == 0) {
-        (void)!message_charset_to_utf8(text_charset(part, buf_str(&decoded), &charset), buf_str(&decoded), &text);
-        found = contains(buf_str(&text), needle);
-    }
-    buf_done(&charset);
-    buf_done(&raw);
-    buf_done(&decoded);
-    buf_done(&text);
-    return found;
-}
-
-/* Whether PART is to be read as text: also a report, and a multipart or message in which no part could be found. */
-static bool is_text(const struct part *part)
-{
-    return !part->child_n &&
-           (str_eq(part->type, STR("text")) || str_eq(part->type, STR("message")) || str_eq(part->type, STR("multipart")));
-}
-
-/* The texts below PART; the header of an enclosed message is body of the one around it. */
-static bool body_has(struct candidate *c, const struct part *part, str needle)
-{
-    if (part->parent && part->envelope && part->header_size) {
-        struct buf header = BUF_INIT(HEADER_BYTES_MAX);
-        bool found = read_bytes(c, part->header_offset, part->header_size, HEADER_BYTES_MAX, &header) &&
-                     block_has(buf_str(&header), needle);
-        buf_done(&header);
-        if (found)
-            return true;
-    }
-    for (unsigned i = 0; i < part->child_n; i++) {
-        if (body_has(c, part->children[i], needle))
-            return true;
-    }
-    return is_text(part) && text_has(c, part, needle);
+    struct message_fields_item item;
+    bool may = !key->kept || key->kept & ~c->fields.known;
+    for (size_t at = 0; !may && message_fields_next(&c->fields, &at, &item);)
+        may = item.bit == key->kept && may_have(message_fields_value(item.raw), key->text);
+    return may && imap_search_addresses(&c->m, key->field, key->text);
 }
 
 /* What is known of a key's answer: UNSURE while the email has not been looked for. */
@@ -402,7 +238,7 @@ static enum truth sent_matches(struct candidate *c, const struct imap_search_key
     if (c->entry.sent == MAIL_SENT_UNKNOWN) {
         if (!c->settled)
             return UNSURE;
-        const struct envelope *e = envelope_of(c);
+        const struct envelope *e = imap_search_envelope(&c->m);
         if (!e || !message_date_day(e->date, &day))
             return NO;
     } else if (c->entry.sent == MAIL_SENT_NONE) {
@@ -415,14 +251,13 @@ static enum truth sent_matches(struct candidate *c, const struct imap_search_key
 
 static bool matches_text(struct candidate *c, const struct imap_search_key *key)
 {
-    if (!c->email)
+    if (!c->m.email)
         return false;
     if (key->type == IMAP_SEARCH_HEADER)
         return header_has(c, key);
-    if (!load(c))
-        return false;
-    return (key->type == IMAP_SEARCH_TEXT && block_has(root_header(c), key->text)) ||
-           body_has(c, structure_root(c->structure), key->text);
+    if (key->type == IMAP_SEARCH_ADDRESSES)
+        return addresses_have(c, key);
+    return key->type == IMAP_SEARCH_TEXT ? imap_search_all(&c->m, key->text) : imap_search_body(&c->m, key->text);
 }
 
 /* Keys of the entry alone. */
@@ -456,6 +291,7 @@ static bool matches_entry(struct candidate *c, const struct imap_search_key *key
     case IMAP_SEARCH_SENTON:
     case IMAP_SEARCH_SENTSINCE:
     case IMAP_SEARCH_HEADER:
+    case IMAP_SEARCH_ADDRESSES:
     case IMAP_SEARCH_BODY:
     case IMAP_SEARCH_TEXT:
     case IMAP_SEARCH_AND:
@@ -479,6 +315,7 @@ static enum truth key_matches(struct candidate *c, const struct imap_search_key 
     case IMAP_SEARCH_SENTSINCE:
         return sent_matches(c, key);
     case IMAP_SEARCH_HEADER:
+    case IMAP_SEARCH_ADDRESSES:
     case IMAP_SEARCH_BODY:
     case IMAP_SEARCH_TEXT:
         return c->settled ? truth_of(matches_text(c, key)) : UNSURE;
@@ -534,15 +371,13 @@ static void page_decide(struct page *p, const struct mail_email *email)
 {
     size_t i = p->next++;
     struct imap_search_candidate *ret = &p->list[p->which[i]];
-    struct candidate c = {
-        .s = p->s, .seq = ret->seq, .entry = p->entries[i], .settled = true, .email = email, .arena = &p->arena
-    };
-    buf_init(&c.header, HEADER_BYTES_MAX);
+    struct candidate c = { .s = p->s, .seq = ret->seq, .entry = p->entries[i], .settled = true };
+    imap_search_message_init(&c.m, p->s->account, email, &p->arena);
     if (email && message_fields_open(email->fields, &c.fields) < 0)
         c.fields = (struct message_fields){ 0 };
     ret->found = list_matches(&c, p->search->keys, NO) == YES;
-    p->cost += IMAP_COST_ROW + c.cost;
-    buf_done(&c.header);
+    p->cost += IMAP_COST_ROW + c.m.cost;
+    imap_search_message_done(&c.m);
     arena_reset(&p->arena);
 }
 

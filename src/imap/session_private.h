@@ -178,6 +178,8 @@ void imap_bye(struct imap_session *s, const char *text);
 
 /* Gives what s->out holds to the stream. */
 void imap_out_flush(struct imap_session *s);
+/* Adds BYTES, of any size, to the answer. */
+void imap_out_add(struct imap_session *s, str bytes);
 /* Whether a producer must stop (S4); flushes s->out first when it has grown. */
 bool imap_out_is_full(struct imap_session *s);
 

@@ -192,19 +192,20 @@ enum imap_search_type {
     IMAP_SEARCH_SENTBEFORE, /* the Date: field */
     IMAP_SEARCH_SENTON,
     IMAP_SEARCH_SENTSINCE,
-    IMAP_SEARCH_HEADER, /* FROM, TO, CC, BCC and SUBJECT too */
+    IMAP_SEARCH_HEADER, /* SUBJECT too */
     IMAP_SEARCH_BODY,
     IMAP_SEARCH_TEXT,
-    IMAP_SEARCH_AND,   /* all of the list child */
-    IMAP_SEARCH_OR,    /* one of the list child */
-    IMAP_SEARCH_MODSEQ /* number: at least (RFC 7162) */
+    IMAP_SEARCH_AND,      /* all of the list child */
+    IMAP_SEARCH_OR,       /* one of the list child */
+    IMAP_SEARCH_MODSEQ,   /* number: at least (RFC 7162) */
+    IMAP_SEARCH_ADDRESSES /* FROM, TO, CC, BCC */
 };
 struct imap_search_key {
     enum imap_search_type type;
     bool negate;
     int64_t number;
     str text;      /* what is looked for, in the command's charset */
-    str field;     /* of HEADER */
+    str field;     /* of HEADER and the lists of addresses */
     uint64_t kept; /* its bit where it is kept beside the structure (message/fields.h); set by imap_search_prepare */
     struct imap_set set;
     struct imap_search_key *child, *next;

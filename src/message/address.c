@@ -319,18 +319,33 @@ static int token(struct addresses *p, struct scan *s)
     return special(p, *s->p++);
 }
 
+static void addresses_init(struct addresses *p, struct arena *a, size_t bytes_max, size_t n_max)
+{
+    *p = (struct addresses){ .arena = a,
+                             .max = n_max,
+                             .phrase = BUF_INIT(bytes_max),
+                             .local = BUF_INIT(bytes_max),
+                             .host = BUF_INIT(bytes_max),
+                             .next = BUF_INIT(bytes_max),
+                             .route = BUF_INIT(bytes_max),
+                             .comment = BUF_INIT(bytes_max) };
+}
+
+static void addresses_done(struct addresses *p)
+{
+    buf_done(&p->phrase);
+    buf_done(&p->local);
+    buf_done(&p->host);
+    buf_done(&p->next);
+    buf_done(&p->route);
+    buf_done(&p->comment);
+}
+
 int message_addresses_parse_n(const str *fields, size_t n, const struct message_limits *limits, struct arena *a,
                               struct message_addresses *ret, bool *ret_cut)
 {
-    size_t max = limits->value_max;
-    struct addresses p = { .arena = a,
-                           .max = limits->addresses_max,
-                           .phrase = BUF_INIT(max),
-                           .local = BUF_INIT(max),
-                           .host = BUF_INIT(max),
-                           .next = BUF_INIT(max),
-                           .route = BUF_INIT(max),
-                           .comment = BUF_INIT(max) };
+    struct addresses p;
+    addresses_init(&p, a, limits->value_max, limits->addresses_max);
     int r = 0;
     for (size_t i = 0; i < n && !r; i++) {
         struct scan s = scan_init(fields[i]);
@@ -346,12 +361,7 @@ int message_addresses_parse_n(const str *fields, size_t n, const struct message_
         if (p.cut && ret_cut)
             *ret_cut = true;
     }
-    buf_done(&p.phrase);
-    buf_done(&p.local);
-    buf_done(&p.host);
-    buf_done(&p.next);
-    buf_done(&p.route);
-    buf_done(&p.comment);
+    addresses_done(&p);
     return r;
 }
 
@@ -359,6 +369,58 @@ int message_addresses_parse(str field, const struct message_limits *limits, stru
                             bool *ret_cut)
 {
     return message_addresses_parse_n(&field, 1, limits, a, ret, ret_cut);
+}
+
+/* A token is looked at when this much of what follows is there, so that it is seen whole. */
+enum { READER_AHEAD = 64 * 1024, READER_PENDING_MAX = 1024 * 1024 };
+
+struct message_address_reader {
+    struct addresses state;
+    struct buf pending; /* not looked at yet */
+};
+
+struct message_address_reader *message_address_reader_new(void)
+{
+    struct message_address_reader *r = calloc(1, sizeof *r);
+    if (!r)
+        panic("out of memory for an address list");
+    addresses_init(&r->state, NULL, READER_AHEAD, SIZE_MAX - 2);
+    buf_init(&r->pending, READER_PENDING_MAX);
+    return r;
+}
+
+void message_address_reader_free(struct message_address_reader *r)
+{
+    if (!r)
+        return;
+    addresses_done(&r->state);
+    buf_done(&r->pending);
+    free(r);
+}
+
+int message_address_reader_feed(struct message_address_reader *r, str text, bool last, struct arena *a,
+                                struct message_addresses *ret)
+{
+    struct addresses *p = &r->state;
+    int result = 0;
+    p->arena = a;
+    p->list = NULL;
+    p->n = p->cap = 0;
+    do {
+        str some = str_sub(text, 0, READER_PENDING_MAX - READER_AHEAD);
+        text = str_from(text, some.n);
+        buf_add(&r->pending, some);
+        struct scan s = scan_init(buf_str(&r->pending));
+        while (!result && !scan_done(&s) && ((last && !text.n) || scan_left(&s) > READER_AHEAD))
+            result = token(p, &s);
+        buf_consume(&r->pending, r->pending.n - scan_left(&s));
+    } while (!result && text.n);
+    if (!result && last) {
+        result = group_end(p);
+        p->quotes_done = false;
+    }
+    *ret = (struct message_addresses){ p->list, (unsigned)p->n };
+    return result;
 }
 
 /* RFC 5322 section 3.2.3, with the non-ASCII of RFC 6532 section 3.2. */

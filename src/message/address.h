@@ -36,4 +36,14 @@ void message_address_add_spec(struct buf *b, const struct message_address *addr)
 /* Appends S as a phrase of header text: an atom sequence as it is, anything else as a quoted string. S holds no CR, LF, NUL. */
 void message_address_add_phrase(struct buf *b, str s);
 
+/* An address list that comes in pieces, in memory that does not grow with it. */
+struct message_address_reader;
+struct message_address_reader *message_address_reader_new(void);
+void message_address_reader_free(struct message_address_reader *r);
+/* Takes TEXT, the next bytes of the list; LAST ends the field, and another may follow it. What is complete comes in *RET, allocated from A (0 or
+ * more entries; group starts and ends may come with different calls). Words and quoted strings longer than 64 KiB are cut. 0, or ERR_LIMIT for
+ * A's quota. */
+int message_address_reader_feed(struct message_address_reader *r, str text, bool last, struct arena *a,
+                                struct message_addresses *ret) MUST_USE;
+
 #endif

@@ -91,30 +91,52 @@ static int from_ascii(str in, struct buf *out)
     return 0;
 }
 
-static int convert(UConverter *cnv, str in, struct buf *out)
+/* A conversion in pieces: what stands between two of them is in the converters and the pivot. */
+struct conversion {
+    UConverter *from, *utf8;
+    UChar pivot[CHUNK], *pivot_from, *pivot_to;
+    bool begun;
+};
+
+/* FROM stays the caller's. */
+static int conversion_init(struct conversion *c, UConverter *from)
 {
-    if (in.n == 0)
-        return 0;
     UErrorCode code = U_ZERO_ERROR;
-    ucnv_setToUCallBack(cnv, replace, NULL, NULL, NULL, &code);
-    UConverter *utf8 = ucnv_open("UTF-8", &code);
-    UChar pivot[CHUNK], *pivot_from = pivot, *pivot_to = pivot;
-    const char *from = in.p, *end = in.p + in.n;
-    bool first = true;
-    int r = U_FAILURE(code) ? ERR_INTERNAL : 0;
+    c->from = from;
+    c->pivot_from = c->pivot_to = c->pivot;
+    c->begun = false;
+    ucnv_setToUCallBack(from, replace, NULL, NULL, NULL, &code);
+    c->utf8 = ucnv_open("UTF-8", &code);
+    return U_FAILURE(code) ? ERR_INTERNAL : 0;
+}
+
+static int convert_piece(struct conversion *c, str in, bool last, struct buf *out)
+{
+    UErrorCode code;
+    const char *from = in.p ? in.p : "", *end = from + in.n;
+    int r;
     do {
         char text[CHUNK], *to = text;
-        if (r)
-            break;
         code = U_ZERO_ERROR;
-        ucnv_convertEx(utf8, cnv, &to, text + sizeof text, &from, end, pivot, &pivot_from, &pivot_to, pivot + CHUNK, first, true,
-                       &code);
-        first = false;
+        ucnv_convertEx(c->utf8, c->from, &to, text + sizeof text, &from, end, c->pivot, &c->pivot_from, &c->pivot_to,
+                       c->pivot + CHUNK, !c->begun, last, &code);
+        c->begun = true;
         r = add_cut(out, (str){ text, (size_t)(to - text) });
-    } while (code == U_BUFFER_OVERFLOW_ERROR);
-    if (!r && U_FAILURE(code) && code != U_BUFFER_OVERFLOW_ERROR)
+    } while (!r && code == U_BUFFER_OVERFLOW_ERROR);
+    if (!r && last && U_FAILURE(code))
         r = add_cut(out, REPLACEMENT); /* a sequence that the end cut off */
-    ucnv_close(utf8);
+    return r;
+}
+
+static int convert(UConverter *cnv, str in, struct buf *out)
+{
+    struct conversion c;
+    if (in.n == 0)
+        return 0;
+    int r = conversion_init(&c, cnv);
+    if (!r)
+        r = convert_piece(&c, in, true, out);
+    ucnv_close(c.utf8);
     return r;
 }
 
@@ -139,4 +161,86 @@ int message_charset_to_utf8(str charset, str in, struct buf *out)
         r = ERR_UNSUPPORTED;
     ucnv_close(cnv);
     return r;
+}
+
+/* --- in pieces --- */
+
+struct message_charset_reader {
+    struct conversion conversion; /* from NULL: UTF-8, or US-ASCII where ascii says so */
+    bool ascii;
+    char held[4]; /* the beginning of a UTF-8 sequence */
+    size_t held_n;
+};
+
+struct message_charset_reader *message_charset_reader_new(str charset)
+{
+    struct message_charset_reader *r = calloc(1, sizeof *r);
+    if (!r)
+        panic("out of memory for a charset");
+    r->ascii = str_ieq(charset, STR("us-ascii")) || str_ieq(charset, STR("ascii"));
+    if (r->ascii || str_ieq(charset, STR("utf-8")) || str_ieq(charset, STR("utf8")))
+        return r;
+    UConverter *from = converter_open(charset);
+    if (from && conversion_init(&r->conversion, from)) {
+        ucnv_close(from);
+        r->conversion.from = NULL;
+    }
+    return r;
+}
+
+void message_charset_reader_free(struct message_charset_reader *r)
+{
+    if (!r)
+        return;
+    ucnv_close(r->conversion.from);
+    ucnv_close(r->conversion.utf8);
+    free(r);
+}
+
+/* How many bytes at the end of S may be the beginning of a sequence that goes on. */
+static size_t unfinished(str s)
+{
+    for (size_t back = 1; back <= 3 && back <= s.n; back++) {
+        unsigned char c = (unsigned char)s.p[s.n - back];
+        if (c < 0x80)
+            return 0;
+        if (c >= 0xc0)
+            return back < (c >= 0xf0 ? 4u : c >= 0xe0 ? 3u : 2u) ? back : 0;
+    }
+    return 0;
+}
+
+static int feed_utf8(struct message_charset_reader *r, str in, bool last, struct buf *out)
+{
+    int result = 0;
+    while (r->held_n && in.n) { /* completes what is held, byte by byte */
+        r->held[r->held_n++] = in.p[0];
+        in = str_from(in, 1);
+        if (r->held_n < sizeof r->held && unfinished((str){ r->held, r->held_n }) == r->held_n)
+            continue;
+        /* its last byte may begin another */
+        size_t begun = unfinished((str){ r->held, r->held_n });
+        result = from_utf8((str){ r->held, r->held_n - begun }, out);
+        memmove(r->held, r->held + r->held_n - begun, begun);
+        r->held_n = begun;
+        if (result)
+            return result;
+    }
+    size_t begun = last ? 0 : unfinished(in);
+    if (last && r->held_n)
+        result = from_utf8((str){ r->held, r->held_n }, out);
+    if (!result)
+        result = from_utf8(str_sub(in, 0, in.n - begun), out);
+    if (in.n || last) {
+        memcpy(r->held, in.p ? in.p + in.n - begun : "", begun);
+        r->held_n = begun;
+    }
+    return result;
+}
+
+int message_charset_reader_feed(struct message_charset_reader *r, str in, bool last, struct buf *out)
+{
+    if (r->conversion.from)
+        return convert_piece(&r->conversion, in, last, out);
+    return r->ascii ? from_ascii(in, out) : feed_utf8(r, in, last, out);
 }

@@ -13,4 +13,12 @@ bool message_charset_known(str charset);
  * fitted, cut between code points). */
 int message_charset_to_utf8(str charset, str in, struct buf *out) MUST_USE;
 
+/* The same of text that comes in pieces, in memory that does not grow with it. */
+struct message_charset_reader;
+struct message_charset_reader *message_charset_reader_new(str charset);
+void message_charset_reader_free(struct message_charset_reader *r);
+/* Appends IN, the next bytes of the text, to OUT; LAST ends it. A character that IN ends in the middle of comes with the next piece. 0, or
+ * ERR_LIMIT from OUT (4 times the bytes of IN and 16 more are enough). */
+int message_charset_reader_feed(struct message_charset_reader *r, str in, bool last, struct buf *out) MUST_USE;
+
 #endif

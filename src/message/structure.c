@@ -343,6 +343,11 @@ bool structure_truncated(const struct structure *s)
     return s->truncated;
 }
 
+bool structure_is_truncated(str bytes)
+{
+    return bytes.n > 1 && bytes.p[1] & STRUCTURE_FLAG_TRUNCATED;
+}
+
 /* RFC 3501 section 6.4.5: a part that is no multipart has itself as part 1, at the top of a message only. So has a multipart in
  * which no part was found, wherever it is: it must have one. */
 const struct part *structure_part(const struct structure *s, const uint32_t *path, size_t n)

@@ -94,6 +94,8 @@ int structure_prefix(str structure, uint64_t prefix_n, uint64_t prefix_lines, st
 
 const struct part *structure_root(const struct structure *s);
 bool structure_truncated(const struct structure *s);
+/* The same of BYTES that are not opened. */
+bool structure_is_truncated(str bytes);
 /* The part that IMAP names by a section number ("1.2.3", RFC 3501 section 6.4.5), numbers in PATH; NULL when there is none. N == 0 is
  * the root. */
 const struct part *structure_part(const struct structure *s, const uint32_t *path, size_t n);

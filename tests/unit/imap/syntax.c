@@ -363,7 +363,7 @@ static void search_keys(void **state)
         { "SMALLER 10 LARGER 20", "6=10 7=20" },
         { "BEFORE 2-Jan-1970 ON \"3-Jan-1970\" SINCE 4-Jan-1970", "8=1 9=2 10=3" },
         { "SENTBEFORE 2-Jan-1970 SENTON 3-Jan-1970 SENTSINCE 4-Jan-1970", "11=1 12=2 13=3" },
-        { "FROM a TO b CC c BCC d SUBJECT \"e f\"", "14@From~a 14@To~b 14@Cc~c 14@Bcc~d 14@Subject~e f" },
+        { "FROM a TO b CC c BCC d SUBJECT \"e f\"", "20@From~a 20@To~b 20@Cc~c 20@Bcc~d 14@Subject~e f" },
         { "HEADER X-A {2}\r\nhi", "14@X-A~hi" },
         { "HEADER X-A \"\"", "14@X-A" },
         { "BODY x TEXT y", "15~x 16~y" },

@@ -5,6 +5,32 @@
 #include "message/charset.h"
 #include "message/encoded_word.h"
 
+/* However the text is cut, the same comes out. */
+static void in_pieces(str charset, str in, str expected)
+{
+    for (size_t size = 1; size <= in.n + 1; size++) {
+        struct message_charset_reader *r = message_charset_reader_new(charset);
+        struct buf out = BUF_INIT(1 << 16);
+        for (size_t at = 0; at < in.n; at += size) {
+            str piece = exact(str_sub(in, at, size));
+            assert_int_equal(message_charset_reader_feed(r, piece, false, &out), 0);
+            free_exact(piece);
+        }
+        assert_int_equal(message_charset_reader_feed(r, STR(""), true, &out), 0);
+        assert_str(buf_str(&out), expected);
+        buf_done(&out);
+        message_charset_reader_free(r);
+    }
+}
+
+static void pieces(void **state)
+{
+    in_pieces(
+        STR("utf-8"), STR("\xe2\xc3\xa4\xf0\x9f\x98\x80\xf0\x9f\x98z\xff\xe2\x82"),
+        STR("\xef\xbf\xbd\xc3\xa4\xf0\x9f\x98\x80\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"));
+    (void)state;
+}
+
 static void charsets(void **state)
 {
     static const struct {
@@ -43,6 +69,7 @@ static void charsets(void **state)
         { "../../etc/passwd", STR_INIT("a"), STR_INIT("a"), ERR_UNSUPPORTED },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        in_pieces(str_from_z(cases[i].charset), cases[i].in, cases[i].out);
         str in = exact(cases[i].in), charset = exact(str_from_z(cases[i].charset));
         struct buf out = BUF_INIT(100);
         assert_int_equal(message_charset_to_utf8(charset, in, &out), cases[i].result);
@@ -176,10 +203,8 @@ static void encoding(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(charsets),
-        cmocka_unit_test(output_is_bounded),
-        cmocka_unit_test(decoding),
-        cmocka_unit_test(encoding),
+        cmocka_unit_test(charsets), cmocka_unit_test(pieces),   cmocka_unit_test(output_is_bounded),
+        cmocka_unit_test(decoding), cmocka_unit_test(encoding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
