@@ -184,12 +184,13 @@ static int write_email_items(struct imap_session *s, const struct imap_fetch *fe
     const struct structure *structure = NULL;
     struct message_fields fields;
     struct buf *b = &s->out;
-    int r = fetch->items & IMAP_FETCH_ENVELOPE ? write_envelope(s, email, &scratch) : 0;
+    bool envelope = fetch->items & IMAP_FETCH_ENVELOPE, whole = envelope && structure_is_truncated(email->structure);
+    int r = envelope && !whole ? write_envelope(s, email, &scratch) : 0;
     if (r == 0)
         r = message_fields_open(email->fields, &fields);
     if (r < 0)
         goto out;
-    if (is_kept(fetch, &fields)) {
+    if (!whole && is_kept(fetch, &fields)) {
         for (size_t i = 0; i < fetch->section_n; i++)
             write_section(s, &fetch->sections[i], email, NULL, &fields);
         goto out;
@@ -200,6 +201,11 @@ static int write_email_items(struct imap_session *s, const struct imap_fetch *fe
     if (r < 0)
         goto out;
     const struct part *root = structure_root(structure);
+    if (whole) {
+        separate(b);
+        buf_add(b, STR("ENVELOPE "));
+        imap_fetch_envelope(s, email, root);
+    }
     if (fetch->items & IMAP_FETCH_BODY) {
         separate(b);
         buf_add(b, STR("BODY "));

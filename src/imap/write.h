@@ -22,6 +22,8 @@ void imap_write_date_time(struct buf *b, int64_t ms);
 /* flag *(SP flag) without parentheses: the system flags and keywords of FLAGS, KEYWORDS naming the bits from MAIL_KEYWORD_BIT. */
 void imap_write_flags(struct buf *b, uint64_t flags, bool recent, const str *keywords, size_t keyword_n);
 
+/* address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")" (RFC 3501 section 7.4.2). */
+void imap_write_address(struct buf *b, const struct message_address *a);
 /* env-... of RFC 3501 section 7.4.2. NULL writes an envelope of NILs. */
 void imap_write_envelope(struct buf *b, const struct envelope *e);
 /* body: BODY, or with EXTENDED BODYSTRUCTURE. */

@@ -11,7 +11,20 @@ static void write_or_nil(struct buf *b, str s)
     imap_write_nstring(b, s.n ? s : (str){ NULL, 0 });
 }
 
-/* address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")". NIL hosts begin and end groups. */
+/* NIL hosts begin and end groups. */
+void imap_write_address(struct buf *b, const struct message_address *a)
+{
+    buf_add_byte(b, '(');
+    write_or_nil(b, a->name);
+    buf_add_byte(b, ' ');
+    write_or_nil(b, a->route);
+    buf_add_byte(b, ' ');
+    imap_write_nstring(b, a->mailbox);
+    buf_add_byte(b, ' ');
+    imap_write_nstring(b, a->host);
+    buf_add_byte(b, ')');
+}
+
 static void write_addresses(struct buf *b, const struct message_addresses *list)
 {
     if (!list->n) {
@@ -19,18 +32,8 @@ static void write_addresses(struct buf *b, const struct message_addresses *list)
         return;
     }
     buf_add_byte(b, '(');
-    for (unsigned i = 0; i < list->n; i++) {
-        const struct message_address *a = &list->list[i];
-        buf_add_byte(b, '(');
-        write_or_nil(b, a->name);
-        buf_add_byte(b, ' ');
-        write_or_nil(b, a->route);
-        buf_add_byte(b, ' ');
-        imap_write_nstring(b, a->mailbox);
-        buf_add_byte(b, ' ');
-        imap_write_nstring(b, a->host);
-        buf_add_byte(b, ')');
-    }
+    for (unsigned i = 0; i < list->n; i++)
+        imap_write_address(b, &list->list[i]);
     buf_add_byte(b, ')');
 }
 

@@ -8,8 +8,8 @@
 const struct message_limits message_limits_default = {
     .nesting_max = 32,
     .parts_max = 1000,
-    .headers_max = 1000,
-    .header_bytes_max = 256 * 1024,
+    .headers_max = 100000,
+    .header_bytes_max = 4 * 1024 * 1024,
     .params_max = 64,
     .addresses_max = 1000,
     .value_max = 8 * 1024,

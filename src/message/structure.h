@@ -23,7 +23,7 @@ struct message_limits {
     unsigned value_max;        /* bytes kept of one decoded value */
     unsigned structure_max;    /* bytes of the whole structure; at most 60 000 so that it fits an engine value */
 };
-/* nesting 32, parts 1 000, headers 1 000, header bytes 256 KiB, params 64, addresses 1 000, value 8 KiB, structure 60 000. */
+/* nesting 32, parts 1 000, headers 100 000, header bytes 4 MiB, params 64, addresses 1 000, value 8 KiB, structure 60 000. */
 extern const struct message_limits message_limits_default;
 
 /* Parses MESSAGE and appends its structure to OUT. Every input gives a structure: what exceeds a limit is cut as the limit says and
