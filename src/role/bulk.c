@@ -230,6 +230,7 @@ static json_t *read_message(struct bulk *b, const json_t *request, struct source
     if (err == 0) {
         *ret_body = mail_email_source(b->account, &email, 0, email.size);
         *ret_n = email.size;
+        mail_email_done(&email);
     }
     arena_done(&a);
     return err ? admin_error(err, "the message is not there") : json_pack("{s:b,s:I}", "ok", 1, "bytes", (json_int_t)*ret_n);

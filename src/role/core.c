@@ -23,7 +23,15 @@
 #include "role/spool.h"
 #include "role/sessions.h"
 
-enum { COLLECT_EVERY_MS = 10000, COLLECT_BUDGET = 200, TEND_EVERY_MS = 5000, RENEW_LOOK_MS = 10000, RENEW_EVERY_MS = 600000 };
+enum {
+    COLLECT_LOOK_MS = 1000,
+    COLLECT_EVERY_MS = 10000,
+    COLLECT_BUDGET = 200,
+    COLLECT_PRESSED_BUDGET = 4000,
+    TEND_EVERY_MS = 5000,
+    RENEW_LOOK_MS = 10000,
+    RENEW_EVERY_MS = 600000
+};
 
 /* --- what mx and submission need --- */
 
@@ -311,13 +319,19 @@ static const void *core_context(struct role_run *r, struct role_snapshot *s, con
                                          : smtp_context(r->state, s, l);
 }
 
+/* At leisure, or at once when a disk is full or what was deleted weighs more than what lives. */
 static void collect(void *ctx)
 {
     struct core *c = ctx;
     unsigned done;
-    int err = admin_finish_removals(&c->admin);
-    if (!err)
-        err = engine_collect(c->engine, COLLECT_BUDGET, &done);
+    int64_t now = clock_mono_ms();
+    bool pressed = engine_is_pressed(c->engine);
+    if (!pressed && now < c->collect_ms)
+        return;
+    c->collect_ms = now + COLLECT_EVERY_MS;
+    int removed = admin_finish_removals(&c->admin); /* which may lack the space that collection makes */
+    int err = engine_collect(c->engine, pressed ? COLLECT_PRESSED_BUDGET : COLLECT_BUDGET, &done);
+    err = err ? err : removed;
     if (err && err != ERR_UNAVAILABLE && err != ERR_FULL)
         log_warning("collect-failed", LOG_Z("error", err_name(err)));
 }
@@ -451,7 +465,7 @@ static int core_start(struct role_run *r, struct error *e)
     if (err == 0)
         err = listen_control(c, e);
     if (err == 0)
-        server_every(r->server, COLLECT_EVERY_MS, collect, c);
+        server_every(r->server, COLLECT_LOOK_MS, collect, c);
     if (err == 0)
         server_every(r->server, TEND_EVERY_MS, tend, c);
     if (err == 0)

@@ -17,6 +17,7 @@ struct core {
     struct spool *spool;                  /* what each mx writes to */
     _Atomic uint64_t spool_claimed;       /* space that they may still take */
     atomic_uint peers;                    /* that have been, to tell one mx from another */
+    int64_t collect_ms;                   /* when the store's garbage is looked through next at the latest */
     int64_t renew_ms;                     /* when certificates are looked through next */
     struct admin admin;                   /* what the administrator may ask */
 };

@@ -154,6 +154,16 @@ int mail_pending_wait(struct mail_account *a, struct mail_pending *p)
     return r;
 }
 
+/* The first PUT blobs were put in vain: where it is certain that no commit links them they go now, as the disk may be full. The rest is collected. */
+static void give_up(const struct append *p, size_t put, int why)
+{
+    if (why == ERR_UNKNOWN || why == ERR_UNAVAILABLE)
+        return;
+    for (size_t i = 0; i < put; i++)
+        if (engine_blob_drop(p->a->store->g, p->a->id, p->blobs[i]))
+            return;
+}
+
 int mail_append_begin(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids,
                       uint32_t *ret_uidvalidity, struct mail_pending *ret, struct error *e)
 {
@@ -172,13 +182,18 @@ int mail_append_begin(struct mail_account *a, str name, const struct mail_append
     if (!p.blobs && !small)
         panic("out of memory for %zu messages", n);
     /* A conflict may also mean that the collector has condemned a blob that waited too long: so the blobs are put again each
-     * time. What is put in vain is collected. */
+     * time. */
     for (int attempt = 0; attempt < 5; attempt++) {
+        size_t put = 0;
         r = 0;
-        for (size_t i = 0; i < n && !r && !small; i++)
-            r = deposit_put_blob(items[i].deposit, a->id, &p.blobs[i]);
+        while (put < n && !r && !small) {
+            r = deposit_put_blob(items[put].deposit, a->id, &p.blobs[put]);
+            put += !r;
+        }
         if (!r)
             r = append_try(&p);
+        if (r)
+            give_up(&p, put, r);
         if (r != ERR_CONFLICT)
             break;
     }

@@ -1,6 +1,6 @@
 /* check: verifies the invariants M1 to M10 of one account. The rows are read by one scan, so at one version; nothing is locked
  * and nothing is taken from the state in memory. Blobs are looked at afterwards: one that went with its email meanwhile is
- * within its grace time. */
+ * kept by a reader. */
 #include <stdarg.h>
 
 #include "store/check_private.h"
@@ -235,6 +235,7 @@ int mail_check(struct mail_store *s, engine_part id, bool deep, void (*problem)(
         .s = s, .id = id, .deep = deep, .problem = problem, .ctx = ctx, .report = report, .arena = ARENA_INIT(64 << 20)
     };
     struct key from = key_of(KEY_HEADER), end = key_of((char)0x7f);
+    struct engine_reader *reader = engine_read_begin(s->g, id); /* blobs of emails that go meanwhile stay */
     /* A conflict means that a commit came between two pages: what was found is void. Engines with snapshots never say so. */
     int r = engine_scan(s->g, id, key_str(&from), key_str(&end), ENGINE_SYNCED, check_row, &k, NULL);
     if (!r && !k.has_header)
@@ -247,6 +248,7 @@ int mail_check(struct mail_store *s, engine_part id, bool deep, void (*problem)(
     }
     for (size_t i = 0; i < k.emails.n && !r; i++)
         r = check_email(&k, &k.emails.p[i]);
+    engine_read_end(reader);
     free(k.mailboxes.p);
     free(k.emails.p);
     free(k.log.p);

@@ -147,12 +147,24 @@ static int email_of(uint64_t id, str value, struct mail_email *ret)
 
 int mail_email_get(struct mail_account *a, uint64_t email, struct arena *arena, struct mail_email *ret)
 {
+    struct engine_reader *reader = engine_read_begin(a->store->g, a->id); /* before the name of the blob is learnt */
     struct key k = key_of_id(KEY_EMAIL, email);
     str name = key_str(&k), value;
     int r = engine_get(a->store->g, a->id, &name, 1, ENGINE_SYNCED, arena, &value, NULL);
     if (!r && !value.p)
         r = ERR_NOTFOUND;
-    return r ? r : email_of(email, value, ret);
+    r = r ? r : email_of(email, value, ret);
+    if (r)
+        engine_read_end(reader);
+    else
+        ret->reader = reader;
+    return r;
+}
+
+void mail_email_done(struct mail_email *email)
+{
+    engine_read_end(email->reader);
+    email->reader = NULL;
 }
 
 /* Emails are read in pages that are copied out, because FN may call the store and the engine may hold locks while it scans. */
@@ -238,6 +250,7 @@ int mail_email_each(struct mail_account *a, const uint64_t *emails, size_t n,
     if (!p)
         panic("out of memory for a page of emails");
     arena_init(&p->arena, PAGE_BYTES + 20 * ENGINE_VALUE_MAX);
+    struct engine_reader *reader = engine_read_begin(a->store->g, a->id);
     int r = 0;
     for (size_t at = 0; at < n && !r;) {
         size_t run = run_of(emails + at, n - at), lookups = 1;
@@ -257,12 +270,14 @@ int mail_email_each(struct mail_account *a, const uint64_t *emails, size_t n,
         for (size_t i = 0; i < p->n && !r; i++) {
             struct mail_email email;
             r = email_of(emails[at + p->list[i].i], p->list[i].value, &email);
+            email.reader = reader;
             if (!r)
                 r = fn(ctx, at + p->list[i].i, &email);
         }
         at += done;
         arena_reset(&p->arena);
     }
+    engine_read_end(reader);
     arena_done(&p->arena);
     free(p);
     return r;
@@ -296,6 +311,7 @@ int mail_email_read(struct mail_account *a, const struct mail_email *email, uint
 struct email_source {
     struct source source;
     struct engine *g;
+    struct engine_reader *reader;
     engine_blob blob;
     char *prefix;
     size_t prefix_n;
@@ -323,6 +339,7 @@ static int64_t source_pull(struct source *source, char *p, size_t n)
 static void source_close(struct source *source)
 {
     struct email_source *s = (struct email_source *)source;
+    engine_read_end(s->reader);
     free(s->prefix);
     free(s);
 }
@@ -337,6 +354,7 @@ struct source *mail_email_source(struct mail_account *a, const struct mail_email
         memcpy(prefix, email->prefix.p, email->prefix.n);
     s->source = (struct source){ .pull = source_pull, .close = source_close };
     s->g = a->store->g;
+    s->reader = engine_read_on(email->reader); /* it may stream for hours */
     s->blob = email->blob;
     s->prefix = prefix;
     s->prefix_n = email->prefix.n;

@@ -5,7 +5,7 @@
 
 const engine_part engine_journal = { { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255 } };
 
-enum { DEFAULT_GRACE_MS = 24 * 3600 * 1000 };
+enum { DEFAULT_GRACE_MS = 24 * 3600 * 1000, DEFAULT_EARLY_BYTES = 16 << 20 };
 /* Room for keys and values (rounded up to 16 bytes each) and for our own rows of 1 000 links. */
 enum { TXN_MEMORY = ENGINE_TXN_MAX + ENGINE_TXN_OPS_MAX * 512 };
 
@@ -24,6 +24,10 @@ void engine_common_init(struct engine *g, const struct engine_ops *ops, const st
     require(ops->version == ENGINE_OPS_VERSION);
     g->ops = ops;
     g->grace_ms = settings && settings->grace_ms ? settings->grace_ms : DEFAULT_GRACE_MS;
+    g->early_bytes = settings && settings->early_bytes ? settings->early_bytes : DEFAULT_EARLY_BYTES;
+    g->early_from.n = 0;
+    g->early_fence = 0;
+    engine_readers_init(g);
     pthread_mutex_init(&g->collecting, NULL);
     for (size_t i = 0; i < ENGINE_WATCH_BUCKETS; i++) {
         g->watches[i].first = NULL;
@@ -40,6 +44,7 @@ void engine_close(struct engine *g)
         pthread_mutex_destroy(&g->watches[i].lock);
     }
     pthread_mutex_destroy(&g->collecting);
+    engine_readers_done(g);
     g->ops->close(g);
 }
 
@@ -205,7 +210,9 @@ void engine_unlink(struct engine_txn *t, engine_blob blob)
         t->error = ERR_INTERNAL;
     if (!txn_allow(t, sizeof blob.b, 0))
         return;
-    t->reclaims = true; /* a full disk must still let mail go */
+    t->need = ENGINE_NEED_FREES; /* a full disk must still let mail go */
+    t->unlinked_bytes += engine_blob_bytes(&blob);
+    t->unlinked_n++;
     int64_t due = clock_real_ms() + t->g->grace_ms;
     uint8_t when[8];
     engine_put_be(when, sizeof when, (uint64_t)due);
@@ -213,6 +220,12 @@ void engine_unlink(struct engine_txn *t, engine_blob blob)
     engine_txn_add(t, ENGINE_OP_DEL, ENGINE_SPACE_OWN, engine_own_str(&b), (str){ NULL, 0 });
     engine_txn_add(t, ENGINE_OP_PUT, ENGINE_SPACE_OWN, engine_own_str(&g), (str){ (const char *)when, sizeof when });
     engine_txn_journal(t, due, ENGINE_DUE_BLOB, blob.b, &t->part, engine_blob_chunks(engine_blob_bytes(&blob)));
+}
+
+void engine_urgent(struct engine_txn *t)
+{
+    if (t->need < ENGINE_NEED_URGENT)
+        t->need = ENGINE_NEED_URGENT;
 }
 
 static struct engine_watch_bucket *watch_bucket(struct engine *g, engine_part part)
@@ -235,6 +248,10 @@ int engine_commit_unsynced(struct engine_txn *t, uint64_t *ret_version)
     struct engine *g = t->g;
     uint64_t version = 0;
     int rc = t->error ? t->error : g->ops->commit(g, t, &version);
+    if (!rc && t->unlinked_n) { /* the rows are there before they are counted */
+        atomic_fetch_add(&g->unlinked_bytes, t->unlinked_bytes);
+        atomic_fetch_add(&g->unlinked_n, t->unlinked_n);
+    }
     if (!rc && !t->unversioned)
         watch_tell(g, t->part, version);
     engine_abort(t);

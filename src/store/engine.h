@@ -11,9 +11,14 @@
  *  E3  Each commit compares the partition's version with the expected one and adds one to it.
  *  E4  A read never shows what could still be lost: it waits for the sync of what it saw (unless ENGINE_UNSYNCED).
  *  E5  A blob is readable for ever once a commit that links it has returned 0; the put itself need not be durable before.
- *  E6  A blob is deleted only by collection, at the earliest the grace time after the commit that unlinked its last link.
- *  E7  On disk full a commit fails with ERR_FULL and leaves no trace; when space returns commits work again without restart. A commit that unlinks a blob may use
- *      most of the reserve: mail can be deleted from a full disk.
+ *  E6  A blob that was linked is deleted only by collection, and only when nobody can name it any more: at the earliest the grace time after the commit that
+ *      unlinked its last link. An engine that is alone on its store (RocksDB, whose lock sees to it; memory; not several engines on one RADOS pool,
+ *      which do not know each other's readers) may be earlier, when space is short or unlinked blobs outweigh what lives. It condemns the blob
+ *      first, so that no commit of any age links it (engine_link); it waits until every reader of that partition that began before then has ended
+ *      (engine_read_begin: a name is learnt and used within a reader); then it deletes it, in an order in which the deletion is never durable
+ *      without the unlink. Readers of an earlier life of the engine are gone with it.
+ *  E7  On disk full a commit fails with ERR_FULL and leaves no trace; when space returns commits work again without restart. A commit that is urgent
+ *      (engine_urgent) may use a half of the reserve, one that unlinks a blob three quarters: mail can be deleted from a full disk.
  *  E8  On an I/O error the outcome of commits in flight is ERR_UNKNOWN; the engine reopens itself, and after that its state is either
  *      with or without each such commit, whole.
  * All calls block on the disk; all are thread-safe; none keeps a pointer into its arguments after it returns. */
@@ -53,6 +58,8 @@ struct engine_settings {
     const _Atomic uint64_t *
         claimed; /* space of the file system that others were promised and have not taken yet: it is not free. NULL: none. Outlives the engine */
     int64_t grace_ms; /* before an unlinked or orphaned blob is deleted; 0 = 24 h */
+    uint64_t
+        early_bytes; /* so much must be unlinked, and half of what is stored, before collection is early for its weight (E6); 0 = 16 MiB */
 };
 
 /* RocksDB in directory PATH (created if absent). One opener at a time: ERR_UNAVAILABLE with E set when another process has it. */
@@ -97,6 +104,9 @@ void engine_link(struct engine_txn *t, engine_blob blob);
 void engine_put_blob(struct engine_txn *t, str bytes, engine_blob *ret);
 /* The partition gives up its reference; the collector deletes the blob after the grace time, a shared one when no other partition holds it. */
 void engine_unlink(struct engine_txn *t, engine_blob blob);
+/* T frees space in the end, or an administrator needs it now: marking mail as deleted, moving it to the trash, a smaller quota, a revocation. It may use a
+ * part of the reserve (E7). For small changes only. */
+void engine_urgent(struct engine_txn *t);
 /* Commits durably and frees T in every case. *RET_VERSION (may be NULL) is the new version. 0, ERR_CONFLICT (version or expectation not met),
  * ERR_LIMIT, ERR_FULL, ERR_UNKNOWN, ERR_UNAVAILABLE. Concurrent commits share one fsync. */
 int engine_commit(struct engine_txn *t, uint64_t *ret_version) MUST_USE;
@@ -114,13 +124,26 @@ struct engine_blob_writer *engine_blob_new(struct engine *g, engine_part owner);
 int engine_blob_write(struct engine_blob_writer *w, str bytes) MUST_USE;
 /* Ends it and frees W in every case. The bytes need not be durable before the commit that links the blob (E5). */
 int engine_blob_finish(struct engine_blob_writer *w, engine_blob *ret) MUST_USE;
+/* Gives up what was written: it is deleted at once. */
 void engine_blob_abort(struct engine_blob_writer *w);
+/* Gives up BLOB, which was put for PART and of which nobody else knows: no commit that links it is under way or of unknown outcome. It is deleted at
+ * once. ERR_CONFLICT when it is linked, ERR_INTERNAL for a shared one (engine_blob_release). */
+int engine_blob_drop(struct engine *g, engine_part part, engine_blob blob) MUST_USE;
 /* A whole blob at once. */
 int engine_blob_put(struct engine *g, engine_part owner, str bytes, engine_blob *ret) MUST_USE;
 /* The checksums of a blob are of pieces of this many bytes: to read less than a whole piece verifies all of it. */
 enum { ENGINE_PIECE = 65536 };
 /* Reads N bytes at OFFSET into P, checksum verified. *RET_N is less than N only at the end. ERR_NOTFOUND, ERR_CORRUPT, ERR_IO. */
 int engine_blob_read(struct engine *g, const engine_blob *blob, uint64_t offset, char *p, size_t n, size_t *ret_n) MUST_USE;
+/* A reader of PART: names of blobs that are read from its rows after this call can be read until engine_read_end, whoever unlinks them meanwhile
+ * (E6; without one, for the grace time only when collection is never early). Cheap; may last for hours, but holds up deletions in PART. From any thread.
+ * All end before engine_close. */
+struct engine_reader;
+struct engine_reader *engine_read_begin(struct engine *g, engine_part part);
+/* One more, for the names that R may know, that lasts on its own. */
+struct engine_reader *engine_read_on(const struct engine_reader *r);
+/* NULL accepted. */
+void engine_read_end(struct engine_reader *r);
 /* Its size in bytes. */
 int engine_blob_size(struct engine *g, const engine_blob *blob, uint64_t *ret) MUST_USE;
 /* Shared blobs, for one message to many partitions. They have no owner; each partition that links one must hold it FIRST:
@@ -134,7 +157,9 @@ int engine_blob_put_shared(struct engine *g, str bytes, engine_blob *ret) MUST_U
 int engine_blob_hold(struct engine *g, engine_blob blob, engine_part part) MUST_USE;
 /* Gives back a hold whose link was never committed. Not needed after engine_unlink. */
 int engine_blob_release(struct engine *g, engine_blob blob, engine_part part) MUST_USE;
-/* Deletes what is due, looking at no more than BUDGET candidates; *RET_DONE (may be NULL) counts the candidates dealt with, so 0 means that
+/* Whether engine_collect has work that cannot wait: it would be early (E6). Asks the file system. */
+bool engine_is_pressed(struct engine *g);
+/* Deletes what is due, and what E6 allows to be early when engine_is_pressed, looking at no more than BUDGET candidates; *RET_DONE (may be NULL) counts the candidates dealt with, so 0 means that
  * nothing is left to do now. Called now and then by core. */
 int engine_collect(struct engine *g, unsigned budget, unsigned *ret_done) MUST_USE;
 

@@ -220,16 +220,33 @@ int engine_blob_finish(struct engine_blob_writer *w, engine_blob *ret)
     if (!rc) {
         engine_put_be(w->blob.b + ENGINE_STEM, SIZE_BYTES, w->size);
         *ret = w->blob;
+        w->chunks = 0; /* they are the caller's now */
     }
     engine_blob_abort(w);
     return rc;
 }
 
-/* What was written is an orphan now, and the collector knows of it. */
+/* Deletes the first CHUNKS of the blob STEM with T; one more may have been written, of unknown outcome. */
+static void add_chunks_gone(struct engine_txn *t, const uint8_t *stem, uint32_t chunks)
+{
+    for (uint32_t i = 0; i < chunks; i++) {
+        char key[ENGINE_CHUNK_KEY];
+        engine_chunk_key(stem, i, key);
+        engine_txn_add(t, ENGINE_OP_CHUNK_DEL, ENGINE_SPACE_OWN, (str){ key, sizeof key }, (str){ NULL, 0 });
+    }
+}
+
+/* Nobody knows the name: what was written can go at once. Where that fails it is an orphan, and the collector knows of it: it keeps its row. */
 void engine_blob_abort(struct engine_blob_writer *w)
 {
     if (!w)
         return;
+    if (w->chunks) {
+        struct engine_txn *t = engine_begin_own(w->g, w->home);
+        t->need = ENGINE_NEED_FREES;
+        add_chunks_gone(t, w->blob.b, w->chunks + 1);
+        w->error = engine_commit_unsynced(t, NULL);
+    }
     free(w->p);
     free(w);
 }
@@ -252,6 +269,18 @@ int engine_blob_put(struct engine *g, engine_part owner, str bytes, engine_blob 
 int engine_blob_put_shared(struct engine *g, str bytes, engine_blob *ret)
 {
     return put_whole(engine_blob_new_shared(g), bytes, ret);
+}
+
+int engine_blob_drop(struct engine *g, engine_part part, engine_blob blob)
+{
+    if (engine_blob_is_shared(blob.b) || !engine_blob_linkable(&blob, part))
+        return ERR_INTERNAL;
+    struct engine_own_key b = engine_own_key('b', blob.b, NULL);
+    struct engine_txn *t = engine_begin_own(g, part);
+    t->need = ENGINE_NEED_FREES;
+    engine_txn_add(t, ENGINE_OP_EXPECT, ENGINE_SPACE_OWN, engine_own_str(&b), (str){ NULL, 0 });
+    add_chunks_gone(t, blob.b, engine_blob_chunks(engine_blob_bytes(&blob)));
+    return engine_commit_unsynced(t, NULL);
 }
 
 /* The link is new with the blob: the collector knows nothing of it yet, so there is neither a row in the journal nor one to be looked for. */

@@ -5,9 +5,10 @@
  *
  *  C1  A blob is condemned in a partition by an atomic write that requires the absence of its link there and of a newer unlink; each link requires
  *      that it is not condemned. So whatever was paused for however long, no link to a deleted blob is ever committed.
- *  C2  A private blob is deleted in the write that condemns it in its owner. A shared blob loses its hold in a partition after it was condemned there, and is
+ *  C2  A private blob is deleted in the write that condemns it in its owner, when its grace time is over. A shared blob loses its hold in a partition after it was condemned there, and is
  *      deleted when it is condemned in its holder partition, at a version at which no hold exists. A hold without a link is taken back the same way
  *      once the blob is older than the orphan time.
+ *      A private blob that an early round (engine_early.c) has condemned is deleted by a later write: of that round, or when its row is due.
  *  C3  A row leaves the journal only with the write that settles it, or when a later row for the same pair is known to exist.
  *
  * A condemned mark outlives by far what a caller could still have in hand, then the journal removes it. */
@@ -15,7 +16,7 @@
 
 #include "base/clock.h"
 
-enum { MARK_MS = 24 * 3600 * 1000, BATCH = 64 };
+enum { MARK_MS = 24 * 3600 * 1000 };
 
 /* --- rows --- */
 
@@ -83,26 +84,13 @@ int engine_blob_release(struct engine *g, engine_blob blob, engine_part part)
 
 /* --- collection --- */
 
-struct due_row {
-    int64_t due;
-    uint8_t stem[ENGINE_STEM];
-    engine_part part;
-    uint8_t kind;
-    uint32_t chunks;
-};
-
-struct due_batch {
-    struct due_row rows[BATCH];
-    size_t n, max;
-};
-
-static int due_row_fn(void *ctx, str key, str value)
+int engine_due_row_read(void *ctx, str key, str value)
 {
-    struct due_batch *batch = ctx;
+    struct engine_due_batch *batch = ctx;
     if (key.n != sizeof(struct engine_own_key){ 0 }.b || value.n != 5)
         return ERR_CORRUPT;
     const uint8_t *k = (const uint8_t *)key.p, *v = (const uint8_t *)value.p;
-    struct due_row *row = &batch->rows[batch->n++];
+    struct engine_due_row *row = &batch->rows[batch->n++];
     row->due = (int64_t)engine_get_be(k + 1, 8);
     memcpy(row->stem, k + 9, ENGINE_STEM);
     memcpy(row->part.b, k + 9 + ENGINE_STEM, sizeof row->part.b);
@@ -111,13 +99,13 @@ static int due_row_fn(void *ctx, str key, str value)
     return batch->n == batch->max;
 }
 
-static void add_row_gone(struct engine_txn *t, const struct due_row *row)
+static void add_row_gone(struct engine_txn *t, const struct engine_due_row *row)
 {
     struct engine_own_key k = engine_due_key(row->due, row->stem, &row->part);
     engine_txn_add(t, ENGINE_OP_JOURNAL_DEL, ENGINE_SPACE_OWN, engine_own_str(&k), absent);
 }
 
-static void add_chunks_gone(struct engine_txn *t, const struct due_row *row)
+static void add_chunks_gone(struct engine_txn *t, const struct engine_due_row *row)
 {
     for (uint32_t i = 0; i < row->chunks; i++) {
         char key[ENGINE_CHUNK_KEY];
@@ -132,21 +120,21 @@ static void add_del(struct engine_txn *t, char type, const uint8_t *stem)
     engine_txn_add(t, ENGINE_OP_DEL, ENGINE_SPACE_OWN, engine_own_str(&k), absent);
 }
 
-static int drop_row(struct engine *g, const struct due_row *row)
+static int drop_row(struct engine *g, const struct engine_due_row *row)
 {
     struct engine_txn *t = engine_begin_own(g, row->part);
-    t->reclaims = true;
+    t->need = ENGINE_NEED_FREES;
     add_row_gone(t, row);
     return engine_commit_unsynced(t, NULL);
 }
 
 /* A transaction that condemns the blob in row->part if MARK (the value of its 'g' row) still stands: C1. */
-static struct engine_txn *condemn(struct engine *g, const struct due_row *row, str mark)
+static struct engine_txn *condemn(struct engine *g, const struct engine_due_row *row, str mark)
 {
     struct engine_own_key b = engine_own_key('b', row->stem, NULL), m = engine_own_key('g', row->stem, NULL),
                           x = engine_own_key('x', row->stem, NULL);
     struct engine_txn *t = engine_begin_own(g, row->part);
-    t->reclaims = true;
+    t->need = ENGINE_NEED_FREES;
     engine_txn_add(t, ENGINE_OP_EXPECT, ENGINE_SPACE_OWN, engine_own_str(&b), absent);
     engine_txn_add(t, ENGINE_OP_EXPECT, ENGINE_SPACE_OWN, engine_own_str(&m), mark);
     engine_txn_add(t, ENGINE_OP_PUT, ENGINE_SPACE_OWN, engine_own_str(&x), STR(""));
@@ -162,7 +150,7 @@ static int held_fn(void *ctx, str key, str value)
 }
 
 /* Deletes a shared blob when nobody holds it, at the version that showed so (C2). */
-static int collect_holders(struct engine *g, const struct due_row *row, int64_t now)
+static int collect_holders(struct engine *g, const struct engine_due_row *row, int64_t now)
 {
     engine_part holders = engine_blob_holders(row->stem);
     struct arena a = ARENA_INIT(4096);
@@ -182,7 +170,7 @@ static int collect_holders(struct engine *g, const struct due_row *row, int64_t 
         rc = drop_row(g, row);
         goto out;
     }
-    struct due_row there = *row;
+    struct engine_due_row there = *row;
     there.part = holders;
     struct engine_txn *t = condemn(g, &there, mark);
     t->unversioned = false;
@@ -196,11 +184,11 @@ out:
 }
 
 /* Takes the hold of a partition that gave its link up. */
-static int drop_hold(struct engine *g, const struct due_row *row)
+static int drop_hold(struct engine *g, const struct engine_due_row *row)
 {
     struct engine_own_key h = engine_own_key('h', row->stem, &row->part);
     struct engine_txn *t = engine_begin(g, engine_blob_holders(row->stem), ENGINE_ANY_VERSION);
-    t->reclaims = true;
+    t->need = ENGINE_NEED_FREES;
     engine_txn_add(t, ENGINE_OP_DEL, ENGINE_SPACE_OWN, engine_own_str(&h), absent);
     return engine_commit_unsynced(t, NULL);
 }
@@ -208,7 +196,7 @@ static int drop_hold(struct engine *g, const struct due_row *row)
 /* --- holds whose link never came: a crash between the two commits --- */
 
 struct holder_page {
-    engine_part parts[BATCH];
+    engine_part parts[ENGINE_DUE_BATCH];
     size_t n;
     struct engine_own_key from; /* where the next page begins */
 };
@@ -216,7 +204,7 @@ struct holder_page {
 static int holder_fn(void *ctx, str key, str value)
 {
     struct holder_page *page = ctx;
-    if (page->n == BATCH)
+    if (page->n == ENGINE_DUE_BATCH)
         return 1;
     if (key.n != 1 + ENGINE_STEM + sizeof page->parts[0].b)
         return ERR_CORRUPT;
@@ -228,7 +216,7 @@ static int holder_fn(void *ctx, str key, str value)
 }
 
 /* Takes the hold of row->part when it neither links the blob nor gave it up, after condemning it there: who links it later finds out (C1). */
-static int drop_hold_without_link(struct engine *g, const struct due_row *row)
+static int drop_hold_without_link(struct engine *g, const struct engine_due_row *row)
 {
     struct arena a = ARENA_INIT(4096);
     struct engine_own_key b = engine_own_key('b', row->stem, NULL), m = engine_own_key('g', row->stem, NULL),
@@ -246,7 +234,7 @@ static int drop_hold_without_link(struct engine *g, const struct due_row *row)
 }
 
 /* Holds are taken right before their links, so when the orphan time has passed since the blob was made, a hold alone keeps it for nobody. */
-static int drop_holds_without_links(struct engine *g, const struct due_row *row, int64_t now)
+static int drop_holds_without_links(struct engine *g, const struct engine_due_row *row, int64_t now)
 {
     if (engine_blob_made_ms(row->stem) + engine_orphan_ms(g) > now)
         return 0;
@@ -260,7 +248,7 @@ static int drop_holds_without_links(struct engine *g, const struct due_row *row,
         rc = g->ops->scan(g, row->part, ENGINE_SPACE_OWN, engine_own_str(&page.from), engine_own_str(&to), ENGINE_UNSYNCED,
                           holder_fn, &page, NULL);
         for (size_t i = 0; rc >= 0 && i < page.n; i++) {
-            struct due_row there = *row;
+            struct engine_due_row there = *row;
             there.part = page.parts[i];
             int dropped = drop_hold_without_link(g, &there);
             rc = dropped ? dropped : rc;
@@ -269,8 +257,28 @@ static int drop_holds_without_links(struct engine *g, const struct due_row *row,
     return rc;
 }
 
+int engine_condemn(struct engine *g, const struct engine_due_row *row, str mark)
+{
+    return engine_commit_unsynced(condemn(g, row, mark), NULL);
+}
+
+int engine_collect_chunks(struct engine *g, const struct engine_due_row *row)
+{
+    struct engine_txn *t = engine_begin_own(g, row->part);
+    t->need = ENGINE_NEED_FREES;
+    add_row_gone(t, row);
+    add_chunks_gone(t, row);
+    return engine_commit_unsynced(t, NULL);
+}
+
+int engine_collect_hold(struct engine *g, const struct engine_due_row *row)
+{
+    int rc = drop_hold(g, row);
+    return rc ? rc : collect_holders(g, row, clock_real_ms());
+}
+
 /* Looks at a blob in a partition that may link it. */
-static int collect_blob(struct engine *g, const struct due_row *row, int64_t now)
+static int collect_blob(struct engine *g, const struct engine_due_row *row, int64_t now)
 {
     bool shared = engine_blob_is_shared(row->stem);
     engine_part holders = engine_blob_holders(row->stem);
@@ -287,8 +295,12 @@ static int collect_blob(struct engine *g, const struct due_row *row, int64_t now
         goto out;
     bool linked = values[0].p, condemned = values[2].p;
     bool later = values[1].n == 8 && (int64_t)engine_get_be((const uint8_t *)values[1].p, 8) > now;
-    if (linked || later || (condemned && !shared)) {
+    if (linked || later) {
         rc = drop_row(g, row);
+        goto out;
+    }
+    if (condemned && !shared) { /* by an early round that found it being read */
+        rc = engine_collect_chunks(g, row);
         goto out;
     }
     if (!condemned) {
@@ -300,38 +312,36 @@ static int collect_blob(struct engine *g, const struct due_row *row, int64_t now
         rc = engine_commit_unsynced(t, NULL);
     }
     if (!rc && shared)
-        rc = drop_hold(g, row);
-    if (!rc && shared)
-        rc = collect_holders(g, row, now);
+        rc = engine_collect_hold(g, row);
 out:
     arena_done(&a);
     return rc;
 }
 
-static int collect_mark(struct engine *g, const struct due_row *row)
+static int collect_mark(struct engine *g, const struct engine_due_row *row)
 {
     struct engine_txn *t = engine_begin_own(g, row->part);
-    t->reclaims = true;
+    t->need = ENGINE_NEED_FREES;
     add_del(t, 'x', row->stem);
     add_row_gone(t, row);
     return engine_commit_unsynced(t, NULL);
 }
 
-static int collect_batch(struct engine *g, struct due_batch *batch, unsigned *done, uint64_t *bytes)
+static int collect_batch(struct engine *g, struct engine_due_batch *batch, unsigned *done, uint64_t *bytes)
 {
     int64_t now = clock_real_ms();
     uint8_t from[9] = { 'd' }, to[9] = { 'd' };
     engine_put_be(to + 1, 8, (uint64_t)now + 1);
     int rc = g->ops->scan(g, engine_journal, ENGINE_SPACE_OWN, (str){ (const char *)from, sizeof from },
-                          (str){ (const char *)to, sizeof to }, ENGINE_UNSYNCED, due_row_fn, batch, NULL);
+                          (str){ (const char *)to, sizeof to }, ENGINE_UNSYNCED, engine_due_row_read, batch, NULL);
     for (size_t i = 0; rc >= 0 && i < batch->n; i++) {
-        const struct due_row *row = &batch->rows[i];
+        const struct engine_due_row *row = &batch->rows[i];
         rc = row->kind == ENGINE_DUE_MARK ? collect_mark(g, row) : collect_blob(g, row, now);
         if (rc == ERR_CONFLICT) /* somebody linked it just now; the row stays and is looked at again */
             rc = 0;
         else if (!rc)
             ++*done;
-        *bytes += (uint64_t)row->chunks * ENGINE_CHUNK;
+        *bytes += engine_due_bytes(g, row);
     }
     return rc < 0 ? rc : 0;
 }
@@ -343,11 +353,13 @@ int engine_collect(struct engine *g, unsigned budget, unsigned *ret_done)
     int rc = 0;
     pthread_mutex_lock(&g->collecting);
     do {
-        struct due_batch batch = { .max = budget - done < BATCH ? budget - done : BATCH };
+        struct engine_due_batch batch = { .max = budget - done < ENGINE_DUE_BATCH ? budget - done : ENGINE_DUE_BATCH };
         before = done;
         if (batch.max)
             rc = collect_batch(g, &batch, &done, &bytes);
     } while (!rc && done > before && done < budget);
+    if (!rc && done < budget && engine_is_pressed(g))
+        rc = engine_collect_early(g, budget - done, &done, &bytes);
     if (g->ops->tidy)
         g->ops->tidy(g, bytes);
     pthread_mutex_unlock(&g->collecting);

@@ -32,7 +32,7 @@ enum engine_op_kind {
     ENGINE_OP_JOURNAL_PUT, /* a row of the journal partition, own space: atomically with the rest, or before it and as durable */
     ENGINE_OP_JOURNAL_DEL, /* the same, atomically or after the rest */
     ENGINE_OP_CHUNK_PUT,   /* key: stem and number, value: bytes and checksums; atomically with the rest, or before it */
-    ENGINE_OP_CHUNK_DEL,
+    ENGINE_OP_CHUNK_DEL, /* key; atomically with the rest, or after it. Where is_alone: never durable before what was committed before it */
 };
 
 struct engine_op {
@@ -41,13 +41,18 @@ struct engine_op {
     str key, value;
 };
 
+/* How much of the reserve a commit may use (E7). */
+enum engine_need { ENGINE_NEED_NONE, ENGINE_NEED_URGENT, ENGINE_NEED_FREES };
+
 struct engine_txn {
     struct engine *g;
     engine_part part;
     uint64_t expect;
     bool unversioned; /* the version is neither compared nor raised: for rows that callers cannot see */
-    bool reclaims;    /* it frees space, so it may use the reserve */
-    int error;        /* sticky; answered by the commit */
+    enum engine_need need;
+    uint64_t unlinked_bytes; /* of the blobs it unlinks */
+    unsigned unlinked_n;
+    int error; /* sticky; answered by the commit */
     struct engine_op *ops;
     size_t n, cap;
     size_t bytes;   /* of keys and values that the caller gave */
@@ -61,6 +66,7 @@ typedef int engine_chunk_fn(void *ctx, str value);
 struct engine_ops {
     unsigned version; /* ENGINE_OPS_VERSION */
     const char *name;
+    bool is_alone; /* no other engine reads or writes the same store: collection may be early (E6) */
     /* Frees G itself too, after engine_close has ended the common part. */
     void (*close)(struct engine *g);
     /* As engine_get and engine_scan; keys were checked. Keys of rows are without space. */
@@ -80,15 +86,34 @@ struct engine_ops {
     int (*checkpoint)(struct engine *g, const char *path, struct error *e);
     /* Called now and then, after a collection that deleted about BYTES: give space and memory back where that needs a push. May be NULL. */
     void (*tidy)(struct engine *g, uint64_t bytes);
+    /* About how many bytes its files have, without what was deleted. NULL: not known. */
+    uint64_t (*stored)(struct engine *g);
 };
 
-enum { ENGINE_WATCH_BUCKETS = 64 };
+enum { ENGINE_WATCH_BUCKETS = 64, ENGINE_READER_BUCKETS = 64 };
+
+/* A key of an own row: type letter, stem and an optional partition. */
+struct engine_own_key {
+    char b[1 + 8 + ENGINE_STEM + 16];
+    size_t n;
+};
 
 /* First member of every engine. */
 struct engine {
     const struct engine_ops *ops;
     int64_t grace_ms;
+    uint64_t early_bytes;
     pthread_mutex_t collecting;
+    struct engine_own_key early_from; /* where the next early round begins; this and early_fence: under `collecting` */
+    uint64_t early_fence;             /* drawn after everything that is condemned now was */
+    atomic_bool walked;               /* one round has reached the end since the engine was opened */
+    /* By commits since then; and how much of it rounds have dealt with. */
+    atomic_uint_fast64_t unlinked_n, unlinked_bytes, settled_n, settled_bytes;
+    atomic_uint_fast64_t fence;
+    struct engine_reader_bucket {
+        pthread_mutex_t lock;
+        struct engine_reader *first;
+    } readers[ENGINE_READER_BUCKETS];
     struct engine_watch_bucket {
         pthread_mutex_t lock;
         struct engine_watch *first;
@@ -107,11 +132,6 @@ void engine_txn_add(struct engine_txn *t, enum engine_op_kind kind, enum engine_
 
 /* What a row means to the collector. */
 enum engine_due { ENGINE_DUE_BLOB = 'b', ENGINE_DUE_MARK = 'x' };
-/* A key of an own row: type letter, stem and an optional partition. */
-struct engine_own_key {
-    char b[1 + 8 + ENGINE_STEM + 16];
-    size_t n;
-};
 struct engine_own_key engine_own_key(char type, const uint8_t *stem, const engine_part *part);
 static inline str engine_own_str(const struct engine_own_key *k)
 {
@@ -121,6 +141,43 @@ struct engine_own_key engine_due_key(int64_t due_ms, const uint8_t *stem, const 
 /* Adds the journal row that makes the collector look at the blob STEM in PART at DUE_MS. */
 void engine_txn_journal(struct engine_txn *t, int64_t due_ms, enum engine_due kind, const uint8_t *stem, const engine_part *part,
                         uint32_t chunks);
+
+/* --- collection (engine_collect.c, engine_early.c) --- */
+
+enum { ENGINE_DUE_BATCH = 64 };
+/* A row of the journal. */
+struct engine_due_row {
+    int64_t due;
+    uint8_t stem[ENGINE_STEM];
+    engine_part part;
+    uint8_t kind;
+    uint32_t chunks;
+};
+struct engine_due_batch {
+    struct engine_due_row rows[ENGINE_DUE_BATCH];
+    size_t n, max;
+};
+/* An engine_row_fn that fills the batch CTX; 1 when it is full. */
+int engine_due_row_read(void *ctx, str key, str value);
+/* Condemns the blob in row->part if it is not linked there and MARK (of its unlink) still stands. ERR_CONFLICT. */
+int engine_condemn(struct engine *g, const struct engine_due_row *row, str mark) MUST_USE;
+/* Deletes a condemned private blob, and the row. */
+int engine_collect_chunks(struct engine *g, const struct engine_due_row *row) MUST_USE;
+/* Takes the hold of row->part, where the shared blob is condemned, and deletes the blob when that was the last one; the row goes. */
+int engine_collect_hold(struct engine *g, const struct engine_due_row *row) MUST_USE;
+/* A round before the grace time is over, under `collecting`; adds to *DONE and *BYTES. */
+int engine_collect_early(struct engine *g, unsigned budget, unsigned *done, uint64_t *bytes) MUST_USE;
+/* About how many bytes the blob of ROW has: the journal tells only its chunks. */
+uint64_t engine_due_bytes(const struct engine *g, const struct engine_due_row *row);
+
+/* --- readers (engine_reader.c) --- */
+
+void engine_readers_init(struct engine *g);
+void engine_readers_done(struct engine *g);
+/* Draws a fence: readers that begin from now on are behind it. */
+uint64_t engine_fence(struct engine *g);
+/* Whether a reader of PART is there that began before FENCE was drawn. */
+bool engine_read_before(struct engine *g, engine_part part, uint64_t fence);
 
 /* Adds an operation of the caller, of so many bytes, to the limits; false when T has an error. */
 bool engine_txn_allow(struct engine_txn *t, size_t key_n, size_t value_n, size_t value_max);

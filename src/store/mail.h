@@ -180,7 +180,7 @@ uint32_t mail_view_seq_from(const struct mail_view *v, uint32_t uid);
 bool mail_view_is_recent(const struct mail_view *v, uint32_t seq);
 /* The entry of SEQ as it is now in the store (its flags may be newer than announced). ERR_NOTFOUND when another session has
  * expunged it; then *RET is its last state where that is known. With its last entry an email's record goes: mail_email_get finds
- * it no more, but who has its struct mail_email can read the body for the grace time. */
+ * it no more, but who has its struct mail_email can go on reading the body. */
 int mail_view_entry(struct mail_view *v, uint32_t seq, struct mail_entry *ret) MUST_USE;
 /* The keywords of the mailbox, index = bit - MAIL_KEYWORD_BIT, also those that were not announced yet (an entry's flags may
  * have them): call it after mail_view_entry. The list lives until mail_view_entry or mail_view_sync. */
@@ -242,14 +242,18 @@ struct mail_email {
     engine_blob blob;
     uint64_t size;
     int64_t received_ms;
-    str structure; /* bytes for structure_open */
-    str fields;    /* bytes for message_fields_open; empty: nothing is kept, look into the message */
-    str prefix;    /* its first bytes, which are not in the blob (see mail_recipient); mail_email_read knows */
+    str structure;                /* bytes for structure_open */
+    str fields;                   /* bytes for message_fields_open; empty: nothing is kept, look into the message */
+    str prefix;                   /* its first bytes, which are not in the blob (see mail_recipient); mail_email_read knows */
+    struct engine_reader *reader; /* keeps the blob, whoever expunges the message meanwhile */
 };
-/* The email with id EMAIL, structure in ARENA. ERR_NOTFOUND. */
+/* The email with id EMAIL, structure in ARENA. ERR_NOTFOUND. What it returns ends with mail_email_done: until then its body can be read. */
 int mail_email_get(struct mail_account *a, uint64_t email, struct arena *arena, struct mail_email *ret) MUST_USE;
+/* Of an email of mail_email_get; a source goes on. */
+void mail_email_done(struct mail_email *email);
 /* Calls FN with the emails of N entries, in their order, as fast as the engine can scan. The email's structure lives until FN
- * returns. Non-zero from FN ends it. Emails gone meanwhile are skipped. */
+ * returns. Non-zero from FN ends it. Emails gone meanwhile are skipped. Bodies
+ * can be read until FN returns, by a source until that is closed. */
 int mail_email_each(struct mail_account *a, const uint64_t *emails, size_t n,
                     int (*fn)(void *ctx, size_t i, const struct mail_email *email), void *ctx) MUST_USE;
 /* Bytes [OFFSET, OFFSET + N) of the message. */

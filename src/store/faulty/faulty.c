@@ -219,7 +219,7 @@ static int faulty_commit(struct engine *g, const struct engine_txn *t, uint64_t 
         fault = strike(f, chunk ? ENGINE_FAULTY_BLOB_WRITE : ENGINE_FAULTY_COMMIT);
     if (fault.error && !fault.applied)
         return fault.error;
-    if (atomic_load(&f->full) && !t->reclaims)
+    if (atomic_load(&f->full) && t->need == ENGINE_NEED_NONE)
         return ERR_FULL;
     pthread_mutex_lock(&f->order);
     int rc = f->live->ops->commit(f->live, t, ret_version);
@@ -299,6 +299,7 @@ static void faulty_close(struct engine *g)
 static const struct engine_ops faulty_ops = {
     .version = ENGINE_OPS_VERSION,
     .name = "faulty",
+    .is_alone = true,
     .close = faulty_close,
     .get = faulty_get,
     .scan = faulty_scan,

@@ -321,6 +321,7 @@ static void memory_close(struct engine *g)
 static const struct engine_ops memory_ops = {
     .version = ENGINE_OPS_VERSION,
     .name = "memory",
+    .is_alone = true,
     .close = memory_close,
     .get = memory_get,
     .scan = memory_scan,

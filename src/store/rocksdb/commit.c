@@ -272,7 +272,7 @@ static int commit_once(struct rocks *r, const struct engine_txn *t, uint64_t *re
     uint64_t bytes = 64;
     for (size_t i = 0; i < t->n; i++)
         bytes += t->ops[i].key.n + t->ops[i].value.n + 32;
-    int rc = rocks_enter(r, bytes, t->reclaims);
+    int rc = rocks_enter(r, bytes, t->need);
     if (rc)
         return rc;
     rocksdb_writebatch_t *batch = rocksdb_writebatch_create();
@@ -399,7 +399,7 @@ static bool part_lost(struct rocks *r, engine_part part)
 int rocks_sync(struct engine *g, engine_part part)
 {
     struct rocks *r = rocks_of(g);
-    int rc = rocks_enter(r, 0, false);
+    int rc = rocks_enter(r, 0, ENGINE_NEED_NONE);
     if (rc)
         return rc;
     rc = rocks_wait(r, rocks_part_ticket(r, part));

@@ -22,10 +22,16 @@ enum {
     REVIVE_WAIT_MS = 200,
     REVIVE_PATIENCE_MS = 5000,
     LOOK_MS = 100,
+    DIP_MS = 2000,
+    DIP_STEP_US = 20000,
     LOST_MS = 60000
 };
 /* rocksdb::WALRecoveryMode::kPointInTimeRecovery and CompressionType::kLZ4Compression. */
 enum { WAL_POINT_IN_TIME = 2, COMPRESSION_LZ4 = 4, INFO_LOG_WARN = 2 };
+
+/* Garbage in bytes: so much lies about at least before it is worth a compaction, and when space is scarce. */
+enum { LEAST_GARBAGE = 8 * MIB, SCARCE_GARBAGE = MIB / 4, REWRITES_MAX = 8, BOTTOMMOST_FORCE = 2 };
+#define REWRITE_SHARE 0.5
 
 /* --- errors --- */
 
@@ -123,7 +129,7 @@ static void rocks_options(struct rocks *r, size_t cache_bytes, uint64_t buffer)
     rocksdb_options_set_blob_file_size(r->blob_options, clamp(buffer * 4, 4 * MIB, 64 * MIB));
     rocksdb_options_set_blob_compression_type(r->blob_options, COMPRESSION_LZ4);
     rocksdb_options_set_enable_blob_gc(r->blob_options, 1);
-    rocksdb_options_set_blob_gc_age_cutoff(r->blob_options, 0.5);
+    rocksdb_options_set_blob_gc_age_cutoff(r->blob_options, REWRITE_SHARE);
     rocksdb_options_set_blob_gc_force_threshold(r->blob_options, 0.5);
     rocksdb_options_set_blob_cache(r->blob_options, r->blob_cache);
 
@@ -213,10 +219,10 @@ bool rocks_space_scarce(struct rocks *r)
     return space_free(r, false) < r->reserve * 2;
 }
 
-/* Deletions may eat into the reserve, or a full disk could never be emptied. */
-static bool space_for(struct rocks *r, uint64_t bytes, bool reclaims)
+/* Deletions may eat into the reserve, or a full disk could never be emptied; what is only urgent leaves them a part. */
+static bool space_for(struct rocks *r, uint64_t bytes, enum engine_need need)
 {
-    uint64_t keep = reclaims ? r->reserve / 4 : r->reserve;
+    uint64_t keep = need == ENGINE_NEED_FREES ? r->reserve / 4 : need == ENGINE_NEED_URGENT ? r->reserve / 2 : r->reserve;
     if (space_free(r, false) < keep + bytes && space_free(r, true) < keep + bytes)
         return false;
     atomic_fetch_add(&r->unseen, bytes);
@@ -349,7 +355,7 @@ out:
     return rc;
 }
 
-static int enter_once(struct rocks *r, uint64_t write, bool reclaims)
+static int enter_once(struct rocks *r, uint64_t write, enum engine_need need)
 {
     int health = atomic_load(&r->health);
     if (health == ROCKS_BROKEN || (health != ROCKS_OK && write)) {
@@ -357,7 +363,12 @@ static int enter_once(struct rocks *r, uint64_t write, bool reclaims)
         if (rc)
             return rc;
     }
-    if (write && !space_for(r, write, reclaims))
+    bool room = !write || space_for(r, write, need);
+    for (int64_t until = clock_mono_ms() + DIP_MS; !room && need != ENGINE_NEED_NONE && clock_mono_ms() < until;) {
+        (void)usleep(DIP_STEP_US); /* what was in memory is being written to files, and its log still there */
+        room = space_for(r, write, need);
+    }
+    if (!room)
         return ERR_FULL;
     pthread_rwlock_rdlock(&r->gate);
     if (write)
@@ -369,11 +380,11 @@ static int enter_once(struct rocks *r, uint64_t write, bool reclaims)
     return health == ROCKS_FULL ? ERR_FULL : ERR_UNAVAILABLE;
 }
 
-int rocks_enter(struct rocks *r, uint64_t write, bool reclaims)
+int rocks_enter(struct rocks *r, uint64_t write, enum engine_need need)
 {
-    int rc = enter_once(r, write, reclaims);
+    int rc = enter_once(r, write, need);
     if (rc == ERR_UNAVAILABLE && atomic_load(&r->health) == ROCKS_STALE)
-        rc = enter_once(r, write, reclaims); /* it was found so just now: open it again */
+        rc = enter_once(r, write, need); /* it was found so just now: open it again */
     return rc;
 }
 
@@ -405,11 +416,85 @@ static uint64_t rocks_epoch(struct engine *g)
     return atomic_load(&rocks_of(g)->epoch);
 }
 
-/* The tree of the blob family holds only names, so that it seldom compacts by itself, and only compaction lets blob files go. */
-static void compact(struct rocks *r)
+static uint64_t property(struct rocks *r, rocksdb_column_family_handle_t *family, const char *name)
 {
-    rocksdb_compact_range_cf(r->db, r->blobs, NULL, 0, NULL, 0);
-    r->reclaimable = 0;
+    uint64_t ret = 0;
+    return rocksdb_property_int_cf(r->db, family, name, &ret) ? 0 : ret;
+}
+
+/* The gate is held. */
+static uint64_t stored_bytes(struct rocks *r)
+{
+    return property(r, r->rows, "rocksdb.total-sst-files-size") + property(r, r->blobs, "rocksdb.total-sst-files-size") +
+           property(r, r->blobs, "rocksdb.total-blob-file-size") + property(r, r->rows, "rocksdb.cur-size-all-mem-tables") +
+           property(r, r->blobs, "rocksdb.cur-size-all-mem-tables");
+}
+
+static uint64_t rocks_stored(struct engine *g)
+{
+    struct rocks *r = rocks_of(g);
+    if (rocks_enter(r, 0, ENGINE_NEED_NONE))
+        return 0;
+    uint64_t ret = r->db ? stored_bytes(r) : 0, garbage = atomic_load(&r->reclaimable);
+    rocks_leave(r);
+    return ret > garbage ? ret - garbage : 0;
+}
+
+/* What of the oldest blob files is rewritten for the sake of those that are still linked; SHARE of them, 0: none, only files without any such go. */
+static void set_rewriting(struct rocks *r, double share)
+{
+    char cutoff[32], *message = NULL;
+    (void)snprintf(cutoff, sizeof cutoff, "%.4f", share);
+    const char *const keys[2] = { "enable_blob_garbage_collection", "blob_garbage_collection_age_cutoff" };
+    const char *const values[2] = { share > 0 ? "true" : "false", cutoff };
+    rocksdb_set_options_cf(r->db, r->blobs, 2, keys, values, &message);
+    if (message)
+        (void)rocks_error(message, "options");
+}
+
+static void compact_all(struct rocks *r)
+{
+    rocksdb_compactoptions_t *options = rocksdb_compactoptions_create();
+    rocksdb_compactoptions_set_bottommost_level_compaction(options, BOTTOMMOST_FORCE);
+    rocksdb_compact_range_cf_opt(r->db, r->blobs, options, NULL, 0, NULL, 0);
+    rocksdb_compactoptions_destroy(options);
+}
+
+/* Without much room: first what costs none, files in which nothing lives. Then so many of the oldest ones are rewritten as there is room for, whatever lives in
+ * them, again and again while that helps. */
+static void compact_in_little_room(struct rocks *r)
+{
+    set_rewriting(r, 0);
+    compact_all(r);
+    for (int i = 0; i < REWRITES_MAX && rocks_space_scarce(r); i++) {
+        uint64_t files = property(r, r->blobs, "rocksdb.num-blob-files"),
+                 bytes = property(r, r->blobs, "rocksdb.total-blob-file-size");
+        uint64_t free = space_free(r, true), room = free > r->reserve / 2 ? free - r->reserve / 2 : 0;
+        if (!files || !bytes || room < bytes / files)
+            break;
+        double share = (double)room / (double)bytes;
+        set_rewriting(r, share < 0.5 ? share : 0.5);
+        compact_all(r);
+        if (space_free(r, true) <= free)
+            break;
+    }
+    set_rewriting(r, REWRITE_SHARE);
+}
+
+/* The tree of the blob family holds only names, so that it seldom compacts by itself, and only compaction lets blob files go: so when a quarter of what is stored
+ * may be garbage, or soon when space is scarce. */
+static void compact_when_due(struct rocks *r)
+{
+    bool scarce = rocks_space_scarce(r);
+    uint64_t quarter = stored_bytes(r) / 4;
+    if (atomic_load(&r->reclaimable) < (scarce ? SCARCE_GARBAGE : clamp(quarter, LEAST_GARBAGE, UINT64_MAX)))
+        return;
+    if (scarce)
+        compact_in_little_room(r);
+    else
+        compact_all(r);
+    (void)space_free(r, true);
+    atomic_store(&r->reclaimable, 0);
 }
 
 /* An idle engine holds no full memory tables: less memory, and a log that is read quickly after a crash. */
@@ -431,16 +516,16 @@ static void rocks_tidy(struct engine *g, uint64_t bytes)
 {
     struct rocks *r = rocks_of(g);
     uint64_t commits = atomic_load(&r->commits);
-    r->reclaimable += bytes;
-    if (rocks_enter(r, 0, false))
+    atomic_fetch_add(&r->reclaimable, bytes);
+    if (rocks_enter(r, 0, ENGINE_NEED_NONE))
         return;
     if (atomic_load(&r->health) == ROCKS_OK) {
-        if (r->reclaimable >= r->reserve / 2 && r->reclaimable)
-            compact(r);
-        if (commits == r->tidy_seen && commits != r->tidy_done) {
+        bool scarce = atomic_load(&r->reclaimable) >= SCARCE_GARBAGE && rocks_space_scarce(r); /* the log takes room as well */
+        if (scarce || (commits == r->tidy_seen && commits != r->tidy_done)) {
             flush_idle(r);
             r->tidy_done = commits;
         }
+        compact_when_due(r);
     }
     look_back(r, true);
     rocks_leave(r);
@@ -456,7 +541,7 @@ static int rocks_checkpoint(struct engine *g, const char *path, struct error *e)
     struct stat st;
     if (stat(path, &st) == 0)
         return error_set(e, ERR_EXISTS, "%s is there already", path);
-    int rc = rocks_enter(r, 0, false);
+    int rc = rocks_enter(r, 0, ENGINE_NEED_NONE);
     if (rc)
         return error_set(e, rc, "the store is not ready");
     char *message = NULL;
@@ -508,6 +593,7 @@ static void rocks_close(struct engine *g)
 static const struct engine_ops rocks_ops = {
     .version = ENGINE_OPS_VERSION,
     .name = "rocksdb",
+    .is_alone = true,
     .close = rocks_close,
     .get = rocks_get,
     .scan = rocks_scan,
@@ -518,6 +604,7 @@ static const struct engine_ops rocks_ops = {
     .epoch = rocks_epoch,
     .checkpoint = rocks_checkpoint,
     .tidy = rocks_tidy,
+    .stored = rocks_stored,
 };
 
 static struct rocks *rocks_new(const char *path, const struct engine_settings *settings, uint64_t size)

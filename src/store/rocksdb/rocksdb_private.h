@@ -88,8 +88,8 @@ struct rocks {
 
     atomic_int_fast64_t space_ms;      /* when `free` was asked */
     atomic_uint_fast64_t free, unseen; /* bytes: then free, written since */
-    uint64_t reclaimable;          /* bytes of deleted chunks since the last compaction; this and the next two: collector only */
-    uint64_t tidy_seen, tidy_done; /* commits at the last look; at the last flush */
+    atomic_uint_fast64_t reclaimable;  /* about how many bytes of deleted chunks lie about since the last compaction */
+    uint64_t tidy_seen, tidy_done;     /* commits at the last look; at the last flush: collector only */
 };
 
 static inline struct rocks *rocks_of(struct engine *g)
@@ -103,9 +103,10 @@ struct rocks_key {
 };
 struct rocks_key rocks_key(engine_part part, enum engine_space space, str key);
 
-/* Begins using the database (R1), reviving it when needed and possible. WRITE bytes are about to be written (0: reading), RECLAIMS when that frees space.
+/* Begins using the database (R1), reviving it when needed and possible. WRITE bytes are about to be written (0: reading), by who may use
+ * so much of the reserve.
  * 0, ERR_FULL, ERR_UNAVAILABLE. */
-int rocks_enter(struct rocks *r, uint64_t write, bool reclaims);
+int rocks_enter(struct rocks *r, uint64_t write, enum engine_need need);
 void rocks_leave(struct rocks *r);
 /* Frees RocksDB's message and gives the code for it: ERR_FULL, ERR_CORRUPT, ERR_NOTFOUND, ERR_IO. */
 int rocks_error(char *message, const char *doing);

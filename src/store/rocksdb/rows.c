@@ -103,7 +103,7 @@ int rocks_get(struct engine *g, engine_part part, enum engine_space space, const
 {
     struct rocks *r = rocks_of(g);
     uint64_t version = 0, ticket = 0;
-    int rc = rocks_enter(r, 0, false);
+    int rc = rocks_enter(r, 0, ENGINE_NEED_NONE);
     if (rc)
         return rc;
     if (ret_version || n > 1)
@@ -143,7 +143,7 @@ int rocks_scan(struct engine *g, engine_part part, enum engine_space space, str 
                engine_row_fn *fn, void *ctx, uint64_t *ret_version)
 {
     struct rocks *r = rocks_of(g);
-    int rc = rocks_enter(r, 0, false);
+    int rc = rocks_enter(r, 0, ENGINE_NEED_NONE);
     if (rc)
         return rc;
     struct rocks_key first = rocks_key(part, space, from);
@@ -182,7 +182,7 @@ int rocks_chunk(struct engine *g, str key, engine_chunk_fn *fn, void *ctx)
 {
     struct rocks *r = rocks_of(g);
     char *message = NULL;
-    int rc = rocks_enter(r, 0, false);
+    int rc = rocks_enter(r, 0, ENGINE_NEED_NONE);
     if (rc)
         return rc;
     rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(r->db, r->read, r->blobs, key.p, key.n, &message);

@@ -113,6 +113,7 @@ static unsigned count(struct fixture *f, size_t user, struct buf *out)
         buf_reset(out);
         char *p = buf_reserve(out, (size_t)email.size);
         assert_int_equal(mail_email_read(a, &email, 0, p, (size_t)email.size, &got), 0);
+        mail_email_done(&email);
         buf_commit(out, got);
     }
     mail_view_close(v);

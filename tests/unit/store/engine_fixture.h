@@ -41,11 +41,10 @@ static inline int remove_one(const char *path, const struct stat *st, int flag, 
     return remove(path);
 }
 
-/* A grace of 1 ms: what is due after a short pause is everything. */
-static inline int setup(void **state)
+static inline int setup_with(void **state, const struct engine_settings *with)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    const struct engine_settings settings = { .reserve_bytes = 1 << 20, .grace_ms = 1 };
+    const struct engine_settings settings = *with;
     struct error e = ERROR_NONE;
     f->kind = *state;
     arena_init(&f->a, 64 << 20);
@@ -60,6 +59,12 @@ static inline int setup(void **state)
     }
     *state = f;
     return 0;
+}
+
+/* A grace of 1 ms: what is due after a short pause is everything. */
+static inline int setup(void **state)
+{
+    return setup_with(state, &(struct engine_settings){ .reserve_bytes = 1 << 20, .grace_ms = 1 });
 }
 
 static inline int teardown(void **state)

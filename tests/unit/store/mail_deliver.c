@@ -67,6 +67,7 @@ static void deposits_of_any_size(void **state)
         struct mail_email email;
         assert_int_equal(mail_email_get(f.a, email_of(v, (uint32_t)i + 1), &arena, &email), 0);
         assert_content(f.a, &email, buf_str(&b), 65536);
+        mail_email_done(&email);
         assert_int_equal(email.received_ms, 5);
         arena_done(&arena);
         mail_view_close(v);
@@ -144,6 +145,7 @@ static void threads_follow_references(void **state)
         struct mail_email email;
         assert_int_equal(mail_email_get(f.a, uid, &arena, &email), 0);
         assert_int_equal(email.thread, want[i]);
+        mail_email_done(&email);
         mail_deposit_free(item.deposit);
         buf_done(&b);
     }
@@ -197,6 +199,7 @@ static void deliver_sizes(size_t size)
         assert_int_equal(mail_email_get(accounts[i], email_of(v, 2), &arena, &email), 0);
         buf_add_all(&whole, r[i].prefix, buf_str(&b));
         assert_content(accounts[i], &email, buf_str(&whole), 40);
+        mail_email_done(&email);
         assert_int_equal(message_parse(buf_str(&whole), &message_limits_default, &parsed), 0);
         assert_int_equal(email.structure.n, parsed.n);
         assert_memory_equal(email.structure.p, parsed.p, parsed.n);
@@ -313,6 +316,7 @@ static int append_bytes(struct fixture *f, str message, bool repair, struct buf 
     buf_reset(out);
     char *p = buf_reserve(out, (size_t)email.size);
     assert_int_equal(mail_email_read(f->a, &email, 0, p, (size_t)email.size, &n), 0);
+    mail_email_done(&email);
     buf_commit(out, n);
     assert_int_equal(entry.size, n);
     mail_view_close(v);
