@@ -46,6 +46,8 @@ static int change_commit(struct directory *d, const struct change *c, str key, s
 {
     uint64_t version;
     struct engine_txn *t = engine_begin(d->engine, directory_part, d->version);
+    /* Small, and an administrator's or a user's own: also on a full disk accounts are removed, disabled and given passwords. */
+    engine_urgent(t);
     put_or_delete(t, key, value);
     for (const struct change_row *row = c->rows; row; row = row->next)
         put_or_delete(t, row->key, row->value);
@@ -481,6 +483,7 @@ int directory_mail_is_gone(struct directory *d, engine_part id)
     left_key(&key, id);
     pthread_mutex_lock(&d->change);
     struct engine_txn *t = engine_begin(d->engine, directory_part, ENGINE_ANY_VERSION);
+    engine_urgent(t);
     engine_del(t, buf_str(&key));
     int r = engine_commit(t, &version);
     if (r == 0 && version == d->version + 1) /* nobody was between; else the next change finds out (C2) */

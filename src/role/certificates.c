@@ -102,6 +102,7 @@ int certificate_row_put(struct engine *g, const struct certificate_row *r, uint6
     int err = buf_error(&b);
     if (err == 0) {
         struct engine_txn *t = engine_begin(g, certificates_part, expect);
+        engine_urgent(t); /* a full disk does not keep a stolen certificate in force */
         engine_put(t, r->serial, buf_str(&b));
         err = engine_commit(t, NULL);
     }

@@ -96,6 +96,7 @@ static int account_sweep(struct mail_store *s, engine_part id)
                 return r;
             break;
         }
+        engine_urgent(w.t);
         for (size_t i = 0; i < w.n; i++)
             engine_del(w.t, key_str(&w.keys[i]));
         from = w.keys[w.n - 1];
@@ -105,6 +106,7 @@ static int account_sweep(struct mail_store *s, engine_part id)
     }
     struct engine_txn *t = engine_begin(s->g, id, ENGINE_ANY_VERSION);
     struct key first = key_of(KEY_HEADER), end = key_of(KEY_END);
+    engine_urgent(t);
     engine_del_range(t, key_str(&first), key_str(&end));
     return engine_commit(t, NULL);
 }
@@ -213,6 +215,7 @@ static int mark_dead(struct mail_account *a)
             return r;
         struct update u;
         update_begin(&u, a);
+        engine_urgent(u.t);
         u.h.dead = true;
         r = update_commit(&u);
         uint64_t epoch = a->epoch, modseq = a->h.modseq;

@@ -60,6 +60,7 @@ static int remove_some(struct mail_account *a, uint64_t mailbox, uint32_t *from,
         return r;
     struct update u;
     update_begin(&u, a);
+    engine_urgent(u.t);
     *ret_all = r == 0;
     r = b.n ? emails_release(&u, b.emails, b.n) : 0;
     for (size_t i = 0; i < b.n; i++) {
@@ -148,11 +149,19 @@ static int retain(struct update *u, const struct mail_entry *list, size_t n)
     return emails_retain(u, emails, n);
 }
 
+/* On a full disk mail is deleted by moving it to the trash; programs that do not know MOVE copy it there first. A copy costs no body, only rows. */
+static void urge(const struct copying *c, struct update *u, bool move)
+{
+    if (move || c->to->use == MAIL_USE_TRASH)
+        engine_urgent(u->t);
+}
+
 /* Entries [FIRST, FIRST + N) in one commit, visible. */
 static int copy_commit(struct copying *c, size_t first, size_t n, bool move)
 {
     struct update u;
     update_begin(&u, c->a);
+    urge(c, &u, move);
     keyword_plan_begin(&c->keywords, c->a, c->to);
     int r = 0;
     for (size_t i = first; i < first + n && !r; i++) {
@@ -183,6 +192,7 @@ static int copy_unseen(struct copying *c, size_t first, size_t n, uint64_t modse
 {
     struct update u;
     update_begin(&u, c->a);
+    urge(c, &u, false);
     struct key p = key_of(KEY_PENDING);
     struct pending_record pending = { c->to->id, c->to->c.uidnext, c->to->c.uidnext + (uint32_t)c->n };
     pending_encode(&u.scratch, &pending);
@@ -219,6 +229,7 @@ static int copy_large(struct copying *c)
         return r;
     struct update u;
     update_begin(&u, c->a);
+    urge(c, &u, false);
     for (size_t i = 0; i < c->n && !r; i++) {
         struct mail_entry e;
         r = entry_copy(c, &c->list[i], &e);

@@ -267,6 +267,7 @@ static int delete_try(struct edit *d)
         return error_set(d->e, ERR_NOTFOUND, "there is no such mailbox");
     struct update u;
     update_begin(&u, a);
+    engine_urgent(u.t);
     struct key k = key_of_id(KEY_MAILBOX, mb->id);
     update_del(&u, &k);
     k = key_of_id(KEY_COUNTERS, mb->id);

@@ -57,6 +57,7 @@ int mail_account_set_quota(struct mail_account *a, uint64_t bytes_max, uint64_t 
             return r;
         struct update u;
         update_begin(&u, a);
+        engine_urgent(u.t);
         u.h.quota_bytes = bytes_max;
         u.h.quota_messages = messages_max;
         r = update_commit(&u);

@@ -123,6 +123,8 @@ static int store_some(struct storing *s)
     }
     struct update u;
     update_begin(&u, v->a);
+    if (s->mode != MAIL_FLAGS_REMOVE && s->flags->system & MAIL_DELETED)
+        engine_urgent(u.t); /* a full disk is emptied so */
     for (; s->at < s->n && u.ops < UPDATE_OPS_MAX; s->at++)
         store_one(s, &u, s->seqs[s->at], bits);
     if (u.n) {
@@ -191,6 +193,7 @@ static int expunge_some(struct mail_view *v, const uint32_t *uids, size_t n, siz
     size_t found = 0, next = *at, hint = next;
     struct update u;
     update_begin(&u, v->a);
+    engine_urgent(u.t); /* also where the email stays in another mailbox */
     for (; next < n && found < RELEASE_MAX; next++, hint++) {
         hint = mailbox_index_find(mb, uids[next], hint);
         if (hint == mb->index_n || mb->index[hint].uid != uids[next] || !(mb->index[hint].flags & MAIL_DELETED))

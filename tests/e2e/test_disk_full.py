@@ -1,6 +1,8 @@
-"""A full disk: mail is refused for now, what is there can be read, and all goes on when there is room, without a restart."""
+"""A full disk: mail is refused for now, what is there can be read, and all goes on when there is room, without a restart. Its owners can empty it, by an
+ordinary mail program, and administrators can do what does not wait."""
 
 import base64
+import json
 import os
 import shutil
 import smtplib
@@ -91,5 +93,50 @@ def test_full_and_free_again(small, leave):
         ok(session.append("INBOX", None, None, letter(address, "par APPEND")[0]))
         have = subjects(session)
         assert have[:3] == [subject for _, subject in kept] and have[-1] == "par APPEND" and have.count("grand") == accepted
+    assert small.check().returncode == 0
+    assert small.stop() == 0
+
+
+def test_emptied_by_a_mail_program(small):
+    """Nothing but the mail goes: space comes back at once, not after a grace time."""
+    address = f"alice@{harness.DOMAIN}"
+    alice = Account(address, small.accounts[address])
+    bob = Account(f"bob@{harness.DOMAIN}", small.accounts[f"bob@{harness.DOMAIN}"])
+    with imap(small, alice) as session:
+        ok(session.create("Projets"))
+    large, _ = letter(address, "grand", body=base64.encodebytes(os.urandom(750_000)).decode().replace("\n", "\r\n"))
+    for _ in range(4):
+        deliver(small, bob.address, large)
+    here = ["--dir", str(small.dir)]
+    issued = json.loads(small.run("cert", "issue", "--user", address, "--p12", str(small.dir / "alice.p12"), "--generate", "--json", *here).stdout)
+    fill(small.dir, 28 * 1024 * 1024)
+    with imap(small, alice) as session:
+        ok(session.append("Projets", None, None, large))
+    accepted, answer = 0, None
+    while answer is None and accepted < 60:
+        answer = refusal(small, alice, large)
+        accepted += answer is None
+    assert answer is not None and answer[0] == 452, answer
+    assert accepted >= 4, accepted
+
+    small.run("user", "quota", address, "--storage", "100M", *here)
+    small.run("user", "passwd", bob.address, "--password-stdin", *here, input="un autre secret de Bob\n")
+    small.run("user", "disable", bob.address, *here)
+    small.run("cert", "revoke", issued["serial"], *here)
+    with imap(small, alice) as session:
+        ok(session.select("INBOX"))
+        assert session.append("INBOX", None, None, large)[0] == "NO"
+        small.run("user", "remove", bob.address, *here)
+        ok(session.copy("1", "Trash"))                          # as programs do that do not know MOVE
+        ok(session.store("1", "+FLAGS.SILENT", r"(\Deleted)"))
+        ok(session.expunge())
+        ok(session.uid("MOVE", "1:*", "Trash"))
+        ok(session.delete("Projets"))
+        ok(session.select("Trash"))
+        ok(session.store("1:*", "+FLAGS.SILENT", r"(\Deleted)"))
+        ok(session.expunge())
+    harness.wait_until(lambda: refusal(small, alice, large) is None, 60, "mail is taken again when mail was deleted")
+    with imap(small, alice) as session:
+        ok(session.append("INBOX", None, None, large))
     assert small.check().returncode == 0
     assert small.stop() == 0
