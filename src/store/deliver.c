@@ -75,7 +75,8 @@ static int blob_for(struct delivery *v, engine_part part, engine_blob *ret)
     return ERR_UNAVAILABLE;
 }
 
-static int deliver_try(struct delivery *v, struct target *t)
+/* One attempt; *RET_BLOB: what was put for it. */
+static int deliver_try(struct delivery *v, struct target *t, engine_blob *ret_blob)
 {
     struct new_email n = {
         .size = v->d->size + t->rcpt->prefix.n, .received_ms = v->now, .prefix = t->rcpt->prefix, .refs = &v->d->refs
@@ -88,6 +89,8 @@ static int deliver_try(struct delivery *v, struct target *t)
         n.bytes = v->d->message;
     else if (!r)
         r = blob_for(v, t->rcpt->account, &n.blob);
+    if (!r)
+        *ret_blob = n.blob;
     if (!r)
         r = account_enter_write(t->a);
     if (r)
@@ -117,13 +120,24 @@ static int deliver_try(struct delivery *v, struct target *t)
     return r;
 }
 
+/* What was put for T alone goes where it is certain that nothing links it: the disk may be full. The rest is collected. */
+static int put_and_try(struct delivery *v, struct target *t)
+{
+    engine_blob blob = { { 0 } };
+    int r = deliver_try(v, t, &blob);
+    bool in_vain = r && r != ERR_UNKNOWN && r != ERR_UNAVAILABLE && !v->shared && blob.b[0];
+    int dropped = in_vain ? engine_blob_drop(v->s->g, t->rcpt->account, blob) : 0;
+    (void)dropped; /* if not, it is collected */
+    return r;
+}
+
 static int deliver_one(struct delivery *v, struct target *t)
 {
     if (t->rcpt->prefix.n > EMAIL_PREFIX_MAX || v->d->size + t->rcpt->prefix.n > UINT32_MAX)
         return ERR_LIMIT;
     int r = mail_account_open(v->s, t->rcpt->account, &t->a);
     for (int attempt = 0; attempt < 5 && !r; attempt++) {
-        r = deliver_try(v, t);
+        r = put_and_try(v, t);
         if (r != ERR_CONFLICT)
             return r;
         r = 0;

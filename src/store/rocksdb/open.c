@@ -487,13 +487,16 @@ static void compact_when_due(struct rocks *r)
 {
     bool scarce = rocks_space_scarce(r);
     uint64_t quarter = stored_bytes(r) / 4;
-    if (atomic_load(&r->reclaimable) < (scarce ? SCARCE_GARBAGE : clamp(quarter, LEAST_GARBAGE, UINT64_MAX)))
+    if (clock_mono_ms() < r->compact_after_ms ||
+        atomic_load(&r->reclaimable) < (scarce ? SCARCE_GARBAGE : clamp(quarter, LEAST_GARBAGE, UINT64_MAX)))
         return;
+    int64_t began = clock_mono_ms();
     if (scarce)
         compact_in_little_room(r);
     else
         compact_all(r);
     (void)space_free(r, true);
+    r->compact_after_ms = clock_mono_ms() + 5 * (clock_mono_ms() - began);
     atomic_store(&r->reclaimable, 0);
 }
 
@@ -520,7 +523,8 @@ static void rocks_tidy(struct engine *g, uint64_t bytes)
     if (rocks_enter(r, 0, ENGINE_NEED_NONE))
         return;
     if (atomic_load(&r->health) == ROCKS_OK) {
-        bool scarce = atomic_load(&r->reclaimable) >= SCARCE_GARBAGE && rocks_space_scarce(r); /* the log takes room as well */
+        bool scarce = atomic_load(&r->reclaimable) >= SCARCE_GARBAGE && rocks_space_scarce(r) &&
+                      clock_mono_ms() >= r->compact_after_ms; /* the log takes room as well */
         if (scarce || (commits == r->tidy_seen && commits != r->tidy_done)) {
             flush_idle(r);
             r->tidy_done = commits;

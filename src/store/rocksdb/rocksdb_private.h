@@ -89,6 +89,7 @@ struct rocks {
     atomic_int_fast64_t space_ms;      /* when `free` was asked */
     atomic_uint_fast64_t free, unseen; /* bytes: then free, written since */
     atomic_uint_fast64_t reclaimable;  /* about how many bytes of deleted chunks lie about since the last compaction */
+    int64_t compact_after_ms;          /* not again before: it shall not take more than a sixth of the time; collector only */
     uint64_t tidy_seen, tidy_done;     /* commits at the last look; at the last flush: collector only */
 };
 
