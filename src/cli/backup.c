@@ -64,6 +64,20 @@ bool backup_stays_below(str path)
     return good;
 }
 
+int backup_list_whole(const json_t *files, struct error *e)
+{
+    const json_t *file;
+    size_t i;
+    bool conf = false, store = false;
+    json_array_foreach(files, i, file)
+    {
+        str path = str_from_z(json_string_value(json_object_get(file, "path")));
+        conf = conf || str_eq(path, STR("valise.conf"));
+        store = store || str_starts(path, STR("store/"));
+    }
+    return conf && store ? 0 : error_set(e, ERR_CORRUPT, "it does not list valise.conf and the store, which every backup has");
+}
+
 static int check_manifest(const json_t *v, const char *path, struct error *e)
 {
     const json_t *file;
@@ -72,6 +86,11 @@ static int check_manifest(const json_t *v, const char *path, struct error *e)
     bool sealed = version == VAULT_VERSION;
     if (!sealed && version != BACKUP_VERSION)
         return error_set(e, ERR_UNSUPPORTED, "%s/manifest.json: made by another version of valise", path);
+    int err = sealed ? 0 : backup_list_whole(json_object_get(v, "files"), e);
+    if (err)
+        return error_prefix(e, "%s/manifest.json", path);
+    if (sealed && !json_array_size(json_object_get(v, "pieces")))
+        return error_set(e, ERR_CORRUPT, "%s/manifest.json: it lists no pieces, and every backup has some", path);
     json_array_foreach(json_object_get(v, sealed ? "pieces" : "files"), i, file)
     {
         if (!backup_stays_below(str_from_z(json_string_value(json_object_get(file, sealed ? "name" : "path")))))

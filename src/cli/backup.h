@@ -25,6 +25,10 @@ bool backup_is_name(str name);
 /* Whether PATH is relative and leads nowhere else. */
 bool backup_stays_below(str path);
 
+/* Whether FILES, the list of a manifest, is one and has what every backup has: valise.conf and files of the store. ERR_CORRUPT: else nothing to restore would
+ * pass for a good backup. */
+int backup_list_whole(const json_t *files, struct error *e) MUST_USE;
+
 /* The names of the generations in the open directory TARGET (called NAME), oldest first; freed with backup_list_done, which may be called after a
  * failure too. ERR_NOTFOUND when there is none. */
 struct backup_list {
@@ -53,7 +57,7 @@ int backup_open(const char *path, struct backup_generation *ret, struct error *e
 int backup_open_in(int target, const char *target_name, const char *name, struct backup_generation *ret,
                    struct error *e) MUST_USE;
 void backup_close(struct backup_generation *g);
-/* Its manifest.json, the caller's; checked: each path is relative and stays below, each checksum is there. An encrypted backup's has "pieces" and no
+/* Its manifest.json, the caller's; checked: it lists what every backup has, each path is relative and stays below, each checksum is there. An encrypted backup's has "pieces" and no
  * "files" (vault.h). */
 int backup_manifest(const struct backup_generation *g, json_t **ret, struct error *e) MUST_USE;
 /* Opens the file that the manifest's entry FILE is about. A descriptor or an error. */

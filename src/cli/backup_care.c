@@ -53,7 +53,7 @@ static int list_one(const struct cli *c, const struct backup_generation *g, cons
 {
     struct vault v;
     int err = vault_look(&v, g, e);
-    if (err == 0 && vault_has_key(c))
+    if (err == 0 && v.sealed && vault_has_key(c))
         err = vault_unlock(&v, c, asked, e);
     if (err == 0)
         json_array_append_new(all, describe(name, &v));

@@ -449,9 +449,13 @@ static int restore_account(const struct cli *c, const struct vault *v, struct de
 
 /* --- the command --- */
 
-static void report_whole(const struct cli *c, const struct backup_generation *g, const struct restored *r)
+static void report_whole(const struct cli *c, const struct vault *v, const struct restored *r)
 {
-    (void)printf("%s is as it was in %s; `valise check --deep` looks at every message\n", c->dir, g->path);
+    const char *made = cli_string(json_object_get(v->manifest, "made"));
+    (void)printf("%s is as it was in %s; `valise check --deep` looks at every message\n", c->dir, v->g->path);
+    if (backup_is_name(str_from_z(made)))
+        (void)printf("That backup says it was made at %.4s-%.2s-%.2s %.2s:%.2s UTC, and is %s; see that it is the one you mean\n",
+                     made, made + 4, made + 6, made + 9, made + 11, v->sealed ? "encrypted" : "not encrypted");
     if (r->revoked)
         (void)printf("%llu certificates were revoked since; they are revoked here too\n", (unsigned long long)r->revoked);
     else if (r->has_ca && r->known == 0)
@@ -464,6 +468,27 @@ static void report_whole(const struct cli *c, const struct backup_generation *g,
             "The backup is without the CA's key: mail works, but no certificate can be issued or renewed until you copy it "
             "from your safe to %s/keys/ca.key, with the owner and the mode of the other files there\n",
             c->dir);
+}
+
+static void report(const struct cli *c, const struct vault *v, const struct deposit *d, const struct restored *r,
+                   const struct mishaps *mishaps, bool whole)
+{
+    if (c->json) {
+        json_t *j = json_pack("{s:b,s:s,s:s,s:b,s:I,s:I}", "ok", 1, "generation", v->g->path, "made",
+                              cli_string(json_object_get(v->manifest, "made")), "encrypted", v->sealed, "added",
+                              (json_int_t)d->added, "skipped", (json_int_t)d->skipped);
+        if (whole) {
+            json_object_set_new(j, "revoked", json_integer((json_int_t)r->revoked));
+            json_object_set_new(j, "ca-key", json_boolean(r->has_ca_key));
+        }
+        mishaps_add_json(mishaps, j);
+        cli_print_json(j);
+        json_decref(j);
+    } else if (whole) {
+        report_whole(c, v, r);
+    } else {
+        (void)printf("%llu messages came back, %llu were there\n", (unsigned long long)d->added, (unsigned long long)d->skipped);
+    }
 }
 
 int cmd_restore(struct cli *c)
@@ -487,27 +512,15 @@ int cmd_restore(struct cli *c)
         err = vault_unlock(&v, c, NULL, &e);
     if (err == 0)
         err = whole ? restore_all(c, &g, &v, &r, &e) : restore_account(c, &v, &d, &mishaps, &e);
-    vault_close(&v);
-    backup_close(&g);
     if (err) {
+        vault_close(&v);
+        backup_close(&g);
         mishaps_done(&mishaps);
         return cli_fail(c, err, e.text);
     }
-    if (c->json) {
-        json_t *j = json_pack("{s:b,s:s,s:I,s:I}", "ok", 1, "generation", g.path, "added", (json_int_t)d.added, "skipped",
-                              (json_int_t)d.skipped);
-        if (whole) {
-            json_object_set_new(j, "revoked", json_integer((json_int_t)r.revoked));
-            json_object_set_new(j, "ca-key", json_boolean(r.has_ca_key));
-        }
-        mishaps_add_json(&mishaps, j);
-        cli_print_json(j);
-        json_decref(j);
-    } else if (whole) {
-        report_whole(c, &g, &r);
-    } else {
-        (void)printf("%llu messages came back, %llu were there\n", (unsigned long long)d.added, (unsigned long long)d.skipped);
-    }
+    report(c, &v, &d, &r, &mishaps, whole);
+    vault_close(&v);
+    backup_close(&g);
     int status = mishaps_status(&mishaps, d.keywords_lost > 0, "messages or mailboxes");
     mishaps_done(&mishaps);
     return status;

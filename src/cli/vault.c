@@ -220,7 +220,7 @@ static int check_files(const json_t *manifest, struct error *e)
     const json_t *file;
     char scratch[KEYBOX_SECRET];
     size_t i;
-    int err = 0;
+    int err = backup_list_whole(json_object_get(manifest, "files"), e);
     json_array_foreach(json_object_get(manifest, "files"), i, file)
     {
         str name = str_from_z(json_string_value(json_object_get(file, "path")));
@@ -271,16 +271,33 @@ void vault_close(struct vault *v)
 
 /* --- opening one --- */
 
-/* An older backup under a newer one's name would bring back what was deleted and revoked in between. */
+/* What the directory of G is called, whatever the path was that led to it. */
+static int real_name(const struct backup_generation *g, char ret[TREE_PATH_MAX], struct error *e)
+{
+    char link[64], path[TREE_PATH_MAX];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", g->fd);
+    ssize_t n = readlink(link, path, sizeof path);
+    if (n <= 0 || (size_t)n >= sizeof path)
+        return error_set(e, n < 0 ? err_from_errno(errno) : ERR_LIMIT, "what its directory is called cannot be read from /proc");
+    size_t slash = str_rfind_byte((str){ path, (size_t)n }, '/');
+    str name = slash < (size_t)n ? str_from((str){ path, (size_t)n }, slash + 1) : (str){ path, (size_t)n };
+    (void)snprintf(ret, TREE_PATH_MAX, "%.*s", STR_ARG(name));
+    return 0;
+}
+
+/* An older backup under a newer one's name would bring back what was deleted and revoked in between. A stream, of which the server has no key, was given
+ * its name by whoever unpacked it: that may be one of another kind. */
 static int check_time(const struct vault *v, struct error *e)
 {
-    str path = str_from_z(v->g->path), made = str_from_z(json_string_value(json_object_get(v->manifest, "made")));
-    size_t slash = str_rfind_byte(path, '/');
-    str name = slash < path.n ? str_from(path, slash + 1) : path;
-    return !backup_is_name(name) || str_eq(name, made)
-               ? 0
-               : error_set(e, ERR_CORRUPT, "it was made as %.*s; somebody has renamed it, and only that name is taken",
-                           STR_ARG(made));
+    char name[TREE_PATH_MAX];
+    str made = str_from_z(json_string_value(json_object_get(v->manifest, "made")));
+    int err = real_name(v->g, name, e);
+    if (err)
+        return err;
+    if (str_eq(str_from_z(name), made) || (!v->who.server_id[0] && !backup_is_name(str_from_z(name))))
+        return 0;
+    return error_set(e, ERR_CORRUPT, "it was made as %.*s and is called %s; somebody has renamed it, and only that name is taken",
+                     STR_ARG(made), name);
 }
 
 /* The list, with the secret. */
@@ -395,8 +412,12 @@ int vault_unlock(struct vault *v, const struct cli *c, struct buf *asked, struct
 {
     struct buf once = { 0 };
     int err, top;
-    if (v->open)
-        return 0;
+    if (v->open) /* one in the clear can be anybody's: whoever gives a key wants what only its owner could make or has checked */
+        return vault_has_key(c) ? error_set(e, ERR_REFUSED,
+                                            "%s is not encrypted, but a key or a passphrase was given: has somebody replaced it? "
+                                            "If it is the one you mean, give none",
+                                            v->g->path)
+                                : 0;
     if (vault_has_key(c)) {
         err = unlock_by_options(v, c, asked ? asked : &once, e);
         buf_done(&once);

@@ -53,7 +53,8 @@ int vault_look(struct vault *v, const struct backup_generation *g, struct error 
 void vault_close(struct vault *v);
 /* Opens it with what C's options say (--key, --p12, --passphrase, --passphrase-file), or with the key that the server in C's directory has of its latest.
  * May ask on the terminal, once a command: ASKED (may be NULL), zeroed at first, keeps the answer and is the caller's to release. ERR_REFUSED for a wrong
- * key or passphrase, or when there is none; ERR_CORRUPT, also for one that was made at another time than its name says. */
+ * key or passphrase, when there is none, and when C names one and the backup is in the clear; ERR_CORRUPT, also for one that was made at another time than
+ * the name of its directory says. */
 int vault_unlock(struct vault *v, const struct cli *c, struct buf *asked, struct error *e) MUST_USE;
 /* The same with nothing but the server's key in TOP; nothing is asked. ERR_NOTFOUND, ERR_REFUSED when there is none. */
 int vault_unlock_server(struct vault *v, int top, struct error *e) MUST_USE;

@@ -98,7 +98,12 @@ def test_damage_is_told_whole(lab, alice, scratch):
     assert done.returncode == EX_DATAERR
     assert store[0].name in done.stderr and "checksum" in done.stderr and store[1].name in done.stderr and "bytes instead of" in done.stderr
     assert "ca.pem" in done.stderr and "3 of" in done.stderr
-    for text in ("", "{", "[]", '{"version": 9, "files": []}', '{"version": 1, "files": [{"path": "../../etc/passwd", "sha256": "", "size": 0}]}'):
+    good = json.loads((generation / "manifest.json").read_text())
+    foreign = {"path": "../../etc/passwd", "sha256": "", "size": 0}
+    texts = ["", "{", "[]", '{"version": 9, "files": []}', json.dumps({**good, "files": [*good["files"], foreign]})]
+    # Nothing to restore is no good backup.
+    lists = [None, {}, "x", [], [foreign], [f for f in good["files"] if f["path"] != "valise.conf"], [f for f in good["files"] if not f["path"].startswith("store/")]]
+    for text in [*texts, '{"version": 1}', '{"version": 2}', *(json.dumps({**good, "files": files}) for files in lists)]:
         (generation / "manifest.json").write_text(text)
         done = run(lab, "backup", "check", str(generation), check=False)
         assert done.returncode not in (0, 139) and "manifest.json" in done.stderr, (text, done.stderr)

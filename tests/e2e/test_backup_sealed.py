@@ -163,6 +163,10 @@ def test_it_shares_what_did_not_change(lab, alice, scratch, keys):
     assert "encrypted" in run(lab, "backup", "list", str(target), *ways(keys)["rsa"]).stdout
     run(lab, "backup", "prune", str(target), "--keep", "3")
     forget(lab)
+    # The one in the clear is not what somebody with a key asks about, wherever it came from.
+    done = run(lab, "backup", "check", str(target), "--all", *ways(keys)["ec"], check=False)
+    assert done.returncode == EX_NOPERM and "not encrypted, but a key" in done.stderr
+    shutil.rmtree(target / generations(target)[1])
     run(lab, "backup", "check", str(target), "--all", *ways(keys)["ec"])
     # A password from a descriptor is read once for all of them.
     lab.run("backup", "check", str(target), "--all", "--p12", str(keys["p12"]), "--passphrase-file", "-", input=PASSPHRASE + "\n")
@@ -209,8 +213,32 @@ def test_damage_names_file_and_chunk(lab, alice, scratch, keys):
     renamed = generation.rename(generation.parent / "29991231T235959Z")
     done = lab.run("restore", str(generation.parent), "--dir", str(scratch / "restored"), *how, check=False)
     assert done.returncode == EX_DATAERR and f"made as {generation.name}" in done.stderr and not (scratch / "restored").exists()
-    renamed.rename(generation)
-    run(lab, "backup", "check", str(generation.parent), *how)
+    for path in (f"{renamed}/", f"{renamed}//", f"{renamed}/.", f"{renamed}/pieces/..", "."):
+        done = subprocess.run([os.path.abspath(lab.program), "restore", path, "--dir", scratch / "restored", *how], cwd=renamed, capture_output=True, text=True,
+                              timeout=60, check=False)
+        assert done.returncode == EX_DATAERR and f"made as {generation.name}" in done.stderr and not (scratch / "restored").exists(), path
+    other_name = renamed.rename(generation.parent / "the-latest")
+    done = lab.run("restore", str(other_name), "--dir", str(scratch / "restored"), *how, check=False)
+    assert done.returncode == EX_DATAERR and "is called the-latest" in done.stderr and not (scratch / "restored").exists()
+    other_name.rename(generation)
+    (scratch / "link").symlink_to(generation)
+    for path in (generation, f"{generation}/.", scratch / "link"):
+        run(lab, "backup", "check", str(path), *how)
+
+
+def test_one_in_the_clear_is_not_taken_for_an_encrypted_one(lab, alice, scratch, keys):
+    """Whoever can write into the folder of the backups replaces the encrypted one by his own; the key that was given is the sign that it is not meant."""
+    backup(lab, scratch / "b")
+    generation = next(p for p in (scratch / "b").iterdir() if p.is_dir())
+    for how in ways(keys).values():
+        for command in (["restore", str(scratch / "b"), "--dir", str(scratch / "restored")], ["restore", str(scratch / "b"), "--dir", str(lab.dir), "--account", alice.address],
+                        ["backup", "check", str(generation), "--dir", str(lab.dir)], ["backup", "check", str(scratch / "b"), "--all", "--dir", str(lab.dir)]):
+            done = lab.run(*command, *how, check=False)
+            assert done.returncode == EX_NOPERM and "not encrypted, but a key or a passphrase was given" in done.stderr and "give none" in done.stderr, (command, done.stderr)
+            assert not (scratch / "restored").exists()
+    told = lab.run("restore", str(scratch / "b"), "--dir", str(scratch / "restored")).stdout
+    at = generation.name
+    assert f"made at {at[:4]}-{at[4:6]}-{at[6:8]} {at[9:11]}:{at[11:13]} UTC, and is not encrypted" in told
 
 
 def test_a_stream(lab, alice, scratch, keys):
@@ -223,8 +251,12 @@ def test_a_stream(lab, alice, scratch, keys):
     assert not list((lab.dir / "keys").glob("backup-*.seal"))
     (scratch / "x").mkdir()
     subprocess.run(["tar", "-C", str(scratch / "x"), "-xf", str(scratch / "b.tar")], check=True)
+    unpacked = next((scratch / "x").iterdir())
+    renamed = unpacked.rename(unpacked.parent / "29991231T235959Z")
+    assert "somebody has renamed it" in run(lab, "backup", "check", str(renamed), *ways(keys)["rsa"], check=False).stderr
+    unpacked = renamed.rename(unpacked.parent / "unpacked")  # as whoever unpacks it likes
     other = second(lab, scratch / "restored")
-    other.run("restore", str(next((scratch / "x").iterdir())), "--dir", str(other.dir), *ways(keys)["rsa"])
+    other.run("restore", str(unpacked), "--dir", str(other.dir), *ways(keys)["rsa"])
     other.start()
     assert content(other, alice) == before
     assert other.stop() == 0
