@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <grp.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -117,6 +118,9 @@ struct comparison {
     void *ctx;
 };
 
+/* What the server opens its latest encrypted backup with (cli/vault.h). */
+#define KEYS_OF_BACKUPS "keys/backup-*.seal"
+
 /* What the file or folder should be like. The bits of MAY can stay as they are, the others are as in MODE. */
 struct wish {
     uid_t uid;
@@ -149,6 +153,8 @@ static struct wish wish_of(const struct comparison *c, const char *path, const s
     bool folder = S_ISDIR(st->st_mode);
     if (path[0] == 0)
         return (struct wish){ 0, o->core.gid, 0750, 0 };
+    if (fnmatch(KEYS_OF_BACKUPS, path, FNM_PATHNAME) == 0) /* root's only: no role makes or reads backups */
+        return (struct wish){ 0, 0, 0600, 0 };
     if (is_in(path, "keys"))
         return (struct wish){ 0, o->keeper.gid, folder ? 0750 : 0640, 0 };
     if (is_in(path, "tls"))

@@ -4,6 +4,7 @@
  *
  *     .  valise.conf  ca.pem      root:valise          0750 0640 0644   the supervisor reads, core may enter the directory
  *     keys/  and what is in it    root:valise-keeper   0750 0640        the command line writes as root, keeper reads
+ *     keys/backup-*.seal          root:root            0600             for the command line only: no role reads backups
  *     store/  spool/              valise:valise        0700             core's, whatever is in it
  *     tls/                        valise:valise        0755 0644        core renews certificates
  *     serve.lock                  root:valise          0660             a command as user valise may work without a server

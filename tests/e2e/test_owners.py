@@ -158,6 +158,24 @@ def test_upgrade_brings_an_installed_system_there(lab):
     assert lab.stop() == 0
 
 
+def test_the_key_of_backups_is_roots(lab, tmp_path):
+    """No role reads backups: `check` finds nothing wrong after an encrypted one, keeper may not have its key, and upgrade takes it from him."""
+    phrase = tmp_path / "phrase"
+    phrase.write_text("une phrase bien trop longue\n")
+    lab.run("backup", str(lab.dir.parent / "b"), "--passphrase-file", str(phrase), "--dir", str(lab.dir))
+    key, = (lab.dir / "keys").glob("backup-*.seal")
+    assert seen(key) == (0, 0, 0o600)
+    lab.run("check", "--dir", str(lab.dir))
+    lab.run("upgrade", "--dir", str(lab.dir))
+    assert seen(key) == (0, 0, 0o600)
+    os.chown(key, *ids("valise-keeper"))
+    key.chmod(0o640)
+    told = lab.run("check", "--dir", str(lab.dir), check=False)
+    assert told.returncode == 65 and "should be root:root 0600" in told.stdout
+    lab.run("upgrade", "--dir", str(lab.dir))
+    assert seen(key) == (0, 0, 0o600)
+
+
 def test_upgrade_follows_nothing_that_user_valise_laid_out(lab, tmp_path):
     """Symbolic links where files were, and a second name of somebody else's file."""
     former(lab)
