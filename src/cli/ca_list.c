@@ -6,9 +6,10 @@
 #include <unistd.h>
 
 #include "base/beneath.h"
+#include "config/config.h"
 #include "role/ca_names.h"
 
-enum { ARENA_MAX = 8 << 20 };
+enum { ARENA_MAX = 8 << 20, SHOWN_MAX = 60 };
 
 int ca_list_open(const struct cli *c, struct ca_list *ret)
 {
@@ -127,14 +128,40 @@ static bool has_name(const json_t *domains, str name)
     return found;
 }
 
+/* Core says what the domains are, and the reader is root with a command line: what is no domain is shown as one that cannot be pasted. */
+static json_t *note_of_no_domain(const char *where, str name)
+{
+    char shown[SHOWN_MAX + 1];
+    size_t n = name.n < SHOWN_MAX ? name.n : SHOWN_MAX;
+    for (size_t i = 0; i < n; i++)
+        shown[i] = ascii_is_alnum(name.p[i]) || name.p[i] == '.' || name.p[i] == '-' ? name.p[i] : '?';
+    shown[n] = 0;
+    return json_sprintf("%s has a domain whose name is none (%s%s); the CA does not issue for it", where, shown,
+                        name.n > n ? "..." : "");
+}
+
 static void note_missing(const struct ca_list *l, const json_t *name, json_t *notes)
 {
     const struct pki_grant g = { .kind = PKI_GRANT_DOMAIN, .name = { json_string_value(name), json_string_length(name) } };
-    if (!pki_names_have(&l->names, &g))
-        json_array_append_new(notes, json_sprintf(PKI_NAMES_FILE
-                                                  " lacks the domain %.*s, so the CA does not issue for it: `valise ca allow "
-                                                  "--domain %.*s' as root",
-                                                  STR_ARG(g.name), STR_ARG(g.name)));
+    if (pki_names_have(&l->names, &g))
+        return;
+    json_array_append_new(notes,
+                          config_is_hostname(g.name)
+                              ? json_sprintf(PKI_NAMES_FILE " lacks the domain %.*s, so the CA does not issue for it; if "
+                                                            "this domain is yours: `valise ca allow --domain %.*s' as root",
+                                             STR_ARG(g.name), STR_ARG(g.name))
+                              : note_of_no_domain("the store", g.name));
+}
+
+/* G is in the list, and core does not name it. */
+static void note_foreign(const struct pki_grant *g, json_t *notes)
+{
+    json_array_append_new(notes,
+                          config_is_hostname(g->name)
+                              ? json_sprintf(PKI_NAMES_FILE " has the domain %.*s, which the server does not have; if this "
+                                                            "domain is not yours: `valise ca deny %.*s' as root",
+                                             STR_ARG(g->name), STR_ARG(g->name))
+                              : note_of_no_domain(PKI_NAMES_FILE, g->name));
 }
 
 void ca_list_compare(struct ca_list *l, const json_t *domains, json_t *notes)
@@ -158,7 +185,5 @@ void ca_list_compare(struct ca_list *l, const json_t *domains, json_t *notes)
     json_array_foreach(json_object_get(domains, "aliases"), i, v) note_missing(l, json_object_get(v, "alias"), notes);
     for (i = 0; i < l->names.n; i++)
         if (l->names.list[i].kind == PKI_GRANT_DOMAIN && !has_name(domains, l->names.list[i].name))
-            json_array_append_new(notes, json_sprintf(PKI_NAMES_FILE
-                                                      " has the domain %.*s, which is not ours: `valise ca deny %.*s' as root",
-                                                      STR_ARG(l->names.list[i].name), STR_ARG(l->names.list[i].name)));
+            note_foreign(&l->names.list[i], notes);
 }

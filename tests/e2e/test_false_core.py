@@ -5,6 +5,7 @@ import ctypes
 import json
 import os
 import pwd
+import re
 import shutil
 import socket
 import stat
@@ -429,3 +430,19 @@ def test_init_reaches_into_no_other_folder(lab, scratch, victim):
         stop.set()
         thread.join()
         assert untouched(victim)
+
+
+def test_check_gives_root_no_command_of_cores(lab):
+    """Names of domains are core's words, and `check` tells root what to type."""
+    evil = ["a.example; reboot", "$(reboot).example", "b.example' `reboot", "-x", "[127.0.0.1]", "x" * 5000, "c.example\nd", "\u202ex", "e.example && reboot"]
+    report = {"ok": True, "problems": 0, "list": [], "notes": []}
+    for domains in ({"domains": [*evil, "good.example"], "aliases": []}, {"domains": ["good.example"], "aliases": [{"alias": name} for name in evil]}):
+        with FalseCore(lab, {"check": report, "domain.list": {"ok": True, **domains}}):
+            done = lab.run("check", "--dir", str(lab.dir), "--json")
+        notes = json.loads(done.stdout)["notes"]
+        commands = [c for note in notes for c in re.findall("`(.*?)'", note)]
+        assert "valise ca allow --domain good.example" in commands, notes
+        assert len(notes) >= len(evil) + 1 and all(re.fullmatch(r"valise ca (allow --domain|deny) [a-z0-9]([a-z0-9.-]*[a-z0-9])?", c) for c in commands), commands
+        assert not [note for note in notes if "$" in note or "&" in note or "\n" in note or "; r" in note], notes
+        assert any("if this domain is yours" in note for note in notes) and max(map(len, notes)) < 400
+    assert all("reboot" not in c for c in commands)
