@@ -26,6 +26,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(r == 0 || (r == ERR_SYNTAX && why));
     for (size_t at = 0, last = 0; message_text_next_address(field, &at, &local, &domain); last = at)
         require(local.n && domain.n && at > last && at <= size);
+    struct buf folded = BUF_INIT(32 * size + 1);
+    require(message_text_fold(field, &folded) == 0);
+    buf_done(&folded);
     require(message_addresses_parse(field, &message_limits_default, &a, &lenient, &cut) == 0);
     if (r == 0 && !cut) {
         require(n == lenient.n);

@@ -4,8 +4,14 @@
  * folding white space; then one pass over its tokens. Nothing is read twice but the bytes of an address. */
 #include "message/mailbox.h"
 
+#include <unicode/unorm2.h>
+#include <unicode/ustring.h>
+
 #include "base/scan.h"
+#include "base/show.h"
 #include "base/utf8.h"
+
+enum { FOLDED_MAX = 64 }; /* UTF-16 units that one character may become; 18 is the most */
 
 struct strict {
     struct scan s;
@@ -358,4 +364,32 @@ bool message_text_next_address(str text, size_t *at, str *ret_local, str *ret_do
     }
     *at = text.n;
     return false;
+}
+
+int message_text_fold(str text, struct buf *out)
+{
+    UErrorCode error = U_ZERO_ERROR;
+    const UNormalizer2 *form = unorm2_getNFKCCasefoldInstance(&error);
+    if (U_FAILURE(error))
+        return ERR_INTERNAL;
+    for (size_t n; text.n; text = str_from(text, n ? n : 1)) {
+        UChar parts[FOLDED_MAX];
+        char folded[3 * FOLDED_MAX];
+        int32_t folded_n = 0;
+        uint32_t code = 0;
+        n = utf8_decode(text, &code);
+        if (!n || code == '\t' || code == '\r' || code == '\n') {
+            buf_add_byte(out, ' ');
+            continue;
+        }
+        if (!show_is_plain(code))
+            continue;
+        int32_t parts_n = unorm2_getDecomposition(form, (UChar32)code, parts, FOLDED_MAX, &error);
+        if (parts_n >= 0)
+            u_strToUTF8(folded, sizeof folded, &folded_n, parts, parts_n, &error);
+        if (U_FAILURE(error))
+            return ERR_INTERNAL;
+        buf_add(out, parts_n < 0 ? str_sub(text, 0, n) : (str){ folded, (size_t)folded_n });
+    }
+    return buf_error(out);
 }

@@ -27,4 +27,9 @@ int message_mailboxes_parse(str field, unsigned max, struct arena *a, const stru
  * and *RET_DOMAIN point into TEXT. False when there is none. Linear over all calls, *AT is 0 at first. */
 bool message_text_next_address(str text, size_t *at, str *ret_local, str *ret_domain);
 
+/* Appends TEXT as it looks to OUT, for a comparison: without what is not shown (base/show.h, and variation selectors), in lower case, characters of other
+ * widths and shapes as the plain ones (Unicode's NFKC_Casefold, character by character and decomposed); line ends, tabs and bytes that are no UTF-8 as spaces. 0; ERR_LIMIT
+ * for OUT's; ERR_INTERNAL when ICU has no data. Linear. */
+int message_text_fold(str text, struct buf *out) MUST_USE;
+
 #endif

@@ -6,7 +6,7 @@
 #include "message/header.h"
 #include "message/mailbox.h"
 
-enum { ARENA_MAX = 8 << 20, SHOWN_MAX = 1 << 20, DOMAIN_ARENA_MAX = 1 << 14 };
+enum { ARENA_MAX = 8 << 20, SHOWN_MAX = 1 << 20, FOLDED_MAX = 1 << 22, DOMAIN_ARENA_MAX = 1 << 14 };
 
 enum kind {
     KIND_MAILBOXES, /* one or more, ours */
@@ -71,16 +71,13 @@ static int is_ours(struct check *c, str domain, bool *ret)
     return r == ERR_SYNTAX ? 0 : r; /* no domain: nobody's */
 }
 
-/* What a program might show in place of the address: SHOWN names no address of ours that is another's. */
-static enum smtp_reply check_shown(struct check *c, const char *name, str shown)
+/* TEXT shows no address of ours that is another's. */
+static enum smtp_reply check_text(struct check *c, const char *name, str text)
 {
-    struct buf text = BUF_INIT(SHOWN_MAX);
     enum smtp_reply reply = SMTP_REPLY_ACCEPTED;
     size_t at = 0, n = 0;
     str local, domain;
-    if (message_encoded_word_decode(shown, &text) != 0)
-        reply = refuse(c, SMTP_REPLY_BAD_FROM, name, "has too long a name");
-    while (reply == SMTP_REPLY_ACCEPTED && message_text_next_address(buf_str(&text), &at, &local, &domain)) {
+    while (reply == SMTP_REPLY_ACCEPTED && message_text_next_address(text, &at, &local, &domain)) {
         struct buf address = BUF_INIT(SHOWN_MAX);
         bool ours;
         buf_add_all(&address, local, STR("@"), domain);
@@ -92,7 +89,25 @@ static enum smtp_reply check_shown(struct check *c, const char *name, str shown)
             reply = refuse_address(c, name, "shows", buf_str(&address));
         buf_done(&address);
     }
+    return reply;
+}
+
+/* What a program might show in place of the address, by its characters and by how they look. */
+static enum smtp_reply check_shown(struct check *c, const char *name, str shown)
+{
+    struct buf text = BUF_INIT(SHOWN_MAX), folded = BUF_INIT(FOLDED_MAX);
+    enum smtp_reply reply = SMTP_REPLY_ACCEPTED;
+    int err = message_encoded_word_decode(shown, &text);
+    if (err == 0)
+        err = message_text_fold(buf_str(&text), &folded);
+    if (err)
+        reply = err == ERR_INTERNAL ? SMTP_REPLY_TEMPORARY : refuse(c, SMTP_REPLY_BAD_FROM, name, "has too long a name");
+    if (reply == SMTP_REPLY_ACCEPTED)
+        reply = check_text(c, name, buf_str(&text));
+    if (reply == SMTP_REPLY_ACCEPTED && !str_eq(buf_str(&text), buf_str(&folded)))
+        reply = check_text(c, name, buf_str(&folded));
     buf_done(&text);
+    buf_done(&folded);
     return reply;
 }
 

@@ -2,7 +2,8 @@
  *
  * From, Sender, Resent-From and Resent-Sender are read strictly (message/mailbox.h) and must name only addresses that the login may send
  * as. A field that programs would choose differently from is refused: one that is there twice where once is allowed, one with a space
- * before its colon. What is shown beside an address, a display name or a comment, must not show an address of ours that is another's;
+ * before its colon. What is shown beside an address, a display name or a comment, must not show an address of ours that is another's, by
+ * characters that are not seen or only look like those of the address either;
  * foreign ones may stand there, as contact forms write them. */
 #ifndef VALISE_SMTP_AUTHOR_H
 #define VALISE_SMTP_AUTHOR_H

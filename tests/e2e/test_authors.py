@@ -30,6 +30,25 @@ def test_a_user_is_the_author_of_what_he_sends(server, account, other, fields, r
     assert e.value.smtp_code == 550 and reason.format(**values) in e.value.smtp_error.decode()
 
 
+def test_what_is_not_seen_hides_no_address(server, account, other):
+    """Characters that show nothing, and those that look like others."""
+    local, domain = other.address.split("@")
+    shown = [text for hidden in "\u200b\u200c\u200d\u2060\u00ad\ufeff\u200e\u202e\u2066\ufe0f\u034f\U000e0041"
+             for text in (f"{local[0]}{hidden}{local[1:]}@{domain}", f"{local}{hidden}@{hidden}{domain}", f"{local}@{domain[:2]}{hidden}{domain[2:]}")]
+    shown += [local + "@" + domain.replace(".", "\u2024"), local + "\uff20" + domain, "".join(chr(ord(c) + 0xfee0) for c in other.address), other.address.upper()]
+    with submission(server, account) as smtp:
+        for text in shown:
+            for name in (f"=?utf-8?b?{base64.b64encode(text.encode()).decode()}?=", f'"{text}"'):
+                with pytest.raises(smtplib.SMTPDataError) as e:
+                    smtp.sendmail(account.address, [other.address], f"From: {name} <{account.address}>\r\nSubject: x\r\n\r\nx\r\n".encode())
+                assert e.value.smtp_code == 550 and b"From: field shows " in e.value.smtp_error, (ascii(name), e.value)
+        # His own looks like his own, and names may have such characters.
+        for name in (account.address.replace("@", "\u200b@"), "Zo\u00ad\u00e9 \U0001f9d1\u200d\U0001f4bb", "\ufe0f"):
+            message, subject = letter(other.address, sender=f"=?utf-8?b?{base64.b64encode(name.encode()).decode()}?= <{account.address}>")
+            smtp.sendmail(account.address, [other.address], message)
+            wait_for_mail(server, other, subject)
+
+
 def test_own_names_in_every_form_are_taken(server, account, other):
     alias = f"alias-{account.address}"
     server.run("alias", "add", alias, account.address, "--dir", str(server.dir))

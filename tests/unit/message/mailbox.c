@@ -184,13 +184,39 @@ static void test_addresses_in_text(void **state)
     }
 }
 
+static void test_how_text_looks(void **state)
+{
+    static const struct {
+        str in;
+        const char *out;
+    } table[] = {
+        { STR_INIT(""), "" },
+        { STR_INIT("A.b@C"), "a.b@c" },
+        { STR_INIT("a\u200bb\u200cc\u2060d\u00ade\ufefff\u202eg\u2069h\ufe0fi\u034fj\001k"), "abcdefghijk" },
+        { STR_INIT("a\u2024b\uff20c\ufe6bd"), "a.b@c@d" },
+        { STR_INIT("a\tb\r\nc\xff"
+                   "d\u00a0e"),
+          "a b  c d e" },
+        { STR_INIT("\u00c9\u4e2d\ufb01"), "e\u0301\u4e2dfi" },
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        str in = exact(table[i].in);
+        struct buf b = BUF_INIT(4096), small = BUF_INIT(1);
+        assert_int_equal(message_text_fold(in, &b), 0);
+        assert_strz(buf_str(&b), table[i].out);
+        assert_int_equal(message_text_fold(in, &small), b.n > 1 ? ERR_LIMIT : 0);
+        buf_done(&b);
+        buf_done(&small);
+        free_exact(in);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_deep_comments),
-        cmocka_unit_test(test_addresses_in_text),
+        cmocka_unit_test(test_table),          cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_deep_comments),  cmocka_unit_test(test_addresses_in_text),
+        cmocka_unit_test(test_how_text_looks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
