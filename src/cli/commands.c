@@ -315,7 +315,11 @@ const struct cli_command cli_commands[] = {
       "left out unless "
       "--with-ca-key is given: whoever has it makes certificates that everybody here believes, so it belongs into a safe. What "
       "the CA has "
-      "revoked is also written into the file ca.revoked in TARGET and in the directory.",
+      "revoked is also written into the file ca.revoked in TARGET and in the directory. Keep TARGET writable by root only: "
+      "encryption says who can read a backup, not who has made it. Whoever can write there can put another whole backup in its "
+      "place, made for the same certificate, which is public, and add to ca.revoked. restore says when the one that it took was "
+      "made and "
+      "whether it was encrypted, and given a key or a passphrase takes none in the clear.",
       backup_options, cmd_backup },
     { "restore", "BACKUP", "bring back a backup: all of it into a new directory, or one account's mail",
       "BACKUP is one made by backup, or the directory of many, of which the latest is taken. Messages that are there already, by "
@@ -339,7 +343,8 @@ const struct cli_command cli_commands[] = {
       "with one "
       "message, file or folder is named, it is left out, and the exit status at the end is 65. Not read: Dovecot's dbox "
       "(`doveadm backup -u "
-      "USER maildir:DIRECTORY:LAYOUT=fs` makes Maildirs of it), spools of Cyrus (bring them over IMAP, by mbsync or imapsync), MH, "
+      "USER maildir:DIRECTORY:LAYOUT=fs` makes Maildirs of it), spools of Cyrus (bring them over IMAP, by mbsync or imapsync), "
+      "MH, "
       "compressed and "
       "encrypted files.",
       import_options, cmd_import_maildir },
