@@ -32,10 +32,11 @@ struct cli {
 };
 
 struct cli_command {
-    const char *name;     /* "user add" */
-    const char *operands; /* "ADDRESS"; NULL: none. "A B..." with dots: one or more of the last; "[A] B": A may be left out */
-    const char *summary;  /* one line */
-    const char *text;     /* more for --help; may be NULL */
+    const char *name; /* "user add" */
+    const char *
+        operands; /* "ADDRESS"; NULL: none. "A B..." with dots: one or more of the last; "[A] B": A may be left out; "A [B]...": any number of the last */
+    const char *summary;              /* one line */
+    const char *text;                 /* more for --help; may be NULL */
     const struct cli_option *options; /* ends with name NULL; may be NULL. --dir, --json and --help are every command's */
     int (*run)(struct cli *c);        /* the exit status */
 };
@@ -138,6 +139,10 @@ int cmd_user_passwd(struct cli *c);
 int cmd_user_legacy(struct cli *c);
 int cmd_user_role(struct cli *c);
 int cmd_user_remove(struct cli *c);
+int cmd_user_undelete(struct cli *c);
+int cmd_user_rename(struct cli *c);
+/* user list --removed. */
+int user_list_removed(const struct cli *c);
 int cmd_user_enable(struct cli *c);
 int cmd_user_disable(struct cli *c);
 int cmd_user_list(struct cli *c);

@@ -91,6 +91,36 @@ static const struct cli_option user_add_options[] = {
     { "password-stdin", NULL, "read the password from the first line of standard input" },
     { "generate", NULL, "make a new password and print it" },
     { "role", "ROLE", "user (the default), admin or program" },
+    { "name", "NAME", "what the person is called, for lists" },
+    { "from", "FILE", "many users from a table (CSV): columns address, name, password, groups (- for standard input)" },
+    { "dry-run", NULL, "with --from: only check the file" },
+    { "skip-existing", NULL, "with --from: pass over users who are there already" },
+    { "passwords", "FILE", "with --from: write the passwords that --generate makes into a new file instead of printing them" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option user_remove_options[] = {
+    { "now", NULL, "erase mail and account at once, for good" },
+    { "with-references", NULL,
+      "change what leads to it as well: take it out of aliases, remove those that lead nowhere else, end catch-alls" },
+    { "yes", NULL, "do not ask" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option undelete_options[] = {
+    { "as", "ADDRESS", "with another address than before" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option rename_options[] = {
+    { "alias", NULL, "keep the former address as an alias: mail for it arrives, and certificates stay valid" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option user_list_options[] = {
+    { "domain", "DOMAIN", "only this domain" },
+    { "removed", NULL, "those who were removed and can still be had back, with their ids" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option member_add_options[] = {
+    { "from", "FILE", "the members of a table (CSV): one address a line, or the column address (- for standard input)" },
+    { "dry-run", NULL, "with --from: only check the file" },
     { NULL, NULL, NULL },
 };
 static const struct cli_option list_options[] = {
@@ -216,8 +246,13 @@ const struct cli_command cli_commands[] = {
     { "domain quota", "DOMAIN", "set how much each user of a domain may keep",
       "It counts for those who have no quota of their own or by a group. What is not named has no limit.", quota_options,
       cmd_domain_quota },
-    { "user add", "ADDRESS", "add a user with mailboxes",
-      "A user of the role program sends mail and reads none; it has no password of its own, see user app-password add.",
+    { "user add", "[ADDRESS]", "add a user with mailboxes, or many from a table",
+      "A user of the role program sends mail and reads none; it has no password of its own, see user app-password add. --from: "
+      "a table as spreadsheets save it (CSV UTF-8; commas, semicolons or tabs), columns in that order or named by its first "
+      "line; groups "
+      "are names apart by blanks, and must be there. Where a password is missing --generate makes one. Every line is checked "
+      "before anyone is "
+      "added; with a mistake in any, each is told with its line and nobody is added.",
       user_add_options, cmd_user_add },
     { "user passwd", "ADDRESS", "change a user's password",
       "Sessions that were logged in with the former one end; those with application passwords and certificates go on.",
@@ -228,11 +263,27 @@ const struct cli_command cli_commands[] = {
       "one the first user gets what is for postmaster, but may not send as it. A program logs in with application passwords "
       "only. The user's sessions end.",
       NULL, cmd_user_role },
-    { "user remove", "ADDRESS", "delete a user and all of the user's mail",
-      "The user's sessions end, certificates are revoked, groups lose the member: the next one with the address begins with "
-      "nothing of it. "
-      "Refused, naming them, while aliases or catch-alls lead to the address, since they would lead to the next one.",
-      remove_options, cmd_user_remove },
+    { "user remove", "ADDRESS", "remove a user; mail can be had back for 14 days",
+      "Asks on a terminal. The user's sessions end, nobody logs in and no mail arrives any more, certificates are revoked, "
+      "groups lose the "
+      "member; the address is free, and the next one with it begins with nothing of it. user undelete brings account and mail "
+      "back until they "
+      "are erased after 14 days, or at once with --now (also later, by the id that user list --removed shows). Refused, naming "
+      "them, while "
+      "aliases or catch-alls lead to the address, since they would lead to the next one.",
+      user_remove_options, cmd_user_remove },
+    { "user undelete", "ADDRESS", "bring back a user who was removed within 14 days",
+      "With mail, password, application passwords, role, quota, history and the groups that are still there. Certificates stay "
+      "revoked, aliases that went along are gone. Where somebody else has the address by now give --as, where several were "
+      "removed with it the "
+      "id that user list --removed shows.",
+      undelete_options, cmd_user_undelete },
+    { "user rename", "ADDRESS NEW", "give a user another address",
+      "Everything stays: mail, passwords, application passwords, groups, quota, history. Aliases and catch-alls lead to the new "
+      "address. Sessions end; programs log in with the new one. Without --alias the former address is nobody's, and "
+      "certificates, which "
+      "name it, are revoked. DIGEST-MD5, which the name is part of, has to be flagged again.",
+      rename_options, cmd_user_rename },
     { "user legacy", "ADDRESS MODE", "let a user log in by CRAM-MD5 or DIGEST-MD5, for programs that have nothing better",
       "MODE is on, cram-md5, digest-md5 or off. The listener must name them too (legacy and auth in valise.conf). The user's "
       "present password is needed, "
@@ -245,7 +296,7 @@ const struct cli_command cli_commands[] = {
     { "user enable", "ADDRESS", "let a user log in and get mail again", NULL, NULL, cmd_user_enable },
     { "user disable", "ADDRESS", "refuse a user's logins and mail, keep the mailboxes", "The user's sessions end at once.", NULL,
       cmd_user_disable },
-    { "user list", NULL, "list the users", NULL, list_options, cmd_user_list },
+    { "user list", NULL, "list the users", NULL, user_list_options, cmd_user_list },
     { "user quota", "ADDRESS", "show or set how much a user may keep",
       "What is not named has no limit. --default: the largest of the user's groups, else the domain's.", quota_options,
       cmd_user_quota },
@@ -277,7 +328,9 @@ const struct cli_command cli_commands[] = {
     { "group quota", "NAME", "set how much each member of a group may keep",
       "It counts for those who have no quota of their own; of several groups the largest. What is not named has no limit.",
       quota_options, cmd_group_quota },
-    { "group member add", "NAME MEMBER...", "put users, or other groups, into a group", NULL, NULL, cmd_group_member_add },
+    { "group member add", "NAME [MEMBER]...", "put users, or other groups, into a group",
+      "--from: every line is checked before anyone is added; who is in it already stays in it.", member_add_options,
+      cmd_group_member_add },
     { "group member remove", "NAME MEMBER...", "take users or groups out of a group", NULL, NULL, cmd_group_member_remove },
     { "session list", NULL, "list who is logged in: from where, since when, and how",
       "On submission and IMAP. HOW is the mechanism of the login.", session_list_options, cmd_session_list },

@@ -1,4 +1,5 @@
 /* group: valise group add|remove|list|senders|member. */
+#include "cli/bulk_file.h"
 #include "cli/quota.h"
 
 int cmd_group_add(struct cli *c)
@@ -35,6 +36,11 @@ static int members(struct cli *c, const char *command, const char *done)
 
 int cmd_group_member_add(struct cli *c)
 {
+    bool many = cli_value(c, "from") != NULL;
+    if (many != (c->word_n == 1))
+        return cli_usage(c, "group member add: give MEMBERs, or --from FILE");
+    if (many)
+        return bulk_from_file(c, true);
     return members(c, "group.member.add", "added to");
 }
 

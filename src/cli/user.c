@@ -1,10 +1,10 @@
-/* user: valise user add|passwd|legacy|role|remove|enable|disable|list. */
+/* user: valise user add|passwd|legacy|role|enable|disable|list. */
 #include <errno.h>
 #include <unistd.h>
 
 #include "base/beneath.h"
 #include "cli/quota.h"
-#include "cli/revoked.h"
+#include "cli/bulk_file.h"
 #include "pki/pki.h"
 #include "role/owners.h"
 #include "role/sealer.h"
@@ -24,8 +24,15 @@ static void report(const struct cli *c, json_t *reply, const char *done, str pas
         (void)printf("password: %.*s\n", STR_ARG(password));
 }
 
+static const char *name_of(const struct cli *c)
+{
+    const char *name = cli_value(c, "name");
+    return name ? name : "";
+}
+
 static int with_password(struct cli *c, const char *command, const char *role, const char *done)
 {
+    bool with_name = strcmp(command, "user.add") == 0;
     struct buf password;
     json_t *reply = NULL;
     int status = cli_password(c, &password);
@@ -33,9 +40,10 @@ static int with_password(struct cli *c, const char *command, const char *role, c
     if (status == 0 && !secret)
         status = cli_fail(c, ERR_SYNTAX, "the password is not valid UTF-8");
     if (status == 0)
-        status = cli_call(
-            c, json_pack("{s:s,s:s,s:s,s:o}", "command", command, "address", c->words[0], "role", role, "password", secret),
-            &reply);
+        status = cli_call(c,
+                          json_pack("{s:s,s:s,s:s,s:s,s:o}", "command", command, "address", c->words[0], "role", role, "name",
+                                    with_name ? name_of(c) : "", "password", secret),
+                          &reply);
     if (status == 0)
         report(c, reply, done, buf_str(&password));
     json_decref(reply);
@@ -55,14 +63,23 @@ static int add_program(struct cli *c)
     if (cli_value(c, "generate") || cli_value(c, "password-stdin"))
         return cli_usage(c, "a program has no password of its own: add it, then `valise user app-password add %s NAME'",
                          c->words[0]);
-    return cli_call_and_say(c, json_pack("{s:s,s:s,s:s}", "command", "user.add", "address", c->words[0], "role", "program"),
-                            "%s is added; `valise user app-password add %s NAME' makes what it logs in with\n", c->words[0],
-                            c->words[0]);
+    return cli_call_and_say(
+        c, json_pack("{s:s,s:s,s:s,s:s}", "command", "user.add", "address", c->words[0], "role", "program", "name", name_of(c)),
+        "%s is added; `valise user app-password add %s NAME' makes what it logs in with\n", c->words[0], c->words[0]);
 }
 
 int cmd_user_add(struct cli *c)
 {
     const char *role = cli_value(c, "role");
+    bool many = cli_value(c, "from") != NULL;
+    if (many != (c->word_n == 0))
+        return cli_usage(c, "user add: give one ADDRESS, or --from FILE for many");
+    if (many && (cli_value(c, "password-stdin") || cli_value(c, "name")))
+        return cli_usage(c, "user add: with --from names and passwords are in the file, or --generate makes passwords");
+    if (!many && (cli_value(c, "dry-run") || cli_value(c, "skip-existing") || cli_value(c, "passwords")))
+        return cli_usage(c, "user add: --dry-run, --skip-existing and --passwords go with --from FILE");
+    if (many)
+        return bulk_from_file(c, false);
     if (role && str_eq(str_from_z(role), STR("program")))
         return add_program(c);
     return with_password(c, "user.add", role ? role : "user", "is added");
@@ -123,24 +140,6 @@ int cmd_user_legacy(struct cli *c)
     return status;
 }
 
-int cmd_user_remove(struct cli *c)
-{
-    json_t *reply;
-    int status = cli_call_apart(c,
-                                json_pack("{s:s,s:s,s:b}", "command", "user.remove", "address", c->words[0], "with-references",
-                                          cli_value(c, "with-references") != NULL),
-                                &reply);
-    if (status)
-        return status;
-    if (c->json)
-        cli_print_json(reply);
-    else
-        (void)printf("%s is removed, mail and certificates included\n", c->words[0]);
-    json_decref(reply);
-    revoked_keep(c);
-    return 0;
-}
-
 int cmd_user_enable(struct cli *c)
 {
     return simple(c, "user.enable", "enabled");
@@ -154,11 +153,12 @@ int cmd_user_disable(struct cli *c)
 static void print_user(const json_t *user)
 {
     char text[QUOTA_TEXT_MAX];
-    (void)printf("%-40s %-8s %10lld messages %14lld bytes  quota %s%s%s\n", cli_string(json_object_get(user, "address")),
+    const char *name = cli_string(json_object_get(user, "name"));
+    (void)printf("%-40s %-8s %10lld messages %14lld bytes  quota %s%s%s%s%s\n", cli_string(json_object_get(user, "address")),
                  cli_string(json_object_get(user, "role")), (long long)json_integer_value(json_object_get(user, "messages")),
                  (long long)json_integer_value(json_object_get(user, "bytes")), quota_text(json_object_get(user, "quota"), text),
                  json_is_true(json_object_get(user, "enabled")) ? "" : "  disabled",
-                 json_object_get(user, "legacy") ? "  legacy" : "");
+                 json_object_get(user, "legacy") ? "  legacy" : "", name[0] ? "  " : "", name);
 }
 
 int cmd_user_list(struct cli *c)
@@ -166,6 +166,8 @@ int cmd_user_list(struct cli *c)
     json_t *reply, *user;
     size_t i;
     const char *domain = cli_value(c, "domain");
+    if (cli_value(c, "removed"))
+        return user_list_removed(c);
     int status = cli_call(c, json_pack("{s:s,s:s}", "command", "user.list", "domain", domain ? domain : ""), &reply);
     if (status)
         return status;

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "base/utf8.h"
 
 enum { TRIES = 10, SCRATCH = 1 << 17, ROWS_MAX = 16 << 20 };
 
@@ -41,6 +42,22 @@ static void put_or_delete(struct engine_txn *t, str key, str value)
         engine_del(t, key);
 }
 
+int change_add_row(struct change *c, struct change_row **list, char kind, str name, const struct buf *value)
+{
+    struct buf key = BUF_INIT(DIRECTORY_KEY_MAX);
+    struct change_row *row = arena_new(c->arena, struct change_row);
+    row_key(&key, kind, name);
+    int r = !row || buf_error(&key) || (value && buf_error(value)) ? ERR_LIMIT : arena_dup(c->arena, buf_str(&key), &row->key);
+    if (r == 0 && value)
+        r = arena_dup(c->arena, buf_str(value), &row->value);
+    if (r == 0) {
+        row->next = *list;
+        *list = row;
+    }
+    buf_done(&key);
+    return r;
+}
+
 /* Commits row KEY with VALUE (p NULL: deletes it), and the rows that go along. */
 static int change_commit(struct directory *d, const struct change *c, str key, str value)
 {
@@ -50,6 +67,8 @@ static int change_commit(struct directory *d, const struct change *c, str key, s
     engine_urgent(t);
     put_or_delete(t, key, value);
     for (const struct change_row *row = c->rows; row; row = row->next)
+        put_or_delete(t, row->key, row->value);
+    for (const struct change_row *row = c->unshown; row; row = row->next)
         put_or_delete(t, row->key, row->value);
     struct buf left = BUF_INIT(DIRECTORY_KEY_MAX);
     if (c->leaves) {
@@ -66,7 +85,7 @@ static int change_commit(struct directory *d, const struct change *c, str key, s
         require(table_apply(&d->table, row->key, row->value) == 0);
     require(table_apply(&d->table, key, value) == 0);
     standing_raise(d, &c->id, c->ends);
-    if (c->leaves)
+    if (c->leaves || c->keeps)
         standing_forget(d, &c->id);
     pthread_rwlock_unlock(&d->lock);
     return 0;
@@ -102,7 +121,7 @@ int change_run(struct directory *d, struct change *c, struct error *e)
         reloaded |= tries > 0;
         if (r == 0)
             r = c->check(&d->table, c, &value, e);
-        if (r < 0)
+        if (r < 0 || c->is_question)
             break;
         r = buf_error(&value);
         if (r == 0)
@@ -115,7 +134,7 @@ int change_run(struct directory *d, struct change *c, struct error *e)
     if (r == ERR_UNKNOWN && change_reload(d, NULL) < 0)
         d->version = UINT64_MAX - 1;
     pthread_mutex_unlock(&d->change);
-    if (reloaded || (r == 0 && c->ends))
+    if (reloaded || (r == 0 && c->ends && !c->is_question))
         standing_tell(d, reloaded ? NULL : &c->id);
     arena_done(&rows);
     buf_done(&key);
@@ -170,6 +189,7 @@ static int check_account_add(const struct table *t, struct change *c, struct buf
                                                    .enabled = true,
                                                    .role = c->role,
                                                    .seq = t->seq_max + 1,
+                                                   .display = c->display,
                                                    .hash = c->hash,
                                                    .scram = { c->scram[0], c->scram[1] } });
     return r;
@@ -268,8 +288,14 @@ static int check_account_quota(const struct table *t, struct change *c, struct b
 static int check_account_remove(const struct table *t, struct change *c, struct buf *value, struct error *e)
 {
     struct entry n;
+    c->unshown = NULL;
     int r = check_account_ends(t, c, CHANGE_ENDS_SOME, &n, e);
-    return r ? r : reference_settle(t, c, table_entry(t, c->name), e);
+    if (r == 0)
+        r = reference_settle(t, c, table_entry(t, c->name), e);
+    if (r == 0 && c->keeps && (r = removed_keep(t, c, &n)))
+        (void)error_set(e, r, "%.*s is in too many groups for them to be remembered; --now removes it for good",
+                        STR_ARG(c->name));
+    return r;
 }
 
 /* The account C->name as it is now, its hash in ARENA. */
@@ -375,7 +401,7 @@ static int account_change(struct directory *d, str address, str password, struct
                                           : directory_home_address(d, address, &a, &c->name, e);
     if (r == 0)
         r = prepare(&password, c, &prepared, e);
-    if (r == 0 && password.n) {
+    if (r == 0 && password.n && !c->is_question) {
         r = password_hash(d->gate, password, hash, e);
         c->hash = r == 0 ? str_from_z(hash) : (str){ 0 };
         for (unsigned i = 0; r == 0 && i < DIRECTORY_HASH_N; i++) {
@@ -387,7 +413,7 @@ static int account_change(struct directory *d, str address, str password, struct
     }
     c->kind = 'a';
     c->password = password;
-    if (r == 0 && password.n)
+    if (r == 0 && password.n && !c->is_question)
         r = reseal(d, c, password, &a, &sealed, e);
     if (r == 0)
         r = change_run(d, c, e);
@@ -419,9 +445,28 @@ int directory_account_add(struct directory *d, str address, str password, engine
 int directory_account_add_as(struct directory *d, str address, enum directory_role role, str password, engine_part *ret_id,
                              struct error *e)
 {
-    struct change c = { .check = check_account_add, .policy = &d->policy, .role = role };
+    return directory_account_make(d, &(struct directory_new_account){ .address = address, .role = role, .password = password },
+                                  ret_id, e);
+}
+
+/* A name as it is shown in lists. */
+static bool is_display(str name)
+{
+    bool plain = name.n <= DIRECTORY_DISPLAY_MAX && utf8_valid(name);
+    for (size_t i = 0; i < name.n && plain; i++)
+        plain = (unsigned char)name.p[i] >= ' ' && name.p[i] != 0x7f;
+    return plain;
+}
+
+int directory_account_make(struct directory *d, const struct directory_new_account *n, engine_part *ret_id, struct error *e)
+{
+    struct change c = {
+        .check = check_account_add, .policy = &d->policy, .role = n->role, .display = n->name, .is_question = n->is_question
+    };
+    if (!is_display(n->name))
+        return error_set(e, ERR_SYNTAX, "a person's name is one line of at most %d bytes of UTF-8", DIRECTORY_DISPLAY_MAX);
     random_bytes(c.id.b, sizeof c.id.b);
-    int r = account_change(d, address, password, &c, e);
+    int r = account_change(d, n->address, n->password, &c, e);
     if (r == 0)
         *ret_id = c.id;
     return r;
@@ -459,21 +504,38 @@ int directory_account_quota(struct directory *d, str address, const struct direc
     return account_change(d, address, STR(""), &(struct change){ .check = check_account_quota, .quota = change_quota(quota) }, e);
 }
 
-int directory_account_remove(struct directory *d, str address, bool with_references, engine_part *ret_id, struct error *e)
+static int account_remove(struct directory *d, str address, bool with_references, bool keeps, engine_part *ret_id,
+                          struct error *e)
 {
-    struct change c = { .check = check_account_remove, .leaves = true, .takes_references = with_references };
+    struct change c = { .check = check_account_remove,
+                        .leaves = !keeps,
+                        .keeps = keeps,
+                        .now_s = (uint64_t)d->clock() / 1000,
+                        .takes_references = with_references };
     int r = account_change(d, address, STR(""), &c, e);
-    if (r == 0) {
-        size_t lifted;
+    if (r == 0 && !keeps) {
         app_passwords_forget(d, c.id);
         known_forget(d, c.id);
         history_forget(d, c.id);
+    }
+    if (r == 0) {
+        size_t lifted;
         /* Lock-outs go by name; those that cannot be written off now end by themselves. */
         if (directory_lockout_lift(d, address, &lifted, NULL))
             log_warning("lockouts", LOG_Z("note", "those of a removed account could not be lifted"));
         *ret_id = c.id;
     }
     return r;
+}
+
+int directory_account_remove(struct directory *d, str address, bool with_references, engine_part *ret_id, struct error *e)
+{
+    return account_remove(d, address, with_references, false, ret_id, e);
+}
+
+int directory_account_retire(struct directory *d, str address, bool with_references, engine_part *ret_id, struct error *e)
+{
+    return account_remove(d, address, with_references, true, ret_id, e);
 }
 
 int directory_mail_is_gone(struct directory *d, engine_part id)

@@ -232,3 +232,16 @@ int directory_group_member_remove(struct directory *d, str name, str member, str
 {
     return group_change(d, name, &(struct change){ .check = check_group_member, .other = member, .is_removal = true }, e);
 }
+
+static int check_group_there(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    struct entry n;
+    return check_group(t, c, &n, e);
+}
+
+int directory_group_ask(struct directory *d, str name, str member, struct error *e)
+{
+    return group_change(
+        d, name,
+        &(struct change){ .check = member.n ? check_group_member : check_group_there, .other = member, .is_question = true }, e);
+}

@@ -46,6 +46,7 @@ struct directory_account {
     struct directory_quota quota;   /* its own, else the largest of its groups, else its domain's; not of directory_resolve */
     unsigned legacy;                /* DIRECTORY_CRAM_MD5, DIRECTORY_DIGEST_MD5 */
     struct directory_credential by; /* of directory_login only */
+    str name;                       /* what the person is called; of directory_accounts only */
 };
 
 /* --- lookups: results in ARENA --- */
@@ -178,6 +179,15 @@ int directory_account_add(struct directory *d, str address, str password, engine
 /* The same with another ROLE; a program gets no password (ERR_REFUSED). */
 int directory_account_add_as(struct directory *d, str address, enum directory_role role, str password, engine_part *ret_id,
                              struct error *e) MUST_USE;
+/* The same, with what the person is called (at most DIRECTORY_DISPLAY_MAX bytes; may be empty). A question: nothing is changed, and *RET_ID means nothing. */
+enum { DIRECTORY_DISPLAY_MAX = 128 };
+struct directory_new_account {
+    str address, name, password;
+    enum directory_role role;
+    bool is_question;
+};
+int directory_account_make(struct directory *d, const struct directory_new_account *n, engine_part *ret_id,
+                           struct error *e) MUST_USE;
 /* ERR_REFUSED for a program. */
 int directory_account_password(struct directory *d, str address, str password, struct error *e) MUST_USE;
 /* Flags the account for MECHANISMS (0: none any more), for which its present PASSWORD is kept sealed: ERR_REFUSED when it is another, ERR_SYNTAX
@@ -210,6 +220,30 @@ int directory_app_passwords(struct directory *d, str address, int (*fn)(void *ct
  * directory_mail_is_gone; until then the id stays on record, so that no crash leaves mail that nobody knows of. */
 int directory_account_remove(struct directory *d, str address, bool with_references, engine_part *ret_id,
                              struct error *e) MUST_USE;
+/* The same, but account and mail can be had back by directory_account_undelete until directory_account_erase. */
+int directory_account_retire(struct directory *d, str address, bool with_references, engine_part *ret_id,
+                             struct error *e) MUST_USE;
+/* Accounts that can be had back; FN may not change the directory. Text lives until it returns; non-zero ends it and is returned. */
+struct directory_removed {
+    engine_part id;
+    str address; /* that it had; perhaps somebody else's by now */
+    enum directory_role role;
+    int64_t removed_s; /* since 1970 */
+};
+int directory_removed(struct directory *d, int (*fn)(void *ctx, const struct directory_removed *one), void *ctx) MUST_USE;
+/* The account ID comes back as ADDRESS with all that it was, and into the groups that are still there; not into aliases. *RET_UNFLAGGED: it was flagged
+ * for legacy mechanisms that another name ends. ERR_NOTFOUND: it is none of those; ERR_EXISTS, ERR_REFUSED (domain is not ours). */
+int directory_account_undelete(struct directory *d, engine_part id, str address, bool *ret_unflagged, struct error *e) MUST_USE;
+/* It can be had back no more, and is one of directory_left_behind. ERR_NOTFOUND; ERR_CORRUPT never. */
+int directory_account_erase(struct directory *d, engine_part id) MUST_USE;
+/* Account FROM is TO from now on: the same id and with it all there is; aliases and catch-alls that lead to FROM lead to TO; its sessions end. KEEP_ALIAS:
+ * FROM is an alias of it, else nobody's. ERR_NOTFOUND, ERR_EXISTS, ERR_REFUSED (domain is not ours), ERR_SYNTAX. */
+struct directory_renamed {
+    engine_part id;
+    bool unflagged; /* it was flagged for DIGEST-MD5, which the name is part of, and is no more */
+};
+int directory_account_rename(struct directory *d, str from, str to, bool keep_alias, struct directory_renamed *ret,
+                             struct error *e) MUST_USE;
 /* FN gets each alias, group and domain (its NAME) that leads to somebody who is not there, and WHAT, a sentence. It must not call the
  * directory. */
 void directory_dangling(struct directory *d, void (*fn)(void *ctx, str name, str what), void *ctx);
@@ -239,6 +273,8 @@ int directory_group_quota(struct directory *d, str name, const struct directory_
 /* MEMBER: the address of an account, or the name of a group. At most 1000. ERR_NOTFOUND, ERR_EXISTS, ERR_LIMIT, ERR_REFUSED (a group in
  * itself). */
 int directory_group_member_add(struct directory *d, str name, str member, struct error *e) MUST_USE;
+/* What directory_group_member_add would answer, and nothing is changed; an empty MEMBER asks whether there is such a group. */
+int directory_group_ask(struct directory *d, str name, str member, struct error *e) MUST_USE;
 int directory_group_member_remove(struct directory *d, str name, str member, struct error *e) MUST_USE;
 
 /* --- listing: FN gets each in order of name; strings live until it returns; non-zero ends and is returned. FN may call the

@@ -50,6 +50,7 @@ struct entry {
     enum directory_role role; /* accounts */
     uint64_t seq;
     str address;                 /* of a group perhaps a name without "@" */
+    str display;                 /* accounts: what the person is called; may be empty */
     str hash;                    /* accounts: encoded Argon2id, empty when there is no password */
     str scram[DIRECTORY_HASH_N]; /* accounts: as scram_encode writes it, empty when not known */
     str apps;                    /* accounts: application passwords as app_password.c writes them */
@@ -116,7 +117,8 @@ struct directory_quota table_quota(const struct table *t, const struct entry *ac
 
 /* --- row.c --- */
 
-/* A key is a kind and a name: "d" domain, "a" account, "g" group, "l" alias; "m" and an id: the mail of an account that was removed. */
+/* A key is a kind and a name: "d" domain, "a" account, "g" group, "l" alias; "m" and an id: the mail of an account that was removed; "r" and an
+ * id: an account that was removed and can be had back (removed.c). */
 void row_key(struct buf *b, char kind, str name);
 void row_encode_domain(struct buf *b, const struct domain *d);
 void row_encode_account(struct buf *b, const struct entry *n);

@@ -52,6 +52,8 @@ static int copy_entry(struct list *l, const struct table *t, const struct entry 
     }
     if (n->kind == DIRECTORY_ACCOUNT)
         i->account = (struct directory_account){ n->id, i->name, n->enabled, n->role, table_quota(t, n), n->legacy };
+    if (r == 0 && n->kind == DIRECTORY_ACCOUNT)
+        r = arena_dup(&l->a, n->display, &i->account.name);
     if (n->kind == DIRECTORY_GROUP)
         i->group = (struct directory_group){ i->name, n->senders, n->quota.is_set, n->quota.limits, i->names, i->name_n };
     return r;

@@ -13,7 +13,7 @@ struct gone {
 };
 
 /* That nobody was given an office does not make the one who stands in the one who is meant (table_lookup). */
-static bool leads_to(const struct table *t, str target, const struct entry *n)
+bool reference_leads_to(const struct table *t, str target, const struct entry *n)
 {
     str local = str_sub(target, 0, str_rfind_byte(target, '@'));
     str own = str_sub(n->address, 0, str_rfind_byte(n->address, '@'));
@@ -32,7 +32,7 @@ static bool is_gone(const struct gone *g, const struct entry *n)
 static bool leads_to_gone(const struct table *t, str target, const struct gone *g)
 {
     size_t i = 0;
-    while (i < g->n && !leads_to(t, target, g->list[i]))
+    while (i < g->n && !reference_leads_to(t, target, g->list[i]))
         i++;
     return i < g->n;
 }
@@ -66,21 +66,9 @@ static int find_gone(const struct table *t, struct gone *g)
     return 0;
 }
 
-/* One more row that goes along; VALUE NULL: it is deleted. */
 static int add_row(struct change *c, char kind, str name, const struct buf *value)
 {
-    struct buf key = BUF_INIT(DIRECTORY_KEY_MAX);
-    struct change_row *row = arena_new(c->arena, struct change_row);
-    row_key(&key, kind, name);
-    int r = !row || buf_error(&key) || (value && buf_error(value)) ? ERR_LIMIT : arena_dup(c->arena, buf_str(&key), &row->key);
-    if (r == 0 && value)
-        r = arena_dup(c->arena, buf_str(value), &row->value);
-    if (r == 0) {
-        row->next = c->rows;
-        c->rows = row;
-    }
-    buf_done(&key);
-    return r;
+    return change_add_row(c, &c->rows, kind, name, value);
 }
 
 static int row_of_alias(const struct table *t, struct change *c, const struct entry *n, const struct gone *g)
@@ -155,13 +143,13 @@ static int refuse_named(const struct table *t, const struct entry *n, struct err
         const struct entry *alias = value;
         bool leads = false;
         for (size_t i = 0; alias != n && alias->kind == DIRECTORY_ALIAS && i < alias->target_n && !leads; i++)
-            leads = leads_to(t, alias->targets[i], n);
+            leads = reference_leads_to(t, alias->targets[i], n);
         if (leads && found++ < NAMED_MAX)
             buf_add_all(&names, names.n ? STR(", ") : STR(""), STR("alias "), alias->address);
     }
     for (size_t iter = 0; map_next(&t->domains, &iter, &key, &value);) {
         const struct domain *d = value;
-        if (d->catch_all.n && leads_to(t, d->catch_all, n) && found++ < NAMED_MAX)
+        if (d->catch_all.n && reference_leads_to(t, d->catch_all, n) && found++ < NAMED_MAX)
             buf_add_all(&names, names.n ? STR(", ") : STR(""), STR("the catch-all of "), d->name);
     }
     int r = found ? error_set(e, ERR_REFUSED,

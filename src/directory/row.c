@@ -27,7 +27,7 @@ void row_key(struct buf *b, char kind, str name)
 
 /* --- fields --- */
 
-enum { FIELD_QUOTA = 1, FIELD_ALIAS_OF = 2, FIELD_CATCH_ALL = 3, FIELD_LEGACY = 4 };
+enum { FIELD_QUOTA = 1, FIELD_ALIAS_OF = 2, FIELD_CATCH_ALL = 3, FIELD_LEGACY = 4, FIELD_DISPLAY = 6 };
 
 static bool field_next(struct unpack *u, unsigned *ret_tag, str *ret_value)
 {
@@ -134,9 +134,12 @@ static int account_fields(struct unpack *u, struct entry *ret)
 {
     unsigned tag;
     str value;
-    while (field_next(u, &tag, &value))
-        if (tag == FIELD_QUOTA ? quota_take(value, &ret->quota) < 0 : tag != FIELD_LEGACY || legacy_take(value, ret) < 0)
+    while (field_next(u, &tag, &value)) {
+        if (tag == FIELD_DISPLAY && value.n <= DIRECTORY_DISPLAY_MAX)
+            ret->display = value;
+        else if (tag == FIELD_QUOTA ? quota_take(value, &ret->quota) < 0 : tag != FIELD_LEGACY || legacy_take(value, ret) < 0)
             return ERR_CORRUPT;
+    }
     return unpack_end(u);
 }
 
@@ -153,6 +156,8 @@ void row_encode_account(struct buf *b, const struct entry *n)
     pack_u8(b, (uint8_t)n->role);
     quota_put(b, &n->quota);
     legacy_put(b, n);
+    if (n->display.n)
+        field_put(b, FIELD_DISPLAY, n->display);
 }
 
 int row_decode_account(str value, struct entry *n)

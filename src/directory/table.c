@@ -34,7 +34,7 @@ static str str_place(char **p, str s)
 static struct entry *entry_copy(const struct entry *n)
 {
     size_t size = sizeof *n + n->target_n * sizeof(str) + n->member_n * sizeof(engine_part) + n->address.n + n->hash.n +
-                  n->apps.n + n->sealed.n;
+                  n->apps.n + n->sealed.n + n->display.n;
     for (int i = 0; i < DIRECTORY_HASH_N; i++)
         size += n->scram[i].n;
     for (size_t i = 0; i < n->target_n; i++)
@@ -54,6 +54,7 @@ static struct entry *entry_copy(const struct entry *n)
         copy->scram[i] = str_place(&p, n->scram[i]);
     copy->apps = str_place(&p, n->apps);
     copy->sealed = str_place(&p, n->sealed);
+    copy->display = str_place(&p, n->display);
     for (size_t i = 0; i < n->target_n; i++)
         copy->targets[i] = str_place(&p, n->targets[i]);
     return copy;

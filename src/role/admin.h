@@ -7,12 +7,14 @@
  *   domain.add|remove domain       domain.list                     domain.alias.add alias domain      domain.alias.remove alias
  *   domain.catch-all domain [address]                              domain.quota domain QUOTA
  *   user.add address password [role]     user.passwd address password     user.role address role     user.quota address [QUOTA]
- *   user.remove|enable|disable address   user.list [domain]        user.history address [since] [failed]
+ *   user.remove address|id [now] [with-references]  user.undelete address|id [as]  user.removed  user.rename address to [alias]
+ *   user.enable|disable address          user.list [domain]        user.history address [since] [failed]
  *   user.app-password.add|remove address name                      user.app-password.list address
  *   user.legacy address mode [password]
  *   alias.add address targets[]    alias.remove address            alias.list [domain]
  *   group.add group [senders]      group.remove group              group.list [domain]                group.senders group senders
  *   group.member.add|remove group members[]                        group.quota group QUOTA
+ *   users.add users[] [role] [check] [skip-existing]    group.members.add group members[] [check]
  *   session.list [address]         session.end id|address
  *   lockout.list                   lockout.lift what|all
  *

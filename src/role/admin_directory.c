@@ -81,7 +81,7 @@ json_t *admin_domain_catch_all(struct admin *a, const json_t *request)
 pthread_mutex_t admin_accounts_lock = PTHREAD_MUTEX_INITIALIZER;
 
 /* New passwords follow the configuration in force; without a running server the defaults. */
-static void apply_policy(struct admin *a)
+void admin_apply_policy(struct admin *a)
 {
     struct directory_policy policy = { .length_min = CONFIG_PASSWORD_LENGTH_MIN, .refuse_common = true };
     if (a->run) {
@@ -111,48 +111,53 @@ json_t *admin_user_role(struct admin *a, const json_t *request)
     return admin_done(err, &e);
 }
 
-/* Revokes the certificates of an account that is not in the directory any more, and deletes its mail. admin_accounts_lock is held. */
-static int delete_mail(struct admin *a, engine_part id)
+/* Adds the account that N says, with its mailboxes. admin_accounts_lock is held. */
+static int add_account(struct admin *a, const struct directory_new_account *n, struct error *e)
 {
-    int err = certificates_revoke_account(a, id);
-    if (err == 0)
-        err = mail_account_delete(a->mail, id);
-    return err == 0 || err == ERR_NOTFOUND ? directory_mail_is_gone(a->directory, id) : err;
+    engine_part id;
+    int err = directory_account_make(a->directory, n, &id, e);
+    bool named = err == 0;
+    if (named)
+        err = mail_account_create(a->mail, id);
+    if (named && !err)
+        err = admin_quota_apply(a, n->address);
+    if (named && err) {
+        engine_part gone;
+        (void)error_set(e, err, "the mailboxes of %.*s cannot be made (%s); the account was not added", STR_ARG(n->address),
+                        err_name(err));
+        if (directory_account_remove(a->directory, n->address, false, &gone, NULL))
+            (void)error_prefix(e, "and the account could not be taken back; remove it by hand");
+        else if (admin_delete_mail(a, gone))
+            log_warning("user-add", LOG_STR("user", n->address), LOG_Z("note", "its empty mailboxes will be deleted later"));
+    }
+    return err;
+}
+
+int admin_add_account(struct admin *a, const struct directory_new_account *n, struct error *e)
+{
+    pthread_mutex_lock(&admin_accounts_lock);
+    int err = add_account(a, n, e);
+    pthread_mutex_unlock(&admin_accounts_lock);
+    return err;
 }
 
 json_t *admin_user_add(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
-    engine_part id;
-    enum directory_role role;
-    if (get_role(request, &role, &e))
-        return admin_done(e.code, &e);
-    apply_policy(a);
-    str address = admin_text(request, "address");
-    pthread_mutex_lock(&admin_accounts_lock);
-    int err = directory_account_add_as(a->directory, address, role, admin_text(request, "password"), &id, &e);
-    bool named = err == 0;
-    if (named)
-        err = mail_account_create(a->mail, id);
-    if (named && !err)
-        err = admin_quota_apply(a, address);
-    if (named && err) {
-        engine_part gone;
-        (void)error_set(&e, err, "the mailboxes of %.*s cannot be made (%s); the account was not added", STR_ARG(address),
-                        err_name(err));
-        if (directory_account_remove(a->directory, address, false, &gone, NULL))
-            (void)error_prefix(&e, "and the account could not be taken back; remove it by hand");
-        else if (delete_mail(a, gone))
-            log_warning("user-add", LOG_STR("user", address), LOG_Z("note", "its empty mailboxes will be deleted later"));
-    }
-    pthread_mutex_unlock(&admin_accounts_lock);
+    struct directory_new_account n = { .address = admin_text(request, "address"),
+                                       .name = admin_text(request, "name"),
+                                       .password = admin_text(request, "password") };
+    int err = get_role(request, &n.role, &e);
+    admin_apply_policy(a);
+    if (err == 0)
+        err = admin_add_account(a, &n, &e);
     return admin_done(err, &e);
 }
 
 json_t *admin_user_passwd(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
-    apply_policy(a);
+    admin_apply_policy(a);
     int err = directory_account_password(a->directory, admin_text(request, "address"), admin_text(request, "password"), &e);
     return admin_done(err, &e);
 }
@@ -191,38 +196,6 @@ json_t *admin_app_password_list(struct admin *a, const json_t *request)
         return admin_error(err, err == ERR_NOTFOUND ? "there is no such user" : "the application passwords cannot be listed");
     }
     return json_pack("{s:b,s:o}", "ok", 1, "app-passwords", list);
-}
-
-int admin_finish_removals(struct admin *a)
-{
-    engine_part ids[16];
-    size_t n;
-    pthread_mutex_lock(&admin_accounts_lock);
-    int err = directory_left_behind(a->directory, ids, sizeof ids / sizeof *ids, &n);
-    for (size_t i = 0; err == 0 && i < n; i++) {
-        err = delete_mail(a, ids[i]);
-        if (err == 0)
-            log_info("removal-finished", LOG_STR("text", STR("the mail of an account that was removed before was still there")));
-    }
-    pthread_mutex_unlock(&admin_accounts_lock);
-    return err;
-}
-
-/* The name goes first, since that may be refused. A crash between leaves mail on record that nobody can reach: admin_finish_removals. */
-json_t *admin_user_remove(struct admin *a, const json_t *request)
-{
-    struct error e = ERROR_NONE;
-    engine_part id;
-    pthread_mutex_lock(&admin_accounts_lock);
-    int err = directory_account_remove(a->directory, admin_text(request, "address"), admin_with_references(request), &id, &e);
-    if (err == 0) {
-        err = delete_mail(a, id);
-        if (err)
-            (void)error_set(&e, err, "the account is removed, its certificates and mail could not be now (%s) and will be later",
-                            err_name(err));
-    }
-    pthread_mutex_unlock(&admin_accounts_lock);
-    return admin_done(err, &e);
 }
 
 static json_t *set_enabled(struct admin *a, const json_t *request, bool enabled)
@@ -286,6 +259,8 @@ static int list_user(void *ctx, const struct directory_account *account)
         json_pack("{s:o,s:b,s:s,s:I,s:I,s:{s:I,s:I}}", "address", admin_json_text(account->address), "enabled",
                   (int)account->enabled, "role", directory_role_name(account->role), "messages", (json_int_t)q.messages, "bytes",
                   (json_int_t)q.bytes, "quota", "bytes", (json_int_t)q.bytes_max, "messages", (json_int_t)q.messages_max);
+    if (account->name.n)
+        json_object_set_new(user, "name", admin_json_text(account->name));
     for (size_t i = 1; i < LEGACY_MODE_N; i++)
         if (account->legacy == legacy_modes[i].mechanisms)
             json_object_set_new(user, "legacy", admin_json_text(legacy_modes[i].name));

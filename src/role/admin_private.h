@@ -27,7 +27,6 @@ json_t *admin_domain_alias_remove(struct admin *a, const json_t *request);
 json_t *admin_domain_catch_all(struct admin *a, const json_t *request);
 json_t *admin_user_add(struct admin *a, const json_t *request);
 json_t *admin_user_passwd(struct admin *a, const json_t *request);
-json_t *admin_user_remove(struct admin *a, const json_t *request);
 json_t *admin_user_role(struct admin *a, const json_t *request);
 json_t *admin_user_legacy(struct admin *a, const json_t *request);
 json_t *admin_user_enable(struct admin *a, const json_t *request);
@@ -39,6 +38,25 @@ json_t *admin_app_password_list(struct admin *a, const json_t *request);
 json_t *admin_alias_add(struct admin *a, const json_t *request);
 json_t *admin_alias_remove(struct admin *a, const json_t *request);
 json_t *admin_alias_list(struct admin *a, const json_t *request);
+
+/* New passwords follow the configuration in force; without a running server the defaults. */
+void admin_apply_policy(struct admin *a);
+/* Adds an account and its mailboxes, both or neither. */
+int admin_add_account(struct admin *a, const struct directory_new_account *n, struct error *e) MUST_USE;
+
+/* --- admin_removal.c --- */
+
+json_t *admin_user_remove(struct admin *a, const json_t *request);
+json_t *admin_user_undelete(struct admin *a, const json_t *request);
+json_t *admin_user_removed(struct admin *a, const json_t *request);
+json_t *admin_user_rename(struct admin *a, const json_t *request);
+/* Revokes the certificates of an account that is not in the directory any more, and deletes its mail. admin_accounts_lock is held. */
+int admin_delete_mail(struct admin *a, engine_part id) MUST_USE;
+
+/* --- admin_bulk.c --- */
+
+json_t *admin_users_add(struct admin *a, const json_t *request);
+json_t *admin_members_add(struct admin *a, const json_t *request);
 
 /* --- admin_group.c --- */
 

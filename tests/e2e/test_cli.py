@@ -173,7 +173,7 @@ def dialogue(lab):
              (["alias", "add", "info@autre.fr", "luc@autre.fr"], 0), (["alias", "list"], 0), (["user", "disable", "luc@autre.fr"], 0),
              (["user", "list"], 0), (["user", "list", "--domain", "autre.fr"], 0), (["user", "enable", "luc@autre.fr"], 0),
              (["domain", "remove", "autre.fr"], NOPERM), (["check", "--deep"], 0), (["alias", "remove", "info@autre.fr"], 0),
-             (["user", "remove", "luc@autre.fr"], 0), (["user", "remove", "luc@autre.fr"], NOUSER), (["domain", "remove", "autre.fr"], 0),
+             (["user", "remove", "luc@autre.fr", "--now"], 0), (["user", "remove", "luc@autre.fr"], NOUSER), (["domain", "remove", "autre.fr"], 0),
              (["domain", "list"], 0)]
     said = []
     for words, status in steps:

@@ -1,6 +1,8 @@
 /* control: administrator's requests over the socket, on a store in memory: what works, what is refused and why. */
 #include "../check.h"
 
+#include "base/clock.h"
+#include "directory/directory_private.h"
 #include "role/control.h"
 #include "role/core.h"
 
@@ -102,6 +104,51 @@ static void a_removal_that_was_cut_off_is_finished(void **state)
     assert_int_equal(n, 0);
 }
 
+static int64_t days_ago;
+static int64_t shifted_clock(void)
+{
+    return clock_real_ms() - days_ago * 86400 * 1000;
+}
+
+/* Mail of a removed user is there for fourteen days, and nobody's; then whoever looks next erases it. */
+static void what_is_removed_is_erased_after_fourteen_days(void **state)
+{
+    (void)state;
+    static const struct {
+        int days;
+        bool erased;
+    } rows[] = { { 0, false }, { 13, false }, { 15, true } };
+    struct arena a = ARENA_INIT(1 << 16);
+    json_decref(ask("{\"command\": \"domain.add\", \"domain\": \"kept.fr\"}"));
+    int64_t (*clock)(void) = core.directory->clock;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct directory_account bob;
+        struct mail_account *m;
+        json_decref(ask("{\"command\": \"user.add\", \"address\": \"bob@kept.fr\", \"password\": \"correct horse\"}"));
+        assert_int_equal(directory_find_account(core.directory, STR("bob@kept.fr"), &a, &bob), 0);
+        days_ago = rows[i].days;
+        core.directory->clock = shifted_clock;
+        json_decref(ask("{\"command\": \"user.remove\", \"address\": \"bob@kept.fr\"}"));
+        core.directory->clock = clock;
+        assert_int_equal(admin_finish_removals(&core.admin), 0);
+        int r = mail_account_open(core.mail, bob.id, &m);
+        assert_int_equal(r, rows[i].erased ? ERR_NOTFOUND : 0);
+        if (r == 0)
+            mail_account_unref(m);
+        json_t *reply = ask("{\"command\": \"user.undelete\", \"address\": \"bob@kept.fr\"}");
+        assert_int_equal(json_is_true(json_object_get(reply, "ok")), !rows[i].erased);
+        json_decref(reply);
+        json_decref(ask("{\"command\": \"user.remove\", \"address\": \"bob@kept.fr\", \"now\": true}"));
+    }
+    json_t *reply = ask("{\"command\": \"user.removed\"}");
+    const json_t *one;
+    size_t i;
+    json_array_foreach(json_object_get(reply, "users"), i, one)
+        assert_string_not_equal(json_string_value(json_object_get(one, "address")), "bob@kept.fr");
+    json_decref(reply);
+    arena_done(&a);
+}
+
 static bool has_domain(const char *name)
 {
     json_t *reply = ask("{\"command\": \"domain.list\"}");
@@ -167,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_requests), cmocka_unit_test(test_lists),
                                         cmocka_unit_test(test_answers_that_nobody_reads_do_not_pile_up),
-                                        cmocka_unit_test(a_removal_that_was_cut_off_is_finished) };
+                                        cmocka_unit_test(a_removal_that_was_cut_off_is_finished),
+                                        cmocka_unit_test(what_is_removed_is_erased_after_fourteen_days) };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
