@@ -223,7 +223,7 @@ int directory_account_remove(struct directory *d, str address, bool with_referen
 /* The same, but account and mail can be had back by directory_account_undelete until directory_account_erase. */
 int directory_account_retire(struct directory *d, str address, bool with_references, engine_part *ret_id,
                              struct error *e) MUST_USE;
-/* Accounts that can be had back; FN may not change the directory. Text lives until it returns; non-zero ends it and is returned. */
+/* FN gets each account that can be had back, in no order; text lives until it returns, non-zero ends it and is returned. FN may call the directory. */
 struct directory_removed {
     engine_part id;
     str address; /* that it had; perhaps somebody else's by now */

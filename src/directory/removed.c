@@ -176,9 +176,12 @@ int directory_account_erase(struct directory *d, engine_part id)
 
 /* --- which there are --- */
 
+enum { LIST_MEMORY_MAX = 256 << 20 };
+
 struct removed_list {
-    int (*fn)(void *ctx, const struct directory_removed *one);
-    void *ctx;
+    struct arena a;
+    struct directory_removed *items; /* n of them, room for twice as many when n is a power of two */
+    size_t n;
 };
 
 static int removed_row(void *ctx, str key, str value)
@@ -190,14 +193,34 @@ static int removed_row(void *ctx, str key, str value)
     if (key.n != 1 + sizeof one.id.b || kept_decode(value, &kept) < 0 || row_decode_account(kept.account, &n) < 0)
         return ERR_CORRUPT;
     memcpy(one.id.b, key.p + 1, sizeof one.id.b);
-    one.address = kept.address;
     one.role = n.role;
     one.removed_s = (int64_t)kept.removed_at;
-    return l->fn(l->ctx, &one);
+    if ((l->n & (l->n - 1)) == 0) { /* grows */
+        struct directory_removed *more = arena_array(&l->a, l->n ? 2 * l->n : 1, sizeof *more);
+        if (!more)
+            return ERR_LIMIT;
+        if (l->n)
+            memcpy(more, l->items, l->n * sizeof *more);
+        l->items = more;
+    }
+    int r = arena_dup(&l->a, kept.address, &one.address);
+    l->items[l->n++] = one;
+    return r;
 }
 
+/* A copy is taken first: FN may take its time, and the directory changes meanwhile. */
 int directory_removed(struct directory *d, int (*fn)(void *ctx, const struct directory_removed *one), void *ctx)
 {
-    struct removed_list l = { fn, ctx };
-    return engine_scan(d->engine, directory_part, STR("r"), STR("s"), ENGINE_SYNCED, removed_row, &l, NULL);
+    struct removed_list l = { .n = 0 };
+    int r = ERR_CONFLICT;
+    for (int tries = 0; r == ERR_CONFLICT && tries < TRIES; tries++) {
+        if (tries)
+            arena_done(&l.a);
+        l = (struct removed_list){ .a = ARENA_INIT(LIST_MEMORY_MAX) };
+        r = engine_scan(d->engine, directory_part, STR("r"), STR("s"), ENGINE_SYNCED, removed_row, &l, NULL);
+    }
+    for (size_t i = 0; r == 0 && i < l.n; i++)
+        r = fn(ctx, &l.items[i]);
+    arena_done(&l.a);
+    return r;
 }

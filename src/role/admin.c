@@ -127,12 +127,29 @@ static json_t *check_notes(struct admin *a)
     return notes;
 }
 
+/* Mail that can be had back is whole, too. One that is being erased meanwhile is none. */
+static int check_removed(void *ctx, const struct directory_removed *one)
+{
+    struct checking *c = ctx;
+    struct mail_check_report r = { 0 };
+    c->address = one->address;
+    int err = mail_check(c->admin->mail, one->id, c->deep, on_problem, c, &r);
+    c->report.mailboxes += r.mailboxes;
+    c->report.entries += r.entries;
+    c->report.emails += r.emails;
+    c->report.blobs += r.blobs;
+    c->report.problems += r.problems;
+    return err == ERR_NOTFOUND ? 0 : err;
+}
+
 static json_t *check(struct admin *a, const json_t *request)
 {
     struct checking c = { .admin = a, .deep = json_is_true(json_object_get(request, "deep")), .problems = json_array() };
     int err = admin_finish_removals(a);
     if (err == 0)
         err = directory_accounts(a->directory, (str){ NULL, 0 }, check_account, &c);
+    if (err == 0)
+        err = directory_removed(a->directory, check_removed, &c);
     directory_dangling(a->directory, on_dangling, &c);
     if (err == 0)
         err = certificates_dangling(a, on_dangling, &c);

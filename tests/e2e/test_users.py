@@ -70,7 +70,9 @@ def test_a_removed_user_comes_back_with_everything(house):
     subject = arrive(house, address)
     p12 = house.dir.parent / "anna.p12"
     serial = as_json(house, "cert", "issue", "--user", address, "--p12", p12, "--generate")["serial"]
+    emails = as_json(house, "check")["emails"]
     told = run(house, "user", "remove", address).stdout
+    assert as_json(house, "check")["emails"] == emails  # what is kept is verified too
     assert "mail is kept until" in told and "undelete" in told
     assert not logs_in(house, address, password) and address not in users(house)
     with pytest.raises(Exception, match="550"):
