@@ -95,7 +95,9 @@ static void name_unmark(struct piece *p)
     }
     size_t star = str_rfind_byte(p->name, '*');
     uint32_t number;
-    if (star > 0 && star < p->name.n && str_to_u32(str_from(p->name, star + 1), PIECE_NUMBER_MAX, &number)) {
+    /* "n**0" is no piece of "n*": a name with a star at its end is an extended one to whoever reads the parameter. */
+    if (star > 0 && star < p->name.n && p->name.p[star - 1] != '*' &&
+        str_to_u32(str_from(p->name, star + 1), PIECE_NUMBER_MAX, &number)) {
         p->number = (int)number;
         p->name.n = star;
     }

@@ -84,6 +84,7 @@ static void content_types(void **state)
         { "a/b; *=x; *0=y; **=z", "a/b;*=x;*0=y;**=z" },
         { "a/b; t*0=\"a b\"; t*1*=%41", "a/b;t*=''a%20b%41" },
         { "a/b; t*=\"utf-8''\xc3\xa9 \\\"\"", "a/b;t*=utf-8''%C3%A9%20%22" },
+        { "a/b; t**0=\xc3\xa9; u**=x; v**0*=y", "a/b;t**0=\xc3\xa9;u**=x;v**0*=y" },
         { "a/b; t*99999999999=x", "a/b;t*99999999999=x" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
