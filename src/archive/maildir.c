@@ -14,6 +14,7 @@ int maildir_courier_parse(str text, struct arena *a, struct maildir_courier *ret
     size_t n = 0;
     *ret = (struct maildir_courier){ .text = text };
     map_init(&ret->files);
+    map_init(&ret->newer);
     for (str count = text; str_split(&count, '\n', &line) && line.n;)
         n++;
     ret->names = arena_array(a, n, sizeof *ret->names);
@@ -32,10 +33,23 @@ int maildir_courier_parse(str text, struct arena *a, struct maildir_courier *ret
 void maildir_courier_done(struct maildir_courier *c)
 {
     map_done(&c->files);
+    map_done(&c->newer);
+}
+
+int maildir_courier_replace(struct maildir_courier *c, str file, str text, struct arena *a)
+{
+    str *kept = arena_array(a, 1, sizeof *kept);
+    int err = kept ? arena_dup(a, text, kept) : ERR_LIMIT;
+    if (err == 0)
+        (void)map_put(&c->newer, file, kept);
+    return err;
 }
 
 static int add_courier(const struct maildir_courier *c, str file, struct keyword_list *l)
 {
+    const str *newer = map_get(&c->newer, file);
+    if (newer)
+        return keyword_list_add_words(l, *newer);
     const char *at = map_get(&c->files, file);
     str line = at ? (str){ at + 1, (size_t)(c->text.p + c->text.n - at - 1) } : (str){ NULL, 0 }, word;
     line = str_sub(line, 0, str_find_byte(line, '\n', 0));

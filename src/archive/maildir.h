@@ -23,9 +23,13 @@ struct maildir_courier {
     str *names;
     size_t n;
     struct map files; /* to where in TEXT the numbers stand */
+    struct map newer; /* to a str: names of keywords, one a line */
 };
 /* Reads TEXT, which must live as long; names in A. What is malformed is left out. ERR_LIMIT; *RET is to be freed with maildir_courier_done either way. */
 int maildir_courier_parse(str text, struct arena *a, struct maildir_courier *ret) MUST_USE;
+/* What a file beside ":list", called FILE as a message without its flags, says of it: TEXT, names of keywords, one a line, in place of what the list has. It is not
+ * in the list yet. Kept in A. ERR_LIMIT. */
+int maildir_courier_replace(struct maildir_courier *c, str file, str text, struct arena *a) MUST_USE;
 void maildir_courier_done(struct maildir_courier *c);
 
 /* Flags of the file NAME: the letters D, F, R, S and T, P (passed on) as $Forwarded, keywords of K and, when it is not NULL, of C. Names of keywords in A;

@@ -83,6 +83,31 @@ static int read_optional(struct import *m, int dir, const char *name, struct buf
     return beneath_exists(dir, name) && import_is_kind(m, dir, name, S_IFREG) ? beneath_read(dir, name, out, e) : 0;
 }
 
+/* What Courier has not taken into its list yet: a file a message. */
+static void read_newer(struct import *m, int folder, struct folder *f)
+{
+    struct beneath_names names = { 0 };
+    struct error e = ERROR_NONE;
+    int dir = beneath_directory(folder, "courierimapkeywords", NULL);
+    int err = dir >= 0 ? beneath_list(dir, &names, &e) : 0;
+    for (size_t i = 0; i < names.n && err == 0; i++) {
+        struct buf text = BUF_INIT(1 << 16);
+        if (names.list[i][0] != '.' && names.list[i][0] != ':')
+            err = read_optional(m, dir, names.list[i], &text, &e);
+        if (err == 0 && text.n)
+            err = maildir_courier_replace(&f->courier, str_from_z(names.list[i]), buf_str(&text), &f->arena);
+        buf_done(&text);
+    }
+    if (err) {
+        if (!e.text[0])
+            (void)error_set(&e, err, "has more keywords than fit");
+        import_failed(m, "courierimapkeywords", &e);
+    }
+    beneath_names_free(&names);
+    if (dir >= 0)
+        (void)close(dir);
+}
+
 /* Keywords that cannot be read are no reason to leave the mail out. */
 static void read_keywords(struct import *m, int dir, struct folder *f)
 {
@@ -102,6 +127,7 @@ static void read_keywords(struct import *m, int dir, struct folder *f)
         maildir_courier_done(&f->courier);
         (void)!maildir_courier_parse((str){ NULL, 0 }, &f->arena, &f->courier);
     }
+    read_newer(m, dir, f);
 }
 
 /* Reads a message to m->message. */

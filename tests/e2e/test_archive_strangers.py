@@ -246,6 +246,8 @@ def make_maildir(path, letters, keywords=None):
 def test_keywords_of_courier_and_layout_fs(server, account, scratch):
     letter = lambda i: f"Subject: {i}\nMessage-ID: <{i}@md>\n\nx\n".encode()
     make_maildir(scratch / "M", {"1.a:2,S": letter(1), "2.b:2,PF": letter(2)}, "work\n$Label1\n\n1.a:0 1\n")
+    (scratch / "M" / "courierimapkeywords" / "2.b").write_text("later\n")  # as maildirkw and imapd leave it until they look again
+    (scratch / "M" / "courierimapkeywords" / ".5986839.2.b").write_text("")
     make_maildir(scratch / "M" / "Work", {"3.c:2,": letter(3)})
     make_maildir(scratch / "M" / "Top" / "Re&AOc-us", {"4.d:2,R": letter(4)})
     make_maildir(scratch / "M" / ".Plus.2026", {"5.e:2,T": letter(5)})
@@ -253,7 +255,7 @@ def test_keywords_of_courier_and_layout_fs(server, account, scratch):
     done = run(server, "maildir", account, scratch / "M")
     assert (done["added"], done["failed"]) == (5, 0)
     found = {name: [flags for flags, _ in v] for name, v in mail(server, account).items()}
-    assert found == {"INBOX": [{"\\Seen", "work", "$Label1"}, {"\\Flagged", "$Forwarded"}], "Work": [set()], "Top/Re&AOc-us": [{"\\Answered"}],
+    assert found == {"INBOX": [{"\\Seen", "work", "$Label1"}, {"\\Flagged", "$Forwarded", "later"}], "Work": [set()], "Top/Re&AOc-us": [{"\\Answered"}],
                      "Plus/2026": [{"\\Deleted"}]}
     # Without an INBOX
     os.rename(scratch / "M" / "Top", scratch / "Top")

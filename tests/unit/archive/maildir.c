@@ -23,7 +23,8 @@ static void test_message_names(void **state)
         { STR_INIT("1700000001.M2:3.host:2,F"), MAIL_FLAGGED, 2 },
         { STR_INIT("1700000001.M2:3.host"), 0, 2 },
         { STR_INIT("1700000002.host:2,a"), 0, 2 },
-        { STR_INIT("1700000003.host:2,"), 0, 0 },
+        { STR_INIT("1700000003.host:2,"), 0, 2 },
+        { STR_INIT("1700000004.host:2,"), 0, 0 },
         { STR_INIT("S"), 0, 0 },
         { STR_INIT(""), 0, 0 },
     };
@@ -33,6 +34,7 @@ static void test_message_names(void **state)
     str list = check_copy(
         STR("$Junk\nwork\n\"odd (one)\n\n1700000001.M2:3.host:0 2 9 x\n:1\n1700000002.host:1 0 0\nnothing\n1700000003.host:"));
     assert_int_equal(maildir_courier_parse(list, &names, &c), 0);
+    assert_int_equal(maildir_courier_replace(&c, STR("1700000003.host"), STR("later\n$Label3\n"), &names), 0);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct arena a = ARENA_INIT(MAX);
         struct mail_flags flags;
