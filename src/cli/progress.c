@@ -32,7 +32,7 @@ void progress_step(struct progress *p, uint64_t n)
 {
     int64_t now = clock_mono_ms();
     p->done += n;
-    if (!p->shown || now - p->drawn_ms < EVERY_MS)
+    if (!p->shown || (now - p->drawn_ms < EVERY_MS && p->done != p->total))
         return;
     p->drawn_ms = now;
     draw(p);

@@ -6,11 +6,9 @@ import mailbox
 import os
 import random
 import re
-from pathlib import Path
-
-import pytest
 
 from helpers import imap, ok
+from test_archive_foreign import on_a_terminal
 
 DATE = "Tue Nov 14 22:13:20 2023"
 
@@ -334,6 +332,24 @@ def test_a_tree_of_mboxes_with_bad_things_in_it(server, account, scratch):
     done = run(server, "mbox", account, scratch / "a", status=65)
     assert sorted(failure["name"][-7:] for failure in done["failures"]) == sorted(["text", "maildir", "llllll/x"[-7:]])
     assert sorted(mail(server, account)) == sorted(["good", "long" * 50])
+
+
+def test_the_bar_counts_what_is_left_out(server, account, scratch):
+    """What is skipped counts, what is not looked at does not: at the end all is done, and never more."""
+    big = b"x" * 99 + b"\n"
+    (scratch / "mbox").mkdir()
+    for name, data in (("Inbox", f"From a@b {DATE}\nSubject: x\n\n".encode() + big * 9000), ("Inbox.msf", big * 30000), ("text", big * 5000)):
+        (scratch / "mbox" / name).write_bytes(data)
+    good = b"Subject: x\n\n" + big * 4000
+    make_maildir(scratch / "maildir", {"1:2,": good, "2:2,": b"\x1f\x8b" + good})
+    for folder in (".Bad&Name", ".Good", "Work", "Work/" + "x" * 200 + "/" + "y" * 250):
+        make_maildir(scratch / "maildir" / folder, {"1:2,": good})
+    (scratch / "maildir" / "dovecot.index.cache").write_bytes(big * 20000)
+    for form in ("mbox", "maildir"):
+        text, status = on_a_terminal(server.program, "import", form, account.address, scratch / form, "--dir", server.dir)
+        steps = [(float(a), float(b)) for a, b in re.findall(r"\r\[[# ]{40}\] ([\d.]+) of ([\d.]+) MiB", text)]
+        assert status == 65 and steps == sorted(steps) and steps[-1][0] == steps[-1][1] > 1, (form, steps, text[-400:])
+        assert re.search(r"\r +\rvalise: left out: ", text), "the bar is wiped before a line"
 
 
 # --- what is there already ---

@@ -1,5 +1,7 @@
 """Thunderbird: an account is set up, mail goes out and comes in, flags and folders go both ways, search runs on the server."""
 
+import json
+import re
 import shutil
 
 import pytest
@@ -180,6 +182,24 @@ def test_search_on_the_server(user, server):
     assert user.search(name="INBOX", attribute="Body", text="blé noir") == ["recette"]
     assert user.search(name="INBOX", attribute="Subject", text="BLÉ") == ["Blé dur"]
     assert user.search(name="INBOX", attribute="Sender", text="personne") == []
+
+
+def test_local_folders_are_imported(program, server, scratch):
+    """What Thunderbird keeps on the machine, as it is there."""
+    account = new_account(server)
+    path = program.call("localFolders", subjects=["one", "two", "three"])
+    shutil.copytree(path, scratch / "local")
+    flags = {"one": {b"\\Seen"}, "two": {b"\\Flagged", b"$label2"}, "three": {b"\\Answered"}}
+    for added in (6, 0):
+        done = json.loads(server.run("import", "mbox", account.address, str(scratch / "local"), "--dir", str(server.dir), "--mailbox", "Local", "--json").stdout)
+        assert (done["added"], done["failed"], done["doubtful-taken"]) == (added, 0, 0)
+    with imap(server, account) as session:
+        for mailbox in ("Local/Work", "Local/Work/Projects"):
+            ok(session.select(mailbox, readonly=True))
+            for number, (subject, wanted) in enumerate(flags.items(), 1):
+                (head, body), *rest = ok(session.fetch(str(number), "(FLAGS BODY.PEEK[])"))
+                assert set(re.search(rb"FLAGS \(([^)]*)\)", head + b"".join(p for p in rest if isinstance(p, bytes))).group(1).split()) - {b"\\Recent"} == wanted
+                assert body.startswith(b"Message-ID: <") and f"Subject: {subject}\r\n".encode() in body and body.endswith(b"\r\n\r\nFrom here\r\non\r\n")
 
 
 def test_certificate_instead_of_a_password(lab, scratch):

@@ -202,6 +202,30 @@ const calls = {
     return null;
   },
 
+  /* Local folders "Work" and below it "Projects" with messages of SUBJECTS each, the first read, the second flagged and with a keyword, the third answered; each
+   * with the fields that Thunderbird writes at delivery and changes afterwards. The path of the directory that they are in. */
+  async localFolders({ subjects }) {
+    const accounts = MailServices.accounts;
+    try {
+      accounts.localFoldersServer.type;
+    } catch {
+      accounts.createLocalMailAccount();
+    }
+    const top = accounts.localFoldersServer.rootFolder.QueryInterface(Ci.nsIMsgLocalMailFolder);
+    const work = top.createLocalSubfolder("Work").QueryInterface(Ci.nsIMsgLocalMailFolder);
+    const projects = work.createLocalSubfolder("Projects").QueryInterface(Ci.nsIMsgLocalMailFolder);
+    for (const folder of [work, projects]) {
+      const messages = subjects.map(subject => folder.addMessage(
+        `X-Mozilla-Status: 0000\r\nX-Mozilla-Status2: 00000000\r\nX-Mozilla-Keys:                                                                                 \r\n` +
+        `Message-ID: <${folder.name}-${subject}@local>\r\nDate: Tue, 14 Nov 2023 22:13:20 +0000\r\nFrom: a@b.example\r\nSubject: ${subject}\r\n\r\nFrom here\r\non\r\n`));
+      folder.markMessagesRead([messages[0]], true);
+      folder.markMessagesFlagged([messages[1]], true);
+      folder.addKeywordsToMessages([messages[1]], "$label2");
+      folder.addMessageDispositionState(messages[2], folder.nsMsgDispositionState_Replied);
+    }
+    return accounts.localFoldersServer.localPath.path;
+  },
+
   async renameFolder({ address, name, to }) {
     (await folder(address, name)).rename(to, null);
     await folder(address, to);
