@@ -7,6 +7,8 @@ import os
 import random
 import re
 
+import pytest
+
 from helpers import imap, ok
 from test_archive_foreign import on_a_terminal
 
@@ -385,3 +387,23 @@ def test_export_goes_on_without_a_mailbox_that_no_file_can_be(server, account, s
     with imap(server, account) as session:  # others export this server whole
         ok(session.delete('"c.mbox/d"'))
         ok(session.delete(f'"{long}"'))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_files_that_may_not_be_read(server, account, scratch):
+    make_maildir(scratch / "maildir", {"1:2,": b"Subject: x\n\nx\n", "2:2,": b"Subject: y\n\ny\n"})
+    make_maildir(scratch / "maildir" / ".Shut", {})
+    (scratch / "mbox").mkdir()
+    for name in ("a", "b"):
+        (scratch / "mbox" / name).write_text(f"From a@b {DATE}\nSubject: x\n\nx\n")
+    shut = [scratch / "maildir" / "cur" / "1:2,", scratch / "maildir" / ".Shut" / "cur", scratch / "mbox" / "a"]
+    for path in shut:
+        path.chmod(0)
+    try:
+        done = run(server, "maildir", account, scratch / "maildir", status=65)
+        assert (done["added"], sorted(failure["name"] for failure in done["failures"])) == (1, [".Shut/cur/", "cur/1:2,"])
+        done = run(server, "mbox", account, scratch / "mbox", status=65)
+        assert (done["added"], [failure["name"] for failure in done["failures"]]) == (1, ["a"])
+    finally:
+        for path in shut:
+            path.chmod(0o700)
