@@ -166,15 +166,31 @@ void conn_deadline(struct conn *c, int64_t ms)
 
 void conn_min_rate(struct conn *c, uint32_t bytes_per_second)
 {
+    c->by_hand = false;
     c->min_rate = bytes_per_second;
     c->rate_since_ms = clock_mono_ms();
     c->rate_base = stream_bytes_in(c->stream);
+}
+
+void conn_min_rate_by_hand(struct conn *c, uint32_t bytes_per_second)
+{
+    conn_min_rate(c, bytes_per_second);
+    c->by_hand = true;
 }
 
 int64_t conn_rate_limit(int64_t since_ms, uint64_t bytes, uint32_t rate, int64_t grace_ms)
 {
     uint64_t paid = bytes / rate * 1000 + bytes % rate * 1000 / rate;
     return since_ms + (paid > (uint64_t)grace_ms ? (int64_t)paid : grace_ms);
+}
+
+int64_t conn_body_limit(int64_t since_ms, uint64_t bytes, uint32_t rate, bool by_hand)
+{
+    int64_t program = conn_rate_limit(since_ms, bytes, rate, CONN_MIN_RATE_GRACE_MS);
+    int64_t hand = conn_rate_limit(since_ms, bytes, CONN_HAND_RATE, CONN_HAND_GRACE_MS);
+    if (hand > since_ms + CONN_HAND_MS)
+        hand = since_ms + CONN_HAND_MS;
+    return by_hand && hand > program ? hand : program;
 }
 
 void conn_wake(struct conn *c)

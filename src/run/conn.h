@@ -145,6 +145,9 @@ void conn_deadline(struct conn *c, int64_t ms);
 /* While a body is coming in: besides the idle deadline, the peer must on average (after a grace of 30 s) send at least
  * BYTES_PER_SECOND since this call, or run is called with CONN_TIMEOUT. 0 ends it. Output has a minimum rate always. */
 void conn_min_rate(struct conn *c, uint32_t bytes_per_second);
+/* The same for a body that somebody may be typing: 60 bytes a minute on average, after two minutes of thinking, are enough too, for half an hour. What
+ * comes so slowly costs no more than an idle connection. */
+void conn_min_rate_by_hand(struct conn *c, uint32_t bytes_per_second);
 /* Makes the connection runnable with CONN_EVENT. From any thread, between open and the return of close. Cheap; several calls
  * before run count once. */
 void conn_wake(struct conn *c);

@@ -9,6 +9,8 @@
 #include "run/conn.h"
 
 enum { CONN_ARENA_QUOTA = 1024 * 1024, CONN_ADDRESS_MAX = IP_TEXT_MAX, CONN_MIN_RATE_GRACE_MS = 30000 };
+/* A body that is typed by hand: at least so much on average, after so long a grace, for so long at most. */
+enum { CONN_HAND_RATE = 1, CONN_HAND_GRACE_MS = 120000, CONN_HAND_MS = 30 * 60000 };
 
 /* What the session has told of itself (conn_tell). */
 struct conn_told {
@@ -49,6 +51,7 @@ struct conn {
     struct tls_info tls;   /* sni and alpn are owned */
     int64_t deadline_ms;   /* of each wait; 0 = none */
     uint32_t min_rate;     /* bytes per second, 0 = none */
+    bool by_hand;          /* conn_min_rate_by_hand */
     int64_t rate_since_ms; /* monotonic */
     uint64_t rate_base;    /* stream_bytes_in at that time */
     atomic_bool is_ended;  /* see roll.c; what follows is written under the roll's lock */
@@ -63,6 +66,8 @@ void conn_init(struct conn *c, const struct conn_kind *kind, const struct conn_o
 /* When (in monotonic ms) a peer falls below RATE bytes per second on average since SINCE_MS if nothing is moved after BYTES;
  * never within GRACE_MS. */
 int64_t conn_rate_limit(int64_t since_ms, uint64_t bytes, uint32_t rate, int64_t grace_ms);
+/* The same for a body under conn_min_rate; BY_HAND: or under the slower one of a hand, whatever ends later. */
+int64_t conn_body_limit(int64_t since_ms, uint64_t bytes, uint32_t rate, bool by_hand);
 /* Decides whether the peer, whose address is known now, is served, and counts it. A's reference is C's now; NULL: everybody is. L: NULL, or
  * outlives C. CROWDED: the server has as many connections as it takes. */
 void conn_admit(struct conn *c, const struct access *a, struct limits *l, bool crowded);

@@ -306,8 +306,8 @@ static int64_t input_limit(const struct server_conn *c)
 {
     if (!c->conn.min_rate)
         return 0;
-    return conn_rate_limit(c->conn.rate_since_ms, stream_bytes_in(c->conn.stream) - c->conn.rate_base, c->conn.min_rate,
-                           CONN_MIN_RATE_GRACE_MS);
+    return conn_body_limit(c->conn.rate_since_ms, stream_bytes_in(c->conn.stream) - c->conn.rate_base, c->conn.min_rate,
+                           c->conn.by_hand);
 }
 
 /* Sends what is queued. PROGRESS_ON: it is empty. */
@@ -391,7 +391,7 @@ static unsigned reasons(struct server_conn *c, unsigned flags)
         /* A new count, or a session that goes on would be told again at once. */
         int64_t limit = input_limit(c);
         if (limit && limit <= clock_mono_ms())
-            conn_min_rate(&c->conn, c->conn.min_rate);
+            (c->conn.by_hand ? conn_min_rate_by_hand : conn_min_rate)(&c->conn, c->conn.min_rate);
     }
     return why;
 }

@@ -9,7 +9,7 @@ enum conn_next smtp_cmd_data(struct smtp_session *s, str argument)
     }
     smtp_message_begin(s, false);
     s->mode = SMTP_MODE_DATA;
-    conn_min_rate(s->conn, SMTP_BODY_RATE);
+    conn_min_rate_by_hand(s->conn, SMTP_BODY_RATE);
     smtp_say(s, SMTP_REPLY_GO_AHEAD);
     return CONN_WAIT;
 }

@@ -10,7 +10,7 @@
 
 enum {
     SMTP_IDLE_MS = 300 * 1000, /* RFC 5321 section 4.5.3.2.7: at least 5 minutes */
-    SMTP_BODY_RATE = 100,      /* bytes per second that a message must come in with */
+    SMTP_BODY_RATE = 100,      /* bytes per second that a message must come in with, unless it is typed by hand */
     SMTP_AUTH_FAILURES_MAX = 3,
     SMTP_AUTH_PATIENCE_MS = 30000,         /* for a place to check a password */
     SMTP_UNWELCOME_MS = 30 * 1000,         /* for QUIT of a peer that is not served */

@@ -82,12 +82,30 @@ static void minimum_rates(void **state)
         assert_int_equal(conn_rate_limit(7, cases[i].bytes, cases[i].rate, cases[i].grace_ms), 7 + cases[i].expect_ms);
 }
 
+/* Sixty bytes a minute are a hand's, for half an hour; then, and for what no hand sends, a program's rate counts. */
+static void a_body_may_be_typed(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        int64_t program_ms, hand_ms; /* after the start */
+    } cases[] = {
+        { 0, 30000, 120000 },        { 119, 30000, 120000 },       { 121, 30000, 121000 },       { 900, 30000, 900000 },
+        { 5000, 50000, 30 * 60000 }, { 179999, 1799990, 1800000 }, { 200000, 2000000, 2000000 },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(conn_body_limit(7, cases[i].bytes, 100, false), 7 + cases[i].program_ms);
+        assert_int_equal(conn_body_limit(7, cases[i].bytes, 100, true), 7 + cases[i].hand_ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_earliest_comes_first),
         cmocka_unit_test(filtering_keeps_the_order),
         cmocka_unit_test(minimum_rates),
+        cmocka_unit_test(a_body_may_be_typed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
