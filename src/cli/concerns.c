@@ -68,6 +68,9 @@ json_t *concerns_of(const json_t *status)
     add_store(list, status);
     add_roles(list, status);
     add_certificates(list, status);
+    const char *few = text_of(json_object_get(status, "descriptors"), "note");
+    if (few[0])
+        json_array_append_new(list, json_string(few));
     if (json_is_false(json_object_get(status, "has-administrator")))
         json_array_append_new(list, json_string(ADMIN_NOBODY));
     return list;

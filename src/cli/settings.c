@@ -30,7 +30,10 @@ const struct cli_setting cli_settings[] = {
     { NULL, "recipients-max", "1000", "Recipients of one message, 100 to 1000." },
     { NULL, "refuse-over-quota", "false",
       "Whether mail for a mailbox over quota is answered with 552, for good, rather than with 452, try again later." },
-    { NULL, "connections-max", "20000", "Connections to one role at a time." },
+    { NULL, "connections-max", "20000",
+      "Connections to one role at a time. Fewer where the limit of descriptors leaves no room for as many: serve raises it as "
+      "far as it may "
+      "and keeps a part for the store, the control socket and deliveries; a note says when that is not enough." },
     { NULL, "connections-per-address", "0",
       "Connections from one address at a time, for each protocol whose section limits does not say it; 0: its default." },
     { NULL, "limits-exempt", "{\"127.0.0.0/8\", \"::1\"}",

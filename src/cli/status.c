@@ -173,6 +173,9 @@ static void print_status(const json_t *s)
                      number_of(v, "accepted"), number_of(v, "refused"), number_of(v, "workers"), number_of(v, "workers-peak"));
     }
     print_signatures(json_object_get(s, "roles"));
+    const json_t *descriptors = json_object_get(s, "descriptors");
+    (void)printf("  each role has %lld descriptors, which leave room for %lld connections to core\n",
+                 number_of(descriptors, "limit"), number_of(descriptors, "connections-max"));
     const json_t *sandbox = json_object_get(s, "sandbox");
     (void)printf("\nsandbox\n  Landlock ABI %lld; %s\n", number_of(sandbox, "landlock-abi"),
                  strcmp(text_of(sandbox, "users"), "one") == 0 ? "all roles are one user's"

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 enum {
+    CONNECTIONS_MAX = 20000, /* when nobody says */
     CONFIG_BYTES_MAX = 1 << 20,
     CONFIG_ARENA_MAX = 8 << 20,
     LISTENERS_MAX = 64,
@@ -258,7 +259,8 @@ static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error
     c->message_size_max = (uint64_t)cfg_getint(cfg, "message-size-max");
     c->recipients_max = (unsigned)cfg_getint(cfg, "recipients-max");
     c->refuse_over_quota = cfg_getbool(cfg, "refuse-over-quota");
-    c->connections_max = (unsigned)cfg_getint(cfg, "connections-max");
+    c->has_connections_max = cfg_size(cfg, "connections-max") > 0;
+    c->connections_max = c->has_connections_max ? (unsigned)cfg_getint(cfg, "connections-max") : CONNECTIONS_MAX;
     c->connections_per_address = (unsigned)cfg_getint(cfg, "connections-per-address");
     c->workers_max = (unsigned)cfg_getint(cfg, "workers-max");
     c->cache_bytes = (uint64_t)cfg_getint(cfg, "cache-bytes");
@@ -348,7 +350,7 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_INT("message-size-max", 52428800, CFGF_NONE),
                          CFG_INT("recipients-max", 1000, CFGF_NONE),
                          CFG_BOOL("refuse-over-quota", cfg_false, CFGF_NONE),
-                         CFG_INT("connections-max", 20000, CFGF_NONE),
+                         CFG_INT("connections-max", 0, CFGF_NODEFAULT),
                          CFG_INT("connections-per-address", 0, CFGF_NONE),
                          CFG_STR_LIST("limits-exempt", exempt, CFGF_NONE),
                          CFG_INT("limits-ipv6-address", 64, CFGF_NONE),

@@ -82,6 +82,7 @@ struct config {
     unsigned recipients_max;
     bool refuse_over_quota; /* with 552, rather than 452 */
     unsigned connections_max, connections_per_address;
+    bool has_connections_max; /* somebody wrote it down */
     struct config_limits limits[CONFIG_PROTOCOLS];
     unsigned workers_max;
     uint64_t cache_bytes;         /* the store's block cache */

@@ -10,6 +10,7 @@
 #include "role/format.h"
 #include "role/metrics.h"
 #include "role/sessions.h"
+#include "run/descriptors.h"
 
 enum { ASK_DEADLINE_MS = 60000 };
 
@@ -119,9 +120,21 @@ static bool has_administrator(struct admin *a)
     return counts.has_administrator;
 }
 
+/* What is to be said of the descriptors of the server that runs; NULL: nothing. */
+static json_t *descriptors_note(struct admin *a)
+{
+    char text[DESCRIPTORS_TEXT_MAX];
+    struct role_snapshot *s = a->run ? role_snapshot_get(a->run) : NULL;
+    bool few = s && descriptors_are_few(s->config, descriptors_limit(), text);
+    role_snapshot_unref(s);
+    return few ? json_string(text) : NULL;
+}
+
 static json_t *check_notes(struct admin *a)
 {
-    json_t *notes = ca_notes(a);
+    json_t *notes = ca_notes(a), *few = descriptors_note(a);
+    if (few)
+        json_array_append_new(notes, few);
     if (!has_administrator(a))
         json_array_append_new(notes, json_string(ADMIN_NOBODY));
     return notes;
@@ -324,6 +337,9 @@ static json_t *status(struct admin *a, const json_t *request)
                           (json_int_t)s.commits, "syncs", (json_int_t)s.syncs, "free-bytes", (json_int_t)s.free_bytes);
     json_object_set_new(v, "sandbox", sandbox);
     json_object_set_new(v, "has-administrator", json_boolean(has_administrator(a)));
+    json_object_set_new(v, "descriptors",
+                        json_pack("{s:I,s:I,s:o*}", "limit", (json_int_t)descriptors_limit(), "connections-max",
+                                  (json_int_t)a->run->plan.connections, "note", descriptors_note(a)));
     role_snapshot_unref(snapshot);
     return v;
 }

@@ -22,6 +22,7 @@
 #include "role/sealer.h"
 #include "role/spool.h"
 #include "role/sessions.h"
+#include "run/descriptors.h"
 
 enum {
     COLLECT_LOOK_MS = 1000,
@@ -94,7 +95,10 @@ static int core_recipient_of_user(void *ctx, const struct smtp_login *login, str
 static int core_spool(void *ctx, struct error *e)
 {
     int fd = open("spool", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    return fd >= 0 ? fd : error_set(e, err_from_errno(errno), "no spool file: %s", strerrordesc_np(errno));
+    if (fd < 0)
+        return error_set(e, err_from_errno(errno), "no spool file: %s", strerrordesc_np(errno));
+    fd = descriptors_spare(fd);
+    return fd < 0 ? error_set(e, fd, "there are no descriptors for another large message; try again") : fd;
 }
 
 static bool core_may_send_as(void *ctx, const struct smtp_login *login, str address)
@@ -408,6 +412,7 @@ static int open_store(struct core *c, struct error *e)
     const struct config *config = c->run->snapshot->config;
     struct engine_settings settings = { .reserve_bytes = config->reserve_bytes,
                                         .cache_bytes = (size_t)config->cache_bytes,
+                                        .open_files = c->run->plan.store_files,
                                         .claimed = &c->spool_claimed };
     int err = engine_rocksdb_open("store", &settings, &c->engine, e);
     if (err)
@@ -430,7 +435,7 @@ static int open_store(struct core *c, struct error *e)
  * have. */
 static int listen_control(struct core *c, struct error *e)
 {
-    const struct listener_settings settings = { .name = "control", .ops = &control_session_ops, .ctx = c };
+    const struct listener_settings settings = { .name = "control", .ops = &control_session_ops, .ctx = c, .reserved = true };
     for (size_t i = 0; i < c->run->listener_n; i++)
         if (str_eq(str_from_z(c->run->listeners[i].name), STR(WIRE_CONTROL))) {
             int fd = c->run->listeners[i].fd;
@@ -486,6 +491,7 @@ static void core_end(struct role_run *r)
 
 const struct role role_core = { .name = "core",
                                 .profile = &role_core_profile,
+                                .descriptors = DESCRIPTORS_CORE,
                                 .alpn = "imap,smtp",
                                 .tls = 1u << RIGHTS_TLS_CORE,
                                 .start = core_start,

@@ -411,6 +411,7 @@ static void keeper_end(struct role_run *r)
 
 const struct role role_keeper = { .name = "keeper",
                                   .profile = &role_keeper_profile,
+                                  .descriptors = DESCRIPTORS_KEEPER,
                                   .has_root = true,
                                   .start = keeper_start,
                                   .service_for = keeper_service_for,

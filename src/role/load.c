@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "pki/pki.h"
 #include "role/supervisor_private.h"
+#include "role/descriptors.h"
+#include "run/descriptors.h"
 
 enum { ARENA_MAX = 16 << 20, NOTES_MAX = 16384, EXPIRY_NOTE_DAYS = 15 };
 
@@ -43,6 +45,20 @@ static void check_time(struct snapshot *s, str chain, str pem)
     arena_done(&a);
 }
 
+/* The roles have as many descriptors as we. */
+static int check_descriptors(struct snapshot *s, const struct config *config, struct error *e)
+{
+    static const enum descriptors_role roles[] = { DESCRIPTORS_KEEPER, DESCRIPTORS_MX, DESCRIPTORS_CORE };
+    struct descriptors_plan plan;
+    char text[DESCRIPTORS_TEXT_MAX];
+    int err = 0;
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0] && err == 0; i++)
+        err = descriptors_plan(config, roles[i], descriptors_limit(), &plan, e);
+    if (err == 0 && descriptors_are_few(config, descriptors_limit(), text))
+        buf_addf(&s->notes, "%s\n", text);
+    return err;
+}
+
 int snapshot_load(struct config *config, uint16_t port_offset, struct snapshot **ret, struct error *e)
 {
     struct snapshot *s = calloc(1, sizeof *s);
@@ -68,6 +84,8 @@ int snapshot_load(struct config *config, uint16_t port_offset, struct snapshot *
     }
     if (err == 0 && beneath_exists(AT_FDCWD, "ca.pem"))
         err = read_chain(s, STR("ca.pem"), &s->ca_pem, e);
+    if (err == 0)
+        err = check_descriptors(s, config, e);
     for (size_t i = 0; i < config->listener_n && err == 0; i++)
         if (config->listeners[i].port + (unsigned)port_offset > 65535)
             err = error_set(e, ERR_LIMIT, "port %u plus the offset %u is above 65535", config->listeners[i].port, port_offset);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "role/role.h"
+#include "run/descriptors.h"
 
 enum { CORE_DEADLINE_MS = 30000, ACCEPT_DEADLINE_MS = 120000, REPLY_MAX = 4096 };
 
@@ -87,7 +88,10 @@ static int ask_spool(void *ctx, struct error *e)
         return err;
     for (size_t i = 1; i < reply.fd_n; i++)
         (void)close(reply.fds[i]);
-    return reply.fd_n ? reply.fds[0] : error_set(e, ERR_CORRUPT, "core sent no spool file");
+    if (!reply.fd_n)
+        return error_set(e, ERR_CORRUPT, "core sent no spool file");
+    int fd = descriptors_spare(reply.fds[0]);
+    return fd < 0 ? error_set(e, fd, "there are no descriptors for another large message; try again") : fd;
 }
 
 static bool mx_is_revoked(struct role_run *r, str serial)
@@ -154,6 +158,7 @@ static int mx_start(struct role_run *r, struct error *e)
 
 const struct role role_mx = { .name = "mx",
                               .profile = &role_mx_profile,
+                              .descriptors = DESCRIPTORS_MX,
                               .has_root = true,
                               .alpn = "smtp",
                               .tls = 1u << RIGHTS_TLS_MX,

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "run/descriptors.h"
 
 enum {
     SETUP_DEADLINE_MS = 60000,
@@ -21,8 +22,6 @@ enum {
     ASK_DEADLINE_MS = 10000,
     TICKET_CHECK_MS = 60000,
     TRIM_MS = 60000,
-    LANES_MIN = 4, /* of a peer: one for the root */
-    SUPERVISOR_LANES = 8
 };
 
 /* Lanes that came before the server existed. */
@@ -437,27 +436,25 @@ static int enter_sandbox(const struct role *role, struct error *e)
     return err;
 }
 
-/* Lanes of one peer. All mx together hold half of the workers at most, so that whoever else asks finds some. */
-static unsigned lanes_of(const struct config *c)
-{
-    unsigned n = c->workers_max / 2 / c->mx_processes;
-    return n < LANES_MIN ? LANES_MIN : n > CHANNEL_LANES_MAX ? CHANNEL_LANES_MAX : n;
-}
-
-/* Where very many mx share few workers there are more of these: each mx needs some lanes. */
-static unsigned workers_of(const struct config *c)
-{
-    unsigned n = 2 * lanes_of(c) * c->mx_processes;
-    return n > c->workers_max ? n : c->workers_max;
-}
-
 /* We open somewhat fewer lanes than we may, because the other side learns of closed ones a little later. */
-static void set_lanes(struct role_run *r, const struct config *c)
+static void set_lanes(struct role_run *r)
 {
-    unsigned n = lanes_of(c);
+    unsigned n = r->plan.lanes;
     channel_set_lanes(r->keeper, n - n / 4);
     channel_set_lanes(r->core, n - n / 4);
-    channel_set_lanes(r->supervisor, SUPERVISOR_LANES); /* it has one thread */
+    channel_set_lanes(r->supervisor, DESCRIPTORS_SUPERVISOR_LANES); /* it has one thread */
+}
+
+/* The plan is the process's own: what was set when it started holds until it ends. */
+static int plan_descriptors(struct role_run *r, struct error *e)
+{
+    int err = descriptors_plan(r->snapshot->config, r->role->descriptors, descriptors_limit(), &r->plan, e);
+    if (err)
+        return err;
+    descriptors_keep(r->plan.reserve);
+    log_info("descriptors", LOG_NUM("limit", descriptors_limit()), LOG_NUM("reserve", r->plan.reserve),
+             LOG_NUM("connections-max", r->plan.connections), LOG_NUM("workers-max", r->plan.workers));
+    return 0;
 }
 
 uint64_t role_spool_max(const struct config *c)
@@ -484,17 +481,20 @@ static int start(struct role_run *r, const struct role_start *start, const struc
     read_before_sandbox();
     r->file_max = role_spool_max(r->snapshot->config);
     int err = r->role->strangers ? role_bound_files(r->file_max, e) : 0;
+    log_set_level(r->snapshot->config->log_level);
+    if (err == 0)
+        err = plan_descriptors(r, e);
     if (err == 0)
         err = enter_sandbox(r->role, e);
     if (err)
         return err;
-    const struct config *config = r->snapshot->config;
-    log_set_level(config->log_level);
-    set_lanes(r, config);
+    set_lanes(r);
     r->server = server_new(&(struct server_settings){ .workers_min = 2,
-                                                      .workers_max = workers_of(config),
-                                                      .lanes_max = lanes_of(config),
-                                                      .connections_max = config->connections_max,
+                                                      .workers_max = r->plan.workers,
+                                                      .lanes_max = r->plan.lanes,
+                                                      .connections_max = r->plan.connections,
+                                                      .turned_away_max = r->plan.turned_away,
+                                                      .reserved_max = r->plan.control,
                                                       .limits = r->limits });
     if (r->role->alpn)
         r->tls = tls_holder_new(NULL);

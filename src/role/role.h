@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "config/config.h"
+#include "role/descriptors.h"
 #include "role/rights.h"
 #include "role/wire.h"
 #include "run/sandbox.h"
@@ -62,6 +63,7 @@ struct role_run {
     struct channel *keeper, *core, *supervisor;         /* to ask on; each says "not running" until a lane comes */
     struct role_listener listeners[ROLE_LISTENERS_MAX]; /* came since the last commit, to be served by the next */
     size_t listener_n;
+    struct descriptors_plan plan;
     uint64_t file_max;   /* role_spool_max of the configuration that it was started with */
     unsigned generation; /* of listeners: commits so far */
     void *state;         /* the role's own */
@@ -70,6 +72,7 @@ struct role_run {
 struct role {
     const char *name;
     const struct sandbox_profile *profile;
+    enum descriptors_role descriptors;
     bool
         has_root; /* ROLE_ROOT_FD is its working directory from the sandbox on, and its root directory if we were started by root */
     const char *alpn; /* of its TLS, see tls_context_new; NULL: it has none */

@@ -10,6 +10,7 @@
 
 #include "base/id.h"
 #include "base/log.h"
+#include "run/descriptors.h"
 
 struct spool_file {
     int fd; /* ours: another open file than the peer's */
@@ -116,6 +117,11 @@ static int make_file(int dir, int *ret_peers, struct error *e)
     int own = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (own < 0)
         return error_set(e, err_from_errno(errno), "no spool file: %s", strerrordesc_np(errno));
+    own = descriptors_spare(own);
+    if (own < 0) {
+        (void)unlinkat(dir, name, 0);
+        return error_set(e, own, "there are no descriptors for another spool file; try again");
+    }
     int peers = openat(dir, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     int code = peers < 0 || flock(peers, LOCK_EX | LOCK_NB) != 0 ? errno : 0;
     if (unlinkat(dir, name, 0) != 0 && code == 0)

@@ -18,6 +18,7 @@
 #include "role/lock.h"
 #include "role/notify.h"
 #include "role/supervisor_private.h"
+#include "run/descriptors.h"
 
 enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 30000, STABLE_MS = 60000, GRACE_MS = 10000, LOCK_WAIT_MS = 1000 };
 
@@ -725,6 +726,7 @@ int supervisor_run(const struct supervisor_settings *settings, struct error *e)
     if (!s)
         panic("out of memory at start");
     log_set_role("supervisor");
+    descriptors_raise(); /* the roles inherit it */
     s->port_offset = settings->port_offset;
     s->lock_fd = s->dir_fd = s->empty_fd = s->control_fd = -1;
     s->started_ms = clock_mono_ms();

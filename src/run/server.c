@@ -18,18 +18,19 @@ enum {
     WORKERS_MIN = 2,
     WORKERS_MAX = 64,
     OTHER_TASKS_MAX = 4096,
-    TURN_AWAY_MAX = 256,        /* connections that are being told why they are not served, at a time */
+    TURNED_AWAY_MAX = 256,
+    RESERVED_MAX = 16,
     REFUSAL_HANDSHAKES_MAX = 20 /* a second */
 };
 
 /* --- limits --- */
 
-enum server_room server_admit(struct server *s)
+enum server_room server_admit(struct server *s, bool reserved)
 {
-    unsigned n = atomic_fetch_add(&s->connections, 1);
-    enum server_room room = n < s->settings.connections_max                   ? SERVER_ROOM
-                            : n < s->settings.connections_max + TURN_AWAY_MAX ? SERVER_CROWDED
-                                                                              : SERVER_FULL;
+    unsigned n = atomic_fetch_add(&s->connections, 1), full = s->settings.connections_max + s->settings.turned_away_max;
+    enum server_room room = n < s->settings.connections_max || (reserved && n < full + s->settings.reserved_max) ? SERVER_ROOM
+                            : n < full                                                                           ? SERVER_CROWDED
+                                                                                                                 : SERVER_FULL;
     if (room == SERVER_FULL || atomic_load(&s->stopping)) {
         atomic_fetch_sub(&s->connections, 1);
         room = SERVER_FULL;
@@ -46,7 +47,7 @@ void server_leave(struct server *s)
 
 bool server_turn_away(struct server *s)
 {
-    bool ok = atomic_fetch_add(&s->turning_away, 1) < TURN_AWAY_MAX;
+    bool ok = atomic_fetch_add(&s->turning_away, 1) < s->settings.turned_away_max;
     if (!ok)
         atomic_fetch_sub(&s->turning_away, 1);
     atomic_fetch_sub(&s->accepted, 1);
@@ -194,6 +195,10 @@ struct server *server_new(const struct server_settings *settings)
         s->settings.lanes_max = CHANNEL_LANES_MAX;
     if (!s->settings.connections_max)
         s->settings.connections_max = CONNECTIONS_MAX;
+    if (!s->settings.turned_away_max)
+        s->settings.turned_away_max = TURNED_AWAY_MAX;
+    if (!s->settings.reserved_max)
+        s->settings.reserved_max = RESERVED_MAX;
     pthread_mutex_init(&s->acceptors_lock, NULL);
     roll_init(&s->roll);
     s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -16,6 +16,8 @@ struct server_settings {
     unsigned workers_min, workers_max; /* threads; 0 = 2 and 64 */
     unsigned lanes_max;                /* of one channel, the root among them; 0 = half of workers_max: the workers it can hold */
     unsigned connections_max;          /* 0 = 20 000; above it new ones are turned away */
+    unsigned turned_away_max;          /* connections that are being told so, at a time; 0 = 256 */
+    unsigned reserved_max;             /* connections beside all these, on listeners that are reserved; 0 = 16 */
     struct limits *limits;             /* NULL: nothing is counted. Outlives the server. */
 };
 
@@ -32,6 +34,7 @@ struct listener_settings {
     unsigned group;         /* what server_unlisten knows it by; 0: it stays until the end */
     struct tls_holder *tls; /* NULL: no TLS on this listener. Must outlive the server. */
     bool implicit_tls;
+    bool reserved;                    /* there is room on it when all others are crowded */
     const struct access *access;      /* whom to serve and how much (a reference is taken); NULL: everybody */
     int64_t handshake_ms;             /* 0 = 30 000 */
     enum tls_client_cert client_cert; /* 0: clients are not asked for certificates */

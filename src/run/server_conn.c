@@ -622,7 +622,7 @@ static bool has_certificate(const struct listener *l)
 int server_conn_start(struct server *s, int fd, struct listener *l,
                       bool (*start)(struct pool *p, struct task *t, const struct task_kind *kind, int fd))
 {
-    enum server_room room = server_admit(s);
+    enum server_room room = server_admit(s, l->settings.reserved);
     if (room == SERVER_FULL) {
         metric_add(l->refused, 1);
         log_refusal(s, STR(""), l->name, STR("too many connections"));

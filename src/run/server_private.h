@@ -39,9 +39,9 @@ struct listener *listener_new(const struct listener_settings *settings);
 struct listener *listener_ref(struct listener *l);
 void listener_unref(struct listener *l);
 
-/* Room for one more connection, which is counted: FULL has none, CROWDED only to tell it so. */
+/* Room for one more connection, RESERVED or not, which is counted: FULL has none, CROWDED only to tell it so. */
 enum server_room { SERVER_ROOM, SERVER_CROWDED, SERVER_FULL };
-enum server_room server_admit(struct server *s);
+enum server_room server_admit(struct server *s, bool reserved);
 /* Takes back what server_admit counted. */
 void server_leave(struct server *s);
 /* Whether another connection may be told why it is not served: at most some hundred at a time, so that they do not crowd out the others.

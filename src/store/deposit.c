@@ -5,6 +5,7 @@
  * that a hundred large messages in flight do not fill our memory. The blob is written from there at the end: a second write of
  * large messages, but a message that is refused half-way leaves nothing behind in the store. */
 #include "store/mail_private.h"
+#include "run/descriptors.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -70,6 +71,9 @@ static int spill(struct mail_deposit *d)
         d->fd = memfd_create("deposit", MFD_CLOEXEC);
     if (d->fd < 0)
         return err_from_errno(errno);
+    d->fd = descriptors_spare(d->fd);
+    if (d->fd < 0)
+        return d->fd;
     int r = write_file(d->fd, buf_str(&d->memory));
     buf_done(&d->memory);
     return r;

@@ -57,6 +57,8 @@ struct engine_settings {
     size_t cache_bytes; /* block cache; 0 = 16 MiB */
     const _Atomic uint64_t *
         claimed; /* space of the file system that others were promised and have not taken yet: it is not free. NULL: none. Outlives the engine */
+    unsigned
+        open_files; /* that are kept open, RocksDB's own count; 0: as many as the descriptors of this process allow, at most 256 */
     int64_t grace_ms; /* before an unlinked or orphaned blob is deleted; 0 = 24 h */
     uint64_t
         early_bytes; /* so much must be unlinked, and half of what is stored, before collection is early for its weight (E6); 0 = 16 MiB */

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "run/descriptors.h"
 
 enum {
     MIB = 1 << 20,
@@ -78,7 +79,7 @@ static rocksdb_options_t *options_new(struct rocks *r, uint64_t buffer)
     /* After power loss the unsynced end of the log may have holes, so that valid records follow a torn one: take what comes before. The mode that
      * tolerates only an incomplete last record would refuse to open. It never drops what was synced: a sync covers all that is before it. */
     rocksdb_options_set_wal_recovery_mode(o, WAL_POINT_IN_TIME);
-    rocksdb_options_set_max_open_files(o, 256);
+    rocksdb_options_set_max_open_files(o, (int)r->open_files);
     rocksdb_options_set_max_file_opening_threads(o, 1);
     rocksdb_options_set_table_cache_numshardbits(o, 2);
     rocksdb_options_set_max_background_jobs(o, 2);
@@ -623,6 +624,7 @@ static struct rocks *rocks_new(const char *path, const struct engine_settings *s
         panic("out of memory for an engine");
     r->reserve = settings && settings->reserve_bytes ? settings->reserve_bytes : clamp(size / 50, 8 * MIB, 256 * MIB);
     r->claimed = settings ? settings->claimed : NULL;
+    r->open_files = settings && settings->open_files ? settings->open_files : (unsigned)clamp(descriptors_limit() / 4, 24, 256);
     for (size_t i = 0; i < ROCKS_STRIPES; i++)
         pthread_mutex_init(&r->stripes[i].lock, NULL);
     pthread_rwlock_init(&r->gate, NULL);

@@ -60,6 +60,7 @@ struct rocks {
     struct engine engine;
     char *path;
     uint64_t reserve;
+    unsigned open_files;
     const _Atomic uint64_t *claimed; /* see struct engine_settings; or NULL */
     rocksdb_options_t *rows_options, *blob_options;
     rocksdb_cache_t *row_cache, *blob_cache; /* apart, so that reading one large attachment does not drop the index */
