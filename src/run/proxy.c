@@ -120,15 +120,19 @@ static uint32_t crc32c(str header, size_t hole)
     return ~crc;
 }
 
-/* What stands behind the addresses: type, length, value. All is skipped but the checksum. */
+/* What stands behind the addresses: type, length, value. All is skipped but the checksum, which is there once at most. */
 static int check_rest(str header, size_t at, struct error *e)
 {
+    bool has_crc = false;
     while (at < header.n) {
         if (header.n - at < 3 || header.n - at - 3 < number_at(header, at + 1, 2))
             return error_set(e, ERR_SYNTAX, "the PROXY header is cut within a field");
         size_t n = number_at(header, at + 1, 2), value = at + 3;
         if (header.p[at] == V2_CRC32C && (n != 4 || crc32c(header, value) != number_at(header, value, 4)))
             return error_set(e, ERR_SYNTAX, "the PROXY header's checksum is wrong");
+        if (header.p[at] == V2_CRC32C && has_crc)
+            return error_set(e, ERR_SYNTAX, "the PROXY header has two checksums");
+        has_crc = has_crc || header.p[at] == V2_CRC32C;
         at = value + n;
     }
     return 0;

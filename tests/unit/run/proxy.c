@@ -101,6 +101,8 @@ static void test_bad_headers(void **state)
         STR_INIT(V2 "\x21\x11\0\x0f\xc0\0\2\1\xc6\x33\x64\2\x9c\x40\0\x19\4\0\1"),         /* cut within a value */
         STR_INIT(V2 "\x21\x11\0\x13\xc0\0\2\1\xc6\x33\x64\2\x9c\x40\0\x19\3\0\4\1\2\3\4"), /* a wrong checksum */
         STR_INIT(V2 "\x21\x11\0\x12\xc0\0\2\1\xc6\x33\x64\2\x9c\x40\0\x19\3\0\3\1\2\3"),   /* half a checksum */
+        /* two checksums, each right with the other */
+        STR_INIT(V2 "\x21\x11\0\x1a\xc0\0\2\1\xc6\x33\x64\2\x9c\x40\0\x19\3\0\4\xdf\x98\x85\xea\3\0\4\xa5\x9e\xd2\x36"),
     };
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
