@@ -50,6 +50,8 @@ static void grow(struct buf *b, size_t need)
     size_t cap = b->cap ? b->cap : 64;
     while (cap < need)
         cap = cap > SIZE_MAX / 2 ? need : cap * 2;
+    if (cap > b->max) /* what buf_add counts on; NEED is not above it */
+        cap = b->max;
     char *p = malloc(cap);
     if (!p)
         panic("out of memory for a buffer of %zu bytes", cap);
@@ -79,7 +81,7 @@ void buf_commit(struct buf *b, size_t n)
     b->n += n;
 }
 
-void buf_add(struct buf *b, str s)
+void buf_add_slowly(struct buf *b, str s)
 {
     if (s.n == 0)
         return;
@@ -88,15 +90,6 @@ void buf_add(struct buf *b, str s)
         return;
     memcpy(to, s.p, s.n);
     b->n += s.n;
-}
-
-void buf_add_byte(struct buf *b, char c)
-{
-    char *to = buf_reserve(b, 1);
-    if (!to)
-        return;
-    *to = c;
-    b->n++;
 }
 
 void buf_add_u64(struct buf *b, uint64_t v)

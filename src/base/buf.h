@@ -32,8 +32,25 @@ char *buf_reserve(struct buf *b, size_t n);
 /* Counts N bytes written after buf_reserve. */
 void buf_commit(struct buf *b, size_t n);
 
-void buf_add(struct buf *b, str s);
-void buf_add_byte(struct buf *b, char c);
+void buf_add_slowly(struct buf *b, str s);
+/* Where there is room, which is nearly always, nothing is called: answers are written in small pieces. */
+static inline void buf_add(struct buf *b, str s)
+{
+    if (s.n < b->cap - b->n && !b->error) {
+        if (s.n)
+            __builtin_memcpy(b->p + b->n, s.p, s.n);
+        b->n += s.n;
+    } else {
+        buf_add_slowly(b, s);
+    }
+}
+static inline void buf_add_byte(struct buf *b, char c)
+{
+    if (b->n < b->cap && !b->error)
+        b->p[b->n++] = c;
+    else
+        buf_add_slowly(b, (str){ &c, 1 });
+}
 void buf_add_u64(struct buf *b, uint64_t v);              /* decimal */
 void buf_add_hex(struct buf *b, const void *p, size_t n); /* lower case */
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

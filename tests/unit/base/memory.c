@@ -24,6 +24,26 @@ static void test_buf_grows_to_its_maximum(void **state)
     buf_done(&b);
 }
 
+/* Small appends look at the memory there is, not at the maximum: there must never be more. */
+static void test_buf_has_no_memory_beyond_its_maximum(void **state)
+{
+    (void)state;
+    for (size_t max = 1; max < 300; max++) {
+        struct buf b = BUF_INIT(max);
+        for (size_t n = 0; n < max; n++) {
+            buf_add_byte(&b, 'x');
+            assert_true(b.n == n + 1 && b.cap <= max);
+        }
+        assert_int_equal(buf_error(&b), 0);
+        buf_add(&b, STR(""));
+        assert_int_equal(buf_error(&b), 0);
+        buf_add_byte(&b, 'x');
+        assert_int_equal(buf_error(&b), ERR_LIMIT);
+        assert_int_equal(b.n, max);
+        buf_done(&b);
+    }
+}
+
 static void test_buf_pieces(void **state)
 {
     (void)state;
@@ -166,6 +186,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_buf_grows_to_its_maximum),
+        cmocka_unit_test(test_buf_has_no_memory_beyond_its_maximum),
         cmocka_unit_test(test_buf_pieces),
         cmocka_unit_test(test_buf_escapes_what_a_peer_could_forge_with),
         cmocka_unit_test(test_buf_wipes_secrets),
