@@ -76,6 +76,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(root->header_offset == 0 && root->body_offset + root->body_size == message_size);
         walk(root, 0);
         require(structure_envelope(flat, &a, &e) == 0);
+        require(structure_open_parts(flat, message_size, &a, &s) == 0 && !structure_root(s)->envelope);
+    } else if (structure_open_parts(flat, message_size, &a, &s) == 0) { /* the envelope alone is damaged */
+        require(structure_envelope(flat, &a, &e) == ERR_CORRUPT);
     } else if (structure_envelope(flat, &a, &e) == 0) {
         check_envelope(e);
     }

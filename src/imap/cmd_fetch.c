@@ -4,7 +4,7 @@
  * structure, the header fields that most programs ask for from what is kept beside it, sections are ranges of the stored bytes (fetch_section.c). Nothing is parsed again. */
 #include "imap/fetch_private.h"
 
-enum { STRUCTURE_ARENA_MAX = 8 * 1024 * 1024, FETCH_PAGE = 128 };
+enum { STRUCTURE_ARENA_MAX = 8 * 1024 * 1024, FETCH_PAGE = 256 };
 
 struct fetch_work {
     struct imap_fetch fetch;
@@ -195,7 +195,7 @@ static int write_email_items(struct imap_session *s, const struct imap_fetch *fe
             write_section(s, &fetch->sections[i], email, NULL, &fields);
         goto out;
     }
-    r = structure_open(email->structure, email->size, &scratch, &structure);
+    r = structure_open_parts(email->structure, email->size, &scratch, &structure);
     if (r == 0 && has_unknown_encoding(fetch, structure))
         r = ERR_UNSUPPORTED;
     if (r < 0)

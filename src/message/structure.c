@@ -27,9 +27,9 @@ struct frame {
 struct reader {
     struct unpack u;
     struct arena *arena;
-    bool quota; /* the arena refused: not the bytes' fault */
-    struct frame path[STRUCTURE_NESTING_MAX + 1];
-    unsigned depth; /* frames in use */
+    bool quota;         /* the arena refused: not the bytes' fault */
+    struct frame *path; /* room for STRUCTURE_NESTING_MAX + 1 where there is more than one part */
+    unsigned depth;     /* frames in use */
 };
 
 static void corrupt(struct reader *r)
@@ -260,7 +260,7 @@ static void read_tree(struct reader *r, struct part *parts, const struct part **
         corrupt(r);
 }
 
-/* Version, flags and the root envelope; what follows is left in r->u. */
+/* Version, flags and the root envelope (E NULL: not looked at); what follows is left in r->u. */
 static void read_head(struct reader *r, str bytes, struct envelope *e, bool *ret_truncated)
 {
     r->u = unpack_init(bytes);
@@ -269,7 +269,7 @@ static void read_head(struct reader *r, str bytes, struct envelope *e, bool *ret
         corrupt(r);
     *ret_truncated = flags & STRUCTURE_FLAG_TRUNCATED;
     str envelope = unpack_str(&r->u, STRUCTURE_BYTES_MAX);
-    if (r->u.error)
+    if (r->u.error || !e)
         return;
     struct unpack rest = r->u;
     r->u = unpack_init(envelope);
@@ -287,16 +287,12 @@ static int reader_result(const struct reader *r)
     return 0;
 }
 
-int structure_open(str bytes, uint64_t size, struct arena *a, const struct structure **ret)
+static int open_with(str bytes, uint64_t size, struct arena *a, struct envelope *envelope, const struct structure **ret)
 {
-    struct reader r;
-    r.arena = a;
-    r.quota = false;
-    r.depth = 0;
-    r.path[0] = (struct frame){ .left = 1, .end = size };
+    struct frame root = { .left = 1, .end = size };
+    struct reader r = { .arena = a, .path = &root };
     struct structure *s = arena_new(a, struct structure);
-    struct envelope *envelope = arena_new(a, struct envelope);
-    if (!s || !envelope)
+    if (!s)
         return ERR_LIMIT;
     read_head(&r, bytes, envelope, &s->truncated);
     unsigned count = read_count(&r, PART_BYTES_MIN);
@@ -304,7 +300,12 @@ int structure_open(str bytes, uint64_t size, struct arena *a, const struct struc
         corrupt(&r);
     struct part *parts = reader_array(&r, count, sizeof *parts);
     const struct part **children = reader_array(&r, count, sizeof *children);
-    if (parts && children)
+    if (count > 1) {
+        r.path = reader_array(&r, STRUCTURE_NESTING_MAX + 1, sizeof *r.path);
+        if (r.path)
+            r.path[0] = root;
+    }
+    if (parts && children && r.path)
         read_tree(&r, parts, children, count);
     if (!r.u.error && (unpack_end(&r.u) || parts[0].header_offset != 0 || r.path[0].cursor != size))
         corrupt(&r);
@@ -317,11 +318,20 @@ int structure_open(str bytes, uint64_t size, struct arena *a, const struct struc
     return 0;
 }
 
+int structure_open(str bytes, uint64_t size, struct arena *a, const struct structure **ret)
+{
+    struct envelope *envelope = arena_new(a, struct envelope);
+    return envelope ? open_with(bytes, size, a, envelope, ret) : ERR_LIMIT;
+}
+
+int structure_open_parts(str bytes, uint64_t size, struct arena *a, const struct structure **ret)
+{
+    return open_with(bytes, size, a, NULL, ret);
+}
+
 int structure_envelope(str bytes, struct arena *a, const struct envelope **ret)
 {
-    struct reader r;
-    r.arena = a;
-    r.quota = false;
+    struct reader r = { .arena = a };
     struct envelope *envelope = arena_new(a, struct envelope);
     if (!envelope)
         return ERR_LIMIT;

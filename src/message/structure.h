@@ -40,6 +40,9 @@ struct envelope;
  * the structure. */
 int structure_open(str bytes, uint64_t size, struct arena *a, const struct structure **ret) MUST_USE;
 
+/* The same without the root's envelope, which is not looked at and NULL then: what BODYSTRUCTURE and sections need of many messages. */
+int structure_open_parts(str bytes, uint64_t size, struct arena *a, const struct structure **ret) MUST_USE;
+
 /* Reads the root's envelope alone, which stands first: what FETCH ENVELOPE needs of many messages. The rest is not looked at.
  * ERR_CORRUPT, or ERR_LIMIT when A's quota is used up. BYTES must live as long as the envelope. */
 int structure_envelope(str bytes, struct arena *a, const struct envelope **ret) MUST_USE;

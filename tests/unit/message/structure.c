@@ -44,6 +44,18 @@ static unsigned check_part(const struct part *p, unsigned depth)
     return n;
 }
 
+/* A and B without what the root's envelope says. */
+static void same_parts(const struct part *a, const struct part *b)
+{
+    assert_true(a->header_offset == b->header_offset && a->header_size == b->header_size && a->body_size == b->body_size);
+    assert_true(str_eq(a->type, b->type) && str_eq(a->subtype, b->subtype) && str_eq(a->encoding, b->encoding));
+    assert_true(a->param_n == b->param_n && a->child_n == b->child_n);
+    if (a->parent && a->envelope)
+        assert_str(a->envelope->subject, b->envelope->subject);
+    for (unsigned i = 0; i < a->child_n; i++)
+        same_parts(a->children[i], b->children[i]);
+}
+
 /* Opens FLAT from an exact copy; the arena and the copy live until close_opened. */
 struct opened {
     struct arena arena;
@@ -64,6 +76,10 @@ static unsigned open_checked(struct opened *o, str flat, uint64_t size)
     assert_str(alone->subject, root->envelope->subject);
     assert_int_equal(alone->to.n, root->envelope->to.n);
     assert_int_equal(structure_open(o->bytes, size + 1, &o->arena, &(const struct structure *){ 0 }), ERR_CORRUPT);
+    const struct structure *parts;
+    assert_int_equal(structure_open_parts(o->bytes, size, &o->arena, &parts), 0);
+    same_parts(root, structure_root(parts));
+    assert_null(structure_root(parts)->envelope);
     return check_part(root, 0);
 }
 
@@ -545,6 +561,9 @@ static void open_hostile(str flat, uint64_t size)
     assert_true(r == 0 || r == ERR_CORRUPT);
     if (r == 0)
         check_part(structure_root(s), 0);
+    int parts = structure_open_parts(in, size, &a, &s);
+    assert_true(parts == ERR_CORRUPT || (parts == 0 && structure_root(s)->body_offset + structure_root(s)->body_size == size));
+    assert_true(r != 0 || parts == 0);
     r = structure_envelope(in, &a, &e);
     assert_true(r == 0 || r == ERR_CORRUPT);
     arena_done(&a);
