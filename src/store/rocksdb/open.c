@@ -120,7 +120,7 @@ static void rocks_options(struct rocks *r, size_t cache_bytes, uint64_t buffer)
     r->blob_cache = cache_new(cache_bytes / 4);
 
     r->rows_options = options_new(r, buffer / 2);
-    table_options(r->rows_options, r->row_cache, 4096);
+    table_options(r->rows_options, r->row_cache, 16384);
     rocksdb_options_set_prefix_extractor(r->rows_options, rocksdb_slicetransform_create_fixed_prefix(sizeof(engine_part)));
 
     r->blob_options = options_new(r, buffer);
