@@ -13,7 +13,7 @@ enum { IMAP_COST_ENTRY = 1, IMAP_COST_ROW = 2, IMAP_COST_HEADER = 40, IMAP_COST_
 /* Makes SEARCH's keys ready: 0, ERR_UNSUPPORTED for an unknown charset, ERR_SYNTAX for a sequence number that is none,
  * ERR_LIMIT. */
 int imap_search_prepare(struct imap_session *s, struct imap_search *search) MUST_USE;
-enum { IMAP_SEARCH_PAGE = 256 };
+enum { IMAP_SEARCH_PAGE = 128 };
 struct imap_search_candidate {
     uint32_t seq;    /* in */
     bool found;      /* out: whether it fits; false too for a message that is gone */

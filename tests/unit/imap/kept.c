@@ -105,10 +105,17 @@ static void deliver_odd(void)
     for (int i = 0; i < 900; i++)
         buf_add(&b, STR("To:\r\n"));
     deliver(buf_str(&b), (str){ NULL, 0 });
-    buf_done(&b);
     deliver(STR(" continues what is before it\r\nSubject: s\r\n\r\nx"), STR("Delivered-To: alice\r\n"));
     deliver_z("Subject: the last line is cut");
     deliver_z("Subject : a space\r\nsubject:again\r\nSUBJECT:\r\n third\r\n\r\n");
+    for (int n = 0; n < 40; n++) { /* more than a session has in memory: read ahead of the peer */
+        buf_reset(&b);
+        buf_addf(&b, "Subject: large %d\r\n\r\n", n);
+        for (int i = 0; i < 200 + n * 31; i++)
+            buf_addf(&b, "line %d of %d, to have some bytes of text in it\r\n", i, n);
+        deliver(buf_str(&b), (str){ NULL, 0 });
+    }
+    buf_done(&b);
     deliver_z("\r\nSubject: none, it is a body\r\n");
     deliver_z("");
     deliver_z("Subject: =?utf-8?q?caf=C3=A9?= =?utf-8?b?w6k=?=\r\nFrom: anne @ example . org (Anne \\) comment)\r\n\r\n");
@@ -271,6 +278,31 @@ static void test_fetch_answers_the_same(void **state)
     }
 }
 
+/* Messages asked for together, some of them read ahead while others are sent, are those asked for one by one. */
+static void test_bodies_together_are_those_one_by_one(void **state)
+{
+    (void)state;
+    struct buf together = BUF_INIT(1 << 26), single = BUF_INIT(1 << 26);
+    static const str done = STR_INIT("c OK FETCH completed\r\n");
+    conn_memory_feed(w.conns[0], STR("c FETCH 1:* (UID BODY.PEEK[] BODY.PEEK[HEADER.FIELDS (SUBJECT)])\r\n"));
+    buf_add(&together, conn_memory_take(w.conns[0]));
+    unsigned n = 0;
+    for (bool more = true; more;) {
+        char command[128];
+        (void)snprintf(command, sizeof command, "c FETCH %u (UID BODY.PEEK[] BODY.PEEK[HEADER.FIELDS (SUBJECT)])\r\n", ++n);
+        conn_memory_feed(w.conns[0], str_from_z(command));
+        str answer = conn_memory_take(w.conns[0]);
+        more = str_ends(answer, done);
+        if (more)
+            buf_add(&single, str_sub(answer, 0, answer.n - done.n));
+    }
+    buf_add(&single, done);
+    assert_true(n > 300);
+    assert_true(str_eq(buf_str(&together), buf_str(&single)));
+    buf_done(&together);
+    buf_done(&single);
+}
+
 static void search(const char *key)
 {
     char command[512];
@@ -385,6 +417,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fetch_answers_the_same),
+        cmocka_unit_test(test_bodies_together_are_those_one_by_one),
         cmocka_unit_test(test_search_answers_the_same),
         cmocka_unit_test(test_former_mail_is_enriched),
     };
