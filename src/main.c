@@ -24,8 +24,9 @@ static void json_release(void *p)
 int main(int argc, char **argv)
 {
     json_set_alloc_funcs(json_allocate, json_release);
-    if (argc == 3 && str_eq(str_from_z(argv[1]), STR("role")) && !str_eq(str_from_z(argv[2]), STR("rights")))
-        return role_main(argv[2]);
+    int status = argc == 3 && str_eq(str_from_z(argv[1]), STR("role")) ? role_main(argv[2]) : -1;
+    if (status >= 0)
+        return status;
     show_streams();
     return cli_main(argc, argv);
 }

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "base/show.h"
+#include "cli/advice.h"
 #include "cli/commands.h"
+#include "cli/unknown.h"
 
 const struct cli_option cli_common_options[] = {
     { "dir", "DIR", "the valise directory (default: $VALISE_DIR, else /var/lib/valise)" },
@@ -46,8 +48,9 @@ static int exit_status(int code)
 
 int cli_fail_with(const struct cli *c, int status, int code, const char *text)
 {
-    char plain[1024]; /* arguments are no UTF-8 unless their giver wants it, and JSON is */
+    char plain[2048]; /* arguments are no UTF-8 unless their giver wants it, and JSON is */
     (void)snprintf(plain, sizeof plain, "%s", text);
+    advice_add(c->dir ? c->dir : ".", plain, sizeof plain);
     show_replace(plain);
     (void)fprintf(stderr, "valise: %s\n", plain);
     if (c->json) {
@@ -89,15 +92,19 @@ static void print_options(const struct cli_option *o)
     }
 }
 
+void cli_print_command(FILE *out, const struct cli_command *c)
+{
+    char left[48];
+    (void)snprintf(left, sizeof left, "%s%s%s", c->name, c->operands ? " " : "", c->operands ? c->operands : "");
+    (void)fprintf(out, "  %-28s %s\n", left, c->summary);
+}
+
 static int help_all(void)
 {
     (void)printf("valise %s: the secure mail system of an organisation\n\nusage: valise COMMAND [OPTION]... [OPERAND]...\n\n",
                  VALISE_VERSION);
-    for (const struct cli_command *c = cli_commands; c->name; c++) {
-        char left[48];
-        (void)snprintf(left, sizeof left, "%s%s%s", c->name, c->operands ? " " : "", c->operands ? c->operands : "");
-        (void)printf("  %-28s %s\n", left, c->summary);
-    }
+    for (const struct cli_command *c = cli_commands; c->name; c++)
+        cli_print_command(stdout, c);
     (void)printf("\nEvery command has:\n");
     print_options(cli_common_options);
     (void)printf("\n`valise COMMAND --help` tells more. First steps: valise init --lab --domain mondomaine.fr --hostname "
@@ -138,49 +145,12 @@ static const struct cli_command *find_command(int argc, char **argv, int *ret_us
     return NULL;
 }
 
-/* The commands whose first word is FAMILY, as "user": printed to OUT. How many. */
-static size_t print_family(FILE *out, str family)
-{
-    size_t n = 0;
-    for (const struct cli_command *c = cli_commands; c->name; c++) {
-        str name = str_from_z(c->name);
-        if (!str_starts(name, family) || name.n <= family.n || name.p[family.n] != ' ')
-            continue;
-        char left[48];
-        (void)snprintf(left, sizeof left, "%s%s%s", c->name, c->operands ? " " : "", c->operands ? c->operands : "");
-        if (out)
-            (void)fprintf(out, "  %-28s %s\n", left, c->summary);
-        n++;
-    }
-    return n;
-}
-
 static bool has_word(int argc, char **argv, const char *word)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], word) == 0)
             return true;
     return false;
-}
-
-static int unknown_command(const struct cli *c, int argc, char **argv)
-{
-    str given = str_from_z(argv[1]);
-    bool two = argc > 2 && argv[2][0] != '-';
-    if (given.n && given.p[0] == '-')
-        return cli_usage(
-            c, "the command comes first, options after it, as `valise status %s`; `valise --help` lists the commands", argv[1]);
-    if (print_family(NULL, given) == 0)
-        return cli_usage(c, "there is no command '%s'; `valise --help` lists them", argv[1]);
-    if (!two && has_word(argc, argv, "--help")) {
-        (void)printf("usage: valise %s COMMAND [OPTION]... [OPERAND]...\n\n", argv[1]);
-        (void)print_family(stdout, given);
-        return 0;
-    }
-    int status = two ? cli_usage(c, "there is no command '%s %s'; these there are:", argv[1], argv[2])
-                     : cli_usage(c, "%s what? These commands there are:", argv[1]);
-    (void)print_family(stderr, given);
-    return status;
 }
 
 /* --- options --- */
@@ -203,13 +173,12 @@ static int take_common(struct cli *c, int k, const char *value)
 /* Takes the option at argv[*i]. 0, an exit status, or -1 for --help. */
 static int take_option(struct cli *c, int argc, char **argv, int *i)
 {
-    str word = str_from_z(argv[*i] + 2);
+    str word = str_from_z(argv[*i]);
     size_t eq = str_find_byte(word, '=', 0);
-    str name = str_sub(word, 0, eq);
+    str name = str_from(str_sub(word, 0, eq), 2);
     int own = option_index(c->command->options, name), common = option_index(cli_common_options, name);
     if (own < 0 && common < 0)
-        return cli_usage(c, "%s: there is no option --%.*s; `valise %s --help` lists them", c->command->name, STR_ARG(name),
-                         c->command->name);
+        return unknown_option(c, str_sub(word, 0, eq));
     const struct cli_option *o = own >= 0 ? &c->command->options[own] : &cli_common_options[common];
     const char *value = "";
     if (o->value && eq < word.n)
@@ -217,7 +186,10 @@ static int take_option(struct cli *c, int argc, char **argv, int *i)
     else if (o->value && *i + 1 < argc)
         value = argv[++*i];
     else if (o->value || eq < word.n)
-        return cli_usage(c, "%s: --%s %s", c->command->name, o->name, o->value ? "needs a value" : "has no value");
+        return o->value
+                   ? cli_usage(c, "%s: --%s needs a value: --%s %s, %s", c->command->name, o->name, o->name, o->value, o->help)
+                   : cli_usage(c, "%s: --%s has no value; leave out %.*s", c->command->name, o->name,
+                               STR_ARG(str_from(word, eq)));
     if (own < 0)
         return take_common(c, common, value);
     if (c->value_n[own] == CLI_REPEAT_MAX)
@@ -238,7 +210,10 @@ static int take_arguments(struct cli *c, int argc, char **argv, int from)
             if (r)
                 return r;
         } else if (options && word.n > 1 && word.p[0] == '-') {
-            return cli_usage(c, "%s: options begin with two dashes: %s", c->command->name, argv[i]);
+            if (word.n > 2)
+                return unknown_option(c, word);
+            return cli_usage(c, "%s: there is no option %s; options begin with two dashes, and `valise %s --help` lists them",
+                             c->command->name, argv[i], c->command->name);
         } else if (c->word_n == CLI_WORDS_MAX) {
             return cli_usage(c, "%s: more than %d operands", c->command->name, CLI_WORDS_MAX);
         } else {
@@ -257,8 +232,13 @@ static int check_operands(const struct cli *c)
         *(word.p[0] == '[' ? &optional : &least) += 1;
     if ((c->word_n >= least && c->word_n <= least + optional) || (open_ended && c->word_n > least))
         return 0;
-    return cli_usage(c, "%s wants %s: valise %s [OPTION]...%s%s", c->command->name, least ? c->command->operands : "no operand",
-                     c->command->name, least ? " " : "", least ? c->command->operands : "");
+    const char *operands = c->command->operands;
+    return cli_usage(c, "%s wants %s%s: valise %s [OPTION]...%s%s; `valise %s --help` tells more", c->command->name,
+                     operands ? operands : "no operand",
+                     c->word_n == 0          ? ""
+                     : least + optional == 0 ? ", but got some"
+                                             : "",
+                     c->command->name, operands ? " " : "", operands ? operands : "", c->command->name);
 }
 
 const char *cli_value(const struct cli *c, const char *name)
@@ -288,7 +268,7 @@ int cli_main(int argc, char **argv)
     int used = 0;
     if (argc < 2 || str_eq(str_from_z(argv[1]), STR("--help")) || str_eq(str_from_z(argv[1]), STR("help")))
         return help_all();
-    if (str_eq(str_from_z(argv[1]), STR("--version"))) {
+    if (str_eq(str_from_z(argv[1]), STR("--version")) || (argc == 2 && str_eq(str_from_z(argv[1]), STR("version")))) {
         (void)printf("valise %s\n", VALISE_VERSION);
         return 0;
     }

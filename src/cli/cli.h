@@ -44,6 +44,9 @@ struct cli_command {
 /* Runs the program: the exit status. */
 int cli_main(int argc, char **argv);
 
+/* Prints a line to OUT for command C, with its operands and what it does. */
+void cli_print_command(FILE *out, const struct cli_command *c);
+
 /* The value of option NAME (its last), or NULL when it was not given. An option without a value gives "". */
 const char *cli_value(const struct cli *c, const char *name);
 /* All values of a repeated option. */

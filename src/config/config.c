@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
+
 enum {
     CONNECTIONS_MAX = 20000, /* when nobody says */
     CONFIG_BYTES_MAX = 1 << 20,
@@ -23,6 +25,19 @@ static pthread_mutex_t confuse_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct error *confuse_error;
 static const char *confuse_name;
 
+/* Of libconfuse's "no such option 'NAME'": the setting there is in CFG, or one of its sections, that was meant. */
+static str find_meant(cfg_t *cfg, str text)
+{
+    static const str begin = STR("no such option '");
+    if (!str_starts(text, begin))
+        return (str){ 0 };
+    str given = str_from(text, begin.n);
+    struct nearest n = nearest_to(str_sub(given, 0, str_find_byte(given, '\'', 0)));
+    for (const cfg_opt_t *o = cfg->opts; o && o->name; o++)
+        nearest_offer(&n, str_from_z(o->name));
+    return n.name;
+}
+
 /* Keeps the first message only: later ones follow from it. */
 __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 {
@@ -30,7 +45,9 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
         return;
     char text[160];
     (void)vsnprintf(text, sizeof text, fmt, ap);
-    (void)error_set(confuse_error, ERR_SYNTAX, "%s:%d: %s", confuse_name, cfg ? cfg->line : 0, text);
+    str meant = cfg ? find_meant(cfg, str_from_z(text)) : (str){ 0 };
+    (void)error_set(confuse_error, ERR_SYNTAX, "%s:%d: %s%s%.*s%s", confuse_name, cfg ? cfg->line : 0, text,
+                    meant.n ? "; did you mean " : "", STR_ARG(meant), meant.n ? "?" : "");
 }
 
 const char *config_last_string(cfg_opt_t *opt)

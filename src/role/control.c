@@ -2,8 +2,10 @@
 #include "role/control.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -121,6 +123,26 @@ const struct conn_ops control_session_ops = {
 
 /* --- asking --- */
 
+/* Nobody listens in DIR: because no server runs there, or there is nothing that could. */
+static int fail_unavailable(const char *dir, struct error *e)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    if (stat(dir, &st) != 0 && errno == ENOENT)
+        return error_set(e, ERR_UNAVAILABLE,
+                         "there is no directory %s; --dir or VALISE_DIR names where the mail system is, `valise init` makes one",
+                         dir);
+    int n = snprintf(path, sizeof path, "%s/valise.conf", dir);
+    if (n > 0 && (size_t)n < sizeof path && stat(path, &st) != 0 && errno == ENOENT)
+        return error_set(e, ERR_UNAVAILABLE,
+                         "no server runs in %s, which holds no valise.conf; --dir or VALISE_DIR names where the mail system is, "
+                         "`valise init` makes one",
+                         dir);
+    bool installed = str_eq(str_from_z(dir), STR("/var/lib/valise"));
+    return error_set(e, ERR_UNAVAILABLE, "no server runs in %s; `%s%s` starts it", dir,
+                     installed ? "systemctl start valise" : "valise serve --dir ", installed ? "" : dir);
+}
+
 int control_connect(const char *dir, struct error *e)
 {
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
@@ -135,8 +157,8 @@ int control_connect(const char *dir, struct error *e)
         int code = errno;
         (void)close(fd);
         if (code == EACCES || code == EPERM)
-            return error_set(e, ERR_REFUSED, "%s: permission denied; run this as root or as the server's user", sa.sun_path);
-        return error_set(e, ERR_UNAVAILABLE, "no server runs in %s", dir);
+            return error_set(e, ERR_REFUSED, "%s: %s", sa.sun_path, strerrordesc_np(code));
+        return fail_unavailable(dir, e);
     }
     return fd;
 }

@@ -529,8 +529,11 @@ int role_main(const char *name)
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
         if (str_eq(str_from_z(name), str_from_z(roles[i]->name)))
             r->role = roles[i];
-    if (!r->role)
-        return 64;
+    if (!r->role) {
+        free(r);
+        free(early);
+        return -1;
+    }
     log_set_role(r->role->name);
     /* A filter keeps roles from changing modes, so files have theirs from the start: what core makes lies in folders that only it can enter, and its
      * certificates are for all. */

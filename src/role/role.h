@@ -107,7 +107,7 @@ uint64_t role_spool_max(const struct config *c);
 /* From now on this process can make no file larger than MAX: a write beyond is an error (EFBIG), no signal. */
 int role_bound_files(uint64_t max, struct error *e) MUST_USE;
 
-/* Runs role NAME until it ends. Returns the process's exit status. */
+/* Runs role NAME until it ends. Returns the process's exit status; -1 when there is no such role. */
 int role_main(const char *name);
 
 /* --- snapshot.c --- */

@@ -1,0 +1,123 @@
+"""Mistakes on the command line: each message names the next step. Every command and every option that `valise completion` knows is mistyped."""
+
+import os
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import harness
+
+USAGE = 64
+
+
+def completion():
+    """Every command with its options, as the completion of bash knows them."""
+    script = subprocess.run([harness.binary(), "completion", "bash"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return {name: options.split() for name, options in re.findall(r"^        '([^']+)'\) options=\"([^\"]*)\"", script, re.M)}
+
+
+def valise(*words):
+    return subprocess.run([harness.binary(), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=60, check=False)
+
+
+def typos(word):
+    """A letter left out, two swapped, one doubled: as fingers do it."""
+    i = len(word) // 2
+    found = {word[:i] + word[i + 1:], word[:i - 1] + word[i] + word[i - 1] + word[i + 1:], word[:i] + word[i] + word[i:]}
+    return sorted(t for t in found if t and t != word)
+
+
+def run_all(cases):
+    """Runs (words, what standard error must match) pairs; those that say something else."""
+    def one(case):
+        words, wanted = case
+        done = valise(*words)
+        return None if done.returncode == USAGE and re.search(wanted, done.stderr) else f"{' '.join(words)}: {done.returncode} {done.stderr}"
+    with ThreadPoolExecutor(4) as pool:
+        return [bad for bad in pool.map(one, cases) if bad]
+
+
+def test_a_typo_in_every_command():
+    commands = completion()
+    assert len(commands) > 60
+    cases = []
+    for name in commands:
+        words = name.split()
+        for k, word in enumerate(words):
+            for typo in typos(word):
+                typed = [*words[:k], typo, *words[k + 1:]]
+                if not any(" ".join(typed).startswith(c) for c in commands):  # another command's name is no typo
+                    cases.append((typed, rf"did you mean (`valise [a-z -]+` or )?`valise {name}`( or `valise [a-z -]+`)?\?"))
+    assert "\n".join(run_all(cases)) == ""
+
+
+def test_a_typo_in_every_option():
+    cases = []
+    for name, options in completion().items():
+        assert {"--dir", "--json", "--help"} <= set(options)
+        for option in options:
+            typo = next(t for t in typos(option[2:]) if f"--{t}" not in options)
+            cases.append(([*name.split(), f"--{typo}"], rf"did you mean {option}\?"))
+    assert "\n".join(run_all(cases)) == ""
+
+
+@pytest.mark.parametrize("words, meant", [
+    (["start"], "valise serve"), (["adduser"], "valise user add"), (["user", "delete", "x"], "valise user remove"),
+    (["add", "user", "x"], "valise user add"), (["user-add", "x"], "valise user add"), (["alias", "rm", "x"], "valise alias remove"),
+    (["user", "app-password", "delete", "x"], "valise user app-password remove"), (["-h"], "valise --help"), (["--hlep"], "valise --help"),
+    (["-V"], "valise --version"), (["status", "-json"], "--json"), (["USER", "list"], "valise user list"), (["usr"], "valise user")],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else v.replace(" ", "-"))
+def test_what_other_programs_call_it(words, meant):
+    done = valise(*words)
+    assert done.returncode == USAGE and f"did you mean {meant}?" in done.stderr.replace("`", ""), done.stderr
+
+
+@pytest.mark.parametrize("words, step", [
+    (["nonsense"], "valise --help"), (["status", "--nonsense"], "`valise status --help` lists"), (["user"], "user add ADDRESS"),
+    (["user", "add"], "valise user add [OPTION]... ADDRESS"), (["serve", "now"], "`valise serve --help` tells more"),
+    (["user", "add", "--role"], "--role ROLE, user (the default), admin or program"), (["check", "--deep=1"], "leave out =1"),
+    (["backup", "-k"], "options begin with two dashes")], ids=lambda v: " ".join(v) if isinstance(v, list) else "")
+def test_wrong_lines_say_what_is_right(words, step):
+    done = valise(*words)
+    assert done.returncode == USAGE and step in done.stderr, done.stderr
+
+
+def test_no_server_says_how_to_start_one(lab):
+    done = valise("status", "--dir", str(lab.dir))
+    assert f"no server runs in {lab.dir}; `valise serve --dir {lab.dir}` starts it" in done.stderr
+    done = valise("status", "--dir", f"{lab.dir}/nowhere")
+    assert f"there is no directory {lab.dir}/nowhere" in done.stderr and "--dir" in done.stderr and "valise init" in done.stderr
+    done = valise("status", "--dir", str(lab.dir.parent))
+    assert "holds no valise.conf" in done.stderr and "--dir" in done.stderr
+
+
+def test_a_file_that_is_not_there(lab):
+    done = valise("cert", "register", f"{lab.dir}/nowhere.pem", "--dir", str(lab.dir))
+    assert "nowhere.pem: No such file or directory; is the name right?" in done.stderr, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root is let in everywhere")
+def test_permission_denied_names_the_owner(lab):
+    (lab.dir / "store").chmod(0)
+    done = valise("user", "list", "--dir", str(lab.dir))
+    (lab.dir / "store").chmod(0o700)
+    assert "yours, but its mode is 0000: chmod u+rwX" in done.stderr, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_permission_denied_names_who_may(lab):
+    lab.dir.chmod(0o700)
+    done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", harness.binary(), "user", "list", "--dir",
+                           str(lab.dir)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert done.returncode == 77 and f"{lab.dir} belongs to root: run this as root" in done.stderr, done.stderr
+
+
+def test_a_typo_in_valise_conf(lab):
+    conf = lab.dir / "valise.conf"
+    line = len(conf.read_text().splitlines()) + 1
+    conf.write_text(conf.read_text() + "mesage-size-max = 1000000\n")
+    done = valise("serve", "--dir", str(lab.dir), "--port-offset", "20000")
+    assert done.returncode == 78 and f"valise.conf:{line}: " in done.stderr and "did you mean message-size-max?" in done.stderr, done.stderr
