@@ -54,17 +54,17 @@ static int obtain(const struct cli *c, const char *name, bool user, bool rsa, st
     struct error e = ERROR_NONE;
     struct buf request = BUF_INIT(PKI_PEM_MAX);
     struct pki_key *key = NULL;
-    uint64_t days = user ? USER_DAYS : SERVER_DAYS, seconds = 0;
-    int status = cli_number(c, "days", PKI_USER_DAYS_MAX, &days);
+    uint64_t most = (uint64_t)DAY * (user ? PKI_USER_DAYS_MAX : PKI_SERVER_DAYS_MAX);
+    uint64_t seconds = (uint64_t)DAY * (user ? USER_DAYS : SERVER_DAYS);
+    int status = cli_duration(c, "days", DAY, most, &seconds);
     if (status == 0)
-        status = cli_number(c, "seconds", (uint64_t)PKI_USER_DAYS_MAX * DAY, &seconds);
+        status = cli_duration(c, "seconds", 1, most, &seconds);
     if (status)
         return status;
     int err = pki_key_generate(rsa ? PKI_RSA_3072 : PKI_EC_P256, &key, &e);
     if (err == 0)
         err = pki_request_create(key, &request, &e);
-    status = err ? cli_fail(c, err, e.text)
-                 : cli_call(c, order_json(c, name, user, seconds ? seconds : days * DAY, buf_str(&request)), ret);
+    status = err ? cli_fail(c, err, e.text) : cli_call(c, order_json(c, name, user, seconds, buf_str(&request)), ret);
     buf_done(&request);
     if (status)
         pki_key_free(key);

@@ -5,6 +5,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/amount.h"
 #include "base/show.h"
 #include "cli/advice.h"
 #include "cli/commands.h"
@@ -261,6 +262,18 @@ int cli_number(const struct cli *c, const char *name, uint64_t max, uint64_t *re
     if (!z || str_to_u64(str_from_z(z), max, ret))
         return 0;
     return cli_usage(c, "%s: --%s needs a number from 0 to %llu, not '%s'", c->command->name, name, (unsigned long long)max, z);
+}
+
+int cli_duration(const struct cli *c, const char *name, uint64_t unit, uint64_t max, uint64_t *ret)
+{
+    const char *z = cli_value(c, name);
+    if (!z || amount_seconds(str_from_z(z), unit, max, ret))
+        return 0;
+    bool days = unit == AMOUNT_DAY;
+    return cli_usage(
+        c,
+        "%s: --%s needs a time of at most %llu %s: a number alone counts %s, or write it " AMOUNT_TIME_FORMS "; '%s' is not that",
+        c->command->name, name, (unsigned long long)(max / unit), days ? "days" : "seconds", days ? "days" : "seconds", z);
 }
 
 int cli_main(int argc, char **argv)

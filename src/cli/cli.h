@@ -55,6 +55,9 @@ const char *const *cli_values(const struct cli *c, const char *name, size_t *ret
  * message. */
 int cli_number(const struct cli *c, const char *name, uint64_t max, uint64_t *ret) MUST_USE;
 
+/* The same for a length of time (base/amount.h): *RET in seconds, at most MAX; a number alone counts units of UNIT seconds. */
+int cli_duration(const struct cli *c, const char *name, uint64_t unit, uint64_t max, uint64_t *ret) MUST_USE;
+
 /* Reports that the command failed: TEXT on standard error, with --json also an object on standard output. Returns the exit status
  * of CODE. */
 int cli_fail(const struct cli *c, int code, const char *text);

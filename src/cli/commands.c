@@ -13,7 +13,7 @@ static const struct cli_option serve_options[] = {
     { NULL, NULL, NULL },
 };
 static const struct cli_option status_options[] = {
-    { "wait", "SECONDS", "wait until every listener answers, at most SECONDS" },
+    { "wait", "SECONDS", "wait until every listener answers, at most SECONDS, or as 2min" },
     { NULL, NULL, NULL },
 };
 static const struct cli_option backup_options[] = {
@@ -129,7 +129,7 @@ static const struct cli_option list_options[] = {
 };
 
 static const struct cli_option quota_options[] = {
-    { "storage", "SIZE", "at most SIZE bytes of mail, as 500M or 2G" },
+    { "storage", "SIZE", "at most SIZE of mail, as 500M or 2G" },
     { "messages", "N", "at most N messages" },
     { "none", NULL, "no limit" },
     { "default", NULL, "what the next wider quota says" },
@@ -186,7 +186,7 @@ static const struct cli_option cert_issue_options[] = {
     { "password-stdin", NULL, "read the file's password from the first line of standard input" },
     { "generate", NULL, "make a password for the file and print it" },
     { "key", "KIND", "ecdsa (the default; for users what user-key in valise.conf says) or rsa" },
-    { "days", "N", "valid for N days (servers: 397, at most that; users: 731, at most 1096)" },
+    { "days", "N", "valid for N days, or as 36h (servers: 397, at most that; users: 731, at most 1096)" },
     { "seconds", "N", "valid for N seconds, at least 60: to try what happens at the end" },
     { NULL, NULL, NULL },
 };

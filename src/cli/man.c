@@ -138,7 +138,10 @@ static void write_settings(struct buf *b)
         STR("The file valise.conf in the directory of the server is read at start and at `valise reload'. It has lines of the "
             "form name = "
             "value, and sections of such lines in braces. Text stands in double quotes, a list in braces with commas between its "
-            "values; what follows # on a line is a comment. A mistake is refused with its line, and the old settings stay in "
+            "values; what follows # on a line is a comment. A size is a number of bytes or has a unit, 500K, 50M or \"2 GiB\" "
+            "(powers of "
+            "1024); a length of time has one of s, min, h, d, w and y, as 15min, 36h or 90d: with a space before the unit they "
+            "stand in quotes. A mistake is refused with its line, and the old settings stay in "
             "force."));
     buf_add(b, STR(".SH SETTINGS\n"));
     for (const struct cli_setting *s = cli_settings; s->name; s++) {

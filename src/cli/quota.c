@@ -1,26 +1,11 @@
 /* quota: valise user quota, domain quota, group quota. */
 #include "cli/quota.h"
 
+#include "base/amount.h"
+
 static long long number_of(const json_t *o, const char *key)
 {
     return (long long)json_integer_value(json_object_get(o, key));
-}
-
-/* "500M" */
-static int parse_size(const char *text, uint64_t *ret)
-{
-    static const char letters[] = "KMGT";
-    str s = str_from_z(text);
-    unsigned shift = 0;
-    for (unsigned i = 0; s.n && i < sizeof letters - 1; i++)
-        if (ascii_upper(s.p[s.n - 1]) == letters[i])
-            shift = 10 * (i + 1);
-    if (shift)
-        s = str_sub(s, 0, s.n - 1);
-    if (!str_to_u64(s, (1ULL << 60) >> shift, ret))
-        return ERR_SYNTAX;
-    *ret <<= shift;
-    return 0;
 }
 
 const char *quota_size_text(long long bytes, char text[QUOTA_TEXT_MAX])
@@ -58,8 +43,8 @@ static int take_options(const struct cli *c, json_t *request, bool *ret_nothing)
     bool inherited = cli_value(c, "default") != NULL;
     if ((storage || counted) + none + inherited > 1)
         return cli_usage(c, "%s: limits, --none and --default exclude each other", c->command->name);
-    if (storage && (parse_size(storage, &bytes) || !bytes))
-        return cli_usage(c, "%s: '%s' is no size; write bytes, or as 500M or 2G", c->command->name, storage);
+    if (storage && (!amount_bytes(str_from_z(storage), 1ULL << 60, &bytes) || !bytes))
+        return cli_usage(c, "%s: '%s' is no size; write " AMOUNT_SIZE_FORMS, c->command->name, storage);
     int status = cli_number(c, "messages", 1ULL << 40, &messages);
     if (status)
         return status;

@@ -26,7 +26,7 @@ const struct cli_setting cli_settings[] = {
     { NULL, "log-level", "\"info\"",
       "The least level that is logged: debug, info (one line a session, one a message), warning or error." },
     { NULL, "mx-processes", "1", "Processes that talk to strangers; more use more cores. 1 to 64." },
-    { NULL, "message-size-max", "52428800", "The largest message in bytes, 65536 to 2147483648." },
+    { NULL, "message-size-max", "50M", "The largest message, 64K to 2G." },
     { NULL, "recipients-max", "1000", "Recipients of one message, 100 to 1000." },
     { NULL, "refuse-over-quota", "false",
       "Whether mail for a mailbox over quota is answered with 552, for good, rather than with 452, try again later." },
@@ -45,9 +45,9 @@ const struct cli_setting cli_settings[] = {
     { NULL, "limits-ipv4-network", "24", "Bits of an IPv4 address that count as one network." },
     { NULL, "limits-ipv6-network", "48", "Bits of an IPv6 address that count as one network." },
     { NULL, "workers-max", "64", "Threads of one role, 2 to 1024. A connection that waits needs none." },
-    { NULL, "cache-bytes", "16777216", "Memory for the store's blocks, in bytes." },
+    { NULL, "cache-bytes", "16M", "Memory for the store's blocks." },
     { NULL, "reserve-bytes", "0",
-      "Space that is kept free on the disk, in bytes: below it nothing is taken in. 0: a share of the file system." },
+      "Space that is kept free on the disk, as 10G: below it nothing is taken in. 0: a share of the file system." },
     { NULL, "password-length-min", "10", "Characters that a new password must have, 1 to 128." },
     { NULL, "password-refuse-common", "true",
       "Whether passwords that everyone tries first, sequences and the user's own name are refused." },
@@ -74,13 +74,14 @@ const struct cli_setting cli_settings[] = {
       "right password waits. With 0 it waits as long as a wrong one. Twice as many lock out an IPv6 /56, four "
       "times as many "
       "a /48 or an IPv4 /24, 32 times as many a /32." },
-    { NULL, "login-lockout", "900", "Seconds that the first lock-out lasts; each further one lasts twice as long, up to a day." },
+    { NULL, "login-lockout", "15min",
+      "How long the first lock-out lasts, seconds or with a unit; each further one lasts twice as long, up to a day." },
     { NULL, "login-allow", "{\"192.0.2.0/24\"}",
       "Networks whose failed logins are neither counted nor delayed, for accounts neither: whoever is there may guess. "
       "limits-exempt is for "
       "networks with many people. See `valise lockout list'." },
     { NULL, "login-history-days", "90",
-      "Days that each user's logins are remembered; 0: not at all. See `valise user history'." },
+      "Days that each user's logins are remembered, or as 12w; 0: not at all. See `valise user history'." },
     { "listener NAME", "protocol", "\"smtp\"",
       "What is spoken: smtp (mail from other servers), submission (mail from people and programs), imap, "
       "lmtp (mail from another mail server on this machine, which says what became of each recipient; Postfix is told "
@@ -149,7 +150,7 @@ const struct cli_setting cli_settings[] = {
     { "limits PROTOCOL", "junk-per-session", "100", "Commands that lead to nothing since the last message. Not imap." },
     { "limits PROTOCOL", "unknown-per-session", "100", "Recipients that do not exist. Not imap." },
     { "limits PROTOCOL", "recipients-max", "(the general one)", "Recipients of one message, for this protocol alone." },
-    { "limits PROTOCOL", "message-size-max", "(the general one)", "The largest message in bytes, for this protocol alone." },
+    { "limits PROTOCOL", "message-size-max", "(the general one)", "The largest message, for this protocol alone." },
     { "certificate NAME", "chain", "\"tls/server.pem\"",
       "A file below the directory: the certificate and what is between it and the root, as PEM. Its key is found in keys/ by the "
       "public key. A list, "

@@ -206,7 +206,7 @@ int cmd_status(struct cli *c)
     uint64_t seconds = 0;
     struct error e = ERROR_NONE;
     json_t *status = NULL;
-    int err = cli_number(c, "wait", 86400, &seconds);
+    int err = cli_duration(c, "wait", 1, 86400, &seconds);
     if (err)
         return err;
     int64_t end = clock_mono_ms() + (int64_t)seconds * 1000;

@@ -4,11 +4,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/amount.h"
 #include "base/nearest.h"
 
 enum {
@@ -25,17 +27,21 @@ static pthread_mutex_t confuse_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct error *confuse_error;
 static const char *confuse_name;
 
-/* Of libconfuse's "no such option 'NAME'": the setting there is in CFG, or one of its sections, that was meant. */
-static str find_meant(cfg_t *cfg, str text)
+/* What to do about libconfuse's TEXT "no such option 'NAME'": to NEXT, of SIZE bytes; "" for other texts, and where nothing is like it. */
+static void find_meant(const cfg_t *cfg, str text, char *next, size_t size)
 {
-    static const str begin = STR("no such option '");
-    if (!str_starts(text, begin))
-        return (str){ 0 };
-    str given = str_from(text, begin.n);
-    struct nearest n = nearest_to(str_sub(given, 0, str_find_byte(given, '\'', 0)));
+    static const str begin = STR_INIT("no such option '");
+    next[0] = '\0';
+    if (!cfg || !str_starts(text, begin))
+        return;
+    str given = str_sub(text, begin.n, str_find_byte(text, '\'', begin.n) - begin.n);
+    struct nearest n = nearest_to(given);
     for (const cfg_opt_t *o = cfg->opts; o && o->name; o++)
         nearest_offer(&n, str_from_z(o->name));
-    return n.name;
+    if (amount_size_unit(given) || amount_time_unit(given)) /* 2 GiB are two words, "2 GiB" is one */
+        (void)snprintf(next, size, "; a number with a space before its unit stands in quotes, as \"2 GiB\"");
+    else if (n.name.n)
+        (void)snprintf(next, size, "; did you mean %.*s?", STR_ARG(n.name));
 }
 
 /* Keeps the first message only: later ones follow from it. */
@@ -43,16 +49,49 @@ __attribute__((format(printf, 2, 0))) static void on_error(cfg_t *cfg, const cha
 {
     if (!confuse_error || confuse_error->code)
         return;
-    char text[160];
+    char text[160], next[128];
     (void)vsnprintf(text, sizeof text, fmt, ap);
-    str meant = cfg ? find_meant(cfg, str_from_z(text)) : (str){ 0 };
-    (void)error_set(confuse_error, ERR_SYNTAX, "%s:%d: %s%s%.*s%s", confuse_name, cfg ? cfg->line : 0, text,
-                    meant.n ? "; did you mean " : "", STR_ARG(meant), meant.n ? "?" : "");
+    find_meant(cfg, str_from_z(text), next, sizeof next);
+    (void)error_set(confuse_error, ERR_SYNTAX, "%s:%d: %s%s", confuse_name, cfg ? cfg->line : 0, text, next);
 }
 
 const char *config_last_string(cfg_opt_t *opt)
 {
     return cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+}
+
+/* A value with a unit, for libconfuse: into *RESULT, a long. */
+static int take_size(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    uint64_t n;
+    if (!amount_bytes(str_from_z(value), LONG_MAX, &n)) {
+        cfg_error(cfg, "%s: '%s' is no size; write " AMOUNT_SIZE_FORMS, opt->name, value);
+        return -1;
+    }
+    *(long *)result = (long)n;
+    return 0;
+}
+
+static int take_time(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result, uint64_t unit)
+{
+    uint64_t n;
+    if (!amount_seconds(str_from_z(value), unit, LONG_MAX / 2, &n)) {
+        cfg_error(cfg, "%s: '%s' is no time; write a number of %s, or " AMOUNT_TIME_FORMS, opt->name, value,
+                  unit == 1 ? "seconds" : "days");
+        return -1;
+    }
+    *(long *)result = (long)((n + unit - 1) / unit); /* what is begun counts as a whole */
+    return 0;
+}
+
+static int take_seconds(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    return take_time(cfg, opt, value, result, 1);
+}
+
+static int take_days(cfg_t *cfg, cfg_opt_t *opt, const char *value, void *result)
+{
+    return take_time(cfg, opt, value, result, AMOUNT_DAY);
 }
 
 /* Every number and its bounds. */
@@ -364,7 +403,7 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_STR("user", "valise", CFGF_NONE),
                          CFG_STR("log-level", "info", CFGF_NONE),
                          CFG_INT("mx-processes", 1, CFGF_NONE),
-                         CFG_INT("message-size-max", 52428800, CFGF_NONE),
+                         CFG_INT_CB("message-size-max", 52428800, CFGF_NONE, take_size),
                          CFG_INT("recipients-max", 1000, CFGF_NONE),
                          CFG_BOOL("refuse-over-quota", cfg_false, CFGF_NONE),
                          CFG_INT("connections-max", 0, CFGF_NODEFAULT),
@@ -375,8 +414,8 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_INT("limits-ipv6-network", 48, CFGF_NONE),
                          CFG_SEC("limits", limit_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_INT("workers-max", 64, CFGF_NONE),
-                         CFG_INT("cache-bytes", 16777216, CFGF_NONE),
-                         CFG_INT("reserve-bytes", 0, CFGF_NONE),
+                         CFG_INT_CB("cache-bytes", 16777216, CFGF_NONE, take_size),
+                         CFG_INT_CB("reserve-bytes", 0, CFGF_NONE, take_size),
                          CFG_INT("password-length-min", CONFIG_PASSWORD_LENGTH_MIN, CFGF_NONE),
                          CFG_BOOL("password-refuse-common", cfg_true, CFGF_NONE),
                          CFG_BOOL("password-need-mixed", cfg_false, CFGF_NONE),
@@ -384,9 +423,9 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_STR("user-key", "ecdsa", CFGF_NONE),
                          CFG_INT("login-failures-max", 10, CFGF_NONE),
                          CFG_INT("login-failures-per-network", 50, CFGF_NONE),
-                         CFG_INT("login-lockout", 900, CFGF_NONE),
+                         CFG_INT_CB("login-lockout", 900, CFGF_NONE, take_seconds),
                          CFG_STR_LIST("login-allow", NULL, CFGF_NODEFAULT),
-                         CFG_INT("login-history-days", 90, CFGF_NONE),
+                         CFG_INT_CB("login-history-days", 90, CFGF_NONE, take_days),
                          CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_SEC("certificate", certificate_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_END() };

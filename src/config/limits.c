@@ -1,4 +1,5 @@
 /* config_limits: the sections "limits" of valise.conf, one for each protocol, and what holds where they say nothing. */
+#include "base/amount.h"
 #include "config/config_private.h"
 
 /* The option that sets a limit. */
@@ -76,12 +77,18 @@ static int check_limit(cfg_t *cfg, cfg_opt_t *opt)
     return 0;
 }
 
+/* VALUE of numbers[I]: a size may have a unit. */
+static bool number_parse(size_t i, const char *value, uint64_t *ret)
+{
+    return i == SIZE ? amount_bytes(str_from_z(value), numbers[i].max, ret) : str_to_u64(str_from_z(value), numbers[i].max, ret);
+}
+
 static int check_number(cfg_t *cfg, cfg_opt_t *opt)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < NUMBER_N; i++) {
         if (!str_eq(str_from_z(numbers[i].name), str_from_z(opt->name)) ||
-            (str_to_u64(str_from_z(config_last_string(opt)), numbers[i].max, &n) && n >= numbers[i].min))
+            (number_parse(i, config_last_string(opt), &n) && n >= numbers[i].min))
             continue;
         cfg_error(cfg, "%s must be between %lu and %lu", opt->name, (unsigned long)numbers[i].min, (unsigned long)numbers[i].max);
         return -1;
@@ -183,7 +190,7 @@ static int take_section(struct config *c, cfg_t *sec, const char *name, struct e
     uint64_t values[NUMBER_N] = { l->errors_max, l->junk_max, l->unknown_max, l->recipients_max, l->message_size_max };
     for (size_t i = 0; i < NUMBER_N; i++) {
         const char *value = cfg_getstr(sec, numbers[i].name);
-        if (value && !str_to_u64(str_from_z(value), numbers[i].max, &values[i]))
+        if (value && !number_parse(i, value, &values[i]))
             return error_set(e, ERR_SYNTAX, "%s:%d: limits %s: %s is no number", name, sec->line, cfg_title(sec),
                              numbers[i].name);
     }

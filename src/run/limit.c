@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/amount.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -489,28 +490,16 @@ str limit_text(enum limit_kind kind, struct limit limit, char text[LIMIT_TEXT_MA
     return str_from_z(text);
 }
 
-/* "minute", "10 minutes", "10minutes". */
+/* "minute", "10 minutes", "10min". */
 static bool period_parse(str text, uint32_t *ret)
 {
-    size_t digits = 0;
-    uint64_t count = 1;
-    while (digits < text.n && ascii_is_digit(text.p[digits]))
-        digits++;
-    if (digits && (!str_to_u64(str_sub(text, 0, digits), LIMIT_PERIOD_MAX_S, &count) || count == 0))
+    uint64_t seconds = amount_time_unit(text);
+    if (seconds == 0 && !amount_seconds(text, 0, LIMIT_PERIOD_MAX_S, &seconds))
         return false;
-    text = str_from(text, digits);
-    if (digits && str_starts(text, STR(" ")))
-        text = str_from(text, 1);
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        str rest = str_from(text, strlen(units[i].name));
-        if (!str_starts(text, str_from_z(units[i].name)) || (rest.n && !str_eq(rest, STR("s"))))
-            continue;
-        if (count * units[i].seconds > LIMIT_PERIOD_MAX_S)
-            return false;
-        *ret = (uint32_t)(count * units[i].seconds);
-        return true;
-    }
-    return false;
+    if (seconds == 0 || seconds > LIMIT_PERIOD_MAX_S)
+        return false;
+    *ret = (uint32_t)seconds;
+    return true;
 }
 
 int limit_rate_parse(str text, struct limit *ret, struct error *e)

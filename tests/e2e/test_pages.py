@@ -40,7 +40,7 @@ def test_page_has_every_command(server):
 def test_page_has_every_setting(server):
     """What the server reads and what the page tells are the same names."""
     source = (ROOT / "src" / "config" / "config.c").read_text()
-    read = set(re.findall(r'CFG_(?:STR|INT|BOOL|FLOAT|STR_LIST|INT_LIST)\("([a-z-]+)"', source))
+    read = set(re.findall(r'CFG_(?:STR|INT|INT_CB|BOOL|FLOAT|STR_LIST|INT_LIST)\("([a-z-]+)"', source))
     limits = (ROOT / "src" / "config" / "limits.c").read_text()
     read |= set(re.findall(r'\{ "([a-z-]+)", \d', limits))
     told = set(re.findall(r"^\\fB([a-z\\-]+)\\fR = ", page(server, "--conf"), re.M))

@@ -1,5 +1,6 @@
 """Mistakes on the command line: each message names the next step. Every command and every option that `valise completion` knows is mistyped."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import harness
+from harness import DOMAIN, HOSTNAME
 
 USAGE = 64
 
@@ -121,3 +123,33 @@ def test_a_typo_in_valise_conf(lab):
     conf.write_text(conf.read_text() + "mesage-size-max = 1000000\n")
     done = valise("serve", "--dir", str(lab.dir), "--port-offset", "20000")
     assert done.returncode == 78 and f"valise.conf:{line}: " in done.stderr and "did you mean message-size-max?" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("words, step", [
+    (["domain", "quota", DOMAIN, "--storage", "50X"], "'50X' is no size; write bytes, or as 50M"),
+    (["status", "--wait", "soon"], "a number alone counts seconds, or write it as 90s"),
+    (["cert", "issue", "--server", HOSTNAME, "--days", "398"], "at most 397 days"),
+    (["cert", "issue", "--user", f"alice@{DOMAIN}", "--p12", "x", "--generate", "--days", "1097"], "at most 1096 days"),
+    (["backup", "--keep", "many", "x"], "--keep needs a number from 0"),
+    (["user", "history", f"alice@{DOMAIN}", "--since", "yesterday"], "or 12h or 7d for that long ago")],
+    ids=lambda v: " ".join(v[:2]) if isinstance(v, list) else "")
+def test_numbers_say_their_form(lab, words, step):
+    done = valise(*words, "--dir", str(lab.dir))
+    assert done.returncode == USAGE and step in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("size, kib", [("52428800", 51200), ("50M", 51200), ("2 GiB", 2097152), ("1g", 1048576)])
+def test_sizes_have_units(lab, size, kib):
+    valise("domain", "quota", DOMAIN, "--storage", size, "--dir", str(lab.dir))
+    done = valise("domain", "list", "--json", "--dir", str(lab.dir))
+    assert f'"bytes": {kib * 1024}' in done.stdout, done.stdout
+
+
+def test_times_have_units(lab):
+    """36 hours are a day and a half."""
+    p12 = lab.dir.parent / "alice.p12"
+    done = valise("cert", "issue", "--user", f"alice@{DOMAIN}", "--p12", str(p12), "--generate", "--days", "36h", "--dir", str(lab.dir))
+    assert done.returncode == 0, done.stderr
+    certificates = json.loads(valise("cert", "list", "--json", "--dir", str(lab.dir)).stdout)
+    ours = [c for c in certificates["certificates"] if c["use"] == "user"]
+    assert 36 * 3600 - 60 <= ours[0]["not-after"] - ours[0]["not-before"] <= 36 * 3600 + 7200, ours

@@ -73,6 +73,17 @@ static void test_mistakes_name_line_and_reason(void **state)
         { "hostname = \"a.b\"\n\nconnections-max = 4294967296\n", "x.conf:3: connections-max must be between" },
         { "hostname = \"a.b\"\nrecipients-max = 99\n", "x.conf:2: recipients-max must be between 100 and 1000 (RFC 5321" },
         { "hostname = \"a..b\"\n", "x.conf:1: hostname must be a domain name" },
+        { "hostname = \"a.b\"\nconections-max = 5\n",
+          "x.conf:2: no such option 'conections-max'; did you mean connections-max?" },
+        { "hostname = \"a.b\"\nlistener l {\n  adresses = 5\n}\n",
+          "x.conf:3: no such option 'adresses'; did you mean addresses?" },
+        { "hostname = \"a.b\"\ncache-bytes = 50X\n", "x.conf:2: cache-bytes: '50X' is no size; write bytes, or as 50M" },
+        { "hostname = \"a.b\"\ncache-bytes = 2 GiB\n",
+          "x.conf:2: no such option 'GiB'; a number with a space before its unit stands in quotes" },
+        { "hostname = \"a.b\"\nmessage-size-max = 3G\n", "x.conf:2: message-size-max must be between 65536 and 2147483648" },
+        { "hostname = \"a.b\"\nlogin-lockout = 2d\n", "x.conf:2: login-lockout must be between 1 and 86400 seconds" },
+        { "hostname = \"a.b\"\nlogin-history-days = soon\n",
+          "x.conf:2: login-history-days: 'soon' is no time; write a number of days" },
         { "hostname = \"-a.b\"\n", "x.conf:1: hostname must be a domain name" },
         { "hostname = \"a-.b\"\n", "x.conf:1: hostname must be a domain name" },
         { "hostname = \"a.b.\"\n", "x.conf:1: hostname must be a domain name" },
@@ -150,6 +161,27 @@ static void test_mistakes_in_limits_and_networks(void **state)
           "xclient-from is for protocol smtp and submission" },
     };
     refuse_all(rows, sizeof rows / sizeof rows[0]);
+}
+
+static void test_numbers_with_units(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "hostname = \"a.b\"\nmessage-size-max = 50M\ncache-bytes = \"2 GiB\"\nreserve-bytes = 1g\nlogin-lockout = 15min\n"
+        "login-history-days = 36h\nlimits smtp {\n  message-size-max = 1M\n  message-rate-per-address = \"5/h\"\n}\n"
+        "listener one {\n  protocol = \"imap\"\n  port = 1\n  tls = \"off\"\n}\n";
+    struct config *c = NULL;
+    struct error e = ERROR_NONE;
+    if (config_parse("x.conf", str_from_z(text), &c, &e))
+        fail_msg("%s", e.text);
+    assert_int_equal(c->message_size_max, 50 << 20);
+    assert_int_equal(c->cache_bytes, 2LL << 30);
+    assert_int_equal(c->reserve_bytes, 1 << 30);
+    assert_int_equal(c->login.lockout_s, 900);
+    assert_int_equal(c->login.history_days, 2);
+    assert_int_equal(c->limits[CONFIG_SMTP].message_size_max, 1 << 20);
+    assert_int_equal(c->limits[CONFIG_SMTP].rules.limits[LIMIT_MESSAGES][LIMIT_ADDRESS].period_s, 3600);
+    config_free(c);
 }
 
 static void test_tls_of_listeners_and_certificates(void **state)
@@ -302,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_what_init_writes_is_accepted),
         cmocka_unit_test(test_mistakes_name_line_and_reason),
         cmocka_unit_test(test_mistakes_in_limits_and_networks),
+        cmocka_unit_test(test_numbers_with_units),
         cmocka_unit_test(test_tls_of_listeners_and_certificates),
         cmocka_unit_test(test_who_is_shown_a_certificate),
         cmocka_unit_test(test_mechanisms_of_listeners),
