@@ -2,13 +2,14 @@
 #include "role/control.h"
 
 #include <errno.h>
-#include <limits.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/clock.h"
 #include "role/bulk.h"
 #include "role/core.h"
@@ -126,14 +127,16 @@ const struct conn_ops control_session_ops = {
 /* Nobody listens in DIR: because no server runs there, or there is nothing that could. */
 static int fail_unavailable(const char *dir, struct error *e)
 {
-    char path[PATH_MAX];
     struct stat st;
-    if (stat(dir, &st) != 0 && errno == ENOENT)
+    int top = beneath_start(dir, NULL);
+    if (top == ERR_NOTFOUND)
         return error_set(e, ERR_UNAVAILABLE,
                          "there is no directory %s; --dir or VALISE_DIR names where the mail system is, `valise init` makes one",
                          dir);
-    int n = snprintf(path, sizeof path, "%s/valise.conf", dir);
-    if (n > 0 && (size_t)n < sizeof path && stat(path, &st) != 0 && errno == ENOENT)
+    bool empty = top >= 0 && fstatat(top, "valise.conf", &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
+    if (top >= 0)
+        (void)close(top);
+    if (empty)
         return error_set(e, ERR_UNAVAILABLE,
                          "no server runs in %s, which holds no valise.conf; --dir or VALISE_DIR names where the mail system is, "
                          "`valise init` makes one",
