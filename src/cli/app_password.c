@@ -1,5 +1,6 @@
 /* app_password: valise user app-password add|remove|list. */
 #include "cli/cli.h"
+#include "cli/columns.h"
 #include "cli/when.h"
 
 static json_t *request(const struct cli *c, const char *command)
@@ -38,8 +39,8 @@ int cmd_app_password_list(struct cli *c)
         cli_print_json(reply);
     else
         json_array_foreach(json_object_get(reply, "app-passwords"), i, p)(void)
-            printf("%-40s made %s  used %s\n", cli_string(json_object_get(p, "name")),
-                   when_text(json_integer_value(json_object_get(p, "created")), made),
+            printf("%-*s made %s  used %s\n", columns_pad(cli_string(json_object_get(p, "name")), 40),
+                   cli_string(json_object_get(p, "name")), when_text(json_integer_value(json_object_get(p, "created")), made),
                    when_text(json_integer_value(json_object_get(p, "used")), used));
     json_decref(reply);
     return 0;

@@ -20,7 +20,7 @@
 #include "cli/tar.h"
 #include "cli/vault.h"
 
-enum { NAME_BYTES = 40, MANIFEST_MAX = 1 << 28 };
+enum { NAME_BYTES = 40, NAME_PAUSE_US = 50000, MANIFEST_MAX = 1 << 28 };
 
 struct backup {
     const char *dir;
@@ -548,6 +548,14 @@ static int make_target(const char *path, struct error *e)
     return err;
 }
 
+/* Calls the backup by the second it is. */
+static void take_name(struct backup *b)
+{
+    struct date d = date_from_unix(clock_real_ms() / 1000, 0);
+    (void)snprintf(b->name, sizeof b->name, "%04d%02d%02dT%02d%02d%02dZ", d.year, d.month, d.day, d.hour, d.minute, d.second);
+    (void)snprintf(b->partial, sizeof b->partial, "%s.partial", b->name);
+}
+
 static int prepare_target(struct backup *b, struct error *e)
 {
     struct backup_list list;
@@ -556,10 +564,11 @@ static int prepare_target(struct backup *b, struct error *e)
     int err = make_target(b->target_name, e);
     if (err)
         return err;
-    (void)snprintf(b->partial, sizeof b->partial, "%s.partial", b->name);
     b->target = backup_lock(b->target_name, e);
     if (b->target < 0)
         return b->target;
+    for (take_name(b); beneath_exists(b->target, b->name); take_name(b)) /* the second is taken: the next one comes soon */
+        (void)usleep(NAME_PAUSE_US);
     if (backup_generations(b->target, b->target_name, &list, NULL) == 0 &&
         backup_open_in(b->target, b->target_name, list.names[list.n - 1], &b->previous, NULL) == 0 &&
         vault_look(&b->vault, &b->previous, NULL) == 0 && b->vault.sealed == b->lock.used &&
@@ -648,8 +657,6 @@ int cmd_backup(struct cli *c)
         free(b);
         return status ? status : cli_usage(c, "backup: --keep is for a directory");
     }
-    time_t now = clock_real_ms() / 1000;
-    struct date d = date_from_unix(now, 0);
     *b = (struct backup){ .dir = c->dir,
                           .top = -1,
                           .spool = -1,
@@ -664,7 +671,7 @@ int cmd_backup(struct cli *c)
                           .pieces = json_array(),
                           .revoked = json_array(),
                           .with_ca_key = cli_value(c, "with-ca-key") };
-    (void)snprintf(b->name, sizeof b->name, "%04d%02d%02dT%02d%02d%02dZ", d.year, d.month, d.day, d.hour, d.minute, d.second);
+    take_name(b);
     (void)signal(SIGPIPE, SIG_IGN); /* whoever reads the stream may leave: an error, after which all is tidied up */
     status = vault_lock_init(&b->lock, c, !stream);
     if (status) {

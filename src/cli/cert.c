@@ -324,7 +324,12 @@ int cmd_cert_register(struct cli *c)
 {
     struct error e = ERROR_NONE;
     struct buf pem = BUF_INIT(PKI_PEM_MAX);
+    struct arena a = ARENA_INIT(1 << 20);
+    struct pki_description d;
     int err = pki_file_read(c->words[0], &pem, &e);
+    if (err == 0 && (err = pki_certificate_describe(buf_str(&pem), &a, &d, &e)) != 0)
+        error_prefix(&e, "%s", c->words[0]);
+    arena_done(&a);
     int status = err ? cli_fail_files(c, &e)
                      : cli_call_and_say(c, json_pack("{s:s,s:s%}", "command", "cert.register", "certificate", pem.p, pem.n),
                                         "%s logs in the user whose address it names\n", c->words[0]);

@@ -4,6 +4,9 @@
 
 #include "cli/ca_list.h"
 #include "cli/owned.h"
+#include "role/supervisor.h"
+
+enum { NOTES_MAX = 16384 };
 
 /* Adds to REPLY's notes what only whoever reads the list of the CA's names can see. */
 static void compare_list(const struct cli *c, json_t *reply)
@@ -16,8 +19,42 @@ static void compare_list(const struct cli *c, json_t *reply)
     ca_list_close(&l);
 }
 
+/* The configuration alone: no server is asked, and the store is not opened. */
+static int check_config(const struct cli *c)
+{
+    struct error e = ERROR_NONE;
+    struct buf notes = BUF_INIT(NOTES_MAX);
+    struct config *config = NULL;
+    int err = supervisor_check(c->dir, &config, &notes, &e);
+    bool directory = err && str_find(str_from_z(e.text), STR("valise.conf")) == strlen(e.text) && err != ERR_SYNTAX;
+    if (err) {
+        buf_done(&notes);
+        return directory ? cli_fail_files(c, &e) : cli_fail_with(c, EX_CONFIG, err, e.text);
+    }
+    if (c->json) {
+        json_t *list = json_array(), *v;
+        str rest = buf_str(&notes), line;
+        while (rest.n && str_split(&rest, '\n', &line))
+            if (line.n)
+                json_array_append_new(list, json_stringn(line.p, line.n));
+        v = json_pack("{s:b,s:I,s:I,s:o}", "ok", 1, "listeners", (json_int_t)config->listener_n, "certificates",
+                      (json_int_t)config->certificate_n, "notes", list);
+        cli_print_json(v);
+        json_decref(v);
+    } else {
+        (void)printf("%.*svalise.conf is right: %zu listeners, %zu certificates\n", STR_ARG(buf_str(&notes)), config->listener_n,
+                     config->certificate_n);
+    }
+    config_free(config);
+    buf_done(&notes);
+    return 0;
+}
+
 int cmd_check(struct cli *c)
 {
+    if (cli_value(c, "config"))
+        return cli_value(c, "deep") ? cli_usage(c, "check: --config looks at valise.conf only, --deep at the mail; call it twice")
+                                    : check_config(c);
     json_t *reply, *problem;
     size_t i;
     struct error e = ERROR_NONE;

@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/columns.h"
 #include "cli/when.h"
 
 static const char *text_of(const json_t *o, const char *key)
@@ -14,7 +15,7 @@ static void print_lockout(const json_t *l)
 {
     char when[WHEN_MAX];
     long long until = (long long)json_integer_value(json_object_get(l, "locked-until"));
-    (void)printf("%-43s %-36s ", text_of(l, "network"), text_of(l, "login"));
+    (void)printf("%-43s %-*s ", text_of(l, "network"), columns_pad(text_of(l, "login"), 36), text_of(l, "login"));
     if (until)
         (void)printf("locked out until %s\n", when_text(until, when));
     else

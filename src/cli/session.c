@@ -1,5 +1,6 @@
 /* session: valise session list|end. */
 #include "cli/cli.h"
+#include "cli/columns.h"
 #include "cli/when.h"
 
 static const char *text_of(const json_t *o, const char *key)
@@ -11,7 +12,8 @@ static const char *text_of(const json_t *o, const char *key)
 static void print_session(const json_t *s)
 {
     char when[WHEN_MAX];
-    (void)printf("%-26s %-10s %-14s %-36s %-39s %-19s %s\n", text_of(s, "id"), text_of(s, "protocol"), text_of(s, "listener"),
+    (void)printf("%-26s %-10s %-*s %-*s %-39s %-19s %s\n", text_of(s, "id"), text_of(s, "protocol"),
+                 columns_pad(text_of(s, "listener"), 14), text_of(s, "listener"), columns_pad(text_of(s, "address"), 36),
                  text_of(s, "address"), text_of(s, "peer"), when_text(json_integer_value(json_object_get(s, "since")), when),
                  text_of(s, "how"));
 }

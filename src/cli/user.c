@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/beneath.h"
+#include "cli/columns.h"
 #include "cli/quota.h"
 #include "cli/bulk_file.h"
 #include "pki/pki.h"
@@ -154,7 +155,8 @@ static void print_user(const json_t *user)
 {
     char text[QUOTA_TEXT_MAX];
     const char *name = cli_string(json_object_get(user, "name"));
-    (void)printf("%-40s %-8s %10lld messages %14lld bytes  quota %s%s%s%s%s\n", cli_string(json_object_get(user, "address")),
+    (void)printf("%-*s %-8s %10lld messages %14lld bytes  quota %s%s%s%s%s\n",
+                 columns_pad(cli_string(json_object_get(user, "address")), 40), cli_string(json_object_get(user, "address")),
                  cli_string(json_object_get(user, "role")), (long long)json_integer_value(json_object_get(user, "messages")),
                  (long long)json_integer_value(json_object_get(user, "bytes")), quota_text(json_object_get(user, "quota"), text),
                  json_is_true(json_object_get(user, "enabled")) ? "" : "  disabled",

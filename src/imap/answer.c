@@ -59,6 +59,11 @@ enum imap_next imap_bad_arguments(struct imap_session *s, int r)
     return imap_bad(s, "Invalid arguments: %.*s takes %.*s", STR_ARG(s->command->name), STR_ARG(s->command->usage));
 }
 
+enum imap_next imap_over_quota(struct imap_session *s)
+{
+    return imap_no(s, "[OVERQUOTA] More than the quota of %.*s allows: delete mail first", STR_ARG(buf_str(&s->user)));
+}
+
 enum imap_next imap_fail(struct imap_session *s, int code, const struct error *e)
 {
     const char *why = e && e->code ? e->text : NULL;

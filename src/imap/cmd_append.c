@@ -130,7 +130,7 @@ IMAP_HANDLER(append)
     if (r == ERR_SYNTAX) /* RFC 3516 section 4.4: the store has encoded what it could */
         return imap_no(s, "[UNKNOWN-CTE] The message holds NUL bytes where they cannot be encoded");
     if (r == ERR_REFUSED)
-        return imap_no(s, "[OVERQUOTA] More than the quota allows");
+        return imap_over_quota(s);
     if (r == ERR_NOTFOUND)
         return imap_fail_target(s, r);
     if (r < 0)

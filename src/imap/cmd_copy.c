@@ -71,7 +71,7 @@ static enum imap_next copy(struct imap_session *s, struct scan *args, bool move)
     struct mail_uid_pair *pairs = arena_array(&s->arena, n, sizeof *pairs);
     r = pairs ? mail_view_copy(s->view, seqs, n, target, move, pairs, &pair_n, &uidvalidity) : ERR_LIMIT;
     if (r == ERR_REFUSED)
-        return imap_no(s, "[OVERQUOTA] More than the quota allows");
+        return imap_over_quota(s);
     return r < 0 ? imap_fail_target(s, r) : answer(s, move, pairs, pair_n, uidvalidity);
 }
 

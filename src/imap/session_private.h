@@ -169,6 +169,8 @@ enum imap_next imap_no(struct imap_session *s, const char *fmt, ...) __attribute
 enum imap_next imap_bad(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* BAD with the command's usage, NO for a name that no mailbox can have; R is what a parser returned. */
 enum imap_next imap_bad_arguments(struct imap_session *s, int r);
+/* Answers NO [OVERQUOTA] (RFC 9208 section 4.3.1) with whose quota it is. */
+enum imap_next imap_over_quota(struct imap_session *s);
 /* NO by the class of error CODE, E's text in it (may be NULL). The one place where errors become response codes (RFC 5530). */
 enum imap_next imap_fail(struct imap_session *s, int code, const struct error *e);
 /* The same where a missing mailbox could be created: [TRYCREATE]. */

@@ -15,12 +15,14 @@ enum { TEXT_MAX = 4096 };
 int pki_certificate_parse(str pem, X509 **ret, struct error *e)
 {
     if (pem.n == 0 || pem.n > PKI_PEM_MAX)
-        return error_set(e, ERR_SYNTAX, "not a certificate in PEM form");
+        return pki_pem_fail(pem, "CERTIFICATE", e);
     BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
     X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
     BIO_free(bio);
-    if (!cert)
-        return pki_fail(e, ERR_SYNTAX, "not a certificate in PEM form");
+    if (!cert) {
+        ERR_clear_error();
+        return pki_pem_fail(pem, "CERTIFICATE", e);
+    }
     *ret = cert;
     return 0;
 }

@@ -78,12 +78,17 @@ static int no_passphrase(char *buf, int size, int writing, void *ctx)
 int pki_key_from_pem(str pem, struct pki_key **ret, struct error *e)
 {
     if (pem.n == 0 || pem.n > PKI_PEM_MAX)
-        return error_set(e, ERR_SYNTAX, "not a private key in PEM form");
+        return pki_pem_fail(pem, "PRIVATE KEY", e);
     BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
     EVP_PKEY *pkey = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
     BIO_free(bio);
-    if (!pkey)
-        return pki_fail(e, ERR_SYNTAX, "not an unencrypted private key in PEM form");
+    if (!pkey) {
+        ERR_clear_error();
+        if (str_find(pem, STR("ENCRYPTED")) < pem.n)
+            return error_set(e, ERR_SYNTAX,
+                             "the key is encrypted with a password; `openssl pkey -in FILE -out NEW' takes that off");
+        return pki_pem_fail(pem, "PRIVATE KEY", e);
+    }
     if (!pki_pkey_is_supported(pkey)) {
         EVP_PKEY_free(pkey);
         return error_set(e, ERR_UNSUPPORTED, "keys are EC P-256, EC P-384 or RSA of 2048 to 8192 bits");

@@ -114,6 +114,9 @@ struct pki_description {
     str key_kind;                  /* "ECDSA P-256", "RSA 3072" */
     bool is_ca;
 };
+/* Says why TEXT holds no WHAT ("CERTIFICATE", "PRIVATE KEY": how its first line ends) in PEM form: which line is wrong, or what is there
+ * instead. Returns ERR_SYNTAX. */
+int pki_pem_fail(str text, const char *what, struct error *e);
 /* What the first certificate of PEM says, in A. Nothing is verified. ERR_SYNTAX, ERR_LIMIT. */
 int pki_certificate_describe(str pem, struct arena *a, struct pki_description *ret, struct error *e) MUST_USE;
 

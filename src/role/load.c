@@ -1,14 +1,19 @@
 /* load: what a snapshot holds, read and checked: the configuration and the certificates that it names. See supervisor_private.h. */
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/beneath.h"
 #include "base/clock.h"
 #include "pki/pki.h"
+#include "role/owners.h"
+#include "role/supervisor.h"
 #include "role/supervisor_private.h"
 #include "role/descriptors.h"
 #include "run/descriptors.h"
 
-enum { ARENA_MAX = 16 << 20, NOTES_MAX = 16384, EXPIRY_NOTE_DAYS = 15 };
+enum { ARENA_MAX = 16 << 20, CONFIG_MAX = 1 << 20, NOTES_MAX = 16384, EXPIRY_NOTE_DAYS = 15 };
 
 static int read_chain(struct snapshot *s, str path, str *ret, struct error *e)
 {
@@ -75,8 +80,10 @@ int snapshot_load(struct config *config, uint16_t port_offset, struct snapshot *
         char hex[65];
         id->name = config->certificates[i].name;
         err = read_chain(s, config->certificates[i].chain, &id->chain_pem, e);
-        if (err == 0 && tls_key_id(id->chain_pem, hex))
-            err = error_set(e, ERR_SYNTAX, "%.*s: no PEM certificate in it", STR_ARG(config->certificates[i].chain));
+        if (err == 0 && tls_key_id(id->chain_pem, hex)) {
+            err = pki_pem_fail(id->chain_pem, "CERTIFICATE", e);
+            (void)error_prefix(e, "%.*s", STR_ARG(config->certificates[i].chain));
+        }
         if (err == 0)
             err = arena_dup(&s->arena, (str){ hex, 64 }, &id->key_id);
         if (err == 0)
@@ -98,6 +105,41 @@ int snapshot_load(struct config *config, uint16_t port_offset, struct snapshot *
     s->config = config;
     *ret = s;
     return 0;
+}
+
+int supervisor_check(const char *dir, struct config **ret, struct buf *notes, struct error *e)
+{
+    struct buf text = BUF_INIT(CONFIG_MAX);
+    struct config *config = NULL, *again = NULL;
+    struct snapshot *s = NULL;
+    struct stat st;
+    int top = beneath_start(dir, e), err = top < 0 ? top : 0;
+    if (err == 0 && (fchdir(top) != 0 || fstat(top, &st) != 0))
+        err = error_set(e, err_from_errno(errno), "%s: %s", dir, strerrordesc_np(errno));
+    bool root = err == 0 && geteuid() == 0 && st.st_uid == 0;
+    if (err == 0)
+        err = beneath_read(top, "valise.conf", &text, e);
+    if (err == 0)
+        err = config_parse("valise.conf", buf_str(&text), &config, e);
+    if (err == 0 && root)
+        err = owners_judge_user(config->user, e);
+    if (err == 0)
+        err = config_parse("valise.conf", buf_str(&text), &again, e);
+    if (err == 0)
+        err = snapshot_load(again, 0, &s, e);
+    if (s)
+        buf_add(notes, buf_str(&s->notes));
+    else
+        config_free(again);
+    snapshot_free(s);
+    if (err == 0)
+        *ret = config;
+    else
+        config_free(config);
+    buf_done(&text);
+    if (top >= 0)
+        (void)close(top);
+    return err;
 }
 
 void snapshot_free(struct snapshot *s)

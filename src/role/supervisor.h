@@ -17,4 +17,9 @@ struct supervisor_settings {
 /* Runs the server until SIGTERM or SIGINT. Returns 0 after an orderly end, else an error that E explains. */
 int supervisor_run(const struct supervisor_settings *settings, struct error *e) MUST_USE;
 
+struct buf;
+/* Reads the configuration of DIR, and the certificates that it names, as a start would, without starting: *RET is the caller's, freed with
+ * config_free, and NOTES gets a line for what the server would warn of. DIR becomes the working directory. E names file and line. */
+int supervisor_check(const char *dir, struct config **ret, struct buf *notes, struct error *e) MUST_USE;
+
 #endif

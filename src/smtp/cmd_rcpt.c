@@ -161,6 +161,6 @@ enum conn_next smtp_cmd_rcpt(struct smtp_session *s, str argument)
     if (why.n)
         smtp_say_text(s, reply, why);
     else
-        smtp_say(s, reply);
+        smtp_say_about(s, reply, to.address.text);
     return CONN_WAIT;
 }

@@ -177,7 +177,7 @@ static void say_each(struct smtp_session *s, enum smtp_reply reply, const int *r
         if (reply != SMTP_REPLY_ACCEPTED)
             smtp_say(s, reply);
         else if (results[i])
-            smtp_say(s, smtp_reply_from_delivery(results[i], s->config->full_is_final));
+            smtp_say_about(s, smtp_reply_from_delivery(results[i], s->config->full_is_final), t->recipients[i]);
         else
             say_accepted(s, t->recipients[i]);
     }

@@ -101,7 +101,8 @@ enum smtp_reply_flags {
     X(UNKNOWN_RECIPIENT, 550, "5.1.1", 0, "No such mailbox here")                                                                \
     X(DISABLED_RECIPIENT, 550, "5.2.1", 0, "This mailbox is disabled")                                                           \
     X(RELAY_DENIED, 550, "5.7.1", 0, "Relaying denied: mail for this domain is not taken here")                                  \
-    X(CLOSED_GROUP, 550, "5.7.1", 0, "You may not write to this group: log in as one of those who may")                          \
+    X(CLOSED_GROUP, 550, "5.7.1", 0,                                                                                             \
+      "You may not write to this group: log in as one of its members or of its domain, as it asks")                              \
     X(TOO_MANY_MAILBOXES, 550, "5.2.4", 0, "This address stands for more than 1000 mailboxes; write to parts of it")             \
     X(ROUTED_RECIPIENT, 550, "5.7.1", 0, "Relaying denied: no route within an address is followed")                              \
     X(NO_QUEUE, 550, "5.7.1", 0, "Mail for other domains cannot be sent yet: there is no queue")                                 \

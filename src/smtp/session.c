@@ -89,6 +89,19 @@ void smtp_say_text(struct smtp_session *s, enum smtp_reply r, str text)
     buf_done(&escaped);
 }
 
+void smtp_say_about(struct smtp_session *s, enum smtp_reply r, str address)
+{
+    static const str mailbox = STR_INIT("The mailbox is full");
+    str usual = smtp_reply_text(r);
+    struct buf text = BUF_INIT(8 * 1024);
+    if (address.n && str_starts(usual, mailbox)) {
+        buf_add_all(&text, STR("The mailbox of <"), address, STR("> is full"), str_from(usual, mailbox.n));
+        usual = buf_str(&text);
+    }
+    smtp_say_text(s, r, usual);
+    buf_done(&text);
+}
+
 void smtp_session_wait(struct smtp_session *s, int64_t ms)
 {
     s->wait_until_ms = clock_mono_ms() + ms;

@@ -170,6 +170,8 @@ void smtp_session_command_mode(struct smtp_session *s);
 void smtp_say(struct smtp_session *s, enum smtp_reply r);
 /* The same with another text, escaped and cut as needed. */
 void smtp_say_text(struct smtp_session *s, enum smtp_reply r, str text);
+/* Answers R about ADDRESS, which is named where the usual text speaks of a mailbox without saying whose. */
+void smtp_say_about(struct smtp_session *s, enum smtp_reply r, str address);
 /* The same with several lines of our own making. */
 void smtp_say_lines(struct smtp_session *s, enum smtp_reply r, const str *lines, size_t n);
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -153,3 +154,63 @@ def test_times_have_units(lab):
     certificates = json.loads(valise("cert", "list", "--json", "--dir", str(lab.dir)).stdout)
     ours = [c for c in certificates["certificates"] if c["use"] == "user"]
     assert 36 * 3600 - 60 <= ours[0]["not-after"] - ours[0]["not-before"] <= 36 * 3600 + 7200, ours
+
+
+def test_a_damaged_certificate_names_file_and_line(lab):
+    chain = lab.dir / "tls" / "server.pem"
+    lines = chain.read_text().splitlines()
+    lines[2] = "!" + lines[2][1:]
+    chain.write_text("\n".join(lines) + "\n")
+    done = valise("serve", "--dir", str(lab.dir), "--port-offset", "20000")
+    assert done.returncode == 78 and "tls/server.pem: line 3 holds what is no Base64" in done.stderr, done.stderr
+    mistaken = lab.dir.parent / "mistaken.pem"
+    mistaken.write_text("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
+    done = valise("cert", "register", str(mistaken), "--dir", str(lab.dir))
+    assert done.returncode == 65 and "mistaken.pem: line 1 begins a PRIVATE KEY; a CERTIFICATE is wanted" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("words, step", [
+    (["user", "role", f"alice@{DOMAIN}", "admn"], "user, admin or program"), (["group", "add", f"all@{DOMAIN}", "--from", "membrs"], "members or domain"),
+    (["completion", "bsh"], "bash, zsh or fish"), (["alias", "add", f"x@{DOMAIN}", f"nobody@{DOMAIN}"], f"nobody@{DOMAIN}")],
+    ids=lambda v: " ".join(v[:2]) if isinstance(v, list) else "")
+def test_words_that_are_a_choice(lab, words, step):
+    done = valise(*words, "--dir", str(lab.dir))
+    assert done.returncode != 0 and step in done.stderr, done.stderr
+
+
+# --- check --config, columns, two backups in one second ---
+
+def test_check_config_without_a_server(lab):
+    done = valise("check", "--config", "--dir", str(lab.dir))
+    assert done.returncode == 0 and "valise.conf is right: 5 listeners" in done.stdout, done.stdout + done.stderr
+    assert json.loads(valise("check", "--config", "--json", "--dir", str(lab.dir)).stdout)["listeners"] == 5
+    conf = lab.dir / "valise.conf"
+    good = conf.read_text()
+    conf.write_text(good + "log-level = \"loud\"\n")
+    done = valise("check", "--config", "--dir", str(lab.dir))
+    assert done.returncode == 78 and f"valise.conf:{len(good.splitlines()) + 1}: log-level must be one of" in done.stderr, done.stderr
+    conf.write_text(good)
+    (lab.dir / "tls" / "server.pem").unlink()
+    done = valise("check", "--config", "--dir", str(lab.dir))
+    assert done.returncode != 0 and "tls/server.pem: No such file or directory" in done.stderr, done.stderr
+    done = valise("check", "--config", "--dir", f"{lab.dir}/nowhere")
+    assert done.returncode == 66 and "is the name right?" in done.stderr, done.stderr
+
+
+def test_columns_are_those_of_the_terminal(lab):
+    names = ["plain", "t\u00e9l\u00e9phone", "te\u0301le\u0301phone 2", "\u96fb\u8a71"]
+    for name in names:
+        assert valise("user", "app-password", "add", f"alice@{DOMAIN}", name, "--dir", str(lab.dir)).returncode == 0
+    lines = valise("user", "app-password", "list", f"alice@{DOMAIN}", "--dir", str(lab.dir)).stdout.splitlines()
+    def columns(text):
+        return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    assert len(lines) == len(names) and {columns(line.partition(" made ")[0]) for line in lines} == {40}, lines
+
+
+def test_two_backups_in_one_second(lab):
+    target = lab.dir.parent / "backups"
+    for _ in range(3):
+        done = valise("backup", str(target), "--dir", str(lab.dir))
+        assert done.returncode == 0, done.stderr
+    listed = json.loads(valise("backup", "list", str(target), "--json").stdout)
+    assert len(listed["generations"]) == 3, listed
