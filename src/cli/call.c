@@ -160,6 +160,7 @@ static int run_apart(const char *dir, const json_t *request, struct channel *kee
     if (pid == 0) {
         json_t *reply = NULL;
         (void)close(fds[0]);
+        owner_apart();
         int err = run_with(dir, request, keeper, &reply, e);
         send_outcome(fds[1], err, reply, e);
         _exit(0);

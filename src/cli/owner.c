@@ -3,12 +3,16 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/beneath.h"
+#include "run/sandbox.h"
 
 static bool borrowed; /* effective ids are somebody else's */
 static gid_t own_group;
+static bool apart; /* we are a child that ends with its parent */
 
 static int fail(const struct stat *st, struct error *e)
 {
@@ -32,10 +36,17 @@ int owner_become(int dir, struct error *e)
     int err = look(dir, &st, &needed, e);
     if (err || !needed)
         return err;
-    return setgroups(0, NULL) != 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 ||
-                   setresuid(st.st_uid, st.st_uid, st.st_uid) != 0
-               ? fail(&st, e)
-               : 0;
+    if (setgroups(0, NULL) != 0 || setresgid(st.st_gid, st.st_gid, st.st_gid) != 0 ||
+        setresuid(st.st_uid, st.st_uid, st.st_uid) != 0)
+        return fail(&st, e);
+    /* The kernel forgets this with each change of the user. */
+    return apart && prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 ? fail(&st, e) : 0;
+}
+
+void owner_apart(void)
+{
+    sandbox_leave_terminal();
+    apart = true;
 }
 
 int owner_borrow(int dir, struct error *e)

@@ -16,7 +16,11 @@
 /* Becomes the owner of directory DIR for good: nothing brings root's rights back. ERR_REFUSED. */
 int owner_become(int dir, struct error *e) MUST_USE;
 
-/* The same for one call: until owner_return files are looked for with the rights of DIR's owner. Not to be nested. */
+/* For a child that will become the owner and read what he wrote: it leaves the terminal (sandbox_leave_terminal), and from owner_become on it ends
+ * with its parent, as the terminal's Ctrl-C reaches only that one. */
+void owner_apart(void);
+
+/* As owner_become, for one call: until owner_return files are looked for with the rights of DIR's owner. Not to be nested. */
 int owner_borrow(int dir, struct error *e) MUST_USE;
 /* Ends it; aborts when root's rights do not come back, and does nothing when none were given up. */
 void owner_return(void);

@@ -10,6 +10,7 @@
 #include "base/beneath.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/owner.h"
 #include "role/control.h"
 #include "role/format.h"
 #include "role/lock.h"
@@ -80,6 +81,7 @@ int port_open_store(int top, const char *name, struct port *ret, struct error *e
     (void)fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
+        owner_apart();
         keep_only(top, fds[1]);
         serve_store(top, name, fds[1]);
         _exit(0);

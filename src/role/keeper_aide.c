@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "pki/pki.h"
 #include "role/keeper_private.h"
+#include "run/sandbox.h"
 
 enum { DEADLINE_MS = 10000, LANES_MAX = 16, CONFIG_BYTES_MAX = 1 << 20 };
 
@@ -112,6 +113,7 @@ int keeper_aide_start(int dir, struct keeper_aide *ret, struct error *e)
     (void)fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
+        sandbox_leave_terminal(); /* it ends with its lane */
         (void)close(fds[0]);
         _exit(serve(fds[1], keys, st.st_gid, buf_str(&config), buf_str(&ca)));
     }

@@ -112,3 +112,9 @@ const char *sandbox_gap(int abi, size_t i)
             return gaps[k].text;
     return NULL;
 }
+
+void sandbox_leave_terminal(void)
+{
+    if (setsid() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        panic("a process does not come away from its terminal: %s", strerrordesc_np(errno));
+}

@@ -48,6 +48,10 @@ struct sandbox_state {
  * 0 with *RET, where the caller finds and tells what the kernel lacks, or ERR_INTERNAL. */
 int sandbox_enter(const struct sandbox_profile *profile, int root_fd, struct sandbox_state *ret, struct error *e) MUST_USE;
 
+/* For a process that works on what somebody else wrote, with a person at its parent's terminal: out of the terminal's session, so that it can
+ * neither type into it (TIOCSTI) nor open it by /dev/tty, and without new privileges. Call right after fork; aborts when refused. */
+void sandbox_leave_terminal(void);
+
 /* Of what a Landlock of version ABI (0: none) leaves open the I-th, and what holds it instead; NULL after the last. */
 const char *sandbox_gap(int abi, size_t i);
 
