@@ -196,7 +196,7 @@ static int write_email_items(struct imap_session *s, const struct imap_fetch *fe
             write_section(s, &fetch->sections[i], email, NULL, &fields);
         goto out;
     }
-    r = structure_open_parts(email->structure, email->size, &scratch, &structure);
+    r = (whole ? structure_open : structure_open_parts)(email->structure, email->size, &scratch, &structure);
     if (r == 0 && has_unknown_encoding(fetch, structure))
         r = ERR_UNSUPPORTED;
     if (r < 0)
