@@ -11,11 +11,10 @@ struct fetch_work {
     struct imap_set set;
     size_t range; /* where it stands: this range of set, DONE messages of it */
     uint32_t done;
-    size_t page;              /* messages to be read at once: about as many as the stream takes */
-    struct imap_ahead *ahead; /* NULL until a body was more than the peer takes */
-    uint8_t *seen_now;        /* bits by sequence number: \Seen was set by this command; NULL: of none */
-    bool unknown_cte;         /* a part cannot be decoded for BINARY */
-    bool missing;             /* a message was expunged by another session and cannot be read any more */
+    size_t page;       /* messages to be read at once: about as many as the stream takes */
+    uint8_t *seen_now; /* bits by sequence number: \Seen was set by this command; NULL: of none */
+    bool unknown_cte;  /* a part cannot be decoded for BINARY */
+    bool missing;      /* a message was expunged by another session and cannot be read any more */
 };
 
 static void separate(struct buf *b)
@@ -279,7 +278,6 @@ struct fetch_page {
     struct imap_session *s;
     struct fetch_work *w;
     size_t n, next; /* messages; those before next are dealt with */
-    bool full;      /* the peer takes no more: what still comes is kept for later */
     uint32_t seqs[FETCH_PAGE];
     uint64_t emails[FETCH_PAGE];
     struct mail_entry entries[FETCH_PAGE];
@@ -289,27 +287,10 @@ enum { PAGE_STOPPED = 1 };
 static int page_email(void *ctx, size_t i, const struct mail_email *email)
 {
     struct fetch_page *p = ctx;
-    if (p->full)
-        return imap_ahead_add(p->w->ahead, email) ? 0 : PAGE_STOPPED;
     p->w->missing |= i != p->next; /* those between are gone */
     p->next = i + 1;
     write_message(p->s, p->w, p->seqs[i], p->entries[i], email);
-    p->full = imap_out_is_full(p->s);
-    return p->full && (!p->w->ahead || p->next == p->n) ? PAGE_STOPPED : 0;
-}
-
-/* Answers for the message where W stands, if its email has been read ahead. */
-static bool fetch_ahead(struct imap_session *s, struct fetch_work *w, uint32_t seq)
-{
-    struct mail_entry entry;
-    if (!w->ahead || w->ahead->next == w->ahead->n || !work_entry(s, w, seq, &entry))
-        return false;
-    const struct mail_email *email = imap_ahead_take(w->ahead, entry.email);
-    if (!email)
-        return false;
-    write_message(s, w, seq, entry, email);
-    work_step(w);
-    return true;
+    return imap_out_is_full(p->s) ? PAGE_STOPPED : 0;
 }
 
 /* Answers for a page of messages, or for its beginning when the peer takes no more; W stands behind what is done. */
@@ -326,14 +307,10 @@ static void fetch_page(struct imap_session *s, struct fetch_work *w)
     }
     int r = p.n ? mail_email_each(s->account, p.emails, p.n, page_email, &p) : 0;
     /* An email that cannot be read must not keep those behind it from being read. */
-    w->missing |= !p.full && (r < 0 || (r == 0 && p.next < p.n));
-    p.next += r < 0 && !p.full;
+    w->missing |= r < 0 || (r == 0 && p.next < p.n);
+    p.next += r < 0;
     w->page = p.next < p.n ? p.next + 1 : w->page * 2 < FETCH_PAGE ? w->page * 2 : FETCH_PAGE;
-    if (w->ahead && w->page < IMAP_EMAILS_AHEAD)
-        w->page = IMAP_EMAILS_AHEAD;
-    else if (!w->ahead && p.full && w->fetch.section_n)
-        w->ahead = arena_new(&s->arena, struct imap_ahead);
-    if ((r == 0 && !p.full) || p.next >= p.n) {
+    if (r == 0 || p.next >= p.n) {
         w->range = ahead.range;
         w->done = ahead.done;
         return;
@@ -351,8 +328,7 @@ bool imap_fetch_write(struct imap_session *s)
         if (imap_out_is_full(s))
             return false;
         if (emails) {
-            if (!fetch_ahead(s, w, seq))
-                fetch_page(s, w);
+            fetch_page(s, w);
             continue;
         }
         if (work_entry(s, w, seq, &entry))

@@ -28,16 +28,4 @@ bool imap_fetch_write(struct imap_session *s);
 /* How PART is encoded; UNKNOWN: it cannot be decoded. */
 enum message_encoding imap_binary_encoding(const struct part *part);
 
-/* Emails read ahead while the peer takes a body: one walk of the store for some instead of a lookup for each. */
-enum { IMAP_EMAILS_AHEAD = 16, IMAP_EMAILS_AHEAD_BYTES = 16 * 1024 };
-struct imap_ahead {
-    size_t n, next, bytes_n; /* those before next are used up */
-    struct mail_email list[IMAP_EMAILS_AHEAD];
-    char bytes[IMAP_EMAILS_AHEAD_BYTES]; /* their strings */
-};
-/* Takes a copy of EMAIL; false when there is no room. */
-bool imap_ahead_add(struct imap_ahead *a, const struct mail_email *email);
-/* The next one when it is EMAIL; otherwise NULL, and all are forgotten. Lives until the next imap_ahead_add. */
-const struct mail_email *imap_ahead_take(struct imap_ahead *a, uint64_t email);
-
 #endif
