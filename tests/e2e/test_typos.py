@@ -79,8 +79,8 @@ def test_what_other_programs_call_it(words, meant):
 
 
 @pytest.mark.parametrize("words, step", [
-    (["nonsense"], "valise --help"), (["status", "--nonsense"], "`valise status --help` lists"), (["user"], "user add ADDRESS"),
-    (["user", "add"], "valise user add [OPTION]... ADDRESS"), (["serve", "now"], "`valise serve --help` tells more"),
+    (["nonsense"], "valise --help"), (["status", "--nonsense"], "`valise status --help` lists"), (["user"], "user passwd ADDRESS"),
+    (["user", "passwd"], "valise user passwd [OPTION]... ADDRESS"), (["serve", "now"], "`valise serve --help` tells more"),
     (["user", "add", "--role"], "--role ROLE, user (the default), admin or program"), (["check", "--deep=1"], "leave out =1"),
     (["backup", "-k"], "options begin with two dashes")], ids=lambda v: " ".join(v) if isinstance(v, list) else "")
 def test_wrong_lines_say_what_is_right(words, step):
