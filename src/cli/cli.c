@@ -9,6 +9,7 @@
 #include "base/show.h"
 #include "cli/advice.h"
 #include "cli/commands.h"
+#include "cli/help.h"
 #include "cli/unknown.h"
 
 const struct cli_option cli_common_options[] = {
@@ -80,49 +81,6 @@ int cli_usage(const struct cli *c, const char *fmt, ...)
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     return cli_fail_with(c, EX_USAGE, ERR_SYNTAX, text);
-}
-
-/* --- help --- */
-
-static void print_options(const struct cli_option *o)
-{
-    for (; o && o->name; o++) {
-        char left[48];
-        (void)snprintf(left, sizeof left, "--%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
-        (void)printf("  %-24s %s\n", left, o->help);
-    }
-}
-
-void cli_print_command(FILE *out, const struct cli_command *c)
-{
-    char left[48];
-    (void)snprintf(left, sizeof left, "%s%s%s", c->name, c->operands ? " " : "", c->operands ? c->operands : "");
-    (void)fprintf(out, "  %-28s %s\n", left, c->summary);
-}
-
-static int help_all(void)
-{
-    (void)printf("valise %s: the secure mail system of an organisation\n\nusage: valise COMMAND [OPTION]... [OPERAND]...\n\n",
-                 VALISE_VERSION);
-    for (const struct cli_command *c = cli_commands; c->name; c++)
-        cli_print_command(stdout, c);
-    (void)printf("\nEvery command has:\n");
-    print_options(cli_common_options);
-    (void)printf("\n`valise COMMAND --help` tells more. First steps: valise init --lab --domain mondomaine.fr --hostname "
-                 "mailhost.mondomaine.fr --dir lab\n");
-    return 0;
-}
-
-static int help_command(const struct cli_command *c)
-{
-    (void)printf("usage: valise %s [OPTION]...%s%s\n\n%s.\n", c->name, c->operands ? " " : "", c->operands ? c->operands : "",
-                 c->summary);
-    if (c->text)
-        (void)printf("%s\n", c->text);
-    (void)printf("\n");
-    print_options(c->options);
-    print_options(cli_common_options);
-    return 0;
 }
 
 /* --- finding the command --- */
@@ -279,7 +237,7 @@ int cli_duration(const struct cli *c, const char *name, uint64_t unit, uint64_t 
 int cli_main(int argc, char **argv)
 {
     int used = 0;
-    if (argc < 2 || str_eq(str_from_z(argv[1]), STR("--help")) || str_eq(str_from_z(argv[1]), STR("help")))
+    if (argc < 2 || str_eq(str_from_z(argv[1]), STR("--help")))
         return help_all();
     if (str_eq(str_from_z(argv[1]), STR("--version")) || (argc == 2 && str_eq(str_from_z(argv[1]), STR("version")))) {
         (void)printf("valise %s\n", VALISE_VERSION);

@@ -44,9 +44,6 @@ struct cli_command {
 /* Runs the program: the exit status. */
 int cli_main(int argc, char **argv);
 
-/* Prints a line to OUT for command C, with its operands and what it does. */
-void cli_print_command(FILE *out, const struct cli_command *c);
-
 /* The value of option NAME (its last), or NULL when it was not given. An option without a value gives "". */
 const char *cli_value(const struct cli *c, const char *name);
 /* All values of a repeated option. */
@@ -103,6 +100,7 @@ int cli_passphrase(const struct cli *c, const char *prompt, bool fresh, struct b
 /* 16 characters of 31 that are easily told apart: 79 bits. */
 void cli_generate_password(struct buf *out);
 
+int cmd_help(struct cli *c);
 int cmd_init(struct cli *c);
 int cmd_serve(struct cli *c);
 int cmd_reload(struct cli *c);

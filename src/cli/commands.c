@@ -476,6 +476,9 @@ const struct cli_command cli_commands[] = {
       "become root's, the store the user's of valise.conf, each with the mode that it needs; no symbolic link is followed. A CA "
       "of an older valise gets the list of the names for which it may issue (ca names).",
       upgrade_options, cmd_upgrade },
+    { "help", "[WORD]...", "commands by topic with examples, or all about one",
+      "WORD is a topic as `valise help` lists them (valise help users), or the words of a command (valise help user add).", NULL,
+      cmd_help },
     { "man", NULL, "print the manual page", "As roff: valise man | man -l -.", man_options, cmd_man },
     { "completion", "SHELL", "print the completion of the command line for a shell",
       "SHELL is bash, zsh or fish; the Debian package installs all three. In a running bash: eval \"$(valise completion bash)\".",

@@ -2,6 +2,7 @@
 #include "base/buf.h"
 #include "cli/commands.h"
 #include "cli/settings.h"
+#include "cli/topics.h"
 
 enum { PAGE_MAX = 1 << 20 };
 
@@ -29,31 +30,77 @@ static void add_line(struct buf *b, const char *request, str text)
     buf_add_byte(b, '\n');
 }
 
+/* A name for what the reader puts in, as NAME or "[ADDRESS] TARGET", which pages have in italics and in lower case. */
+static void add_placeholder(struct buf *b, str text)
+{
+    char lower[128];
+    size_t n = text.n < sizeof lower ? text.n : sizeof lower;
+    for (size_t i = 0; i < n; i++)
+        lower[i] = ascii_lower(text.p[i]);
+    buf_add(b, STR("\\fI"));
+    add_text(b, (str){ lower, n });
+    buf_add(b, STR("\\fR"));
+}
+
+/* Whether WORD stands in capitals for an operand of C or the value of an option of it. */
+static bool is_placeholder(const struct cli_command *c, str word)
+{
+    str rest = str_from_z(c->operands), one;
+    bool found = false;
+    while (rest.n && str_split(&rest, ' ', &one)) {
+        size_t n = str_find(one, STR("..."));
+        one = str_sub(one, 0, n);
+        if (str_starts(one, STR("[")) && str_ends(one, STR("]")))
+            one = str_sub(one, 1, one.n - 2);
+        found |= str_eq(one, word);
+    }
+    for (const struct cli_option *o = c->options; o && o->name && !found; o++)
+        found = o->value && str_eq(str_from_z(o->value), word);
+    return word.n > 0 && found;
+}
+
+/* TEXT about C, with the placeholders of its usage as they stand there. */
+static void add_about(struct buf *b, const struct cli_command *c, str text)
+{
+    for (size_t i = 0; i < text.n;) {
+        size_t n = 0;
+        while (i + n < text.n && text.p[i + n] >= 'A' && text.p[i + n] <= 'Z')
+            n++;
+        bool whole = n && (i == 0 || !(ascii_is_alnum(text.p[i - 1]) || strchr("-_", text.p[i - 1]))) &&
+                     (i + n == text.n || !(ascii_is_alnum(text.p[i + n]) || strchr("-_", text.p[i + n])));
+        if (whole && is_placeholder(c, str_sub(text, i, n)))
+            add_placeholder(b, str_sub(text, i, n));
+        else
+            add_text(b, str_sub(text, i, n ? n : 1));
+        i += n ? n : 1;
+    }
+    buf_add_byte(b, '\n');
+}
+
 /* A whole sentence from a summary, which has neither capital nor full stop. */
-static void add_sentence(struct buf *b, str text)
+static void add_sentence(struct buf *b, const struct cli_command *c, str text)
 {
     struct buf s = BUF_INIT(4096);
     buf_add_byte(&s, ascii_upper(text.n ? text.p[0] : ' '));
     buf_add(&s, str_from(text, 1));
     if (!str_ends(text, STR(".")))
         buf_add_byte(&s, '.');
-    add_line(b, "", buf_str(&s));
+    add_about(b, c, buf_str(&s));
     buf_done(&s);
 }
 
-static void add_options(struct buf *b, const struct cli_option *o)
+static void add_options(struct buf *b, const struct cli_command *c, const struct cli_option *o)
 {
     for (; o && o->name; o++) {
         buf_add(b, STR(".TP\n\\fB\\-\\-"));
         add_text(b, str_from_z(o->name));
         buf_add(b, STR("\\fR"));
         if (o->value) {
-            buf_add(b, STR(" \\fI"));
-            add_text(b, str_from_z(o->value));
-            buf_add(b, STR("\\fR"));
+            buf_add_byte(b, ' ');
+            add_placeholder(b, str_from_z(o->value));
         }
         buf_add_byte(b, '\n');
-        add_sentence(b, str_from_z(o->help));
+        add_sentence(b, c, str_from_z(o->help));
     }
 }
 
@@ -63,13 +110,13 @@ static void add_command(struct buf *b, const struct cli_command *c)
     add_text(b, str_from_z(c->name));
     if (c->operands) {
         buf_add_byte(b, ' ');
-        add_text(b, str_from_z(c->operands));
+        add_placeholder(b, str_from_z(c->operands));
     }
     buf_add(b, STR("\"\n"));
-    add_sentence(b, str_from_z(c->summary));
+    add_sentence(b, c, str_from_z(c->summary));
     if (c->text)
-        add_line(b, "", str_from_z(c->text));
-    add_options(b, c->options);
+        add_about(b, c, str_from_z(c->text));
+    add_options(b, c, c->options);
 }
 
 static void add_title(struct buf *b, const char *name, const char *section, const char *what)
@@ -78,8 +125,42 @@ static void add_title(struct buf *b, const char *name, const char *section, cons
     add_line(b, "", str_from_z(what));
 }
 
+static void add_files(struct buf *b)
+{
+    buf_add(b, STR(".SH FILES\n"));
+    for (const struct cli_file *f = cli_files; f->path; f++) {
+        buf_add(b, STR(".TP\n\\fI"));
+        add_text(b, str_from_z(f->path));
+        buf_add(b, STR("\\fR\n"));
+        add_line(b, "", str_from_z(f->says));
+    }
+}
+
+static void add_example(struct buf *b, bool first, const char *says, const char *line)
+{
+    if (says) {
+        if (!first)
+            buf_add(b, STR(".PP\n"));
+        add_line(b, "", str_from_z(says));
+    }
+    buf_add(b, STR(".PP\n.RS 4\n.nf\n\\fB"));
+    for (str rest = str_from_z(line), one; str_split(&rest, '\n', &one);) {
+        add_text(b, one);
+        buf_add_byte(b, '\n');
+    }
+    buf_add(b, STR("\\fR\n.fi\n.RE\n"));
+}
+
+static void add_examples(struct buf *b)
+{
+    buf_add(b, STR(".SH EXAMPLES\n"));
+    for (const struct cli_example *e = cli_examples; e->line; e++)
+        add_example(b, e == cli_examples, e->says, e->line);
+}
+
 static void write_commands(struct buf *b)
 {
+    static const struct cli_command every = { .options = cli_common_options };
     static const struct {
         const char *status, *meaning;
     } statuses[] = {
@@ -108,7 +189,7 @@ static void write_commands(struct buf *b)
     for (const struct cli_command *c = cli_commands; c->name; c++)
         add_command(b, c);
     buf_add(b, STR(".SH \"OPTIONS OF EVERY COMMAND\"\n"));
-    add_options(b, cli_common_options);
+    add_options(b, &every, cli_common_options);
     buf_add(b, STR(".SH \"EXIT STATUS\"\n"));
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
         buf_addf(b, ".TP\n.B %s\n", statuses[i].status);
@@ -116,6 +197,8 @@ static void write_commands(struct buf *b)
     }
     buf_add(b, STR(".SH ENVIRONMENT\n.TP\n.B VALISE_DIR\n"));
     add_line(b, "", STR("The directory when --dir is not given."));
+    add_files(b);
+    add_examples(b);
     buf_add(b, STR(".SH \"SEE ALSO\"\n.BR valise.conf (5)\n"));
 }
 
@@ -155,6 +238,19 @@ static void write_settings(struct buf *b)
             if (k->section && str_eq(str_from_z(k->section), str_from_z(s->name)))
                 add_setting(b, k);
     }
+    buf_add(b, STR(".SH FILES\n.TP\n\\fI/var/lib/valise/valise.conf\\fR\n"));
+    add_line(b, "",
+             STR("The file, where neither --dir nor VALISE_DIR names another directory. `valise check --config' reads it without "
+                 "a server."));
+    buf_add(b, STR(".SH EXAMPLES\n"));
+    add_example(
+        b, true, "A server with one certificate, which takes mail in on port 25 and lets its users in on 465 and 993:",
+        "hostname = \"mail.example.org\"\nmessage-size-max = 50M\nlistener smtp {\n    protocol = \"smtp\"\n    port = 25\n"
+        "    addresses = {\"0.0.0.0\", \"::\"}\n}\nlistener submissions {\n    protocol = \"submission\"\n    port = 465\n"
+        "    tls = \"implicit\"\n    addresses = {\"0.0.0.0\", \"::\"}\n}\nlistener imaps {\n    protocol = \"imap\"\n    port = "
+        "993\n"
+        "    tls = \"implicit\"\n    addresses = {\"0.0.0.0\", \"::\"}\n}\ncertificate default {\n    chain = "
+        "\"tls/server.pem\"\n}");
     buf_add(b, STR(".SH \"SEE ALSO\"\n.BR valise (1)\n"));
 }
 

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/nearest.h"
 #include "cli/commands.h"
+#include "cli/help.h"
 
 enum { COMMAND_WORDS_MAX = 3 };
 
@@ -137,7 +138,7 @@ static size_t print_family(FILE *out, str family)
         if (!str_starts(name, family) || name.n <= family.n || name.p[family.n] != ' ')
             continue;
         if (out)
-            cli_print_command(out, c);
+            help_line(out, c);
         n++;
     }
     return n;

@@ -50,6 +50,58 @@ def test_page_has_every_setting(server):
     assert read == {name.replace("\\-", "-") for name in told}, "src/cli/settings.c must name each setting of src/config/"
 
 
+def rendered(server, scratch, *options):
+    path = scratch / "rendered"
+    path.write_text(page(server, *options))
+    done = subprocess.run(["groff", "-man", "-Tutf8", "-P-c", "-P-u", "-P-b", str(path)], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout
+
+
+def test_page_has_examples_files_and_lower_case_values(server, scratch):
+    text = rendered(server, scratch)
+    assert "FILES" in text and "lab-accounts.txt" in text and "EXAMPLES" in text and "valise user add marie@mondomaine.fr --generate" in text
+    assert re.search(r"^ +valise user add address$", text, re.M), "operands"
+    assert re.search(r"^ +--keep n$", text, re.M), "values of options"
+    flat = " ".join(text.split())
+    assert "mode is on, cram-md5" in flat and "MODE is on" not in flat, "and where the text speaks of them"
+    conf = rendered(server, scratch, "--conf")
+    assert "FILES" in conf and "EXAMPLES" in conf and 'protocol = "imap"' in conf
+
+
+def test_the_example_of_valise_conf_is_right(server, scratch):
+    """What the page shows is taken by the program."""
+    lines = rendered(server, scratch, "--conf").partition("EXAMPLES")[2].partition("SEE ALSO")[0].splitlines()
+    begin = next(i for i, line in enumerate(lines) if "hostname =" in line)
+    own = scratch / "example"
+    own.mkdir()
+    (own / "valise.conf").write_text("\n".join(lines[begin:]) + "\n")
+    (own / "tls").mkdir()
+    (own / "tls" / "server.pem").write_text((server.dir / "tls" / "server.pem").read_text())
+    done = server.run("check", "--config", "--dir", str(own), check=False)
+    assert "3 listeners, 1 certificates" in done.stdout, done.stdout + done.stderr
+
+
+def test_help_fits_80_columns(server):
+    names = re.findall(r"^        '([^']+)'\) options=", server.run("completion", "bash").stdout, re.M)
+    topics = re.findall(r"\(valise help ([a-z]+)\):$", server.run("help").stdout, re.M)
+    assert len(names) > 60 and len(topics) >= 8
+    asked = [["--help"], ["help"], *(["help", t] for t in topics), *([*n.split(), "--help"] for n in names), *(["help", *n.split()] for n in names[:9])]
+    for words in asked:
+        done = server.run(*words)
+        long = [line for line in done.stdout.splitlines() if len(line) > 80 and " " in line.strip()]
+        assert not long and not done.stderr, (words, long)
+    everything = " ".join(server.run("--help").stdout.split())
+    assert all(f" {n} " in everything for n in names), "each command is in a topic"
+
+
+def test_help_has_examples_and_guesses(server):
+    assert "valise user add marie@mondomaine.fr --generate" in server.run("help", "users").stdout
+    assert "valise user add marie@mondomaine.fr --generate" in server.run("user", "add", "--help").stdout
+    assert server.run("help", "user", "add").stdout == server.run("user", "add", "--help").stdout
+    done = server.run("help", "usres", check=False)
+    assert done.returncode == 64 and "did you mean `valise help users`?" in done.stderr
+
+
 def complete(server, *words):
     script = server.run("completion", "bash").stdout
     call = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _valise; echo \"${{COMPREPLY[@]}}\""
