@@ -31,6 +31,19 @@ static const struct {
     { ETXTBSY, "that program is running; stop it first" },
 };
 
+/* What the directory has not: how its answer begins, and which command lists what it has. */
+static const struct {
+    const char *begin, *list;
+} kinds[] = {
+    { "there is no account and no group ", "user list` and `valise group list" },
+    { "there is no account, alias or group ", "user list`, `valise alias list` and `valise group list" },
+    { "there is no account ", "user list" },
+    { "there is no application password ", "user app-password list ADDRESS" },
+    { "there is no domain ", "domain list" },
+    { "there is no alias ", "alias list" },
+    { "there is no group ", "group list" },
+};
+
 /* The path that the cause at END is about: the last word before it, relative to DIR when it is not absolute. */
 static bool path_before(const char *dir, str text, size_t end, char path[PATH_MAX])
 {
@@ -101,6 +114,12 @@ void advice_add(const char *dir, char *text, size_t size)
         add_refused(dir, text, size, at);
         return;
     }
+    bool whole = str_find_byte(all, ';', 0) == all.n;
+    for (size_t i = 0; whole && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (str_starts(all, str_from_z(kinds[i].begin))) {
+            (void)snprintf(text + all.n, size - all.n, "; `valise %s` lists those that there are", kinds[i].list);
+            return;
+        }
     for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
         if (find_cause(all, causes[i].code) < all.n) {
             (void)snprintf(text + all.n, size - all.n, "; %s", causes[i].advice);

@@ -171,8 +171,11 @@ def test_a_damaged_certificate_names_file_and_line(lab):
 
 @pytest.mark.parametrize("words, step", [
     (["user", "role", f"alice@{DOMAIN}", "admn"], "user, admin or program"), (["group", "add", f"all@{DOMAIN}", "--from", "membrs"], "members or domain"),
-    (["completion", "bsh"], "bash, zsh or fish"), (["alias", "add", f"x@{DOMAIN}", f"nobody@{DOMAIN}"], f"nobody@{DOMAIN}")],
-    ids=lambda v: " ".join(v[:2]) if isinstance(v, list) else "")
+    (["completion", "bsh"], "bash, zsh or fish"), (["alias", "add", f"x@{DOMAIN}", f"nobody@{DOMAIN}"], "`valise user list`, `valise alias list`"),
+    (["user", "disable", f"nobody@{DOMAIN}"], "`valise user list` lists those that there are"),
+    (["domain", "remove", "nowhere.fr"], "`valise domain list` lists"), (["group", "remove", "nothing"], "`valise group list` lists"),
+    (["alias", "remove", f"nobody@{DOMAIN}"], "`valise alias list` lists")],
+    ids=lambda v: " ".join(v[:2]) if isinstance(v, list) else "-")
 def test_words_that_are_a_choice(lab, words, step):
     done = valise(*words, "--dir", str(lab.dir))
     assert done.returncode != 0 and step in done.stderr, done.stderr
