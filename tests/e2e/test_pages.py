@@ -60,7 +60,7 @@ def rendered(server, scratch, *options):
 def test_page_has_examples_files_and_lower_case_values(server, scratch):
     text = rendered(server, scratch)
     assert "FILES" in text and "lab-accounts.txt" in text and "EXAMPLES" in text and "valise user add marie@mondomaine.fr --generate" in text
-    assert re.search(r"^ +valise user add address$", text, re.M), "operands"
+    assert re.search(r"^ +valise user passwd address$", text, re.M), "operands"
     assert re.search(r"^ +--keep n$", text, re.M), "values of options"
     flat = " ".join(text.split())
     assert "mode is on, cram-md5" in flat and "MODE is on" not in flat, "and where the text speaks of them"
