@@ -22,6 +22,7 @@ enum {
     DAY = 86400,
     ARENA_MAX = 4 << 20,
     ASK_DEADLINE_MS = 30000,
+    QUESTION_DEADLINE_MS = 1000, /* status can do without the answer */
     NAME_LENGTH_MAX = 320,
     SERIAL_MAX = 64,
     REVOKED_MAX = 16, /* in one reply */
@@ -180,7 +181,7 @@ static int sign(const struct admin *a, str subject_pem, const struct pki_order *
               : !a->keeper  ? error_set(e, ERR_UNAVAILABLE, "keys/, where the CA's key is, cannot be read; run this as root")
                             : 0;
     if (err == 0)
-        err = channel_call(a->keeper, &request, &arena, ASK_DEADLINE_MS, &reply, e);
+        err = channel_call(a->keeper, &request, &arena, is_question(order) ? QUESTION_DEADLINE_MS : ASK_DEADLINE_MS, &reply, e);
     if (err == 0)
         buf_add(out, reply.payload);
     arena_done(&arena);
