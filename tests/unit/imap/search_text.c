@@ -40,6 +40,7 @@ static void world_init(struct world *w, str message)
 static void world_done(struct world *w)
 {
     imap_search_message_done(&w->m);
+    mail_email_done(&w->email);
     arena_done(&w->arena);
     mail_account_unref(w->account);
     mail_store_free(w->store);

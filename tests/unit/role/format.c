@@ -61,7 +61,7 @@ static void test_refused(void **state)
     static const struct {
         const char *bytes;
         int err;
-    } rows[] = { { "\0\0\0\4", ERR_UNSUPPORTED }, { "\4\0\0\0", ERR_UNSUPPORTED }, { "\0\0\0\0", ERR_CORRUPT } };
+    } rows[] = { { "\0\0\0\5", ERR_UNSUPPORTED }, { "\5\0\0\0", ERR_UNSUPPORTED }, { "\0\0\0\0", ERR_CORRUPT } };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct admin a = open_all();
         struct engine *g = a.engine;
