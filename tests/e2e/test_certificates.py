@@ -103,7 +103,7 @@ def test_installed_beside_each_other(lab):
     (("--server", "x." + DOMAIN, "--user", "alice@" + DOMAIN), USAGE),
     (("--server", "mail.example.com"), NOPERM),
     (("--server", "a..b." + DOMAIN), DATAERR),
-    (("--server", "x." + DOMAIN, "--days", "398"), DATAERR),
+    (("--server", "x." + DOMAIN, "--days", "398"), USAGE),
     (("--server", "x." + DOMAIN, "--key", "dsa"), USAGE),
     (("--server", "../x." + DOMAIN), DATAERR),
     (("--user", "alice@" + DOMAIN), USAGE),
