@@ -162,7 +162,8 @@ def store(world, session):
     since = rng.choice(list(view.modseqs.values())) if view.modseqs and session.condstore and rng.random() < 0.4 else None
     text = (f'{"UID " if by_uid else ""}STORE {named} {f"(UNCHANGEDSINCE {since}) " if since else ""}{mode}FLAGS'
             f'{".SILENT" if silent else ""} {flag_list(flags)}')
-    operation = Store(ident=view.ident, uids=uids, mode=mode, flags=flags, unchanged_since=since, by_uid=by_uid, read_only=view.read_only)
+    operation = Store(ident=view.ident, uids=uids, mode=mode, flags=flags, unchanged_since=since, by_uid=by_uid, silent=silent,
+                      read_only=view.read_only)
     return Job(session, text, operation, silent=(uids, mode, flags) if silent else None)
 
 

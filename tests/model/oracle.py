@@ -141,24 +141,25 @@ class Copy(Operation):
 
 
 class Store(Operation):
-    """STORE (ident, uids, mode, flags, unchanged_since, by_uid)."""
+    """STORE (ident, uids, mode, flags, unchanged_since, by_uid, silent). NO only when all that it names is gone, and never in silence."""
 
     def apply(self, state):
         name, box = state.named(self.ident)
         if box is None or self.read_only:
             return state, NO
-        messages, modified, missing = dict(box.messages), set(), False
+        messages, modified, missing = dict(box.messages), set(), 0
         for uid in self.uids:
             message = messages.get(uid)
             if message is None:
-                missing = True
+                missing += 1
             elif self.unchanged_since is not None and (message.modseq is None or message.modseq > self.unchanged_since):
                 modified.add(uid)
             else:
                 flags = {"": self.flags, "+": message.flags | self.flags, "-": message.flags - self.flags}[self.mode]
                 if flags != message.flags:
                     messages[uid] = message._replace(flags=flags, modseq=None)
-        status = "NO" if missing and not self.by_uid else "OK"
+        all_gone = missing and missing == len(set(self.uids))
+        status = "NO" if all_gone and not self.by_uid and not self.silent else "OK"
         return state.put(name, box.with_messages(messages)), Answer(status, modified=frozenset(modified))
 
 
