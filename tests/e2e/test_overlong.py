@@ -90,7 +90,7 @@ def test_a_flood_of_unknown_recipients_ends(server):
             if codes[-1] != 550:
                 break
             codes.append(d.smtp(f"RCPT TO:<personne{n}@{DOMAIN}>")[0])
-        assert codes[-1] == 421 and d.at_end()
+        assert codes[-1] == 421 and d.at_end(), codes
 
 
 def test_a_chunk_far_too_large_is_not_read(server, account):
