@@ -1,0 +1,227 @@
+"""docs/guide: what it tells to type is typed, what it shows is compared, and its two languages say the same."""
+
+import os
+import re
+import shutil
+import socket
+import sys
+import threading
+
+import dns.message
+import dns.rrset
+import dns.zone
+import pytest
+
+import harness
+from guide import Chapter, Reader, Wrong
+
+GUIDE = harness.ROOT / "docs" / "guide"
+NAMES = sorted(path.name for path in (GUIDE / "en").glob("*.md"))
+LANGUAGES = ("en", "fr")
+
+
+class NameServer:
+    """Answers for the records of the guide, from what the guide itself prints."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.sets = {}
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def add(self, text):
+        zone = dns.zone.from_text(text, origin=".", relativize=False, check_origin=False)
+        for name, records in zone.iterate_rdatasets():
+            self.sets[(name, records.rdtype)] = dns.rrset.from_rdata_list(name, records.ttl, records)
+
+    def serve(self):
+        while True:
+            try:
+                data, peer = self.socket.recvfrom(4096)
+            except OSError:
+                return
+            query = dns.message.from_wire(data)
+            answer = dns.message.make_response(query)
+            asked = query.question[0]
+            if (asked.name, asked.rdtype) in self.sets:
+                answer.answer.append(self.sets[(asked.name, asked.rdtype)])
+            self.socket.sendto(answer.to_wire(), peer)
+
+    def close(self):
+        self.socket.close()
+
+
+# What `systemctl' does here: the directory is served on loopback, on ports that are free. The unit itself is tried by `make test-deb'.
+SYSTEMCTL = """\
+#!/bin/sh
+set -eu
+case "$1 ${{2-}}" in
+    "start valise"|"restart valise")
+        [ "$1" = start ] || {{ kill "$(cat {dir}/serve.pid)"; tail --pid="$(cat {dir}/serve.pid)" -f /dev/null; }}
+        sed -i 's/addresses = {{"0.0.0.0", "::"}}/addresses = {{"127.0.0.1"}}/' "$VALISE_DIR/valise.conf"
+        valise serve --port-offset {offset} </dev/null >>{dir}/serve.log 2>&1 &
+        echo $! >{dir}/serve.pid
+        valise status --wait 30 >/dev/null;;
+    "stop valise") kill "$(cat {dir}/serve.pid)"; tail --pid="$(cat {dir}/serve.pid)" -f /dev/null;;
+    "reload valise") valise reload;;
+    *) echo "systemctl $*: not known to the test" >&2; exit 1;;
+esac
+"""
+
+
+class Desk:
+    """A directory, ports, a name server and the programs of one reader."""
+
+    def __init__(self, directory):
+        self.dir, self.offset = directory, harness.free_offset()
+        self.names = NameServer()
+        self.bin = directory / "bin"
+        self.bin.mkdir()
+        (self.bin / "valise").symlink_to(os.path.abspath(harness.binary()))
+        self.program("systemctl", SYSTEMCTL.format(dir=directory, offset=self.offset))
+        (directory / "home").mkdir()
+        (directory / "home" / ".digrc").write_text(f"@127.0.0.1 -p {self.names.port}\n")
+        self.settings = {"VALISE_DIR": directory / "valise", "ADDRESS": "127.0.0.1", "OFFSET": self.offset, "SUBMISSIONS": 465 + self.offset,
+                         **{name.upper(): port + self.offset for name, port in harness.PORTS.items()}}
+
+    def program(self, name, text):
+        path = self.bin / name
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def reader(self):
+        return Reader(self.dir, f"{self.bin}:/usr/sbin:/usr/bin:/sbin:/bin", self.settings, on_zone=self.names.add)
+
+    def close(self):
+        self.names.close()
+        pid = self.dir / "serve.pid"
+        if pid.exists() and harness.alive(int(pid.read_text())):
+            tree = [int(pid.read_text()), *harness.descendants(int(pid.read_text()))]
+            os.kill(tree[0], 15)
+            harness.wait_until(lambda: not any(harness.alive(p) for p in tree), 30, "the server of the guide ends")
+
+
+@pytest.fixture
+def desk():
+    directory = harness.make_directory("valise-guide-")
+    own = Desk(directory)
+    yield own
+    own.close()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_chapter(desk, name):
+    chapter = Chapter(GUIDE / "en" / name)
+    reader = desk.reader()
+    try:
+        reader.work_through(chapter)
+    finally:
+        reader.close()
+
+
+# --- two languages ---
+
+def test_both_languages_have_the_same_chapters():
+    assert NAMES and NAMES == sorted(path.name for path in (GUIDE / "fr").glob("*.md"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_headings_and_blocks_match_one_to_one(name):
+    english, french = (Chapter(GUIDE / language / name) for language in LANGUAGES)
+    assert [level for level, _ in english.headings] == [level for level, _ in french.headings]
+    for ours, theirs in zip(english.blocks, french.blocks):
+        assert ours.bare() == theirs.bare(), f"{name}, lines {ours.line} (en) and {theirs.line} (fr)"
+    assert len(english.blocks) == len(french.blocks)
+    assert [target.partition("#")[0] for target, _ in english.links] == [target.partition("#")[0] for target, _ in french.links]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_links_lead_somewhere(language):
+    for path in (GUIDE / language).glob("*.md"):
+        for target, line in Chapter(path).links:
+            if target.startswith("https://"):
+                continue
+            file, _, anchor = target.partition("#")
+            other = (path.parent / file).resolve() if file else path
+            assert other.is_file(), f"{path}:{line}: there is no {file}"
+            assert GUIDE in other.parents, f"{path}:{line}: the package has the guide alone"
+            assert not anchor or anchor in Chapter(other).anchors(), f"{path}:{line}: no heading of {other.name} is #{anchor}"
+
+
+def prose(path):
+    """(number, line) of what is written, without code."""
+    inside = False
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            inside = not inside
+        elif not inside and not line.startswith("<!--"):
+            yield number, re.sub(r"`[^`]*`|\]\([^)]*\)|https?://\S+", "x", line)
+
+
+def test_french_typography():
+    """A space that does not break stands before ; : ! ? and inside of guillemets; apostrophes are curved; three dots are one sign."""
+    wrong = re.compile(r"[^\u00a0\u202f\s][;:!?»](?=\s|$)|[ \t][;:!?»]|«[^\u00a0\u202f]|\w'\w|\.\.\.|\"")
+    for path in (GUIDE / "fr").glob("*.md"):
+        for number, line in prose(path):
+            found = wrong.search(line)
+            assert not found, f"{path}:{number}: \"{line[max(0, found.start() - 20):found.end() + 10]}\""
+
+
+# --- the runner can fail ---
+
+CHAPTER = """\
+# A chapter
+
+```sh
+printf 'one 1\\ntwo 2\\nthree\\n'
+false  # exit status 1
+```
+```text
+one ...
+...
+three
+```
+
+```dialogue
+$ sh -c 'echo ready; read -r word; echo "no" "$word"; echo bye'
+S: ready
+C: moon
+S: no moon
+S: bye
+```
+"""
+
+
+def works(desk, text):
+    path = desk.dir / "chapter.md"
+    path.write_text(text)
+    reader = desk.reader()
+    reader.timeout = 5
+    try:
+        reader.work_through(Chapter(path))
+    finally:
+        reader.close()
+
+
+def test_the_runner_takes_what_is_right(desk):
+    works(desk, CHAPTER)
+
+
+@pytest.mark.parametrize("right, typo", [("printf", "prinft"), ("printf 'one", "printf 'on"), ("false  #", "true  #"), ("status 1", "status 2"),
+                                         ("one ...", "two ..."), ("\nthree\n```", "\nfour\n```"), ("...\nthree", "three"), ("C: moon", "C: mon"), ("S: bye", "S: good bye"),
+                                         ("```sh", "```bash"), ("```text", "```txt"), ("# A chapter", "<!-- do not run -->"), ("$ sh -c", "$ ssh -c"),
+                                         ("S: bye\n", "")])
+def test_a_typo_fails(desk, right, typo):
+    assert right in CHAPTER
+    with pytest.raises(Wrong):
+        works(desk, CHAPTER.replace(right, typo, 1))
+
+
+@pytest.mark.parametrize("right, typo", [("valise init", "valise inti"), ("--role admin", "--role amdin"), ("RCPT TO:<marie@", "RCPT TO:<maire@"), ("mail               A ", "mial               A ")])
+def test_a_typo_in_the_guide_fails(desk, right, typo):
+    text = (GUIDE / "en" / "first-domain.md").read_text()
+    assert right in text
+    with pytest.raises(Wrong):
+        works(desk, text.replace(right, typo, 1))
