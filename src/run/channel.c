@@ -241,8 +241,8 @@ static int lane_ask(const struct lane *l, const struct frame *request, struct ar
 {
     int r = frame_send(l->fd, request, until - clock_mono_ms());
     if (r == 0)
-        r = frame_receive(l->fd, a, until - clock_mono_ms(), ret);
-    /* Who refuses a lane closes it behind his answer, and the kernel tells of the request that he left unread before it gives that. */
+        return frame_receive(l->fd, a, until - clock_mono_ms(), ret);
+    /* Who refuses a lane closes it behind his answer: it may be there before the request could be sent. */
     return r == ERR_EOF ? frame_receive(l->fd, a, 0, ret) : r;
 }
 

@@ -145,6 +145,13 @@ static bool frame_take_fds(struct msghdr *m, struct frame *ret)
     return ok;
 }
 
+/* Whether the failure of a receiving call is none. A peer that closed and left something of ours unread is told of once, as a reset, before what it
+ * sent last or between the look at that and the taking: what it sent is still there, and after it the end. */
+static bool frame_again(void)
+{
+    return errno == EINTR || errno == ECONNRESET;
+}
+
 /* The size of the next message, which stays in the socket; or negative. A message of no bytes cannot be told from the end, and
  * ends the lane as well: no frame is empty. */
 static int64_t frame_peek(int fd, int64_t deadline_ms)
@@ -158,9 +165,9 @@ static int64_t frame_peek(int fd, int64_t deadline_ms)
         ssize_t n = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
         if (n > 0)
             return n;
-        if (n == 0 || errno == ECONNRESET)
+        if (n == 0)
             return ERR_EOF;
-        if (errno != EAGAIN && errno != EINTR)
+        if (errno != EAGAIN && !frame_again())
             return ERR_IO;
     }
 }
@@ -181,7 +188,7 @@ int frame_receive(int fd, struct arena *a, int64_t deadline_ms, struct frame *re
     ssize_t n;
     do {
         n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR);
+    } while (n < 0 && frame_again());
     if (n < 0)
         return ERR_IO;
     int r = frame_take_fds(&m, &f) && fits ? 0 : ERR_CORRUPT;

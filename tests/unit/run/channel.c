@@ -13,6 +13,7 @@
 #include <semaphore.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -312,6 +313,40 @@ static void send_times_out_when_nobody_reads(void **state)
 }
 
 /* --- memfds and spool files --- */
+
+static int closes_before_taking = -1;
+
+/* In the place of the C library's: closes what is to be closed between the look at a message and its taking. */
+ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+{
+    if (closes_before_taking >= 0)
+        close(closes_before_taking);
+    closes_before_taking = -1;
+    return syscall(SYS_recvmsg, fd, m, flags);
+}
+
+/* Who closes with a request unread has the kernel report a reset, whenever that is: it takes nothing away of what he said before. */
+static void last_words_are_heard(void **state)
+{
+    for (int at_once = 0; at_once < 2; at_once++) {
+        int pair[2];
+        struct arena a = ARENA_INIT(4096);
+        struct frame got = { 0 };
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(frame_send(pair[0], &(struct frame){ .type = TYPE_ECHO }, CALL_MS), 0);
+        assert_int_equal(frame_send(pair[1], &(struct frame){ .type = TYPE_ECHO, .payload = STR("farewell") }, CALL_MS), 0);
+        if (at_once)
+            close(pair[1]);
+        else
+            closes_before_taking = pair[1];
+        assert_int_equal(frame_receive(pair[0], &a, CALL_MS, &got), 0);
+        assert_int_equal(closes_before_taking, -1);
+        assert_true(str_eq(got.payload, STR("farewell")));
+        assert_int_equal(frame_receive(pair[0], &a, CALL_MS, &got), ERR_EOF);
+        close(pair[0]);
+        arena_done(&a);
+    }
+}
 
 static void map_wants_seals(void **state)
 {
@@ -627,6 +662,7 @@ int main(void)
         cmocka_unit_test(decode_refuses),
         cmocka_unit_test(receive_refuses),
         cmocka_unit_test(send_times_out_when_nobody_reads),
+        cmocka_unit_test(last_words_are_heard),
         cmocka_unit_test(map_wants_seals),
         cmocka_unit_test(map_takes_unlinked_spool_files),
         cmocka_unit_test(call_answers),
