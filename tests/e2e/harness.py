@@ -39,20 +39,61 @@ def port_is_free(port):
         return True
 
 
-def free_port():
-    """A port below the ephemeral range, so that no outgoing connection takes it before its server does."""
+class Lease:
+    """Ports that no other test process of this machine is given while this object lives: between "it is free" and the server's bind lie seconds. What
+    holds them are abstract sockets named by the port: the kernel knows who has one, in each network namespace apart, and forgets it with the process."""
+
+    def __init__(self, ports):
+        self.held = []
+        try:
+            for port in ports:
+                self.held.append(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+                self.held[-1].bind(f"\0valise-test-port-{port}")
+                if not port_is_free(port):
+                    raise OSError(f"port {port} is in use")
+        except OSError:
+            self.end()
+            raise
+
+    def end(self):
+        for s in self.held:
+            s.close()
+        self.held = []
+
+    __del__ = end
+
+
+leases = []     # of ports that a test asked for by number: they stay its process's until that ends
+
+
+def lease(numbers, ports_of):
+    """(n, Lease): one of NUMBERS by chance, whose ports `ports_of(n)` are free."""
+    raise_descriptor_limit()
     while True:
-        port = random.SystemRandom().randrange(11000, 31000)
-        if port_is_free(port):
-            return port
+        n = random.SystemRandom().choice(numbers)
+        try:
+            return n, Lease(ports_of(n))
+        except OSError:
+            pass
+
+
+# Below the ephemeral range, so that no outgoing connection takes a port before its server does; and above all ports with an offset, so that each can
+# be written as a port below that offset.
+def free_port():
+    port, held = lease(range(22000, 32000), lambda n: [n])
+    leases.append(held)
+    return port
+
+
+def lease_offset():
+    """(offset, Lease): an offset that leaves all default ports free, LMTP's too."""
+    return lease(range(11000, 21000), lambda n: [n + p for p in (24, *PORTS.values())])
 
 
 def free_offset():
-    """An offset that leaves all default ports free."""
-    while True:
-        offset = random.SystemRandom().randrange(11000, 31000)
-        if all(port_is_free(p + offset) for p in PORTS.values()):
-            return offset
+    offset, held = lease_offset()
+    leases.append(held)
+    return offset
 
 
 def make_directory(prefix="valise-e2e-"):
@@ -129,6 +170,7 @@ class Valise:
         self.program = program or binary()
         self.wrap = list(wrap)          # words before the program when it serves
         self.offset = None
+        self.lease = None               # of its ports, while this object lives
         self.ports = {}
         self.accounts = {}
         self.process = None
@@ -156,7 +198,8 @@ class Valise:
             self.run("upgrade", "--owners", "--dir", str(self.dir))
 
     def start(self, wait=30):
-        self.offset = self.offset or free_offset()
+        if not self.offset:
+            self.offset, self.lease = lease_offset()
         self.ports = {name: port + self.offset for name, port in PORTS.items()}
         raise_descriptor_limit()
         with open(self.log_path, "ab") as log:
@@ -169,8 +212,9 @@ class Valise:
     def wait(self, seconds=30):
         done = self.run("status", "--dir", str(self.dir), "--wait", str(seconds), check=False, timeout=seconds + 30)
         if done.returncode != 0:
-            raise AssertionError(f"valise did not come up (status exits {done.returncode})\n{done.stdout}{done.stderr}\n"
-                                 f"{self.log()[-4000:]}")
+            ended = self.process is None or self.process.poll() is not None
+            raise (AssertionError if ended else TimeoutError)(f"valise did not come up (status exits {done.returncode})\n{done.stdout}{done.stderr}\n"
+                                                              f"{self.log()[-4000:]}")
 
     def stop(self, timeout=30):
         """SIGTERM; the exit code. Kills the whole tree and returns None when it does not end in time."""
