@@ -9,6 +9,8 @@
 
 #include "base/err.h"
 
+struct buf;
+
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR };
 
 struct log_field {
@@ -39,8 +41,13 @@ struct log_field {
 #define log_warning(event, ...) log_event(LOG_WARNING, event __VA_OPT__(, ) __VA_ARGS__)
 #define log_error(event, ...)   log_event(LOG_ERROR, event __VA_OPT__(, ) __VA_ARGS__)
 
-/* Thread-safe; does not fail: what cannot be written is dropped. A line is cut at 4 KiB. */
+enum { LOG_LINE_MAX = 4096 /* bytes, the end of the line included; a pipe takes as much at once or not at all */ };
+
+/* Thread-safe; does not fail, and waits only where the descriptor does: a line that is not taken is lost, and the next one that is comes after
+ * "event=log-lost lines=N". A line is cut at LOG_LINE_MAX. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
+/* The same, whatever the level, appended to B, which has room for LOG_LINE_MAX. */
+void log_format(struct buf *b, enum log_level level, const char *event, const struct log_field *fields);
 /* The role= of every line; a static string. Call before threads start. */
 void log_set_role(const char *role);
 /* Lines below LEVEL are not written; LOG_INFO at start. */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -13,8 +14,19 @@
 
 enum { ANSWER_MS = 10000, START_MS = 60000, COUNTS_MS = 1000, STOP_MS = 2000, SLICE_MS = 200 };
 
-/* In the new process: another user, the two descriptors, the program. */
-static _Noreturn void execute(struct child *c, int link, int root_fd)
+/* A copy of FD out of the way: dup2 onto itself would keep close-on-exec, and onto another of these lose it. */
+static int moved(int fd)
+{
+    return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, ROLE_ROOT_FD + 1);
+}
+
+static bool is_put(int fd, int to)
+{
+    return fd >= 0 && dup2(fd, to) == to;
+}
+
+/* In the new process: another user, its descriptors, the program. Of ours it has none: what we write the log to could be a file, or a terminal. */
+static _Noreturn void execute(struct child *c, int link, const struct child_files *files)
 {
     struct error e = ERROR_NONE;
     sigset_t none;
@@ -23,19 +35,18 @@ static _Noreturn void execute(struct child *c, int link, int root_fd)
     char program[] = "valise", mode[] = "role";
     char *argv[] = { program, mode, c->kind, NULL };
     /* What makes a directory its root, the role gives up in its sandbox. */
-    if (geteuid() == 0 && sandbox_become(c->owner.uid, c->owner.gid, root_fd < 0 ? 0 : 1u << CAP_SYS_CHROOT, &e)) {
+    if (geteuid() == 0 && sandbox_become(c->owner.uid, c->owner.gid, files->root < 0 ? 0 : 1u << CAP_SYS_CHROOT, &e)) {
         log_error("role-user", LOG_Z("of", c->kind), LOG_Z("text", e.text));
         _exit(127);
     }
-    /* Out of the way first: dup2 onto itself would keep close-on-exec, and onto the other one lose it. */
-    int at = fcntl(link, F_DUPFD_CLOEXEC, ROLE_ROOT_FD + 1),
-        root = root_fd < 0 ? -1 : fcntl(root_fd, F_DUPFD_CLOEXEC, ROLE_ROOT_FD + 1);
-    if (dup2(at, ROLE_LINK_FD) == ROLE_LINK_FD && (root_fd < 0 || dup2(root, ROLE_ROOT_FD) == ROLE_ROOT_FD))
+    int at = moved(link), root = moved(files->root), null = moved(files->null), log = moved(files->log);
+    if (is_put(at, ROLE_LINK_FD) && (files->root < 0 || is_put(root, ROLE_ROOT_FD)) && is_put(null, STDIN_FILENO) &&
+        is_put(log, STDOUT_FILENO) && is_put(log, STDERR_FILENO))
         (void)execv("/proc/self/exe", argv);
     _exit(127);
 }
 
-int child_spawn(struct child *c, int root_fd, struct error *e)
+int child_spawn(struct child *c, const struct child_files *files, struct error *e)
 {
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
@@ -47,7 +58,7 @@ int child_spawn(struct child *c, int root_fd, struct error *e)
         return error_set(e, ERR_UNAVAILABLE, "fork: %s", strerrordesc_np(errno));
     }
     if (pid == 0)
-        execute(c, fds[1], root_fd);
+        execute(c, fds[1], files);
     (void)close(fds[1]);
     c->pid = pid;
     c->link = fds[0];
@@ -185,6 +196,23 @@ int child_stop(struct child *c, uint32_t grace_ms)
     return err;
 }
 
+bool child_is_cut_off(const struct child *c)
+{
+    struct pollfd p = { .fd = c->link, .events = 0 };
+    return c->link < 0 || (poll(&p, 1, 0) > 0 && p.revents);
+}
+
+bool child_is_running(const struct child *c)
+{
+    return c->pid > 0;
+}
+
+void child_give_up_on(const struct child *c, const struct error *e)
+{
+    log_error("role-stuck", LOG_Z("of", c->kind), LOG_NUM("pid", c->pid), LOG_Z("text", e->text));
+    (void)kill(c->pid, SIGKILL);
+}
+
 void child_kill(struct child *c)
 {
     if (c->pid <= 0)
@@ -201,4 +229,5 @@ void child_gone(struct child *c)
         (void)close(c->link);
     c->link = -1;
     c->pid = 0;
+    c->broken_ms = 0;
 }

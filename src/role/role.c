@@ -312,6 +312,7 @@ static int on_stop(void *ctx, const struct frame *request, struct arena *a, stru
     uint32_t grace = unpack_u32(&u);
     if (unpack_end(&u))
         return error_set(e, ERR_CORRUPT, "stop without grace");
+    atomic_store(&r->ending, true);
     server_stop(r->server, grace);
     return 0;
 }
@@ -375,12 +376,23 @@ static const struct channel_handler link_handlers[] = {
 
 /* --- life of the process --- */
 
-static struct server *signal_server;
+static struct role_run *signal_run;
+
+/* Nobody could tell us anything any more: not what is in force, nor that we shall end. Whoever is started in our place has a link. */
+static void on_cut_off(void *ctx)
+{
+    struct role_run *r = ctx;
+    if (!atomic_exchange(&r->ending, true)) {
+        log_error("role-cut-off", LOG_Z("text", "the link to the supervisor is broken: this process ends, and is started anew"));
+        server_stop(r->server, ROLE_CUT_OFF_MS);
+    }
+}
 
 static void on_term(int sig)
 {
     (void)sig;
-    server_stop(signal_server, 10000);
+    atomic_store(&signal_run->ending, true);
+    server_stop(signal_run->server, 10000);
 }
 
 /* The process that made the link, which is the supervisor even when it is process 1 of a container. */
@@ -466,13 +478,9 @@ uint64_t role_spool_max(const struct config *c)
 int role_bound_files(uint64_t max, struct error *e)
 {
     const struct rlimit limit = { max, max };
-    struct stat st;
     (void)signal(SIGXFSZ, SIG_IGN);
     if (setrlimit(RLIMIT_FSIZE, &limit) != 0)
         return error_set(e, ERR_INTERNAL, "the size of files cannot be bounded: %s", strerrordesc_np(errno));
-    if (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode))
-        log_info("log-bounded", LOG_NUM("bytes", max),
-                 LOG_Z("text", "the log is a file: this process adds no line beyond that size; use the journal or a pipe"));
     return 0;
 }
 
@@ -548,7 +556,7 @@ int role_main(const char *name)
     r->keeper = channel_open(-1, "keeper");
     r->core = channel_open(-1, "core");
     r->supervisor = channel_open(-1, "supervisor");
-    const struct channel_service link = { .peer = "supervisor", .handlers = link_handlers, .ctx = r };
+    const struct channel_service link = { .peer = "supervisor", .handlers = link_handlers, .ctx = r, .gone = on_cut_off };
     struct error e = ERROR_NONE;
     int err = receive_setup(r, early, &e);
     if (err == 0)
@@ -558,7 +566,7 @@ int role_main(const char *name)
         (void)!answer(WIRE_START, err, &e);
         return 1;
     }
-    signal_server = r->server;
+    signal_run = r;
     (void)signal(SIGTERM, on_term);
     if (answer(WIRE_START, 0, &e))
         return 1;

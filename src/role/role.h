@@ -4,7 +4,7 @@
  * A role is this same program executed as `valise role NAME` with its link to the supervisor as one descriptor and, where it has a directory to live
  * in (keeper: keys/; mx: an empty one without a name), that as another. Started by root it is executed as its own user. Over the link come,
  * each answered: setup (configuration text, certificate chains), listening sockets, lanes to and from other roles, start. On start the
- * role enters its sandbox, then opens what it needs, then serves until it is told to stop or the supervisor dies.
+ * role enters its sandbox, then opens what it needs, then serves until it is told to stop, its link breaks or the supervisor dies.
  *
  * A reload has two steps: prepare brings a new setup, of which everything that can fail is done and kept aside, and all listening sockets again;
  * commit puts it in force and cannot fail. The supervisor commits only when every role is prepared, so that roles never disagree. */
@@ -28,7 +28,8 @@ enum {
     ROLE_LISTENERS_MAX = 256,
     ROLE_LISTENER_NAME_MAX = 63,
     ROLE_LANES_MAX = 128,
-    ROLE_ADDED_MAX = 65536 /* what the server puts in front of a message */
+    ROLE_CUT_OFF_MS = 2000, /* how long sessions may take to end when the link to the supervisor is broken */
+    ROLE_ADDED_MAX = 65536  /* what the server puts in front of a message */
 };
 
 struct role_listener {
@@ -66,6 +67,7 @@ struct role_run {
     struct descriptors_plan plan;
     uint64_t file_max;   /* role_spool_max of the configuration that it was started with */
     unsigned generation; /* of listeners: commits so far */
+    atomic_bool ending;  /* told to stop, or cut off */
     void *state;         /* the role's own */
 };
 

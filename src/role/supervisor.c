@@ -20,83 +20,15 @@
 #include "role/supervisor_private.h"
 #include "run/descriptors.h"
 
-enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 30000, STABLE_MS = 60000, GRACE_MS = 10000, LOCK_WAIT_MS = 1000 };
-
-/* --- the pairs of roles that talk --- */
-
-/* Who asks whom; the table of rights on the asking side. What may be asked is the table on the serving side. */
-static const struct {
-    const char *asks, *serves;
-} pairs[] = { { "mx", "core" }, { "mx", "keeper" }, { "core", "keeper" } };
-
-static bool is_running(const struct child *c)
-{
-    return c->pid > 0;
-}
-
-/* A running role that does not take a lane is of no use: it is ended here, reaped and restarted like one that died by itself. */
-static void give_up_on(const struct child *c, const struct error *e)
-{
-    log_error("role-stuck", LOG_Z("of", c->kind), LOG_NUM("pid", c->pid), LOG_Z("text", e->text));
-    (void)kill(c->pid, SIGKILL);
-}
-
-/* A lane from ASKS to SERVES, one of which is FRESH, the role being started. Only its failure is an error: when the other one
- * fails, it will be started again and connected then. */
-static int connect_pair(struct child *asks, struct child *serves, const struct child *fresh, struct error *e)
-{
-    int fds[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
-        return error_set(e, ERR_IO, "socketpair: %s", strerrordesc_np(errno));
-    struct error why = ERROR_NONE;
-    struct child *failed = NULL;
-    int err = child_send(serves, WIRE_SERVE, str_from_z(asks->kind), fds[0], &why);
-    if (err)
-        failed = serves;
-    else if ((err = child_send(asks, WIRE_PEER, str_from_z(serves->kind), fds[1], &why)))
-        failed = asks;
-    (void)close(fds[0]);
-    (void)close(fds[1]);
-    if (!failed)
-        return 0;
-    if (failed == fresh)
-        return error_set(e, err, "%s", why.text);
-    give_up_on(failed, &why);
-    return 0;
-}
-
-/* The lane on which core asks us. */
-static int connect_core(struct supervisor *s, struct child *c, struct error *e)
-{
-    int fds[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0)
-        return error_set(e, ERR_IO, "socketpair: %s", strerrordesc_np(errno));
-    int err = child_send(c, WIRE_PEER, STR("supervisor"), fds[1], e);
-    (void)close(fds[1]);
-    if (err == 0)
-        supervisor_add_lane(s, fds[0]);
-    else
-        (void)close(fds[0]);
-    return err;
-}
-
-/* Gives C a lane to and from every running role it talks with. */
-static int connect_child(struct supervisor *s, struct child *c, struct error *e)
-{
-    int err = strcmp(c->kind, "core") == 0 ? connect_core(s, c, e) : 0;
-    for (size_t i = 0; i < s->child_n; i++) {
-        struct child *other = &s->children[i];
-        for (size_t k = 0; k < sizeof pairs / sizeof pairs[0] && err == 0; k++) {
-            if (other == c || !is_running(other))
-                continue;
-            if (strcmp(pairs[k].asks, c->kind) == 0 && strcmp(pairs[k].serves, other->kind) == 0)
-                err = connect_pair(c, other, c, e);
-            else if (strcmp(pairs[k].serves, c->kind) == 0 && strcmp(pairs[k].asks, other->kind) == 0)
-                err = connect_pair(other, c, c, e);
-        }
-    }
-    return err;
-}
+enum {
+    BACKOFF_MIN_MS = 100,
+    BACKOFF_MAX_MS = 30000,
+    STABLE_MS = 60000,
+    GRACE_MS = 10000,
+    LOCK_WAIT_MS = 1000,
+    CUT_OFF_MS = ROLE_CUT_OFF_MS + 1000, /* by when a role whose link broke has ended by itself */
+    LOG_END_MS = 1000
+};
 
 /* --- starting and restarting --- */
 
@@ -135,7 +67,11 @@ static int start_child(struct supervisor *s, struct child *c, struct error *e)
                                                  : -1;
     if (root_fd < 0 && strcmp(c->kind, "keeper") == 0)
         return root_fd;
-    int err = child_spawn(c, root_fd, e);
+    int log = log_pump_pipe(s->pump, e);
+    const struct child_files files = { .null = s->null_fd, .log = log, .root = root_fd };
+    int err = log < 0 ? log : child_spawn(c, &files, e);
+    if (log >= 0)
+        (void)close(log);
     if (root_fd >= 0 && root_fd != s->empty_fd)
         (void)close(root_fd);
     if (err)
@@ -148,7 +84,7 @@ static int start_child(struct supervisor *s, struct child *c, struct error *e)
     if (err == 0 && strcmp(c->kind, "core") == 0)
         err = child_send(c, WIRE_LISTENER, STR(WIRE_CONTROL), s->control_fd, e);
     if (err == 0)
-        err = connect_child(s, c, e);
+        err = supervisor_connect(s, c, e);
     if (err == 0)
         err = child_start(c, e);
     if (err) {
@@ -175,7 +111,7 @@ static void restart_due(struct supervisor *s)
     for (size_t i = 0; i < s->child_n; i++) {
         struct child *c = &s->children[i];
         struct error e = ERROR_NONE;
-        if (is_running(c) || clock_mono_ms() < c->restart_at_ms)
+        if (child_is_running(c) || clock_mono_ms() < c->restart_at_ms)
             continue;
         int err = start_child(s, c, &e);
         if (err) {
@@ -184,6 +120,21 @@ static void restart_due(struct supervisor *s)
         } else {
             log_info("role-restarted", LOG_Z("of", c->kind), LOG_NUM("restarts", c->restarts));
         }
+    }
+}
+
+/* A role whose link is broken hears and answers nothing more: it ends by itself (role.c), and is ended here when it does not. */
+static void watch_links(struct supervisor *s)
+{
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < s->child_n; i++) {
+        struct child *c = &s->children[i];
+        if (!child_is_running(c) || !child_is_cut_off(c))
+            continue;
+        c->broken_ms = c->broken_ms ? c->broken_ms : now;
+        if (now - c->broken_ms >= CUT_OFF_MS)
+            child_give_up_on(c, &(struct error){ .text = "its link to the supervisor is broken" });
+        c->broken_ms = now - c->broken_ms >= CUT_OFF_MS ? now : c->broken_ms;
     }
 }
 
@@ -262,9 +213,27 @@ static int prepare_child(struct child *c, const struct snapshot *fresh, bool *re
     *ret_lost = strcmp(c->kind, "mx") == 0 && (err == ERR_TIMEOUT || err == ERR_EOF || err == ERR_CORRUPT);
     if (!*ret_lost)
         return err;
-    give_up_on(c, e);
+    child_give_up_on(c, e);
     *e = ERROR_NONE;
     return 0;
+}
+
+/* A role that is cut off is started anew, with what is in force, before anything is asked of it: else it would have every reload refused. */
+static void replace_cut_off(struct supervisor *s)
+{
+    for (size_t i = 0; i < s->child_n; i++) {
+        struct child *c = &s->children[i];
+        struct error e = ERROR_NONE;
+        if (!child_is_running(c) || !child_is_cut_off(c))
+            continue;
+        log_error("role-cut-off", LOG_Z("of", c->kind), LOG_NUM("pid", c->pid));
+        child_kill(c);
+        schedule_restart(c);
+        if (c->tally >= 0)
+            limits_tally_clear(c->tally, s->limits_seed);
+        if (start_child(s, c, &e))
+            log_error("role-restart-failed", LOG_Z("of", c->kind), LOG_NUM("again-in-ms", c->backoff_ms), LOG_Z("text", e.text));
+    }
 }
 
 /* Every role prepares FRESH, and only when all have it is put in force. A role that does not run gets it at its start; one that
@@ -273,14 +242,14 @@ static int put_in_force(struct supervisor *s, const struct snapshot *fresh, stru
 {
     bool lost[SUPERVISOR_CHILDREN_MAX] = { false };
     for (size_t i = 0; i < s->child_n; i++) {
-        int err = is_running(&s->children[i]) ? prepare_child(&s->children[i], fresh, &lost[i], e) : 0;
+        int err = child_is_running(&s->children[i]) ? prepare_child(&s->children[i], fresh, &lost[i], e) : 0;
         if (err)
             return err;
     }
     for (size_t i = 0; i < s->child_n; i++) {
         struct error why = ERROR_NONE;
-        if (is_running(&s->children[i]) && !lost[i] && child_send(&s->children[i], WIRE_COMMIT, (str){ NULL, 0 }, -1, &why))
-            give_up_on(&s->children[i], &why);
+        if (child_is_running(&s->children[i]) && !lost[i] && child_send(&s->children[i], WIRE_COMMIT, (str){ NULL, 0 }, -1, &why))
+            child_give_up_on(&s->children[i], &why);
     }
     return 0;
 }
@@ -289,6 +258,7 @@ int supervisor_reload(struct supervisor *s, struct error *e)
 {
     struct snapshot *fresh = NULL;
     notify_reloading(s->notify_fd);
+    replace_cut_off(s);
     int err = read_again(s, &fresh, e);
     if (err == 0)
         err = put_in_force(s, fresh, e);
@@ -335,10 +305,10 @@ static int on_status(void *ctx, const struct frame *request, struct arena *a, st
     for (size_t i = 0; i < s->child_n; i++) {
         struct child *c = &s->children[i];
         roles[i + 1] = (struct wire_role_status){ .name = str_from_z(c->kind),
-                                                  .pid = (uint32_t)(is_running(c) ? c->pid : 0),
+                                                  .pid = (uint32_t)(child_is_running(c) ? c->pid : 0),
                                                   .restarts = c->restarts,
-                                                  .uptime_ms = is_running(c) ? (uint64_t)(now - c->started_ms) : 0 };
-        if (is_running(c) && child_counts(c, &roles[i + 1].counts))
+                                                  .uptime_ms = child_is_running(c) ? (uint64_t)(now - c->started_ms) : 0 };
+        if (child_is_running(c) && child_counts(c, &roles[i + 1].counts))
             log_warning("role-silent", LOG_Z("of", c->kind));
     }
     const struct wire_sandbox sandbox = { (uint8_t)s->landlock_abi, s->root };
@@ -360,7 +330,7 @@ static int on_metrics(void *ctx, const struct frame *request, struct arena *a, s
         else
             (void)snprintf(name, sizeof name, "%s", c->kind);
         pack_str(&b, str_from_z(name));
-        if (!is_running(c) || child_metrics(c, &b))
+        if (!child_is_running(c) || child_metrics(c, &b))
             buf_truncate(&b, before);
     }
     int fd = channel_memfd("metrics", buf_str(&b));
@@ -431,9 +401,9 @@ static int next_timeout(const struct supervisor *s)
     int64_t now = clock_mono_ms(), least = -1;
     for (size_t i = 0; i < s->child_n; i++) {
         const struct child *c = &s->children[i];
-        if (is_running(c))
+        if (child_is_running(c) && !c->broken_ms)
             continue;
-        int64_t left = c->restart_at_ms > now ? c->restart_at_ms - now : 0;
+        int64_t due = c->broken_ms ? c->broken_ms + CUT_OFF_MS : c->restart_at_ms, left = due > now ? due - now : 0;
         least = least < 0 || left < least ? left : least;
     }
     int64_t sign = s->watchdog_due_ms > now ? s->watchdog_due_ms - now : 0;
@@ -470,11 +440,14 @@ static void loop(struct supervisor *s)
 {
     while (!s->stopping) {
         give_sign_of_life(s);
-        struct pollfd fds[SUPERVISOR_LANES_MAX + 1] = { { .fd = s->signal_fd, .events = POLLIN } };
+        struct pollfd fds[SUPERVISOR_LANES_MAX + 1 + SUPERVISOR_CHILDREN_MAX] = { { .fd = s->signal_fd, .events = POLLIN } };
         size_t n = s->lane_n;
         for (size_t i = 0; i < n; i++)
             fds[i + 1] = (struct pollfd){ .fd = s->lanes[i], .events = POLLIN };
-        int got = poll(fds, n + 1, next_timeout(s));
+        /* Of links only their end is wanted: what comes on them is an answer, and whoever asked reads it. */
+        for (size_t i = 0; i < s->child_n; i++)
+            fds[n + 1 + i] = (struct pollfd){ .fd = s->children[i].broken_ms ? -1 : s->children[i].link };
+        int got = poll(fds, n + 1 + s->child_n, next_timeout(s));
         if (got < 0 && errno != EINTR)
             panic("poll: errno %d", errno);
         for (size_t i = n; got > 0 && i > 0; i--)
@@ -482,6 +455,7 @@ static void loop(struct supervisor *s)
                 serve_lane(s, i - 1);
         if (got > 0 && fds[0].revents)
             on_signal(s);
+        watch_links(s);
         restart_due(s);
     }
 }
@@ -489,7 +463,7 @@ static void loop(struct supervisor *s)
 static bool any_left(const struct supervisor *s, const char *kind)
 {
     for (size_t i = 0; i < s->child_n; i++)
-        if (is_running(&s->children[i]) && strcmp(s->children[i].kind, kind) == 0)
+        if (child_is_running(&s->children[i]) && strcmp(s->children[i].kind, kind) == 0)
             return true;
     return false;
 }
@@ -513,14 +487,14 @@ static void stop_all(struct supervisor *s)
     for (size_t o = 0; o < 3 && !hurry; o++) {
         int64_t end = clock_mono_ms() + GRACE_MS + 5000;
         for (size_t i = 0; i < s->child_n; i++)
-            if (is_running(&s->children[i]) && strcmp(s->children[i].kind, order[o]) == 0 &&
+            if (child_is_running(&s->children[i]) && strcmp(s->children[i].kind, order[o]) == 0 &&
                 child_stop(&s->children[i], GRACE_MS))
                 child_kill(&s->children[i]);
         for (reap(s); !hurry && any_left(s, order[o]) && clock_mono_ms() < end; reap(s))
             hurry = hurry_is_asked(s, 100);
     }
     for (size_t i = 0; i < s->child_n; i++)
-        if (is_running(&s->children[i]))
+        if (child_is_running(&s->children[i]))
             child_kill(&s->children[i]);
     log_info("stopped");
 }
@@ -669,6 +643,23 @@ static int bind_all(struct supervisor *s, struct error *e)
     return err;
 }
 
+/* From here on our own lines go the same way, in their order. */
+static int begin_log(struct supervisor *s, struct error *e)
+{
+    int err = log_pump_new(STDERR_FILENO, &s->pump, e), own = err ? err : log_pump_pipe(s->pump, e);
+    if (own >= 0)
+        log_set_fd(s->log_fd = own);
+    return own < 0 ? own : 0;
+}
+
+static void end_log(struct supervisor *s)
+{
+    log_set_fd(STDERR_FILENO);
+    if (s->log_fd >= 0)
+        (void)close(s->log_fd);
+    log_pump_free(s->pump, LOG_END_MS);
+}
+
 static int set_up(struct supervisor *s, const struct supervisor_settings *settings, struct error *e)
 {
     struct config *config = NULL;
@@ -705,7 +696,7 @@ static int set_up(struct supervisor *s, const struct supervisor_settings *settin
         err = limit_root(s, e);
     if (err == 0)
         err = enter_sandbox(s, e);
-    return err;
+    return err ? err : begin_log(s, e);
 }
 
 /* Who comes from now on is refused, not left waiting. */
@@ -728,12 +719,15 @@ int supervisor_run(const struct supervisor_settings *settings, struct error *e)
     log_set_role("supervisor");
     descriptors_raise(); /* the roles inherit it */
     s->port_offset = settings->port_offset;
-    s->lock_fd = s->dir_fd = s->empty_fd = s->control_fd = -1;
+    s->lock_fd = s->dir_fd = s->empty_fd = s->control_fd = s->log_fd = -1;
+    s->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     s->started_ms = clock_mono_ms();
     s->signal_fd = open_signals();
     s->notify_fd = notify_open();
     s->watchdog_ms = notify_watchdog_ms();
-    int err = s->signal_fd < 0 ? error_set(e, ERR_INTERNAL, "signalfd: errno %d", errno) : set_up(s, settings, e);
+    int err = s->signal_fd < 0 ? error_set(e, ERR_INTERNAL, "signalfd: errno %d", errno)
+              : s->null_fd < 0 ? error_set(e, ERR_INTERNAL, "/dev/null: errno %d", errno)
+                               : set_up(s, settings, e);
     if (err == 0) {
         for (size_t i = 0; i < s->child_n && err == 0; i++)
             err = start_child(s, &s->children[i], e);
@@ -749,6 +743,7 @@ int supervisor_run(const struct supervisor_settings *settings, struct error *e)
         stop_all(s);
     }
     close_all(s);
+    end_log(s);
     snapshot_free(s->snapshot);
     free(s);
     return err;

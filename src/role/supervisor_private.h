@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include "run/log_pump.h"
 #include "role/owners.h"
 #include "role/role.h"
 #include "role/supervisor.h"
@@ -56,14 +57,18 @@ struct child {
     uint32_t restarts;
     int tally, tally_shown; /* of its limits, writable and read-only; -1: it has none */
     unsigned owed;          /* requests whose answer has not come */
+    int64_t broken_ms;      /* since when its link is broken; 0: it is not */
 };
 
 struct supervisor {
     const char *dir; /* as the administrator calls it; it is the working directory */
     bool root;       /* started as root: OWNERS is in force */
     struct owners owners;
-    int empty_fd;     /* a directory without name and content, where mx lives */
-    int landlock_abi; /* of our own sandbox */
+    int empty_fd;          /* a directory without name and content, where mx lives */
+    int null_fd;           /* /dev/null, the roles' standard input */
+    struct log_pump *pump; /* their output and error */
+    int log_fd;            /* our own end of it; -1: none yet */
+    int landlock_abi;      /* of our own sandbox */
     struct snapshot *snapshot;
     uint16_t port_offset;
     int lock_fd, dir_fd, signal_fd;
@@ -79,6 +84,14 @@ struct supervisor {
     uint64_t limits_seed[2];
 };
 
+/* --- pairs.c --- */
+
+/* Gives C a lane to and from every running role it talks with. */
+int supervisor_connect(struct supervisor *s, struct child *c, struct error *e) MUST_USE;
+
+/* --- supervisor.c --- */
+
+/* A lane on which core asks; owned. */
 void supervisor_add_lane(struct supervisor *s, int fd);
 /* Reads configuration and certificates again and puts them in force in every role, or in none. */
 int supervisor_reload(struct supervisor *s, struct error *e) MUST_USE;
@@ -105,8 +118,13 @@ int sockets_all_used(const struct socket_set *inherited, const struct socket_set
 
 /* --- child.c: each call waits a bounded time for the child's answer --- */
 
-/* Executes the role: as its own user when we are root, with ROOT_FD (-1: none; stays the caller's) as the directory to live in. */
-int child_spawn(struct child *c, int root_fd, struct error *e) MUST_USE;
+/* What a role starts with beside its link; all stay the caller's. */
+struct child_files {
+    int null, log; /* its standard input; its output and error */
+    int root;      /* the directory to live in; -1: none */
+};
+/* Executes the role: as its own user when we are root. */
+int child_spawn(struct child *c, const struct child_files *files, struct error *e) MUST_USE;
 /* Sends one frame with FD (-1: none; stays the caller's) and waits for its answer. */
 int child_send(struct child *c, uint16_t type, str payload, int fd, struct error *e) MUST_USE;
 /* Sends S as TYPE (WIRE_SETUP or WIRE_PREPARE). */
@@ -118,6 +136,12 @@ int child_counts(struct child *c, struct wire_counts *ret) MUST_USE;
 /* Appends what it counts to B, packed as one text. */
 int child_metrics(struct child *c, struct buf *b) MUST_USE;
 int child_stop(struct child *c, uint32_t grace_ms) MUST_USE;
+bool child_is_running(const struct child *c);
+/* Ends, for the reason in E, a running role that is of no use, such as one that does not take a lane: it is reaped and started anew like one that died by
+ * itself. */
+void child_give_up_on(const struct child *c, const struct error *e);
+/* Whether its link is broken: it will answer nothing more. Does not wait. */
+bool child_is_cut_off(const struct child *c);
 /* Kills and reaps it. */
 void child_kill(struct child *c);
 /* It has been reaped: forget it. */

@@ -197,14 +197,14 @@ class Valise:
         if os.geteuid() == 0:
             self.run("upgrade", "--owners", "--dir", str(self.dir))
 
-    def start(self, wait=30):
+    def start(self, wait=30, stderr=None):
         if not self.offset:
             self.offset, self.lease = lease_offset()
         self.ports = {name: port + self.offset for name, port in PORTS.items()}
         raise_descriptor_limit()
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([*self.wrap, self.program, "serve", "--dir", str(self.dir), "--port-offset",
-                                             str(self.offset)], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                                             str(self.offset)], stdin=subprocess.DEVNULL, stdout=log, stderr=log if stderr is None else stderr)
         if wait:
             self.wait(wait)
         return self
@@ -279,7 +279,13 @@ class Valise:
         return self.run("check", "--dir", str(self.dir), check=False, timeout=timeout)
 
     def log(self):
-        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+        """The log. What a role wrote before it answered may be on its way through the supervisor: it is waited for until nothing more comes."""
+        text, before = None, -1
+        while self.log_path.exists() and self.log_path.stat().st_size != before:
+            before = self.log_path.stat().st_size
+            time.sleep(0.05)
+            text = self.log_path.read_text(errors="replace")
+        return text or ""
 
     def ca(self):
         return str(self.dir / "ca.pem")

@@ -1,6 +1,8 @@
 """The log: one line a session at level info, with all that an administrator asks of it; failures besides."""
 
+import fcntl
 import imaplib
+import os
 import re
 import smtplib
 import socket
@@ -61,3 +63,41 @@ def test_a_refused_login_has_a_line_of_its_own(lab, alice):
         pass
     for event in ("imap-login-failed", "smtp-login-refused"):
         harness.wait_until(lambda event=event: re.search(rf"event={event} .*alice", lab.log()), 30, f"{event} is logged")
+
+
+@pytest.mark.skipif(not harness.SEES_DESCRIPTORS, reason="only root may look at the descriptors of roles")
+def test_no_role_has_the_log(lab):
+    """Whoever has a file open for writing can shorten it."""
+    lab.start()
+    own = lab.log_path.stat()
+    for pid in lab.roles():
+        names = {fd: os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+        assert names["0"] == "/dev/null" and names["1"].startswith("pipe:") and names["2"] == names["1"], names
+        for fd in names:
+            st = os.stat(f"/proc/{pid}/fd/{fd}")
+            assert (st.st_dev, st.st_ino) != (own.st_dev, own.st_ino), names[fd]
+    assert len({os.readlink(f"/proc/{pid}/fd/2") for pid in lab.roles()}) == len(lab.roles()), "each its own"
+    assert lab.stop() == 0
+    assert "role=core event=role-ended" in lab.log() and "event=stopped" in lab.log().splitlines()[-1]
+
+
+def test_a_log_that_nobody_reads_stops_nothing(lab, alice):
+    """Standard error is a pipe that is full, as when a terminal was stopped by Ctrl-S."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    os.set_blocking(writing, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    lab.start(wait=False, stderr=writing)
+    os.close(writing)
+    try:
+        lab.wait(30)
+        message, subject = helpers.letter(alice.address)
+        helpers.deliver(lab, alice.address, message)
+        helpers.wait_for_mail(lab, alice, subject)
+        assert lab.run("reload", "--dir", str(lab.dir)).returncode == 0
+        assert lab.stop() == 0
+    finally:
+        os.close(reading)

@@ -1,9 +1,11 @@
 """Roles that die in every order and together: what is left goes on, what comes back is connected again, nothing leaks."""
 
+import ctypes
 import itertools
 import json
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -156,6 +158,47 @@ def test_stuck_keeper(lab, alice, bob):
         os.kill(stuck, signal.SIGCONT)
     lab.wait(30)
     assert lab.run("reload", "--dir", str(lab.dir)).returncode == 0
+    everything_works(lab, alice, bob)
+    assert lab.stop() == 0
+
+
+def cut_off(pid):
+    """Breaks the line between the role and its supervisor: descriptor 3 there (role/role.h)."""
+    fd = ctypes.CDLL(None, use_errno=True).syscall(438, os.pidfd_open(pid), 3, 0)   # pidfd_getfd
+    assert fd >= 0, os.strerror(ctypes.get_errno())
+    with socket.socket(fileno=fd) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.skipif(not harness.SEES_DESCRIPTORS, reason="only root may reach into a role")
+@pytest.mark.parametrize("hung", [False, True], ids=["running", "hung"])
+def test_a_role_that_is_cut_off_ends_and_is_replaced(lab, alice, bob, hung):
+    """No role lives on without its line to the supervisor, not even one that hangs."""
+    lab.start()
+    for name in ROLES:
+        former = pids(lab)[name]
+        if hung:
+            os.kill(former, signal.SIGSTOP)
+        cut_off(former)
+        wait_until(lambda: pids(lab).get(name) not in (None, former), 30, f"{name} is started anew")
+        assert not alive(former)
+        lab.wait(30)
+    assert lab.run("reload", "--dir", str(lab.dir)).returncode == 0
+    everything_works(lab, alice, bob)
+    assert hung or lab.log().count("event=role-cut-off") == 3
+    assert lab.stop() == 0
+
+
+@pytest.mark.skipif(not harness.SEES_DESCRIPTORS, reason="only root may reach into a role")
+@pytest.mark.parametrize("name", ["keeper", "mx"])
+def test_a_reload_replaces_a_role_that_is_cut_off(lab, alice, bob, name):
+    """It is not refused because one cannot be asked."""
+    lab.start()
+    former = pids(lab)[name]
+    os.kill(former, signal.SIGSTOP)
+    cut_off(former)
+    assert lab.run("reload", "--dir", str(lab.dir), timeout=60).returncode == 0
+    assert pids(lab)[name] not in (0, former)
     everything_works(lab, alice, bob)
     assert lab.stop() == 0
 
