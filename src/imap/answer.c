@@ -53,7 +53,7 @@ enum imap_next imap_bad(struct imap_session *s, const char *fmt, ...)
 enum imap_next imap_bad_arguments(struct imap_session *s, int r)
 {
     if (r == ERR_LIMIT)
-        return imap_bad(s, "[LIMIT] Too much in one %.*s", STR_ARG(s->command->name));
+        return imap_bad(s, "[LIMIT] Too much in one %.*s; do it in several", STR_ARG(s->command->name));
     if (r == ERR_REFUSED)
         return imap_no(s, "%s", IMAP_NO_UTF7);
     return imap_bad(s, "Invalid arguments: %.*s takes %.*s", STR_ARG(s->command->name), STR_ARG(s->command->usage));
@@ -69,23 +69,23 @@ enum imap_next imap_fail(struct imap_session *s, int code, const struct error *e
     const char *why = e && e->code ? e->text : NULL;
     switch ((enum err)code) {
     case ERR_NOTFOUND:
-        return imap_no(s, "[NONEXISTENT] %s", why ? why : "No such mailbox");
+        return imap_no(s, "[NONEXISTENT] %s", why ? why : "No such mailbox; is the name right?");
     case ERR_EXISTS:
-        return imap_no(s, "[ALREADYEXISTS] %s", why ? why : "There is such a mailbox already");
+        return imap_no(s, "[ALREADYEXISTS] %s", why ? why : "There is such a mailbox already; take another name");
     case ERR_FULL:
-        return imap_no(s, "[UNAVAILABLE] Disk full or quota used up: nothing was changed, try again when there is room");
+        return imap_no(s, "[UNAVAILABLE] Disk full or quota used up: nothing was changed; try again when there is room");
     case ERR_LIMIT:
-        return imap_no(s, "[LIMIT] %s", why ? why : "Too many or too large");
+        return imap_no(s, "[LIMIT] %s", why ? why : "Too many or too large; take fewer or smaller ones");
     case ERR_SYNTAX:
     case ERR_REFUSED:
     case ERR_UNSUPPORTED:
-        return imap_no(s, "[CANNOT] %s", why ? why : "That cannot be done");
+        return imap_no(s, "[CANNOT] %s", why ? why : "That cannot be done with this mailbox; take another");
     case ERR_CORRUPT:
         log_error("imap-corrupt", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", buf_str(&s->user)), LOG_Z("text", why));
         return imap_no(s, "[CORRUPTION] Stored data is damaged; the administrator has been told");
     case ERR_INTERNAL:
         log_error("imap-internal", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", buf_str(&s->user)), LOG_Z("text", why));
-        return imap_no(s, "[SERVERBUG] Internal error");
+        return imap_no(s, "[SERVERBUG] Internal error; try again, and tell the administrator if it comes again");
     case OK:
     case ERR_AGAIN:
     case ERR_EOF:
@@ -98,7 +98,7 @@ enum imap_next imap_fail(struct imap_session *s, int code, const struct error *e
     case ERR_LAST_:
         break;
     }
-    return imap_no(s, "[UNAVAILABLE] The store is not available now, try again");
+    return imap_no(s, "[UNAVAILABLE] The store is not available now; try again");
 }
 
 enum imap_next imap_fail_target(struct imap_session *s, int code)

@@ -47,11 +47,11 @@ static const char *refusal(struct imap_session *s, const struct imap_append *arg
     struct mailbox_info info;
     uint64_t before = s->append ? s->append->bytes : 0, max = s->config->append_max;
     if (max && s->frame.literal > max)
-        return "NO [TOOBIG] The message is larger than is taken here";
+        return "NO [TOOBIG] The message is larger than is taken here; send a smaller one";
     if (max && s->frame.literal > max - before)
         return "NO [TOOBIG] The messages together are larger than is taken in one APPEND: send them in several";
     if (!s->frame.literal)
-        return "NO [CANNOT] The message is empty";
+        return "NO [CANNOT] The message is empty; send it with its header at least";
     if (s->append)
         return s->append->n < IMAP_APPENDS_MAX ? NULL : "NO [LIMIT] Too many messages for one APPEND: send them in several";
     if (mailbox_is_there(s->account, args->mailbox))
@@ -59,7 +59,7 @@ static const char *refusal(struct imap_session *s, const struct imap_append *arg
     int r = mailbox_find(s->account, args->mailbox, &s->arena, &info);
     if (r == ERR_NOTFOUND || (r == 0 && !info.exists))
         return "NO [TRYCREATE] No such mailbox; create it first";
-    return r < 0 ? "NO [UNAVAILABLE] The store is not available now, try again" : NULL;
+    return r < 0 ? "NO [UNAVAILABLE] The store is not available now; try again" : NULL;
 }
 
 bool imap_append_announced(struct imap_session *s)
@@ -73,7 +73,7 @@ bool imap_append_announced(struct imap_session *s)
         if (r == ERR_REFUSED)
             s->refusal = "NO " IMAP_NO_UTF7;
         else if (s->append)
-            s->refusal = "BAD Only flags, a date and a message may follow a message";
+            s->refusal = "BAD Invalid arguments: only flags, a date and a message may follow a message";
         return false;
     }
     s->refusal = refusal(s, &args);
@@ -82,7 +82,7 @@ bool imap_append_announced(struct imap_session *s)
     if (!s->append) {
         s->append = arena_new(&s->arena, struct imap_append_work);
         if (!s->append) {
-            s->refusal = "NO [LIMIT] Too much in one APPEND";
+            s->refusal = "NO [LIMIT] Too much in one APPEND; send it in several";
             return false;
         }
         s->append->mailbox = args.mailbox;
@@ -123,12 +123,12 @@ IMAP_HANDLER(append)
     if (!w || s->frame.unit.n != w->unit_n)
         return imap_bad_arguments(s, ERR_SYNTAX);
     if (w->has_nul) /* *CHAR8: a literal holds none */
-        return imap_no(s, "[CANNOT] The message holds NUL bytes");
+        return imap_no(s, "[CANNOT] The message holds NUL bytes; send it as literal8, or encode the part as base64");
     int r = w->result;
     if (r == 0)
         r = mail_append_begin(s->account, w->mailbox, w->items, w->n, uids, &uidvalidity, &s->pending, &e);
     if (r == ERR_SYNTAX) /* RFC 3516 section 4.4: the store has encoded what it could */
-        return imap_no(s, "[UNKNOWN-CTE] The message holds NUL bytes where they cannot be encoded");
+        return imap_no(s, "[UNKNOWN-CTE] The message holds NUL bytes where they cannot be encoded; encode the part as base64");
     if (r == ERR_REFUSED)
         return imap_over_quota(s);
     if (r == ERR_NOTFOUND)

@@ -16,7 +16,7 @@ static enum imap_next take_result(struct imap_session *s, int r, const struct bu
         return IMAP_LINE;
     }
     if (r == ERR_SYNTAX || r == ERR_LIMIT)
-        return imap_bad(s, "Invalid response of the mechanism");
+        return imap_bad(s, "Invalid response of the mechanism; begin anew with AUTHENTICATE");
     if (r < 0)
         return imap_fail(s, r, NULL);
     return imap_login(s, sasl_server_credentials(s->sasl), sasl_server_mechanism(s->sasl)->name, buf_str(challenge));
@@ -40,7 +40,7 @@ static enum imap_next step_base64(struct imap_session *s, bool first, str text)
     buf_init_secret(&response, SASL_RESPONSE_MAX + 1);
     enum imap_next next;
     if (base64_decode(&response, text) < 0) {
-        next = imap_bad(s, "Invalid or too long base64");
+        next = imap_bad(s, "Invalid or too long base64; begin anew with AUTHENTICATE");
     } else {
         str bytes = response.n ? buf_str(&response) : STR("");
         next = step(s, first, &bytes);
@@ -71,11 +71,11 @@ IMAP_HANDLER(authenticate)
     }
     const struct sasl_mechanism *mechanism = sasl_mechanism_find(name);
     if (mechanism && !imap_login_allowed(s))
-        return imap_no(s, "[PRIVACYREQUIRED] Start TLS first");
+        return imap_no(s, "[PRIVACYREQUIRED] Start TLS first: say STARTTLS, or take the port with TLS, usually 993");
     if (!mechanism || !sasl_offers(&s->config->auth, s->conn, mechanism))
-        return imap_no(s, "[CANNOT] No such mechanism");
+        return imap_no(s, "[CANNOT] No such mechanism; CAPABILITY lists them behind AUTH=");
     if (initial.n && !mechanism->client_first)
-        return imap_bad(s, "The mechanism has no initial response");
+        return imap_bad(s, "The mechanism has no initial response; send its name alone");
     struct error e = ERROR_NONE;
     r = sasl_server_open(&s->config->auth, s->conn, mechanism, &s->sasl, &e);
     if (r < 0)

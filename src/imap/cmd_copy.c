@@ -62,7 +62,7 @@ static enum imap_next copy(struct imap_session *s, struct scan *args, bool move)
         s->expunged_told = s->expunged + 1;
     r = imap_set_resolve(s, &set, s->uid, &set);
     if (r < 0)
-        return imap_bad(s, "No message has that number");
+        return imap_bad(s, "No message has that number; EXISTS tells the highest");
     r = imap_set_expand(s, &set, &seqs, &n);
     if (r < 0)
         return imap_fail(s, r, NULL);

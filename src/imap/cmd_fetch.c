@@ -344,10 +344,11 @@ static enum imap_next fetch_more(struct imap_session *s)
     if (!imap_fetch_write(s))
         return IMAP_MORE;
     if (w->unknown_cte)
-        return imap_no(s, "[UNKNOWN-CTE] Some of the parts cannot be decoded");
+        return imap_no(s, "[UNKNOWN-CTE] Some of the parts cannot be decoded; fetch them with BODY in place of BINARY");
     /* RFC 5530: with UIDs a missing message is nothing special. */
     if (w->missing && !s->uid)
-        return imap_no(s, "[EXPUNGEISSUED] Some of the messages could not be read; they may have been expunged");
+        return imap_no(s,
+                       "[EXPUNGEISSUED] Some of the messages could not be read; they may have been expunged: say NOOP and see");
     return imap_ok(s);
 }
 
@@ -430,10 +431,10 @@ IMAP_HANDLER(fetch)
     if (r < 0 || !scan_done(args))
         return imap_bad_arguments(s, r);
     if (w->fetch.vanished && (!s->uid || !s->qresync))
-        return imap_bad(s, s->uid ? "ENABLE QRESYNC first" : "VANISHED is for UID FETCH");
+        return imap_bad(s, s->uid ? "ENABLE QRESYNC first" : "VANISHED is for UID FETCH; leave it out, or say UID FETCH");
     r = imap_set_resolve(s, &set, s->uid, &w->set);
     if (r < 0)
-        return imap_bad(s, "No message has that number");
+        return imap_bad(s, "No message has that number; EXISTS tells the highest");
     r = imap_fetch_prepare(s, &w->fetch);
     if (r < 0)
         return imap_fail(s, r, NULL);

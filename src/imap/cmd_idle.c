@@ -5,7 +5,7 @@
 /* "DONE" CRLF ends it; anything else is an error. */
 static enum imap_next idle_line(struct imap_session *s, str line)
 {
-    return str_ieq(line, STR("DONE")) ? imap_ok(s) : imap_bad(s, "Expected DONE");
+    return str_ieq(line, STR("DONE")) ? imap_ok(s) : imap_bad(s, "Expected DONE; IDLE is over");
 }
 
 IMAP_HANDLER(idle)

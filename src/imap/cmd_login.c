@@ -18,30 +18,32 @@ bool imap_login_allowed(const struct imap_session *s)
 static enum imap_next say_failed(struct imap_session *s)
 {
     s->failed_logins++;
-    return imap_no(s, "[AUTHENTICATIONFAILED] Wrong name or password");
+    return imap_no(
+        s,
+        "[AUTHENTICATIONFAILED] Wrong name or password; the name is your whole address, an administrator can set a new password");
 }
 
 /* RFC 5530 section 3: a client keeps its password after UNAVAILABLE. */
 static enum imap_next say_locked_out(struct imap_session *s)
 {
     s->failed_logins++;
-    return imap_no(s, "[UNAVAILABLE] Too many failed logins from your network, try again later");
+    return imap_no(s, "[UNAVAILABLE] Too many failed logins from your network; try again later");
 }
 
 static enum imap_next say_other(struct imap_session *s)
 {
-    return imap_no(s, "[AUTHORIZATIONFAILED] Nobody may log in for somebody else");
+    return imap_no(s, "[AUTHORIZATIONFAILED] Nobody may log in for somebody else; leave the authorization identity empty");
 }
 
 /* Said only to who has proved to be this account. */
 static enum imap_next say_no_mailboxes(struct imap_session *s)
 {
-    return imap_no(s, "[NOPERM] This account is a program's: it sends mail and reads none");
+    return imap_no(s, "[NOPERM] This account is a program's: it sends mail and reads none; log in as a person");
 }
 
 static enum imap_next say_unavailable(struct imap_session *s)
 {
-    return imap_no(s, "[UNAVAILABLE] Logins are not possible now, try again");
+    return imap_no(s, "[UNAVAILABLE] Logins are not possible now; try again");
 }
 
 /* A login that was accepted, until its answer is out; in the command's arena. */
@@ -87,7 +89,7 @@ static enum imap_next finish_login(struct imap_session *s)
 /* The response to the server's own proof. */
 static enum imap_next proof_taken(struct imap_session *s, str line)
 {
-    return line.n ? imap_bad(s, "Invalid response of the mechanism") : finish_login(s);
+    return line.n ? imap_bad(s, "Invalid response of the mechanism; begin anew with AUTHENTICATE") : finish_login(s);
 }
 
 /* RFC 3501 section 6.2.2: no data goes with OK, so the server's last word is a challenge of its own. */
@@ -157,7 +159,7 @@ IMAP_HANDLER(login)
 {
     str name, password;
     if (!imap_login_allowed(s))
-        return imap_no(s, "[PRIVACYREQUIRED] Start TLS first");
+        return imap_no(s, "[PRIVACYREQUIRED] Start TLS first: say STARTTLS, or take the port with TLS, usually 993");
     if (!sasl_offers_password(&s->config->auth))
         return imap_no(s, "[CANNOT] Passwords are not sent here; CAPABILITY lists how to log in");
     int r = imap_parse_sp(args);

@@ -25,7 +25,9 @@ IMAP_HANDLER(create)
     if (r == 0 && scan_byte(args, ' ')) {
         r = imap_parse_create_use(args, &use);
         if (r == ERR_LIMIT || r == ERR_UNSUPPORTED)
-            return imap_no(s, "[USEATTR] %s", r == ERR_LIMIT ? "A mailbox has one special use" : "That special use is not known");
+            return imap_no(s, "[USEATTR] %s",
+                           r == ERR_LIMIT ? "A mailbox has one special use; name one"
+                                          : "That special use is not known; LIST shows those that there are");
     }
     if (r < 0 || !scan_done(args))
         return imap_bad_arguments(s, r);

@@ -37,7 +37,7 @@ IMAP_HANDLER(getquota)
     if (r < 0)
         return imap_fail(s, r, NULL);
     if (root.n || (!q.bytes_max && !q.messages_max))
-        return imap_no(s, "[NONEXISTENT] No such quota root");
+        return imap_no(s, "[NONEXISTENT] No such quota root; GETQUOTAROOT INBOX names it");
     write_quota(&s->out, &q);
     return imap_ok(s);
 }

@@ -164,9 +164,9 @@ IMAP_HANDLER(search)
         return imap_bad_arguments(s, r);
     r = imap_search_prepare(s, &w->search);
     if (r == ERR_UNSUPPORTED)
-        return imap_no(s, "[BADCHARSET (US-ASCII UTF-8)] Unknown charset");
+        return imap_no(s, "[BADCHARSET (US-ASCII UTF-8)] Unknown charset; send the words in UTF-8");
     if (r == ERR_SYNTAX)
-        return imap_bad(s, "No message has that number");
+        return imap_bad(s, "No message has that number; EXISTS tells the highest");
     if (r < 0)
         return imap_fail(s, r, NULL);
     s->numbers_hold = w->search.numbers; /* RFC 7162 section 3.2.10.2 */

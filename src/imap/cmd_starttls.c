@@ -12,12 +12,12 @@ IMAP_HANDLER(starttls)
 {
     (void)args;
     if (conn_tls(s->conn)->active)
-        return imap_bad(s, "TLS is active already");
+        return imap_bad(s, "TLS is active already; go on with the login");
     if (!conn_can_starttls(s->conn))
-        return imap_no(s, "[UNAVAILABLE] TLS is not available here");
+        return imap_no(s, "[UNAVAILABLE] TLS is not available here; tell the administrator");
     if (has_more_input(s)) {
         s->state = IMAP_LOGGED_OUT;
-        return imap_bad(s, "Nothing may follow STARTTLS before the handshake");
+        return imap_bad(s, "Nothing may follow STARTTLS before the handshake; wait for the answer");
     }
     imap_ok_text(s, "Begin TLS negotiation now");
     return IMAP_TLS;

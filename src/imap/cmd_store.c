@@ -41,7 +41,7 @@ static enum imap_next store_end(struct imap_session *s)
     if (!tells_missing(s, w))
         return imap_ok(s);
     if (w->missing == w->n)
-        return imap_no(s, "[EXPUNGEISSUED] The messages no longer exist");
+        return imap_no(s, "[EXPUNGEISSUED] The messages no longer exist; NOOP tells what was expunged");
     return imap_ok_text(s, "[EXPUNGEISSUED] STORE completed for the messages that still exist");
 }
 
@@ -89,7 +89,7 @@ IMAP_HANDLER(store)
     s->resume = store_more;
     r = imap_set_resolve(s, &set, s->uid, &w->set);
     if (r < 0)
-        return imap_bad(s, "No message has that number");
+        return imap_bad(s, "No message has that number; EXISTS tells the highest");
     r = imap_set_expand(s, &w->set, &seqs, &n);
     if (r == 0) {
         w->modified = arena_array(&s->arena, n, sizeof *w->modified);
@@ -103,7 +103,7 @@ IMAP_HANDLER(store)
     r = mail_view_store(s->view, seqs, n, w->store.mode, &w->store.flags, true, w->store.unchanged_since, w->modified,
                         &w->modified_n, &w->missing);
     if (r == ERR_LIMIT)
-        return imap_no(s, "[LIMIT] The mailbox has no room for more keywords");
+        return imap_no(s, "[LIMIT] The mailbox has no room for more keywords; remove some that are not needed");
     if (r < 0)
         return imap_fail(s, r, NULL);
     if (w->store.silent && !s->condstore)

@@ -17,7 +17,7 @@ bool imap_check_writable(struct imap_session *s)
 {
     if (!mail_view_read_only(s->view))
         return true;
-    imap_no(s, "[READ-ONLY] The mailbox was opened with EXAMINE");
+    imap_no(s, "[READ-ONLY] The mailbox was opened with EXAMINE; SELECT it to change it");
     return false;
 }
 

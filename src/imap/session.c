@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/nearest.h"
 
 static void *imap_open(struct conn *c, void *ctx)
 {
@@ -138,13 +139,13 @@ static void finish(struct imap_session *s)
     else if (has_too_many_errors(s, &why))
         bye(s, "[LIMIT] ", why);
     else if (s->errors >= errors_max)
-        imap_bye(s, "Too many errors");
+        imap_bye(s, "Too many errors; mend the program, then connect again");
     else if (s->failed_logins >= IMAP_LOGINS_MAX)
-        imap_bye(s, "Too many failed logins");
+        imap_bye(s, "Too many failed logins; check name and password, then connect again");
     else if (s->updates.deleted)
-        imap_bye(s, "The selected mailbox was deleted");
+        imap_bye(s, "The selected mailbox was deleted; connect again and select another");
     else if (s->stopping)
-        imap_bye(s, "Server shutting down, please come back");
+        imap_bye(s, "Server shutting down; connect again in a minute");
     else if (!tls)
         s->step = IMAP_STEP_READ;
 }
@@ -192,39 +193,57 @@ static void take_next(struct imap_session *s, enum imap_next next)
     }
 }
 
+/* Which command may have been meant: there is no HELP here. */
+static void say_unknown(struct imap_session *s, str name)
+{
+    struct nearest meant = nearest_to(name);
+    size_t n;
+    const struct imap_command *commands = imap_commands(&n);
+    if (s->uid) {
+        imap_bad(s, "Unknown command; COPY, EXPUNGE, FETCH, MOVE, SEARCH and STORE may follow UID");
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        nearest_offer(&meant, commands[i].name);
+    if (meant.name.n)
+        imap_bad(s, "Unknown command; did you mean %.*s?", STR_ARG(meant.name));
+    else
+        imap_bad(s, "Unknown command; CAPABILITY tells what is offered beside those of RFC 3501");
+}
+
 /* Takes tag, name and "UID" off the unit. Sets the answer and returns false when there is no such command here. */
 static bool find_command(struct imap_session *s, struct scan *args)
 {
     str tag, name;
     if (imap_parse_tag(args, &tag) < 0) {
-        imap_bad(s, "Missing or invalid tag");
+        imap_bad(s, "Missing or invalid tag; begin each command with one, as in: a1 NOOP");
         return false;
     }
     s->tag_n = tag.n;
     memcpy(s->tag, tag.p, tag.n);
     if (imap_parse_sp(args) < 0 || imap_parse_atom(args, &name) < 0) {
-        imap_bad(s, "Missing command");
+        imap_bad(s, "Missing command; it follows the tag, as in: a1 NOOP");
         return false;
     }
     if (str_ieq(name, STR("UID"))) {
         s->uid = true;
         if (imap_parse_sp(args) < 0 || imap_parse_atom(args, &name) < 0) {
-            imap_bad(s, "Missing command after UID");
+            imap_bad(s, "Missing command after UID; COPY, EXPUNGE, FETCH, MOVE, SEARCH and STORE may follow");
             return false;
         }
     }
     s->command = imap_command_find(name);
     if (!s->command || (s->uid && !(s->command->flags & IMAP_CMD_UID))) {
         s->command = NULL;
-        imap_bad(s, "Unknown command");
+        say_unknown(s, name);
         return false;
     }
     if (!(s->command->states & s->state)) {
         bool early = s->state == IMAP_NOT_AUTHENTICATED;
         imap_bad(s, "%.*s is not allowed %s", STR_ARG(s->command->name),
-                 early                                ? "before login"
-                 : s->command->states & IMAP_SELECTED ? "when no mailbox is selected"
-                                                      : "after login");
+                 early                                ? "before login; log in with LOGIN or AUTHENTICATE"
+                 : s->command->states & IMAP_SELECTED ? "when no mailbox is selected; SELECT one"
+                                                      : "after login; connect anew for that");
         return false;
     }
     if (s->command->flags & IMAP_CMD_NO_ARGUMENTS && !scan_done(args)) {
@@ -265,7 +284,8 @@ static void answer_announcement(struct imap_session *s)
         return;
     }
     if (!s->refusal)
-        s->refusal = s->line ? "BAD No literal expected" : "BAD [TOOBIG] Literal too large for this command";
+        s->refusal = s->line ? "BAD No literal expected; send the response in a line"
+                             : "BAD [TOOBIG] Literal too large for this command; send a shorter one";
     bool over = s->frame.synchronizing;
     imap_frame_refuse(&s->frame);
     if (!over)
@@ -290,10 +310,10 @@ static void answer_unit(struct imap_session *s, enum imap_frame_event event)
         take_next(s, s->line ? s->line(s, buf_str(&s->frame.unit)) : run_command(s));
         break;
     case IMAP_FRAME_BAD_LINE:
-        take_next(s, imap_bad(s, "Bare CR, bare LF or NUL in the command"));
+        take_next(s, imap_bad(s, "Bare CR, bare LF or NUL in the command; end lines with CR LF"));
         break;
     case IMAP_FRAME_TOO_LONG:
-        take_next(s, imap_bad(s, "[TOOBIG] Command line too long"));
+        take_next(s, imap_bad(s, "[TOOBIG] Command line too long; do it in several"));
         break;
     case IMAP_FRAME_REFUSED:
         s->errors += str_starts(str_from_z(s->refusal), STR("BAD"));
@@ -314,7 +334,8 @@ static void end_early(struct imap_session *s)
     if (s->held)
         s->step = IMAP_STEP_SETTLE;
     else
-        imap_bye(s, "Your login or certificate was withdrawn, or an administrator has ended this session");
+        imap_bye(s, "Your login or certificate was withdrawn, or an administrator has ended this session; log in again, or ask "
+                    "the administrator");
 }
 
 static void take_event(struct imap_session *s, enum imap_frame_event event)
@@ -410,7 +431,7 @@ static enum conn_next step_read(struct imap_session *s, bool *ret_wait)
         if (imap_updates_collect(s, true) == 0 && imap_updates_send(s) == ERR_AGAIN)
             return CONN_DRAIN;
         if (s->updates.deleted) {
-            imap_bye(s, "The selected mailbox was deleted");
+            imap_bye(s, "The selected mailbox was deleted; connect again and select another");
             return CONN_CLOSE;
         }
     }
@@ -462,11 +483,11 @@ static enum conn_next step_settle(struct imap_session *s, bool *ret_wait)
         return CONN_DRAIN;
     s->step = next;
     if (s->updates.deleted)
-        imap_bye(s, "The selected mailbox was deleted");
+        imap_bye(s, "The selected mailbox was deleted; connect again and select another");
     else if (next == IMAP_STEP_READ && event != IMAP_FRAME_MORE)
         take_event(s, event);
     else if (next == IMAP_STEP_READ && s->stopping)
-        imap_bye(s, "Server shutting down, please come back");
+        imap_bye(s, "Server shutting down; connect again in a minute");
     return CONN_DRAIN;
 }
 
@@ -508,13 +529,14 @@ static enum conn_next imap_run(struct conn *c, void *session, unsigned why)
     if (why & CONN_SHUTDOWN) {
         s->stopping = true;
         if (s->step == IMAP_STEP_READ || s->step == IMAP_STEP_HOLD)
-            imap_bye(s, "Server shutting down, please come back");
+            imap_bye(s, "Server shutting down; connect again in a minute");
     }
     if (why & CONN_TIMEOUT) {
         if (s->step == IMAP_STEP_HOLD)
             s->hold_until = 0;
         else
-            imap_bye(s, s->state == IMAP_NOT_AUTHENTICATED ? "Login took too long" : "Autologout, nothing came for too long");
+            imap_bye(s, s->state == IMAP_NOT_AUTHENTICATED ? "Login took too long; connect again"
+                                                           : "Autologout, nothing came for too long; connect again");
     }
     bool wait;
     enum conn_next next;

@@ -159,7 +159,7 @@ static inline str imap_tag(const struct imap_session *s)
     return (str){ s->tag, s->tag_n };
 }
 
-#define IMAP_NO_UTF7 "[CANNOT] The mailbox name is not in modified UTF-7, where & is written as &- (RFC 3501 section 5.1.3)"
+#define IMAP_NO_UTF7 "[CANNOT] The mailbox name is not in modified UTF-7; write & as &-, and what is not ASCII as RFC 3501 section 5.1.3 says"
 
 /* --- answers: set the tagged answer of the running command; all return IMAP_DONE --- */
 

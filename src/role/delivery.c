@@ -215,12 +215,14 @@ static size_t report_on(const struct delivery *v, size_t i, size_t *at, struct d
         if (v->take[account])
             continue;
         bool never = v->room[account] == ERR_LIMIT;
-        out[n++] = (struct dsn_outcome){ .recipient = lead_n > 1 ? v->accounts[account].address : v->d->recipients[i],
-                                         .orcpt = wish->orcpt,
-                                         .action = DSN_ACTION_FAILED,
-                                         .status = never ? STR("5.2.3") : STR("5.2.2"),
-                                         .reply = never ? STR("552 5.2.3 The message is larger than this mailbox may ever hold")
-                                                        : STR("552 5.2.2 The mailbox is full") };
+        out[n++] = (struct dsn_outcome){
+            .recipient = lead_n > 1 ? v->accounts[account].address : v->d->recipients[i],
+            .orcpt = wish->orcpt,
+            .action = DSN_ACTION_FAILED,
+            .status = never ? STR("5.2.3") : STR("5.2.2"),
+            .reply = never ? STR("552 5.2.3 The message is larger than this mailbox may ever hold; send a smaller one")
+                           : STR("552 5.2.2 The mailbox is full; its owner must delete mail first")
+        };
     }
     return n;
 }

@@ -72,7 +72,7 @@ static str strike_text(struct conn *c, const struct limit_strike *strike)
 enum conn_refusal conn_refusal(struct conn *c, str *ret_why)
 {
     if (c->refusal == CONN_NOT_SERVED)
-        *ret_why = STR("Your address is not in a network that is served here");
+        *ret_why = STR("Your address is not in a network that is served here; ask the administrator");
     else if (c->refusal == CONN_TRY_LATER)
         *ret_why = c->strike.limit.max ? strike_text(c, &c->strike) : STR("Too many connections to this server; try again later");
     return c->refusal;

@@ -73,7 +73,7 @@ static bool may_run(const struct smtp_session *s, const struct smtp_command *c, 
     else if (needs_tls && !smtp_session_tls(s)->active && !(c->flags & SMTP_COMMAND_BEFORE_TLS))
         *refusal = SMTP_REPLY_TLS_FIRST;
     else if ((c->flags & SMTP_COMMAND_SUBMISSION) && !s->config->submission)
-        *refusal = SMTP_REPLY_DISABLED;
+        *refusal = SMTP_REPLY_NO_AUTH; /* the one command for users only */
     else if (stage == SMTP_STAGE_START && !(c->stages & stage))
         *refusal = s->config->lmtp ? SMTP_REPLY_LHLO_FIRST : SMTP_REPLY_HELO_FIRST;
     else if (s->config->submission && !s->is_authenticated && !(c->flags & SMTP_COMMAND_BEFORE_AUTH))

@@ -228,15 +228,16 @@ static int create_try(struct edit *d)
 {
     struct mail_account *a = d->a;
     if (account_mailbox(a, d->to))
-        return error_set(d->e, ERR_EXISTS, "the mailbox exists already");
+        return error_set(d->e, ERR_EXISTS, "the mailbox exists already; take another name");
     if (d->use == MAIL_USE_ALL || d->use == MAIL_USE_FLAGGED)
-        return error_set(d->e, ERR_REFUSED, "a special use of messages that are elsewhere is not for a mailbox of its own");
+        return error_set(d->e, ERR_REFUSED,
+                         "a special use of messages that are elsewhere is not for a mailbox of its own; leave it out");
     for (size_t i = 0; i < a->mailbox_n && d->use != MAIL_USE_NONE; i++) {
         if (a->mailboxes[i]->use == d->use)
-            return error_set(d->e, ERR_REFUSED, "another mailbox has the special use");
+            return error_set(d->e, ERR_REFUSED, "another mailbox has the special use; leave it out");
     }
     if (a->mailbox_n + MAIL_LEVELS_MAX > MAIL_MAILBOXES_MAX)
-        return error_set(d->e, ERR_LIMIT, "there are too many mailboxes");
+        return error_set(d->e, ERR_LIMIT, "there are too many mailboxes; delete some first");
     struct mailbox *new[MAIL_LEVELS_MAX];
     struct update u;
     update_begin(&u, a);
@@ -264,7 +265,7 @@ static int delete_try(struct edit *d)
     struct mail_account *a = d->a;
     struct mailbox *mb = account_mailbox(a, d->from);
     if (!mb)
-        return error_set(d->e, ERR_NOTFOUND, "there is no such mailbox");
+        return error_set(d->e, ERR_NOTFOUND, "there is no such mailbox; is the name right?");
     struct update u;
     update_begin(&u, a);
     engine_urgent(u.t);
@@ -311,11 +312,11 @@ int mailbox_delete(struct mail_account *a, str name, struct error *e)
     struct edit d = { .a = a, .e = e, .arena = ARENA_INIT(64 * 1024) };
     if (mailbox_name_normalize(name, &d.arena, &d.from, NULL)) {
         arena_done(&d.arena);
-        return error_set(e, ERR_NOTFOUND, "there is no such mailbox");
+        return error_set(e, ERR_NOTFOUND, "there is no such mailbox; is the name right?");
     }
     if (str_eq(d.from, STR("INBOX"))) {
         arena_done(&d.arena);
-        return error_set(e, ERR_REFUSED, "INBOX cannot be deleted");
+        return error_set(e, ERR_REFUSED, "INBOX cannot be deleted; delete its messages");
     }
     int r = edit_run(&d, delete_try);
     if (!r)
@@ -338,7 +339,8 @@ static int rename_collect(struct edit *d, struct renaming *p)
         if (!str_eq(mb->name, d->from) && !mailbox_name_below(mb->name, d->from))
             continue;
         if (p->n == MAILBOXES_AT_ONCE)
-            return error_set(d->e, ERR_LIMIT, "the mailbox has too many children to be renamed at once");
+            return error_set(d->e, ERR_LIMIT,
+                             "the mailbox has too many children to be renamed at once; rename some of them first");
         str name, whole;
         int r = arena_printf(&d->arena, &whole, "%.*s%.*s", STR_ARG(d->to), STR_ARG(str_from(mb->name, d->from.n)));
         if (!r)
@@ -346,11 +348,11 @@ static int rename_collect(struct edit *d, struct renaming *p)
         if (r)
             return r;
         if (account_mailbox(a, name))
-            return error_set(d->e, ERR_EXISTS, "a mailbox with the new name exists already");
+            return error_set(d->e, ERR_EXISTS, "a mailbox with the new name exists already; take another name");
         p->mb[p->n] = mb;
         p->name[p->n++] = name;
     }
-    return p->n ? 0 : error_set(d->e, ERR_NOTFOUND, "there is no such mailbox");
+    return p->n ? 0 : error_set(d->e, ERR_NOTFOUND, "there is no such mailbox; is the name right?");
 }
 
 static void rename_apply(struct mail_account *a, struct renaming *p)
@@ -376,7 +378,7 @@ static int rename_try(struct edit *d)
 {
     struct mail_account *a = d->a;
     if (!account_mailbox(a, d->from))
-        return error_set(d->e, ERR_NOTFOUND, "there is no such mailbox");
+        return error_set(d->e, ERR_NOTFOUND, "there is no such mailbox; is the name right?");
     struct renaming *p = calloc(1, sizeof *p);
     if (!p)
         panic("out of memory for a renaming");
@@ -407,7 +409,7 @@ static int rename_inbox_try(struct edit *d)
 {
     struct mail_account *a = d->a;
     int r = account_mailbox(a, d->to) && !d->subscribed
-                ? error_set(d->e, ERR_EXISTS, "a mailbox with the new name exists already")
+                ? error_set(d->e, ERR_EXISTS, "a mailbox with the new name exists already; take another name")
                 : 0;
     if (!r && !account_mailbox(a, d->to))
         r = create_try(d);
@@ -429,9 +431,9 @@ int mailbox_rename(struct mail_account *a, str from, str to, struct error *e)
     if (!r)
         r = mailbox_name_check_new(d.to, e);
     if (!r && mailbox_name_normalize(from, &d.arena, &d.from, NULL))
-        r = error_set(e, ERR_NOTFOUND, "there is no such mailbox");
+        r = error_set(e, ERR_NOTFOUND, "there is no such mailbox; is the name right?");
     if (!r && mailbox_name_below(d.to, d.from) && !str_eq(d.from, STR("INBOX")))
-        r = error_set(e, ERR_REFUSED, "a mailbox cannot be moved below itself");
+        r = error_set(e, ERR_REFUSED, "a mailbox cannot be moved below itself; take another name");
     if (r) {
         arena_done(&d.arena);
         return r;

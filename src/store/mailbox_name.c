@@ -11,25 +11,25 @@ static bool code_is_bad(uint32_t c)
 static int name_check(str name, struct error *e)
 {
     if (name.n == 0)
-        return error_set(e, ERR_SYNTAX, "a mailbox name must not be empty");
+        return error_set(e, ERR_SYNTAX, "a mailbox name must not be empty; take another");
     if (name.n > MAIL_NAME_MAX)
-        return error_set(e, ERR_SYNTAX, "the mailbox name is longer than %d bytes", MAIL_NAME_MAX);
+        return error_set(e, ERR_SYNTAX, "the mailbox name is longer than %d bytes; take a shorter one", MAIL_NAME_MAX);
     for (str rest = name; rest.n;) {
         uint32_t c;
         size_t n = utf8_decode(rest, &c);
         if (n == 0)
-            return error_set(e, ERR_SYNTAX, "the mailbox name is not UTF-8");
+            return error_set(e, ERR_SYNTAX, "the mailbox name is not UTF-8; write it so");
         if (code_is_bad(c))
-            return error_set(e, ERR_SYNTAX, "the mailbox name holds a control character");
+            return error_set(e, ERR_SYNTAX, "the mailbox name holds a control character; leave it out");
         rest = str_from(rest, n);
     }
     int levels = 0;
     str rest = name, level;
     while (str_split(&rest, '/', &level)) {
         if (level.n == 0)
-            return error_set(e, ERR_SYNTAX, "the mailbox name has an empty level");
+            return error_set(e, ERR_SYNTAX, "the mailbox name has an empty level; write one / between two names");
         if (++levels > MAIL_LEVELS_MAX)
-            return error_set(e, ERR_SYNTAX, "the mailbox name has more than %d levels", MAIL_LEVELS_MAX);
+            return error_set(e, ERR_SYNTAX, "the mailbox name has more than %d levels; put it less deep", MAIL_LEVELS_MAX);
     }
     return 0;
 }

@@ -194,7 +194,7 @@ def test_required_by_smtp_is_told_in_words(lab):
     configure(lab, "listener smtp {", 'listener smtp {\n  client-cert = "required"')
     lab.start()
     key, cert, _ = issue(lab, ALICE)
-    lack = (554, ["554 5.7.0 Command refused due to lack of security"])
+    lack = (554, ["554 5.7.0 Command refused due to lack of security; connect with a client certificate that is accepted here"])
     for port in "smtp", "submission":
         for certificate in (), client_certificate(lab, "stranger", "self"):
             with Dialogue(lab.ports[port]) as d:

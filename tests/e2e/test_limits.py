@@ -201,8 +201,8 @@ def test_a_listener_serves_its_networks_only(lab):
     lab.start()
     assert greeting(lab, "smtp", OTHER).startswith("220")
     assert greeting(lab, "imap", OTHER).startswith("* OK")
-    assert greeting(lab, "smtp", FLOOD) == "554 5.7.1 Your address is not in a network that is served here\r\n"
-    assert greeting(lab, "imap", FLOOD) == "* BYE Your address is not in a network that is served here\r\n"
+    assert greeting(lab, "smtp", FLOOD) == "554 5.7.1 Your address is not in a network that is served here; ask the administrator\r\n"
+    assert greeting(lab, "imap", FLOOD) == "* BYE Your address is not in a network that is served here; ask the administrator\r\n"
     # At most one line a second tells of those who were refused.
     harness.wait_until(lambda: greeting(lab, "smtp", FLOOD) and re.search(rf"event=conn-refused .*peer={FLOOD} listener=smtp", lab.log()),
                        30, "the log tells")

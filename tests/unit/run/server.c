@@ -476,7 +476,7 @@ static void access_decides_who_is_served(void **state)
     loopback_access = foreign;
     loopback_start(&l, &settings, NULL, false);
     int fd = client_connect(&l);
-    client_expect(fd, STR("refused Your address is not in a network that is served here\r\n"));
+    client_expect(fd, STR("refused Your address is not in a network that is served here; ask the administrator\r\n"));
     client_expect_eof(fd);
     (void)close(fd);
     loopback_stop(&l, 10000);
