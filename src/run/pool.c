@@ -13,17 +13,18 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "run/slots.h"
 
 enum {
-    CHUNK = 512,     /* slots in one allocation */
     IDLE_MS = 10000, /* a worker beyond the minimum ends after so long without work */
     HERDER_PAUSE_NS = 2000000,
-    TIMERS_SWEEP = 4096,
-    QUEUE_TURNS = 16, /* tasks from the queue before epoll is asked again */
+    HERDER_REST_S = 1, /* after the system refused a thread */
+    QUEUE_TURNS = 16,  /* tasks from the queue before epoll is asked again */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     STACK = 4 * 1024 * 1024
 #else
@@ -34,38 +35,17 @@ enum {
 /* What epoll knows of the descriptors that are not tasks'. */
 enum { SLOT_QUEUE = 0xfffffff0u, SLOT_TIMER, SLOT_WATCH };
 
-/* A slot's word: generation (32 bits), state, flags. */
-#define WORD_FLAGS   UINT64_C(0xffff)
-#define WORD_PARKED  UINT64_C(0x10000)
-#define WORD_RUNNING UINT64_C(0x20000)
-#define WORD_STATE   (WORD_PARKED | WORD_RUNNING)
-
-struct slot {
-    _Atomic uint64_t word;
-    _Atomic int64_t expiry; /* of the parked task; 0: none */
-    _Atomic int64_t entry;  /* when the slot's entry in the timer heap fires; 0: there is none */
-    struct task *task;      /* valid for whoever owns the slot */
-    uint32_t next_free;
-};
-
 struct pool {
     unsigned workers_min, workers_max;
     int epoll, queue_fd, timer_fd, watch_fd;
     void (*watch_fn)(void *);
     void *watch_ctx;
 
-    pthread_mutex_t slots_lock;
-    _Atomic(struct slot *) *chunks;
-    size_t chunk_max;
-    uint32_t slot_n, slot_free; /* slots made so far; first free one + 1, 0: none */
-    _Atomic size_t task_n;
+    struct slots slots;
+    _Atomic size_t task_n; /* those whose END has not returned */
 
     pthread_mutex_t queue_lock;
     struct task *queue_first, *queue_last;
-
-    pthread_mutex_t timer_lock;
-    struct timer_heap timers;
-    int64_t timer_set; /* what the timerfd is set to; 0: nothing */
 
     pthread_mutex_t workers_lock; /* guards what follows */
     pthread_cond_t workers_changed, herder_wanted;
@@ -75,59 +55,6 @@ struct pool {
     _Atomic unsigned waiting; /* workers in epoll_wait */
     _Atomic bool herder_sleeps, quit;
 };
-
-/* --- slots --- */
-
-static struct slot *slot_at(struct pool *p, uint32_t i)
-{
-    return atomic_load(&p->chunks[i / CHUNK]) + i % CHUNK;
-}
-
-/* A slot in state RUNNING for T; false when all are in use. */
-static bool slot_take(struct pool *p, struct task *t)
-{
-    pthread_mutex_lock(&p->slots_lock);
-    uint32_t i;
-    if (p->slot_free) {
-        i = p->slot_free - 1;
-        p->slot_free = slot_at(p, i)->next_free;
-    } else if (p->slot_n < p->chunk_max * CHUNK) {
-        i = p->slot_n++;
-        if (i % CHUNK == 0) {
-            struct slot *chunk = calloc(CHUNK, sizeof *chunk);
-            if (!chunk)
-                panic("out of memory for %d slots", CHUNK);
-            atomic_store(&p->chunks[i / CHUNK], chunk);
-        }
-    } else {
-        pthread_mutex_unlock(&p->slots_lock);
-        return false;
-    }
-    struct slot *s = slot_at(p, i);
-    t->slot = i;
-    t->generation = (uint32_t)(atomic_load(&s->word) >> 32) + 1;
-    s->task = t;
-    atomic_fetch_add(&p->task_n, 1);
-    /* Under the lock of timers_run, which must not mistake the new task for the old one half way. */
-    pthread_mutex_lock(&p->timer_lock);
-    atomic_store(&s->expiry, 0);
-    atomic_store(&s->entry, 0);
-    atomic_store(&s->word, (uint64_t)t->generation << 32 | WORD_RUNNING | TASK_START);
-    pthread_mutex_unlock(&p->timer_lock);
-    pthread_mutex_unlock(&p->slots_lock);
-    return true;
-}
-
-static void slot_release(struct pool *p, struct task *t)
-{
-    struct slot *s = slot_at(p, t->slot);
-    pthread_mutex_lock(&p->slots_lock);
-    s->task = NULL;
-    atomic_store(&s->word, (uint64_t)t->generation << 32);
-    s->next_free = p->slot_free;
-    p->slot_free = t->slot + 1;
-    pthread_mutex_unlock(&p->slots_lock);
-}
 
 /* --- run queue --- */
 
@@ -171,32 +98,12 @@ static struct task *queue_pop(struct pool *p)
 
 /* --- claiming --- */
 
-/* Raises FLAG on the task in slot I if it is still generation G. The task when it was parked and is the caller's now (P1), with
- * the flag not set but known to the caller; else NULL. With PARKED_ONLY a running task is left alone. */
-static struct task *slot_claim(struct pool *p, uint32_t i, uint32_t g, unsigned flag, bool parked_only)
+static void raise_flag(struct pool *p, uint32_t i, uint32_t g, unsigned flag)
 {
-    struct slot *s = slot_at(p, i);
-    uint64_t w = atomic_load(&s->word);
-    for (;;) {
-        if ((uint32_t)(w >> 32) != g || !(w & WORD_STATE))
-            return NULL;
-        if (w & WORD_PARKED) {
-            if (atomic_compare_exchange_weak(&s->word, &w, (w & ~WORD_STATE) | WORD_RUNNING))
-                return s->task;
-        } else if (parked_only || (w & flag) == flag) {
-            return NULL;
-        } else if (atomic_compare_exchange_weak(&s->word, &w, w | flag)) {
-            return NULL;
-        }
-    }
-}
-
-static void slot_raise(struct pool *p, uint32_t i, uint32_t g, unsigned flag, bool parked_only)
-{
-    struct task *t = slot_claim(p, i, g, flag, parked_only);
+    struct task *t = slots_claim(&p->slots, i, g, flag);
     if (!t)
         return;
-    atomic_fetch_or(&slot_at(p, i)->word, flag);
+    slots_raise(&p->slots, i, flag);
     queue_push(p, t, true);
 }
 
@@ -209,26 +116,24 @@ void task_unwatch(struct task *t)
 
 void task_raise(struct task *t, unsigned flag)
 {
-    slot_raise(t->pool, t->slot, t->generation, flag, false);
+    raise_flag(t->pool, t->slot, t->generation, flag);
 }
 
 void pool_raise_all(struct pool *p, unsigned flag, const struct task *except)
 {
-    pthread_mutex_lock(&p->slots_lock);
-    uint32_t n = p->slot_n;
-    pthread_mutex_unlock(&p->slots_lock);
+    uint32_t n = slots_made(&p->slots);
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t g = (uint32_t)(atomic_load(&slot_at(p, i)->word) >> 32);
         if (i != except->slot)
-            slot_raise(p, i, g, flag, false);
+            raise_flag(p, i, slots_generation(&p->slots, i), flag);
     }
 }
 
 static bool start(struct pool *p, struct task *t, const struct task_kind *kind, int fd, bool announce)
 {
     *t = (struct task){ .kind = kind, .pool = p, .fd = fd };
-    if (!slot_take(p, t))
+    if (!slots_take(&p->slots, t, TASK_START, &t->slot, &t->generation))
         return false;
+    atomic_fetch_add(&p->task_n, 1);
     queue_push(p, t, announce);
     return true;
 }
@@ -245,74 +150,18 @@ bool pool_start_next(struct pool *p, struct task *t, const struct task_kind *kin
 
 /* --- timers --- */
 
-static void timerfd_update(struct pool *p)
+/* Sets the timerfd; slots calls it with its lock. */
+static void set_alarm(void *ctx, int64_t when_ms)
 {
-    const struct timer *first = timer_heap_first(&p->timers);
-    int64_t when = first ? first->when_ms : 0;
-    if (!when || (p->timer_set && p->timer_set <= when))
-        return;
+    struct pool *p = ctx;
     /* A time in the past fires at once; zero would disarm. */
-    struct itimerspec spec = { .it_value = { .tv_sec = when / 1000, .tv_nsec = when % 1000 * 1000000 + 1 } };
+    struct itimerspec spec = { .it_value = { .tv_sec = when_ms / 1000, .tv_nsec = when_ms % 1000 * 1000000 + 1 } };
     require(timerfd_settime(p->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL) == 0);
-    p->timer_set = when;
 }
 
-/* Whether the slot still waits for this entry: its task is there, and no earlier entry took the place. */
-static bool timer_is_valid(void *ctx, const struct timer *t)
+static void queue_due(void *ctx, void *owner)
 {
-    struct slot *s = slot_at(ctx, t->slot);
-    return (uint32_t)(atomic_load(&s->word) >> 32) == t->generation && atomic_load(&s->entry) == t->when_ms;
-}
-
-static void timer_push(struct pool *p, struct timer t)
-{
-    /* Entries of tasks that are gone stay until they are due; short connections with long deadlines would pile them up. */
-    if (p->timers.n > TIMERS_SWEEP && p->timers.n > 2 * atomic_load(&p->task_n))
-        timer_heap_filter(&p->timers, timer_is_valid, p);
-    timer_heap_push(&p->timers, t);
-}
-
-/* Makes sure that the heap looks at the slot at WHEN or before (P4). Mostly an entry from an earlier park is there and
- * nothing is to be done: it finds the newer expiry when it fires. */
-static void timer_ensure(struct pool *p, uint32_t i, uint32_t g, int64_t when)
-{
-    struct slot *s = slot_at(p, i);
-    int64_t entry = atomic_load(&s->entry);
-    if (entry && entry <= when)
-        return;
-    pthread_mutex_lock(&p->timer_lock);
-    entry = atomic_load(&s->entry);
-    if (!entry || entry > when) {
-        atomic_store(&s->entry, when);
-        timer_push(p, (struct timer){ when, i, g });
-        timerfd_update(p);
-    }
-    pthread_mutex_unlock(&p->timer_lock);
-}
-
-static void timers_run(struct pool *p)
-{
-    int64_t now = clock_mono_ms();
-    pthread_mutex_lock(&p->timer_lock);
-    p->timer_set = 0;
-    const struct timer *first;
-    while ((first = timer_heap_first(&p->timers)) && first->when_ms <= now) {
-        struct timer t = *first;
-        timer_heap_pop(&p->timers);
-        struct slot *s = slot_at(p, t.slot);
-        if (!timer_is_valid(p, &t))
-            continue;
-        atomic_store(&s->entry, 0);
-        int64_t expiry = atomic_load(&s->expiry);
-        if (expiry > now) {
-            atomic_store(&s->entry, expiry);
-            timer_heap_push(&p->timers, (struct timer){ expiry, t.slot, t.generation });
-        } else if (expiry) {
-            slot_raise(p, t.slot, t.generation, TASK_TIMEOUT, true);
-        }
-    }
-    timerfd_update(p);
-    pthread_mutex_unlock(&p->timer_lock);
+    queue_push(ctx, owner, true);
 }
 
 /* --- steps --- */
@@ -322,11 +171,6 @@ static bool task_park(struct task *t, const struct task_wait *w, unsigned *ret_f
 {
     struct pool *p = t->pool;
     uint32_t i = t->slot, g = t->generation;
-    struct slot *s = slot_at(p, i);
-    /* Expiry before entry, as timers_run does it the other way round: one of us sees the other's. */
-    atomic_store(&s->expiry, w->expiry_ms);
-    if (w->expiry_ms)
-        timer_ensure(p, i, g, w->expiry_ms);
     /* Armed before it is parked: from the moment it is parked others may run it and close the descriptor. An event in between
      * finds the task running and leaves TASK_IO. */
     if (w->events) {
@@ -338,22 +182,18 @@ static bool task_park(struct task *t, const struct task_wait *w, unsigned *ret_f
         }
         t->registered = true;
     }
-    uint64_t expected = (uint64_t)g << 32 | WORD_RUNNING;
-    if (atomic_compare_exchange_strong(&s->word, &expected, (uint64_t)g << 32 | WORD_PARKED))
-        return true;
-    *ret_flags = (unsigned)(atomic_fetch_and(&s->word, ~WORD_FLAGS) & WORD_FLAGS);
-    return false;
+    return slots_park(&p->slots, i, g, w->expiry_ms, ret_flags);
 }
 
 /* Runs T, which the caller owns, until it is parked or over. */
 static void task_execute(struct task *t, unsigned flags)
 {
     struct pool *p = t->pool;
-    flags |= (unsigned)(atomic_fetch_and(&slot_at(p, t->slot)->word, ~WORD_FLAGS) & WORD_FLAGS);
+    flags |= slots_flags(&p->slots, t->slot);
     for (;;) {
         struct task_wait w = { 0 };
         if (!t->kind->step(t, flags, &w)) {
-            slot_release(p, t);
+            slots_release(&p->slots, t->slot, t->generation);
             t->kind->end(t);
             /* Counted down last: a pool without tasks has freed them all. */
             atomic_fetch_sub(&p->task_n, 1);
@@ -372,11 +212,11 @@ static void handle_event(struct pool *p, uint64_t data)
     if (i == SLOT_QUEUE)
         return;
     if (i == SLOT_TIMER) {
-        timers_run(p);
+        slots_expire(&p->slots, clock_mono_ms(), TASK_TIMEOUT, queue_due, p);
     } else if (i == SLOT_WATCH) {
         p->watch_fn(p->watch_ctx);
     } else {
-        struct task *t = slot_claim(p, i, g, TASK_IO, false);
+        struct task *t = slots_claim(&p->slots, i, g, TASK_IO);
         if (t)
             task_execute(t, TASK_IO);
     }
@@ -489,6 +329,16 @@ static bool is_ready(struct pool *p, int timeout_ms)
     return poll(&pfd, 1, timeout_ms) > 0;
 }
 
+/* The system gave no thread: it may when others have ended. With workers_lock. */
+static void herder_rest(struct pool *p)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += HERDER_REST_S;
+    while (!atomic_load(&p->quit) && pthread_cond_timedwait(&p->herder_wanted, &p->workers_lock, &until) == 0)
+        ;
+}
+
 static void *herder_main(void *arg)
 {
     struct pool *p = arg;
@@ -508,7 +358,7 @@ static void *herder_main(void *arg)
         wanted = wanted && atomic_load(&p->waiting) == 0 && is_ready(p, 0);
         pthread_mutex_lock(&p->workers_lock);
         if (wanted && !atomic_load(&p->quit) && p->workers < p->workers_max && !worker_start(p))
-            p->workers_max = p->workers ? p->workers : 1; /* the system allows no more */
+            herder_rest(p);
     }
     pthread_mutex_unlock(&p->workers_lock);
     return NULL;
@@ -568,22 +418,23 @@ void pool_watch(struct pool *p, int fd, void (*fn)(void *), void *ctx)
 struct pool *pool_new(unsigned workers_min, unsigned workers_max, size_t slots_max)
 {
     struct pool *p = calloc(1, sizeof *p);
-    require(p && workers_min > 0 && workers_min <= workers_max && slots_max < SLOT_QUEUE - CHUNK);
+    require(p && workers_min > 0 && workers_min <= workers_max && slots_max < SLOT_QUEUE - 1024);
     p->workers_min = workers_min;
     p->workers_max = workers_max;
-    p->chunk_max = (slots_max + CHUNK - 1) / CHUNK;
-    p->chunks = calloc(p->chunk_max, sizeof *p->chunks);
+    slots_init(&p->slots, slots_max, set_alarm, p);
     p->epoll = epoll_create1(EPOLL_CLOEXEC);
     p->queue_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     p->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (!p->chunks || p->epoll < 0 || p->queue_fd < 0 || p->timer_fd < 0)
+    if (p->epoll < 0 || p->queue_fd < 0 || p->timer_fd < 0)
         panic("the worker pool could not be made: errno %d", errno);
-    pthread_mutex_init(&p->slots_lock, NULL);
     pthread_mutex_init(&p->queue_lock, NULL);
-    pthread_mutex_init(&p->timer_lock, NULL);
     pthread_mutex_init(&p->workers_lock, NULL);
     pthread_cond_init(&p->workers_changed, NULL);
-    pthread_cond_init(&p->herder_wanted, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->herder_wanted, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     watch_fixed(p, p->queue_fd, SLOT_QUEUE);
     watch_fixed(p, p->timer_fd, SLOT_TIMER);
     return p;
@@ -593,24 +444,18 @@ void pool_free(struct pool *p)
 {
     if (!p)
         return;
-    for (uint32_t i = 0; i < p->slot_n; i++) {
-        struct slot *s = slot_at(p, i);
-        struct task *t = s->task;
+    for (uint32_t i = 0, n = slots_made(&p->slots); i < n; i++) {
+        struct task *t = slots_owner(&p->slots, i);
         if (!t)
             continue;
-        slot_release(p, t);
+        slots_release(&p->slots, t->slot, t->generation);
         t->kind->end(t);
     }
-    for (size_t i = 0; i < p->chunk_max; i++)
-        free(atomic_load(&p->chunks[i]));
-    free(p->chunks);
-    timer_heap_done(&p->timers);
+    slots_done(&p->slots);
     (void)close(p->epoll);
     (void)close(p->queue_fd);
     (void)close(p->timer_fd);
-    pthread_mutex_destroy(&p->slots_lock);
     pthread_mutex_destroy(&p->queue_lock);
-    pthread_mutex_destroy(&p->timer_lock);
     pthread_mutex_destroy(&p->workers_lock);
     pthread_cond_destroy(&p->workers_changed);
     pthread_cond_destroy(&p->herder_wanted);

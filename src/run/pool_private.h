@@ -3,13 +3,9 @@
  * A task is something with a descriptor, a deadline or both that is run in steps: a connection, a listener, a lane, a periodic
  * function. A step works until it would wait and says for what. In between the task is parked and costs no thread.
  *
- * Invariants:
- *   P1  One worker at a time runs a task: whoever moves its slot from PARKED to RUNNING owns it.
- *   P2  A reason to run is never lost: a flag raised while the task runs stays in its slot, and a slot with flags cannot be
- *       parked.
- *   P3  The epoll set and the timer heap know tasks by slot and generation only, so that an event that was fetched for a task
- *       that is gone meets a newer generation and does nothing. Slots are not freed before the pool.
- *   P4  A parked task's descriptor is armed and its expiry is in the heap, or an earlier entry is that leads to it. */
+ * How tasks are claimed, parked and woken without losing a reason to run is slots.h. Here comes to it:
+ *   P1  A parked task's descriptor is armed before it is parked, so an event finds it parked or leaves TASK_IO.
+ *   P2  The epoll set knows tasks by slot and generation (S3). */
 #ifndef VALISE_RUN_POOL_PRIVATE_H
 #define VALISE_RUN_POOL_PRIVATE_H
 
@@ -81,23 +77,5 @@ struct pool_counts {
     size_t tasks, queued; /* there are; runnable and waiting for a worker */
 };
 struct pool_counts pool_counts(const struct pool *p);
-
-/* --- timer_heap.c: a binary heap of deadlines, the earliest first; not thread-safe --- */
-
-struct timer {
-    int64_t when_ms;
-    uint32_t slot, generation;
-};
-struct timer_heap {
-    struct timer *timers;
-    size_t n, cap;
-};
-void timer_heap_push(struct timer_heap *h, struct timer t);
-/* The earliest, or NULL; valid until the next push or pop. */
-const struct timer *timer_heap_first(const struct timer_heap *h);
-void timer_heap_pop(struct timer_heap *h);
-/* Drops the timers that KEEP(CTX, timer) says false of. */
-void timer_heap_filter(struct timer_heap *h, bool (*keep)(void *ctx, const struct timer *t), void *ctx);
-void timer_heap_done(struct timer_heap *h);
 
 #endif

@@ -1,5 +1,9 @@
-/* timer_heap: see pool_private.h. */
-#include "run/pool_private.h"
+/* timer_heap: see timer_heap.h. */
+#include "run/timer_heap.h"
+
+#include <stdlib.h>
+
+#include "base/err.h"
 
 /* Puts T into the hole at I or where it belongs above it. */
 static void sift_up(struct timer_heap *h, size_t i, struct timer t)

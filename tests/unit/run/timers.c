@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 #include "run/conn_private.h"
-#include "run/pool_private.h"
+#include "run/timer_heap.h"
 
 static void the_earliest_comes_first(void **state)
 {
