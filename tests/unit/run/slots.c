@@ -205,6 +205,11 @@ static void run_all(const char *name, void (*arrange)(void), unsigned preemption
                     void (*a)(void *), void (*b)(void *), void (*c)(void *))
 {
     world.arrange = arrange;
+#if defined(__SANITIZE_THREAD__)
+    preemptions = 1; /* one thread only is here, and its fibers are slow under TSan */
+#else
+    preemptions -= getenv("CHECK_FEW") != NULL;
+#endif
     const struct interleave_scenario s = { name, setup, { a, b, c }, check_fn, &world };
     size_t n = interleave_all(&s, preemptions);
     print_message("# %s: %zu schedules\n", name, n);
