@@ -34,6 +34,7 @@ HEADING = re.compile(r"^(#{1,4}) (.+)$")
 LINK = re.compile(r"(?<!\!)\[[^\]]*\]\(([^)\s]+)\)")
 ASSIGNMENT = re.compile(r"\b([A-Z][A-Z_]*)=(\S+)")
 STATUS = re.compile(r"# (?:exit status|statut de sortie) (\d+)")
+PRINTED = re.compile(r"^(?:password: )?((?:[a-z0-9]{4}-){3,5}[a-z0-9]{4})$", re.M)
 COMMENT = re.compile(r"(^|\s)#\s.*$")
 
 
@@ -210,8 +211,10 @@ class Reader:
         return ASSIGNMENT.sub(change, text)
 
     def put(self, path, text, append, where):
-        """A file of the reader's: PATH as the shell expands it."""
+        """A file of the reader's, with the test's values in it: PATH as the shell expands it."""
         source = self.scripts / f"{len(list(self.scripts.iterdir()))}.file"
+        for ours, theirs in self.back.items():
+            text = re.sub(rf"(?<![\w./]){re.escape(theirs)}(?![\w])", lambda _, ours=ours: ours, text)
         source.write_text(text)
         self.shell_block(f'cat "{source}" {">>" if append else ">"} {path}\n', where)
 
@@ -246,7 +249,7 @@ class Reader:
             log = self.scripts / "terminal.log"
             raise Wrong(f"{where}: of\n{text}the exit status is {' '.join(failed) or '0'}, not {' '.join(wanted) or '0'}; it printed\n{output}"
                         + (f"and beside it\n{log.read_text()[-2000:]}" if log.exists() else ""))
-        for found in re.findall(r"^password: (\S+)$", output, re.M):
+        for found in PRINTED.findall(output):
             self.password = found
         return "" if output == "\n" else output
 

@@ -65,9 +65,51 @@ case "$1 ${{2-}}" in
         valise status --wait 30 >/dev/null;;
     "stop valise") kill "$(cat {dir}/serve.pid)"; tail --pid="$(cat {dir}/serve.pid)" -f /dev/null;;
     "reload valise") valise reload;;
+    "enable --now") ;;
+    "start valise-backup.service") . {nightly}; {backup} >{dir}/nightly.log 2>&1;;
     *) echo "systemctl $*: not known to the test" >&2; exit 1;;
 esac
 """
+
+
+# What `certbot' leaves behind and whom it calls, with an authority of the test's own in the place of Let's Encrypt.
+CERTBOT = """\
+#!/bin/sh
+set -eu
+cd {dir}/letsencrypt
+case "$1" in
+    certonly) while [ "$1" != -d ]; do shift; done; echo "$2" >name;;
+    renew) ;;
+    *) echo "certbot $1: not known to the test" >&2; exit 1;;
+esac
+name=$(cat name)
+live=$PWD/live/$name
+mkdir -p "$live"
+new() {{ openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$1" -out request.pem -subj "/CN=$2" 2>/dev/null; }}
+sign() {{ printf "$1" >extensions; openssl x509 -req -in request.pem -CA "$2.pem" -CAkey "$2.key" -days 90 -extfile extensions 2>/dev/null; }}
+if [ ! -e between.pem ]; then
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj "/CN=an authority" 2>/dev/null
+    new between.key between
+    sign 'basicConstraints=critical,CA:TRUE' ca >between.pem
+fi
+new "$live/privkey.pem" "$name"
+sign "subjectAltName=DNS:$name\\nbasicConstraints=CA:FALSE\\nextendedKeyUsage=serverAuth" between >"$live/fullchain.pem"
+cat between.pem >>"$live/fullchain.pem"
+if [ "$1" = renew ]; then
+    for hook in renewal-hooks/deploy/*; do RENEWED_DOMAINS=$name RENEWED_LINEAGE=$live "$hook"; done
+fi
+"""
+
+# A system as the first chapter leaves it, for the chapters that go on from there.
+ALONE = ("README.md", "first-domain.md", "classroom.md")
+PASSWORD = "trois-lettres-bleues"
+
+
+def nightly_backup():
+    """What systemd/valise-backup.service does, after the file of settings was read."""
+    unit = (harness.ROOT / "systemd" / "valise-backup.service.in").read_text().replace("\\\n", " ")
+    command = re.search(r"^ExecStart=/bin/sh -c '(.*)'$", unit, re.M).group(1)
+    return command.replace("@sbindir@/", "").replace("--dir /var/lib/valise", "").replace("exec ", "")
 
 
 class Desk:
@@ -79,16 +121,35 @@ class Desk:
         self.bin = directory / "bin"
         self.bin.mkdir()
         (self.bin / "valise").symlink_to(os.path.abspath(harness.binary()))
-        self.program("systemctl", SYSTEMCTL.format(dir=directory, offset=self.offset))
+        self.program("systemctl", SYSTEMCTL.format(dir=directory, offset=self.offset, nightly=directory / "nightly",
+                                                      backup=nightly_backup()))
+        self.program("certbot", CERTBOT.format(dir=directory))
+        (directory / "letsencrypt" / "renewal-hooks" / "deploy").mkdir(parents=True)
         (directory / "home").mkdir()
         (directory / "home" / ".digrc").write_text(f"@127.0.0.1 -p {self.names.port}\n")
-        self.settings = {"VALISE_DIR": directory / "valise", "ADDRESS": "127.0.0.1", "OFFSET": self.offset, "SUBMISSIONS": 465 + self.offset,
+        (directory / "safe").mkdir()
+        self.settings = {"VALISE_DIR": directory / "valise", "ADDRESS": "127.0.0.1", "HOST": "localhost", "BACKUPS": directory / "backups", "SAFE": directory / "safe",
+                         "CERTIFICATE": directory / "backup.pem", "NIGHTLY": directory / "nightly",
+                         "LETSENCRYPT": directory / "letsencrypt", "EXAMPLES": harness.ROOT / "docs" / "examples", "OFFSET": self.offset, "SUBMISSIONS": 465 + self.offset,
                          **{name.upper(): port + self.offset for name, port in harness.PORTS.items()}}
 
     def program(self, name, text):
         path = self.bin / name
         path.write_text(text)
         path.chmod(0o755)
+
+    def prepare(self, reader):
+        """A domain, marie with one letter, and the server."""
+        text = (GUIDE / "en" / "first-domain.md").read_text()
+        reader.password = PASSWORD
+        reader.shell_block(f"""
+            export VALISE_DIR={self.settings["VALISE_DIR"]}
+            {re.search("^valise init.*", text, re.M).group(0)} --san localhost
+            echo {PASSWORD} | {re.search("^valise user add marie.*", text, re.M).group(0).replace("--generate", "--password-stdin")}
+            systemctl start valise
+            printf 'From: <paul@example.net>\\nSubject: of old\\nMessage-ID: <1@example.net>\\n\\nHello.\\n' |
+              curl -sS smtp://127.0.0.1:{self.settings["SMTP"]} --mail-from paul@example.net --mail-rcpt marie@example.org --crlf -T -
+            unset VALISE_DIR\n""", "the first chapter")
 
     def reader(self):
         return Reader(self.dir, f"{self.bin}:/usr/sbin:/usr/bin:/sbin:/bin", self.settings, on_zone=self.names.add)
@@ -116,6 +177,8 @@ def test_chapter(desk, name):
     chapter = Chapter(GUIDE / "en" / name)
     reader = desk.reader()
     try:
+        if name not in ALONE:
+            desk.prepare(reader)
         reader.work_through(chapter)
     finally:
         reader.close()
