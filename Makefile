@@ -6,6 +6,8 @@ ROUNDS   ?= 30
 DESTDIR  ?=
 prefix   ?= /usr
 PORT_OFFSET ?= 10000
+LAB      ?= lab
+export NETWORK STUDENTS STUDENTS_FILE LESSON
 comma    := ,
 MESON_ARGS = --prefix=$(prefix) $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false -Dbuildtype=debug)
 
@@ -14,6 +16,8 @@ MESON_ARGS = --prefix=$(prefix) $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lu
 
 help:
 	@echo "make run             set up and run a lab server on loopback (Ctrl-C stops; PORT_OFFSET=20000 where a port is taken)"
+	@echo "  NETWORK=192.168.1.0/24 STUDENTS=20     ... for a class there, user1 to user20; STUDENTS_FILE=class.csv: those of a table;"
+	@echo "  LESSON=1                               ... INSECURE, without TLS, to see passwords pass; LAB=folder: where the lab is"
 	@echo "make test            everything CI runs"
 	@echo "make unit            unit, session and fuzz-seed tests with ASan and UBSan only"
 	@echo "make e2e             the real server with real clients only"
@@ -44,7 +48,7 @@ build: $(BUILD)/build.ninja
 
 run: deps $(BUILD)/build.ninja
 	@ninja -C $(BUILD) src/valise
-	@scripts/run-lab $(BUILD)/src/valise lab $(PORT_OFFSET)
+	@scripts/run-lab $(BUILD)/src/valise $(LAB) $(PORT_OFFSET)
 
 test:
 	@scripts/test

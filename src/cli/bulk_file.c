@@ -374,20 +374,48 @@ static int work(struct table *t, int passwords_fd)
     return status;
 }
 
+static struct table table_of(const struct cli *c, const char *file, bool members)
+{
+    return (struct table){ .c = c,
+                           .file = file,
+                           .members = members,
+                           .columns = { COLUMN_ADDRESS, COLUMN_NAME, COLUMN_PASSWORD, COLUMN_GROUPS },
+                           .column_n = members ? 1 : COLUMNS,
+                           .lines = json_array(),
+                           .errors = json_array(),
+                           .generated = json_object(),
+                           .seen = json_object() };
+}
+
+static void table_done(struct table *t)
+{
+    json_decref(t->lines);
+    json_decref(t->errors);
+    json_decref(t->generated);
+    json_decref(t->seen);
+}
+
+int bulk_read_users(const struct cli *c, const char *file, json_t **ret)
+{
+    struct table t = table_of(c, file, false);
+    int status = read_file(&t);
+    if (status == 0 && json_array_size(t.errors)) {
+        json_t *nobody = json_array();
+        status = say_errors(&t, "nothing was made; mend these lines and try again", nobody, true);
+        json_decref(nobody);
+    }
+    if (status == 0)
+        *ret = json_incref(t.lines);
+    table_done(&t);
+    return status;
+}
+
 int bulk_from_file(const struct cli *c, bool members)
 {
     struct error e = ERROR_NONE;
     char name[BENEATH_NAME_MAX];
     const char *passwords = members ? NULL : cli_value(c, "passwords");
-    struct table t = { .c = c,
-                       .file = cli_value(c, "from"),
-                       .members = members,
-                       .columns = { COLUMN_ADDRESS, COLUMN_NAME, COLUMN_PASSWORD, COLUMN_GROUPS },
-                       .column_n = members ? 1 : COLUMNS,
-                       .lines = json_array(),
-                       .errors = json_array(),
-                       .generated = json_object(),
-                       .seen = json_object() };
+    struct table t = table_of(c, cli_value(c, "from"), members);
     int fd = -1, status = read_file(&t);
     if (status == 0 && passwords && !cli_value(c, "dry-run")) {
         int above = beneath_start_above(passwords, name, &e);
@@ -400,9 +428,6 @@ int bulk_from_file(const struct cli *c, bool members)
         status = work(&t, fd);
     if (fd >= 0)
         (void)close(fd);
-    json_decref(t.lines);
-    json_decref(t.errors);
-    json_decref(t.generated);
-    json_decref(t.seen);
+    table_done(&t);
     return status;
 }

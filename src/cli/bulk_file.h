@@ -8,4 +8,8 @@
  * --skip-existing, --passwords and --role, say how. An exit status. */
 int bulk_from_file(const struct cli *c, bool members) MUST_USE;
 
+/* Reads the users of FILE as user add --from does: an array of {"line", "address", "name", "password", "groups"}, where all but the first two may be
+ * absent, to *RET, the caller's. 0, or an exit status after all mistakes were told with their lines. */
+int bulk_read_users(const struct cli *c, const char *file, json_t **ret) MUST_USE;
+
 #endif

@@ -102,6 +102,7 @@ void cli_generate_password(struct buf *out);
 
 int cmd_help(struct cli *c);
 int cmd_init(struct cli *c);
+int cmd_lab_sheet(struct cli *c);
 int cmd_serve(struct cli *c);
 int cmd_reload(struct cli *c);
 int cmd_status(struct cli *c);

@@ -6,6 +6,16 @@ static const struct cli_option init_options[] = {
     { "hostname", "NAME", "this server's name, as mailhost.mondomaine.fr" },
     { "san", "NAME", "one more name or address for the certificate (repeatable)" },
     { "lab", NULL, "listen on loopback only; add accounts alice, bob and marie with new passwords" },
+    { "network", "CIDR", "of a lab: also at this machine's addresses in that network, and for it only, as 192.168.1.0/24" },
+    { "students", "N", "of a lab: accounts user1 to userN instead" },
+    { "from", "FILE", "of a lab: accounts from a table (CSV) instead: columns address, name, password (- for standard input)" },
+    { "insecure-lesson", NULL,
+      "of a lab: IMAP and submission without TLS, passwords like user1: the class sees them pass on its network" },
+    { NULL, NULL, NULL },
+};
+static const struct cli_option lab_sheet_options[] = {
+    { "port-offset", "N", "as the one that serve is given" },
+    { "language", "LANGUAGE", "en or fr" },
     { NULL, NULL, NULL },
 };
 static const struct cli_option serve_options[] = {
@@ -207,8 +217,14 @@ static const struct cli_option cert_import_options[] = {
 const struct cli_command cli_commands[] = {
     { "init", NULL, "make a new mail system in a directory",
       "Writes valise.conf, a root CA (ca.pem), a server certificate and an empty store. The directory must not exist or be "
-      "empty.",
+      "empty. A lab is for trying and teaching: its root certificate says so, and only there valise.conf may say "
+      "insecure-lesson. Addresses in --from may be without @DOMAIN; who has no password there gets one, or in a lesson the name.",
       init_options, cmd_init },
+    { "lab sheet", NULL, "print the accounts of a lab, a sheet for each student, to be cut apart",
+      "Address, password, server, ports, lines for the hosts file and the root certificate's fingerprint. The passwords are "
+      "those "
+      "of init, in lab-accounts.txt.",
+      lab_sheet_options, cmd_lab_sheet },
     { "serve", NULL, "run the server",
       "Stays in the foreground, logs to standard error, ends in order at SIGTERM or Ctrl-C, reads the configuration again at "
       "SIGHUP. Started by root, each kind of role runs as a user of its own: the one that valise.conf names, and those with "

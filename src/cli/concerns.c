@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "role/admin.h"
+#include "role/lesson.h"
 
 enum { RESTARTED_MS = 3600000, EXPIRY_DAYS = 15, FREE_BYTES_MIN = 1 << 30 };
 
@@ -65,6 +66,8 @@ static void add_store(json_t *list, const json_t *status)
 json_t *concerns_of(const json_t *status)
 {
     json_t *list = json_array();
+    if (json_is_true(json_object_get(status, "insecure-lesson")))
+        json_array_append_new(list, json_string(LESSON_IS_ON));
     add_store(list, status);
     add_roles(list, status);
     add_certificates(list, status);

@@ -12,25 +12,26 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/lab.h"
 #include "pki/pki.h"
 #include "role/admin.h"
 #include "role/certificates.h"
 #include "role/format.h"
+#include "role/lesson.h"
 #include "role/owners.h"
 #include "config/config.h"
 
-enum { SANS_MAX = 40, PATH_BYTES = 512 };
+enum { SANS_MAX = 48, OWN_NAMES_MAX = 16, PATH_BYTES = 512, ACCOUNTS_MAX = 4 << 20, LISTED_MAX = 10 };
 
 static const char build_name[] = ".init";
-
-static const char *const lab_users[] = { "alice", "bob", "marie" };
 
 struct init {
     struct cli *cli;
     str domain, hostname;
     bool lab;
-    const char *dir; /* without a slash at its end */
-    bool root;       /* root makes it, for OWNERS */
+    struct lab class; /* of a lab */
+    const char *dir;  /* without a slash at its end */
+    bool root;        /* root makes it, for OWNERS */
     struct owners owners;
     bool made_dir;   /* it did not exist */
     size_t moved;    /* how many of the entries are in their place */
@@ -112,29 +113,32 @@ static int make_folders(struct init *i, struct error *e)
 
 static size_t collect_names(const struct init *i, struct arena *a, str names[SANS_MAX])
 {
-    static const char *const usual[] = { "mail", "smtp", "imap" };
     static const char *const local[] = { "localhost", "127.0.0.1", "::1" };
     size_t n = 0, asked;
     const char *const *sans = cli_values(i->cli, "san", &asked);
-    names[n++] = i->hostname;
-    for (size_t k = 0; k < asked && n < SANS_MAX - 8; k++)
+    str own[LAB_NAMES_MAX];
+    size_t own_n = lab_names(i->hostname, i->domain, a, own);
+    names[n++] = own[0];
+    for (size_t k = 0; k < asked && n < SANS_MAX - OWN_NAMES_MAX; k++)
         names[n++] = str_from_z(sans[k]);
-    for (size_t k = 0; k < 3; k++) {
-        str name;
-        if (arena_printf(a, &name, "%s.%.*s", usual[k], STR_ARG(i->domain)) == 0 && !str_ieq(name, i->hostname))
-            names[n++] = name;
-    }
+    for (size_t k = 1; k < own_n; k++)
+        names[n++] = own[k];
     for (size_t k = 0; k < 3 && i->lab; k++)
         names[n++] = str_from_z(local[k]);
+    for (size_t k = 0; k < i->class.address_n; k++)
+        if (!str_eq(i->class.addresses[k], STR("127.0.0.1")) && !str_eq(i->class.addresses[k], STR("::1")))
+            names[n++] = i->class.addresses[k];
     return n;
 }
 
-/* For which names the CA is: the domain, this machine, private networks, and what the administrator named with --san. */
+/* For which names the CA is: the domain, this machine, private networks, a lab's own, and what the administrator named with --san. */
 static int allow_names(const struct init *i, struct arena *a, struct pki_names *names, struct error *e)
 {
     size_t n;
     const char *const *sans = cli_values(i->cli, "san", &n);
     int err = pki_names_usual(i->domain, a, names, e);
+    if (err == 0 && i->class.address_n)
+        err = pki_names_add(names, &(struct pki_grant){ .kind = PKI_GRANT_ADDRESS, .network = i->class.network }, a, e);
     for (size_t k = 0; k < n && err == 0; k++) {
         struct pki_grant g;
         struct ip_address address;
@@ -165,7 +169,7 @@ static int make_certificates(struct init *i, struct error *e)
     if (err == 0)
         err = pki_key_generate(PKI_EC_P384, &ca, e);
     if (err == 0)
-        err = pki_ca_create(ca, i->domain, &allowed, i->hostname, now, &ca_pem, e);
+        err = (i->lab ? pki_ca_create_lab : pki_ca_create)(ca, i->domain, &allowed, i->hostname, now, &ca_pem, e);
     if (err == 0)
         err = pki_key_generate(PKI_EC_P256, &server, e);
     if (err == 0)
@@ -194,7 +198,12 @@ static int write_config(struct init *i, struct error *e)
 {
     struct buf b = BUF_INIT(65536);
     struct config *parsed = NULL;
-    config_write_default(&b, i->hostname, i->lab);
+    config_write_default(&b, &(struct config_start){ .hostname = i->hostname,
+                                                     .lab = i->lab,
+                                                     .addresses = i->class.addresses,
+                                                     .address_n = i->class.address_n,
+                                                     .network = i->class.network_text,
+                                                     .lesson = i->class.lesson });
     int err = config_parse("valise.conf", buf_str(&b), &parsed, e);
     config_free(parsed);
     if (err == 0)
@@ -207,19 +216,25 @@ static int write_config(struct init *i, struct error *e)
 
 /* --- store --- */
 
-static int add_user(struct init *i, struct admin *a, const char *name, struct error *e)
+static int add_user(struct init *i, struct admin *a, const struct lab_user *u, struct error *e)
 {
-    struct buf password;
-    char address[320];
-    buf_init_secret(&password, 64);
-    cli_generate_password(&password);
-    (void)snprintf(address, sizeof address, "%s@%.*s", name, STR_ARG(i->domain));
+    struct buf made;
+    buf_init_secret(&made, 64);
+    if (!u->password.n)
+        cli_generate_password(&made);
+    str password = u->password.n ? u->password : buf_str(&made);
     engine_part id;
-    int err = directory_account_add(a->directory, str_from_z(address), buf_str(&password), &id, e);
+    const struct directory_new_account n = {
+        .address = u->address, .name = u->name, .password = password, .role = DIRECTORY_USER
+    };
+    int err = directory_account_make(a->directory, &n, &id, e);
     if (err == 0)
-        err = mail_account_create(a->mail, id) ? error_set(e, ERR_IO, "the mailboxes of %s cannot be made", address) : 0;
-    buf_add_all(&i->accounts, str_from_z(address), STR(" "), buf_str(&password), STR("\n"));
-    buf_done(&password);
+        err = mail_account_create(a->mail, id) ? error_set(e, ERR_IO, "the mailboxes of %.*s cannot be made", STR_ARG(u->address))
+                                               : 0;
+    if (err && u->line)
+        (void)error_prefix(e, "%s: line %zu", i->class.file, u->line);
+    buf_add_all(&i->accounts, u->address, STR(" "), password, STR("\n"));
+    buf_done(&made);
     return err;
 }
 
@@ -249,13 +264,13 @@ static int make_store(struct init *i, struct error *e)
         err = directory_domain_add(a.directory, i->domain, e);
     if (err == 0)
         err = record_certificate(&a, e);
-    for (size_t k = 0; err == 0 && i->lab && k < sizeof lab_users / sizeof lab_users[0]; k++)
-        err = add_user(i, &a, lab_users[k], e);
+    for (size_t k = 0; err == 0 && k < i->class.user_n; k++)
+        err = add_user(i, &a, &i->class.users[k], e);
     directory_free(a.directory);
     mail_store_free(a.mail);
     engine_close(a.engine);
     if (err == 0 && i->lab)
-        err = pki_file_write("lab-accounts.txt", buf_str(&i->accounts), 0600, false, e);
+        err = pki_file_write(LAB_ACCOUNTS, buf_str(&i->accounts), 0600, false, e);
     return err;
 }
 
@@ -273,9 +288,7 @@ static int give_away(struct init *i, struct error *e)
 }
 
 /* In the order in which they are moved to their place. */
-static const char *const entries[] = {
-    "keys", "tls", "ca.pem", "store", "spool", "lab-accounts.txt", "serve.lock", "valise.conf"
-};
+static const char *const entries[] = { "keys", "tls", "ca.pem", "store", "spool", LAB_ACCOUNTS, "serve.lock", "valise.conf" };
 
 static int move_up(struct init *i, struct error *e)
 {
@@ -332,6 +345,25 @@ static int make_all(struct init *i, struct error *e)
     return err;
 }
 
+static void report_lab(const struct init *i)
+{
+    str rest = buf_str(&i->accounts), line;
+    (void)printf("\nAccounts and passwords (%zu, in %s/" LAB_ACCOUNTS "):\n", i->class.user_n, i->dir);
+    for (size_t k = 0; k < LISTED_MAX && rest.n && str_split(&rest, '\n', &line); k++)
+        (void)printf("%.*s\n", STR_ARG(line));
+    if (rest.n)
+        (void)printf("...\n");
+    if (i->class.address_n) {
+        (void)printf("\nThe class reaches it from %.*s at", STR_ARG(i->class.network_text));
+        for (size_t k = 0; k < i->class.address_n; k++)
+            (void)printf(" %.*s", STR_ARG(i->class.addresses[k]));
+        (void)printf("; a sheet for each student: valise lab sheet --dir %s\n", i->dir);
+    }
+    if (i->class.lesson)
+        (void)printf("\n*** " LESSON_IS_ON " ***\n");
+    (void)printf("\nFor now " ADMIN_NOBODY "\n");
+}
+
 static void report(const struct init *i)
 {
     const char *dir = i->dir;
@@ -346,6 +378,8 @@ static void report(const struct init *i)
         }
         json_t *v = json_pack("{s:b,s:s,s:s%,s:s%,s:o,s:[s]}", "ok", 1, "dir", dir, "domain", i->domain.p, i->domain.n,
                               "hostname", i->hostname.p, i->hostname.n, "accounts", accounts, "notes", ADMIN_NOBODY);
+        if (i->class.lesson)
+            json_array_append_new(json_object_get(v, "notes"), json_string(LESSON_IS_ON));
         cli_print_json(v);
         json_decref(v);
         return;
@@ -356,8 +390,7 @@ static void report(const struct init *i)
                  "  %s/keys/           the private keys: keep a copy of ca.key in a safe\n",
                  dir, STR_ARG(i->domain), dir, dir, dir);
     if (i->lab)
-        (void)printf("\nAccounts and passwords (also in %s/lab-accounts.txt):\n%.*s\nFor now " ADMIN_NOBODY "\n", dir,
-                     STR_ARG(buf_str(&i->accounts)));
+        report_lab(i);
     else
         (void)printf("\nNext: valise user add someone@%.*s --role admin --dir %s, then valise serve --dir %s\n"
                      "Mail for postmaster, abuse and hostmaster goes to the administrator. So far nobody is one.\n",
@@ -410,23 +443,24 @@ int cmd_init(struct cli *c)
         return cli_fail(c, ERR_LIMIT, "the directory's path is longer than 448 bytes");
     (void)snprintf(trimmed, sizeof trimmed, "%.*s", STR_ARG(dir));
     i.dir = trimmed;
-    buf_init_secret(&i.accounts, 4096);
+    buf_init_secret(&i.accounts, ACCOUNTS_MAX);
     log_set_level(LOG_WARNING);
+    int err = check_names(&i, &a, &e), status = err ? 0 : lab_read(c, i.domain, &i.class);
     (void)sigemptyset(&stops);
     (void)sigaddset(&stops, SIGINT);
     (void)sigaddset(&stops, SIGTERM);
     (void)sigaddset(&stops, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &stops, NULL);
-    int err = check_names(&i, &a, &e);
-    if (err == 0)
+    if (err == 0 && status == 0)
         err = make_all(&i, &e);
     /* A signal that came too late finds its work done. */
-    while (err == 0 && sigtimedwait(&stops, NULL, &(struct timespec){ 0 }) > 0)
+    while (err == 0 && status == 0 && sigtimedwait(&stops, NULL, &(struct timespec){ 0 }) > 0)
         ;
     (void)sigprocmask(SIG_UNBLOCK, &stops, NULL);
-    if (err == 0)
+    if (err == 0 && status == 0)
         report(&i);
+    lab_done(&i.class);
     buf_done(&i.accounts);
     arena_done(&a);
-    return err ? cli_fail_files(c, &e) : 0;
+    return err ? cli_fail_files(c, &e) : status;
 }

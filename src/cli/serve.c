@@ -5,8 +5,11 @@
 
 #include "base/beneath.h"
 #include "cli/cli.h"
-#include "cli/owner.h"
+#include "cli/lab.h"
+#include "role/lesson.h"
 #include "role/supervisor.h"
+
+enum { ACCOUNTS_MAX = 4 << 20, LISTED_MAX = 10 };
 
 struct serving {
     const struct cli *cli;
@@ -29,11 +32,11 @@ static void print_lines_to_paste(const struct serving *s, const struct config *c
     unsigned submissions = port_of(config, CONFIG_SUBMISSION, SMTP_TLS_IMPLICIT, s->offset);
     unsigned imaps = port_of(config, CONFIG_IMAP, SMTP_TLS_IMPLICIT, s->offset);
     str user[2], password[2];
-    size_t n = 0;
+    size_t n = 0, all = 0;
     (void)printf("\nAccounts:\n");
     while (str_split(&rest, '\n', &line)) {
         size_t at = str_find_byte(line, ' ', 0);
-        if (at == line.n)
+        if (at == line.n || ++all > LISTED_MAX)
             continue;
         (void)printf("  %-28.*s %.*s\n", STR_ARG(str_sub(line, 0, at)), STR_ARG(str_from(line, at + 1)));
         if (n < 2) {
@@ -41,6 +44,8 @@ static void print_lines_to_paste(const struct serving *s, const struct config *c
             password[n++] = str_from(line, at + 1);
         }
     }
+    if (all > LISTED_MAX)
+        (void)printf("  and %zu more: valise lab sheet --dir %s --port-offset %u\n", all - LISTED_MAX, s->cli->dir, s->offset);
     if (n < 2)
         return;
     const char *dir = s->cli->dir;
@@ -55,12 +60,23 @@ static void print_lines_to_paste(const struct serving *s, const struct config *c
                  STR_ARG(user[1]), dir, STR_ARG(user[1]), STR_ARG(password[1]), imaps, smtp, dir, imaps, dir);
 }
 
+/* What the class does: listen on the wire. */
+static void print_lesson(const struct serving *s, const struct config *config)
+{
+    unsigned imap = port_of(config, CONFIG_IMAP, SMTP_TLS_OFF, s->offset);
+    unsigned submission = port_of(config, CONFIG_SUBMISSION, SMTP_TLS_OFF, s->offset);
+    (void)printf("\n*** " LESSON_IS_ON " ***\n");
+    if (imap && submission)
+        (void)printf("To see them: tcpdump -i any -A 'tcp port %u or tcp port %u'\n", imap, submission);
+}
+
 static void print_ready(void *ctx, const struct config *config)
 {
     const struct serving *s = ctx;
     if (s->cli->json) {
-        json_t *v = json_pack("{s:b,s:s,s:s%,s:s,s:i}", "ok", 1, "version", VALISE_VERSION, "hostname", config->hostname.p,
-                              config->hostname.n, "dir", s->cli->dir, "port-offset", (int)s->offset);
+        json_t *v = json_pack("{s:b,s:s,s:s%,s:s,s:i,s:b}", "ok", 1, "version", VALISE_VERSION, "hostname", config->hostname.p,
+                              config->hostname.n, "dir", s->cli->dir, "port-offset", (int)s->offset, "insecure-lesson",
+                              (int)config->insecure_lesson);
         cli_print_json(v);
         json_decref(v);
         (void)fflush(stdout);
@@ -75,6 +91,8 @@ static void print_ready(void *ctx, const struct config *config)
     }
     if (s->accounts.n)
         print_lines_to_paste(s, config);
+    if (config->insecure_lesson)
+        print_lesson(s, config);
     (void)printf("\nCtrl-C stops.\n");
     (void)fflush(stdout);
 }
@@ -87,18 +105,6 @@ static int fail(const struct cli *c, const struct error *e)
     return config ? cli_fail_with(c, EX_CONFIG, e->code, e->text) : cli_fail_files(c, e);
 }
 
-/* Whoever owns the directory could make a file of root's look like a lab's accounts: it is read with his rights, and over no link. */
-static void read_accounts(const char *dir, struct buf *accounts)
-{
-    int top = beneath_start(dir, NULL), fd = top < 0 ? top : owner_open_file(top, "lab-accounts.txt", NULL, NULL);
-    if (fd < 0 || beneath_read_open(fd, "lab-accounts.txt", accounts, NULL))
-        buf_reset(accounts);
-    if (fd >= 0)
-        (void)close(fd);
-    if (top >= 0)
-        (void)close(top);
-}
-
 int cmd_serve(struct cli *c)
 {
     struct error e = ERROR_NONE;
@@ -108,8 +114,9 @@ int cmd_serve(struct cli *c)
     if (status)
         return status;
     s.offset = (uint16_t)offset;
-    buf_init_secret(&s.accounts, 65536);
-    read_accounts(c->dir, &s.accounts);
+    buf_init_secret(&s.accounts, ACCOUNTS_MAX);
+    if (lab_read_accounts(c->dir, &s.accounts, NULL))
+        buf_reset(&s.accounts);
     int err = supervisor_run(
         &(struct supervisor_settings){ .dir = c->dir, .port_offset = s.offset, .ready = print_ready, .ctx = &s }, &e);
     buf_done(&s.accounts);

@@ -58,6 +58,10 @@ const struct cli_setting cli_settings[] = {
       "each login, and programs that offer passwords need no SCRAM). It costs a second, weaker copy of each password: made, or "
       "forgotten, when "
       "a password is set, or at the next login that sends it." },
+    { NULL, "insecure-lesson", "false",
+      "Only in a lab (valise init --lab): listeners of submission and imap may have tls = \"off\", so that a class sees its "
+      "passwords pass. "
+      "Each of them stays on this machine or says which networks it is for. `valise status' and the log tell of it." },
     { NULL, "user-key", "\"ecdsa\"",
       "The kind of key that `valise cert issue --user' makes when --key does not say: ecdsa, or rsa, to which also openssl smime "
       "and "
@@ -91,7 +95,7 @@ const struct cli_setting cli_settings[] = {
     { "listener NAME", "port", "25", "The port; `valise serve --port-offset' is added to it." },
     { "listener NAME", "tls", "\"opportunistic\"",
       "off; opportunistic: STARTTLS is offered; required: nothing of worth happens before STARTTLS; implicit: TLS from the first "
-      "byte." },
+      "byte. off is refused for submission, and for imap on other addresses than 127.x.x.x and ::1, but with insecure-lesson." },
     { "listener NAME", "min-tls", "\"1.2\"", "The least version of TLS: 1.2 or 1.3." },
     { "listener NAME", "client-cert", "\"off\"",
       "off; request: clients are asked for a certificate, and none or an unknown one is as welcome; required: only those with a "

@@ -2,7 +2,7 @@
 #include "cli/topics.h"
 
 const struct cli_topic cli_topics[] = {
-    { "server", "The server", "init serve reload status metrics check upgrade role" },
+    { "server", "The server", "init lab serve reload status metrics check upgrade role" },
     { "domains", "Domains", "domain" },
     { "users", "Users, aliases and groups", "user alias group" },
     { "guard", "Who is there, and who is kept out", "session lockout" },
@@ -17,6 +17,10 @@ const struct cli_example cli_examples[] = {
     { "server", "A mail system for this machine only, with three accounts, and its server:",
       "valise init --lab --domain mondomaine.fr --hostname mailhost.mondomaine.fr --dir lab" },
     { "server", NULL, "valise serve --dir lab --port-offset 10000" },
+    { "server", "For a class of 20 in this network, who see their passwords pass without TLS; then their sheets:",
+      "valise init --lab --network 192.168.1.0/24 --students 20 --insecure-lesson --domain mondomaine.fr --hostname "
+      "mailhost.mondomaine.fr --dir class" },
+    { "server", NULL, "valise lab sheet --dir class --port-offset 10000" },
     { "server",
       "A real one, as root, started by systemd:", "valise init --domain mondomaine.fr --hostname mailhost.mondomaine.fr" },
     { "server", NULL, "systemctl enable --now valise" },

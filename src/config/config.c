@@ -324,6 +324,7 @@ static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error
     c->password_length_min = (unsigned)cfg_getint(cfg, "password-length-min");
     c->password_refuse_common = cfg_getbool(cfg, "password-refuse-common");
     c->password_need_mixed = cfg_getbool(cfg, "password-need-mixed");
+    c->insecure_lesson = cfg_getbool(cfg, "insecure-lesson");
     c->user_key_rsa = str_eq(str_from_z(cfg_getstr(cfg, "user-key")), STR("rsa"));
     (void)log_level_from_name(str_from_z(cfg_getstr(cfg, "log-level")), &c->log_level);
     if (r == 0)
@@ -420,6 +421,7 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_BOOL("password-refuse-common", cfg_true, CFGF_NONE),
                          CFG_BOOL("password-need-mixed", cfg_false, CFGF_NONE),
                          CFG_BOOL("scram-sha-1", cfg_false, CFGF_NONE),
+                         CFG_BOOL("insecure-lesson", cfg_false, CFGF_NONE),
                          CFG_STR("user-key", "ecdsa", CFGF_NONE),
                          CFG_INT("login-failures-max", 10, CFGF_NONE),
                          CFG_INT("login-failures-per-network", 50, CFGF_NONE),

@@ -90,7 +90,8 @@ struct config {
     unsigned password_length_min; /* characters of a new password */
     bool password_refuse_common, password_need_mixed;
     struct config_login login;
-    bool user_key_rsa; /* keys made for users' certificates are RSA, rather than ECDSA */
+    bool insecure_lesson; /* passwords may cross the network in clear; only in a lab (role/lesson.h) */
+    bool user_key_rsa;    /* keys made for users' certificates are RSA, rather than ECDSA */
     const struct config_listener *listeners;
     size_t listener_n;
     const struct config_certificate *certificates;
@@ -104,8 +105,17 @@ int config_parse(const char *name, str text, struct config **ret, struct error *
 int config_read(const char *path, struct config **ret, struct error *e) MUST_USE;
 void config_free(struct config *c);
 
-/* Writes the configuration that `valise init` starts with: default ports, loopback only when LAB. */
-void config_write_default(struct buf *b, str hostname, bool lab);
+/* What `valise init` knows of the system that it makes. */
+struct config_start {
+    str hostname;
+    bool lab;             /* on loopback and ADDRESSES only */
+    const str *addresses; /* of a lab, numeric */
+    size_t address_n;
+    str network; /* of a lab with addresses: who is served beside this machine */
+    bool lesson; /* of a lab: logins in clear, passwords of any kind */
+};
+/* Writes the configuration that `valise init` starts with: default ports. */
+void config_write_default(struct buf *b, const struct config_start *s);
 
 /* Whether NAME is made of labels of letters, digits and inner hyphens, and not too long. */
 bool config_is_hostname(str name);

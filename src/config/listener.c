@@ -186,13 +186,44 @@ static int take_metrics(cfg_t *sec, struct config_listener *l, const char *name,
     return 0;
 }
 
+static bool is_on_loopback(const struct config_listener *l)
+{
+    for (size_t i = 0; i < l->address_n; i++)
+        if (!str_starts(l->addresses[i], STR("127.")) && !str_eq(l->addresses[i], STR("::1")))
+            return false;
+    return true;
+}
+
+/* Passwords cross no network in clear, but where that is the lesson, and there no other network than the class's. A program of this machine may read
+ * mailboxes without TLS: what passes loopback only root can read. */
+static int check_clear(const struct config *c, const struct config_listener *l, const char *name, int line, struct error *e)
+{
+    bool local = is_on_loopback(l), reads = l->protocol == CONFIG_IMAP;
+    if (l->tls != SMTP_TLS_OFF || (l->protocol != CONFIG_SUBMISSION && !reads))
+        return 0;
+    if (c->insecure_lesson)
+        return local || l->networks.n
+                   ? 0
+                   : error_set(e, ERR_SYNTAX,
+                               "%s:%d: listener %.*s: without TLS everybody on the way reads the passwords; say "
+                               "which network the lesson is for, as networks = {\"192.168.1.0/24\"}",
+                               name, line, STR_ARG(l->name));
+    if (local && reads)
+        return 0;
+    return error_set(
+        e, ERR_SYNTAX,
+        "%s:%d: listener %.*s: %s; write tls = \"required\" or \"implicit\" (a lesson in a lab may: valise init --lab "
+        "--insecure-lesson)",
+        name, line, STR_ARG(l->name),
+        reads ? "without TLS others read the passwords, but on 127.0.0.1 and ::1" : "nobody can log in without TLS");
+}
+
 /* LMTP knows no login and is not for port 25 (RFC 2033 section 5): only programs of this machine may reach it. */
 static int check_lmtp(const struct config_listener *l, const char *name, int line, struct error *e)
 {
-    for (size_t i = 0; l->protocol == CONFIG_LMTP && i < l->address_n; i++)
-        if (!str_starts(l->addresses[i], STR("127.")) && !str_eq(l->addresses[i], STR("::1")))
-            return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: lmtp has no login, so its addresses must be 127.x.x.x or ::1",
-                             name, line, STR_ARG(l->name));
+    if (l->protocol == CONFIG_LMTP && !is_on_loopback(l))
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: lmtp has no login, so its addresses must be 127.x.x.x or ::1",
+                         name, line, STR_ARG(l->name));
     if (l->protocol == CONFIG_LMTP && l->port == 25)
         return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s: port 25 is for smtp; lmtp usually has 24", name, line,
                          STR_ARG(l->name));
@@ -262,6 +293,8 @@ int config_take_listener(struct config *c, cfg_t *sec, struct config_listener *l
     if (r == 0 && l->overrides.n && l->protocol != CONFIG_SMTP && l->protocol != CONFIG_SUBMISSION)
         r = error_set(e, ERR_SYNTAX, "%s:%d: listener %s: xclient-from is for protocol smtp and submission", name, sec->line,
                       cfg_title(sec));
+    if (r == 0)
+        r = check_clear(c, l, name, sec->line, e);
     return r ? r : check_lmtp(l, name, sec->line, e);
 }
 

@@ -54,10 +54,11 @@ static X509 *certificate_new(EVP_PKEY *pkey, int64_t from, int64_t to)
     return NULL;
 }
 
-static bool set_common_name(X509 *cert, str cn)
+/* One more part NID of the subject's name. */
+static bool add_to_name(X509 *cert, int nid, str text)
 {
-    return X509_NAME_add_entry_by_NID(X509_get_subject_name(cert), NID_commonName, MBSTRING_UTF8, (const unsigned char *)cn.p,
-                                      (int)cn.n, -1, 0) == 1;
+    return X509_NAME_add_entry_by_NID(X509_get_subject_name(cert), nid, MBSTRING_UTF8, (const unsigned char *)text.p, (int)text.n,
+                                      -1, 0) == 1;
 }
 
 /* Adds extension NID with VALUE, a literal in OpenSSL's configuration syntax. */
@@ -151,8 +152,8 @@ static X509 *root_new(const struct pki_key *key, int64_t now)
     return certificate_new(key->pkey, now, now + (int64_t)PKI_CA_DAYS * DAY - 1);
 }
 
-int pki_ca_create(const struct pki_key *key, str domain, const struct pki_names *names, str hostname, int64_t now,
-                  struct buf *out, struct error *e)
+static int ca_create(const struct pki_key *key, str domain, bool lab, const struct pki_names *names, str hostname, int64_t now,
+                     struct buf *out, struct error *e)
 {
     static const char suffix[] = " root CA";
     char cn[COMMON_NAME_MAX + 1];
@@ -164,11 +165,39 @@ int pki_ca_create(const struct pki_key *key, str domain, const struct pki_names 
                                                                : domain;
     int n = snprintf(cn, sizeof cn, "%.*s%s", STR_ARG(shown), suffix);
     X509 *cert = root_new(key, now);
-    int r = cert && set_common_name(cert, (str){ cn, (size_t)n })
+    int r = cert && (!lab || add_to_name(cert, NID_organizationalUnitName, STR(PKI_LAB_UNIT))) &&
+                    add_to_name(cert, NID_commonName, (str){ cn, (size_t)n })
                 ? root_finish(cert, key, names, hostname, out, e)
                 : pki_fail(e, ERR_INTERNAL, "the CA certificate could not be made");
     X509_free(cert);
     return r;
+}
+
+int pki_ca_create(const struct pki_key *key, str domain, const struct pki_names *names, str hostname, int64_t now,
+                  struct buf *out, struct error *e)
+{
+    return ca_create(key, domain, false, names, hostname, now, out, e);
+}
+
+int pki_ca_create_lab(const struct pki_key *key, str domain, const struct pki_names *names, str hostname, int64_t now,
+                      struct buf *out, struct error *e)
+{
+    return ca_create(key, domain, true, names, hostname, now, out, e);
+}
+
+bool pki_ca_is_lab(str pem)
+{
+    static const str unit = STR_INIT(PKI_LAB_UNIT);
+    X509 *cert = NULL;
+    if (pki_certificate_parse(pem, &cert, NULL))
+        return false;
+    const X509_NAME *name = X509_get_subject_name(cert);
+    int at = X509_NAME_get_index_by_NID(name, NID_organizationalUnitName, -1);
+    const ASN1_STRING *text = at < 0 ? NULL : X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
+    bool lab = text && X509_check_ca(cert) == 1 &&
+               str_eq((str){ (const char *)ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text) }, unit);
+    X509_free(cert);
+    return lab;
 }
 
 int pki_ca_renew(const struct pki_key *key, str ca_pem, const struct pki_names *names, str hostname, int64_t now, struct buf *out,
@@ -252,7 +281,7 @@ static bool set_subject(X509 *cert, const struct pki_order *order)
     struct ip_address address;
     for (size_t i = 0; i < order->name_n; i++)
         if (!ip_address_parse(order->names[i], &address))
-            return order->names[i].n > COMMON_NAME_MAX || set_common_name(cert, order->names[i]);
+            return order->names[i].n > COMMON_NAME_MAX || add_to_name(cert, NID_commonName, order->names[i]);
     return true;
 }
 

@@ -50,6 +50,13 @@ int64_t pki_key_sign(const struct pki_key *k, uint16_t scheme, str message, char
  * DOMAIN, ERR_LIMIT, ERR_INTERNAL. */
 int pki_ca_create(const struct pki_key *key, str domain, const struct pki_names *names, str hostname, int64_t now,
                   struct buf *out, struct error *e) MUST_USE;
+/* The same for a lab: its subject says so beside the domain (OU=PKI_LAB_UNIT), which every program that is asked to trust it shows. It stays so for
+ * good: pki_ca_renew keeps the name. */
+#define PKI_LAB_UNIT "a lab, not for real mail"
+int pki_ca_create_lab(const struct pki_key *key, str domain, const struct pki_names *names, str hostname, int64_t now,
+                      struct buf *out, struct error *e) MUST_USE;
+/* Whether the CA whose certificate PEM is was made by pki_ca_create_lab, or for it by pki_ca_renew. */
+bool pki_ca_is_lab(str pem);
 /* The same for a CA that there is: a new certificate for KEY with the name of CA_PEM, which takes its place as trust anchor. Certificates that were
  * issued under either verify under the other as far as its names go. Errors also as pki_server_issue for KEY and CA_PEM. */
 int pki_ca_renew(const struct pki_key *key, str ca_pem, const struct pki_names *names, str hostname, int64_t now, struct buf *out,

@@ -337,6 +337,7 @@ static json_t *status(struct admin *a, const json_t *request)
                           (json_int_t)s.commits, "syncs", (json_int_t)s.syncs, "free-bytes", (json_int_t)s.free_bytes);
     json_object_set_new(v, "sandbox", sandbox);
     json_object_set_new(v, "has-administrator", json_boolean(has_administrator(a)));
+    json_object_set_new(v, "insecure-lesson", json_boolean(snapshot->config->insecure_lesson));
     json_object_set_new(v, "descriptors",
                         json_pack("{s:I,s:I,s:o*}", "limit", (json_int_t)descriptors_limit(), "connections-max",
                                   (json_int_t)a->run->plan.connections, "note", descriptors_note(a)));

@@ -3,10 +3,11 @@
 
 enum { ARENA_MAX = 4 << 20, COMMON_NAME_MAX = 64 };
 
-/* The domain in "CN=mondomaine.fr root CA", what pki_ca_create writes; empty when it is another name, or a domain that was too long for it. */
+/* The domain in "CN=mondomaine.fr root CA", what pki_ca_create writes, of a lab with a unit behind it; empty when it is another name, or a domain that was too long for it. */
 static str domain_of(str subject)
 {
-    str start = STR("CN="), end = STR(" root CA");
+    str start = STR("CN="), end = STR(" root CA"), unit = STR(",OU=");
+    subject = str_sub(subject, 0, str_find(subject, unit));
     if (!str_starts(subject, start) || !str_ends(subject, end) || subject.n >= start.n + COMMON_NAME_MAX)
         return STR("");
     return str_sub(subject, start.n, subject.n - start.n - end.n);

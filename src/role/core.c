@@ -273,6 +273,7 @@ static const void *smtp_context(struct core *c, struct role_snapshot *s, const s
                                      .submission = !lmtp,
                                      .lmtp = lmtp,
                                      .tls = l->tls,
+                                     .clear_login = s->config->insecure_lesson && l->tls == SMTP_TLS_OFF,
                                      .certificate_required = l->client_cert == TLS_CLIENT_REQUIRED,
                                      .auth = login_settings(c, l),
                                      .hostname = s->config->hostname,

@@ -7,6 +7,7 @@
 #include "base/beneath.h"
 #include "base/clock.h"
 #include "pki/pki.h"
+#include "role/lesson.h"
 #include "role/owners.h"
 #include "role/supervisor.h"
 #include "role/supervisor_private.h"
@@ -91,6 +92,10 @@ int snapshot_load(struct config *config, uint16_t port_offset, struct snapshot *
     }
     if (err == 0 && beneath_exists(AT_FDCWD, "ca.pem"))
         err = read_chain(s, STR("ca.pem"), &s->ca_pem, e);
+    if (err == 0)
+        err = lesson_check(config, s->ca_pem, e);
+    if (err == 0 && config->insecure_lesson)
+        buf_add(&s->notes, STR(LESSON_IS_ON "\n"));
     if (err == 0)
         err = check_descriptors(s, config, e);
     for (size_t i = 0; i < config->listener_n && err == 0; i++)

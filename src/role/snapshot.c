@@ -6,6 +6,7 @@
  *      listener, and every session that began on it, belongs to one snapshot. */
 #include <unistd.h>
 
+#include "role/lesson.h"
 #include "role/role.h"
 
 enum { ARENA_MAX = 64 << 20 };
@@ -30,6 +31,8 @@ int role_snapshot_new(int fd, struct role_snapshot **ret, struct error *e)
         (void)error_set(e, err, "the setup from the supervisor is damaged");
     else
         err = config_parse("valise.conf", setup.config_text, &s->config, e);
+    if (err == 0)
+        err = lesson_check(s->config, setup.ca_pem, e);
     if (err) {
         role_snapshot_unref(s);
         return err;

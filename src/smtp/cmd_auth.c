@@ -150,7 +150,7 @@ enum conn_next smtp_cmd_auth(struct smtp_session *s, str argument)
     const struct sasl_mechanism *m = sasl_mechanism_find(name);
     if (s->is_authenticated)
         smtp_say(s, SMTP_REPLY_AUTH_DONE);
-    else if (!smtp_session_tls(s)->active)
+    else if (!smtp_session_may_auth(s))
         smtp_say(s, SMTP_REPLY_AUTH_NEEDS_TLS);
     else if (!name.n)
         smtp_say(s, SMTP_REPLY_BAD_ARGUMENT);

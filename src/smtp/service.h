@@ -86,6 +86,7 @@ struct smtp_config {
     bool submission; /* AUTH needed, own addresses only, missing Date and Message-ID added */
     bool lmtp;       /* LHLO, and an answer for each recipient (RFC 2033); not with submission */
     enum smtp_tls tls;
+    bool clear_login;          /* AUTH without TLS as well: a lesson */
     bool certificate_required; /* nothing without TLS and a client certificate that our CA vouches for */
     struct sasl_settings auth; /* submission only */
     str hostname;              /* in the greeting and Received: */

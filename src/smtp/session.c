@@ -32,7 +32,7 @@ static void check(const struct smtp_session *s)
     require(s->mode != SMTP_MODE_DATA || smtp_session_stage(s) == SMTP_STAGE_RCPT);
     require(s->mode != SMTP_MODE_CHUNK || s->chunk.is_refused || smtp_session_stage(s) == SMTP_STAGE_CHUNK);
     require((s->mode == SMTP_MODE_AUTH || s->auth_asks_again) == (s->sasl != NULL || s->auth_is_proved));
-    require(!s->is_authenticated || smtp_session_tls(s)->active);
+    require(!s->is_authenticated || smtp_session_may_auth(s));
 }
 
 const struct smtp_login *smtp_session_login(const struct smtp_session *s)
@@ -55,9 +55,14 @@ bool smtp_session_offers_starttls(const struct smtp_session *s)
     return s->config->tls != SMTP_TLS_OFF && !smtp_session_tls(s)->active && conn_can_starttls(s->conn);
 }
 
+bool smtp_session_may_auth(const struct smtp_session *s)
+{
+    return smtp_session_tls(s)->active || s->config->clear_login;
+}
+
 bool smtp_session_offers_auth(const struct smtp_session *s)
 {
-    return s->config->submission && smtp_session_tls(s)->active && !s->is_authenticated;
+    return s->config->submission && smtp_session_may_auth(s) && !s->is_authenticated;
 }
 
 void smtp_say_lines(struct smtp_session *s, enum smtp_reply r, const str *lines, size_t n)

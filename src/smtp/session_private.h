@@ -157,6 +157,8 @@ const struct tls_info *smtp_session_tls(const struct smtp_session *s);
 const struct smtp_login *smtp_session_login(const struct smtp_session *s);
 /* Whether AUTH may be said now: submission, under TLS, not logged in yet. */
 bool smtp_session_offers_auth(const struct smtp_session *s);
+/* Whether passwords may come now: under TLS, or where the listener is for a lesson. */
+bool smtp_session_may_auth(const struct smtp_session *s);
 bool smtp_session_offers_starttls(const struct smtp_session *s);
 str smtp_session_helo(const struct smtp_session *s);
 

@@ -206,7 +206,7 @@ def unlimited(lab):
     ext = lab.dir.parent / "old.cnf"
     ext.write_text("[req]\ndistinguished_name=dn\nx509_extensions=x\n[dn]\n[x]\nbasicConstraints=critical,CA:TRUE,pathlen:1\n"
                    "keyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n")
-    done = openssl("req", "-x509", "-new", "-key", key, "-days", 3650, "-subj", f"/CN={DOMAIN} root CA", "-config", ext, "-out", ca)
+    done = openssl("req", "-x509", "-new", "-key", key, "-days", 3650, "-subj", f"/OU=a lab, not for real mail/CN={DOMAIN} root CA", "-config", ext, "-out", ca)
     assert done.returncode == 0, done.stdout
     os.chown(ca, owner.st_uid, owner.st_gid)
     os.chmod(ca, 0o644)

@@ -10,7 +10,7 @@ static void test_what_init_writes_is_accepted(void **state)
         struct buf b = BUF_INIT(65536);
         struct config *c = NULL;
         struct error e = ERROR_NONE;
-        config_write_default(&b, STR("mailhost.mondomaine.fr"), lab);
+        config_write_default(&b, &(struct config_start){ .hostname = STR("mailhost.mondomaine.fr"), .lab = lab });
         if (config_parse("valise.conf", buf_str(&b), &c, &e))
             fail_msg("%s", e.text);
         check_str(c->hostname, "mailhost.mondomaine.fr");
@@ -27,6 +27,39 @@ static void test_what_init_writes_is_accepted(void **state)
         config_free(c);
         buf_done(&b);
     }
+}
+
+/* A lab for a class is reachable in its network and for it only; a lesson has no TLS where passwords shall be seen. */
+static void test_what_init_writes_for_a_class(void **state)
+{
+    (void)state;
+    static const str own[] = { STR_INIT("192.168.7.9"), STR_INIT("127.0.0.1") };
+    struct buf b = BUF_INIT(65536);
+    struct config *c = NULL;
+    struct error e = ERROR_NONE;
+    struct config_start s = {
+        .hostname = STR("mailhost.mondomaine.fr"), .lab = true, .addresses = own, .address_n = 2, .network = STR("192.168.7.0/24")
+    };
+    for (int lesson = 0; lesson < 2; lesson++) {
+        s.lesson = lesson;
+        buf_reset(&b);
+        config_write_default(&b, &s);
+        if (config_parse("valise.conf", buf_str(&b), &c, &e))
+            fail_msg("%s", e.text);
+        assert_int_equal(c->insecure_lesson, lesson);
+        assert_int_equal(c->password_length_min, lesson ? 1 : 10);
+        for (size_t i = 0; i < c->listener_n; i++) {
+            const struct config_listener *l = &c->listeners[i];
+            assert_int_equal(l->address_n, 2);
+            check_str(l->addresses[0], "127.0.0.1");
+            check_str(l->addresses[1], "192.168.7.9");
+            assert_int_equal(l->networks.n, 2);
+            assert_int_equal(l->tls == SMTP_TLS_OFF, lesson && (l->port == 587 || l->port == 143));
+            assert_int_equal(l->auth != 0, l->tls == SMTP_TLS_OFF); /* SCRAM would hide the password */
+        }
+        config_free(c);
+    }
+    buf_done(&b);
 }
 
 struct mistake {
@@ -159,6 +192,14 @@ static void test_mistakes_in_limits_and_networks(void **state)
         { "hostname = \"a.b\"\nlistener l {\n  xclient-from = {\"::1/0\"}\n}\n", "x.conf:3: xclient-from: '::1/0' has bits" },
         { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  tls = \"off\"\n  port = 1\n  xclient-from = {\"::1\"}\n}\n",
           "xclient-from is for protocol smtp and submission" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"submission\"\n  tls = \"off\"\n  port = 1\n}\n",
+          "x.conf:6: listener l: nobody can log in without TLS; write tls = \"required\"" },
+        { "hostname = \"a.b\"\nlistener l {\n  protocol = \"imap\"\n  tls = \"off\"\n  port = 1\n  addresses = {\"::1\", "
+          "\"192.0.2.1\"}\n}\n",
+          "without TLS others read the passwords" },
+        { "hostname = \"a.b\"\ninsecure-lesson = true\nlistener l {\n  protocol = \"submission\"\n  tls = \"off\"\n  port = 1\n"
+          "  addresses = {\"192.0.2.1\"}\n}\n",
+          "say which network the lesson is for" },
     };
     refuse_all(rows, sizeof rows / sizeof rows[0]);
 }
@@ -332,6 +373,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_init_writes_is_accepted),
+        cmocka_unit_test(test_what_init_writes_for_a_class),
         cmocka_unit_test(test_mistakes_name_line_and_reason),
         cmocka_unit_test(test_mistakes_in_limits_and_networks),
         cmocka_unit_test(test_numbers_with_units),

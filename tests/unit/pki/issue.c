@@ -294,10 +294,38 @@ static void long_names_fit(void **state)
     fixture_done(&f);
 }
 
+/* A lab's root says so, stays so when it is renewed, and no other can be taken for one: not a certificate that it issued with such a name. */
+static void a_lab_is_known_by_its_root(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct buf lab = BUF_INIT(PKI_PEM_MAX), renewed = BUF_INIT(PKI_PEM_MAX);
+    struct arena a = ARENA_INIT(1 << 16);
+    struct pki_description d;
+    fixture_init(&f, PKI_EC_P256, PKI_EC_P256);
+    assert_false(pki_ca_is_lab(buf_str(&f.ca)));
+    assert_false(pki_ca_is_lab(STR("")));
+    assert_int_equal(pki_ca_create_lab(f.ca_key, STR("mondomaine.fr"), &allowed, STR(""), f.now, &lab, NULL), 0);
+    assert_true(pki_ca_is_lab(buf_str(&lab)));
+    assert_int_equal(pki_certificate_describe(buf_str(&lab), &a, &d, NULL), 0);
+    assert_true(str_eq(d.subject, STR("CN=mondomaine.fr root CA,OU=a lab\\, not for real mail")));
+    assert_int_equal(pki_ca_renew(f.ca_key, buf_str(&lab), &allowed, STR(""), f.now, &renewed, NULL), 0);
+    assert_true(pki_ca_is_lab(buf_str(&renewed)));
+    str host = STR("mail.mondomaine.fr");
+    struct pki_server_request q = { &host, 1, 30 };
+    assert_int_equal(pki_server_issue(f.ca_key, buf_str(&lab), f.key, &q, f.now, &f.cert, NULL), 0);
+    assert_false(pki_ca_is_lab(buf_str(&f.cert)));
+    arena_done(&a);
+    buf_done(&lab);
+    buf_done(&renewed);
+    fixture_done(&f);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(issued_certificates_verify),
+        cmocka_unit_test(a_lab_is_known_by_its_root),
         cmocka_unit_test(the_openssl_tool_agrees),
         cmocka_unit_test(refusals),
         cmocka_unit_test(descriptions),

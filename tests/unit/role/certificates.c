@@ -207,7 +207,7 @@ static struct keeper_aide aide;
 static void configure(struct renewing *r, const char *hostname)
 {
     struct buf b = BUF_INIT(65536);
-    config_write_default(&b, str_from_z(hostname), true);
+    config_write_default(&b, &(struct config_start){ .hostname = str_from_z(hostname), .lab = true });
     put("valise.conf", buf_str(&b));
     buf_done(&b);
     keeper_aide_stop(&aide);

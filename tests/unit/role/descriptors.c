@@ -8,7 +8,7 @@ static struct config *config_of(const char *more)
     struct buf b = BUF_INIT(65536);
     struct config *c = NULL;
     struct error e = ERROR_NONE;
-    config_write_default(&b, STR("mailhost.mondomaine.fr"), false);
+    config_write_default(&b, &(struct config_start){ .hostname = STR("mailhost.mondomaine.fr") });
     buf_add_all(&b, STR("\n"), str_from_z(more), STR("\n"));
     if (config_parse("valise.conf", buf_str(&b), &c, &e))
         fail_msg("%s", e.text);

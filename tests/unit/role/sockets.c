@@ -91,7 +91,7 @@ static void test_failure_leaves_nothing(void **state)
     (void)snprintf(text, sizeof text,
                    "listener one { protocol = \"imap\" port = %u tls = \"off\" }\n"
                    "listener two { protocol = \"imap\" port = %u tls = \"off\" }\n"
-                   "listener three { protocol = \"imap\" port = 9 tls = \"off\" addresses = {\"192.0.2.1\"} }\n",
+                   "listener three { protocol = \"smtp\" port = 9 tls = \"off\" addresses = {\"192.0.2.1\"} }\n",
                    a, b);
     c = config_of(text);
     int next = fcntl(0, F_DUPFD_CLOEXEC, 0);
@@ -195,7 +195,7 @@ static int inherits(void)
         if (dup2(60 + i, 3 + i) != 3 + i)
             return 2;
     (void)snprintf(text, sizeof text,
-                   "listener one { protocol = \"imap\" port = 1 tls = \"off\" addresses = {\"192.0.2.1\"} }\n"
+                   "listener one { protocol = \"smtp\" port = 1 tls = \"off\" addresses = {\"192.0.2.1\"} }\n"
                    "listener two { protocol = \"smtp\" port = %u tls = \"off\" }\n",
                    port[2]);
     struct config *c = config_of(text);
