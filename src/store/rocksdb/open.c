@@ -114,6 +114,14 @@ static rocksdb_cache_t *cache_new(size_t bytes)
     return cache;
 }
 
+/* R8. The new log's name gets to the disk as well. */
+static void sync_older_logs(void *ctx)
+{
+    struct rocks *r = ctx;
+    if (rocks_logs_sync(r))
+        rocks_fail(r, ROCKS_BROKEN);
+}
+
 static void rocks_options(struct rocks *r, size_t cache_bytes, uint64_t buffer)
 {
     r->row_cache = cache_new(cache_bytes - cache_bytes / 4);
@@ -134,6 +142,7 @@ static void rocks_options(struct rocks *r, size_t cache_bytes, uint64_t buffer)
     rocksdb_options_set_blob_gc_force_threshold(r->blob_options, 0.5);
     rocksdb_options_set_blob_cache(r->blob_options, r->blob_cache);
 
+    rocks_on_seal(r->rows_options, sync_older_logs, r);
     r->read = rocksdb_readoptions_create();
     r->write = rocksdb_writeoptions_create();
 }

@@ -12,7 +12,9 @@
  *  R6  RocksDB is not asked to sync a log it could not append to: Debian's build aborts on that. A failed write sets the health before it lets go of
  *      `append`; while space is scarce, a sync keeps writes out. What is in the logs is then synced by us.
  *  R7  When writing out or compacting fails in the background, RocksDB refuses all writes from then on. Who writes, and each tidy, looks whether it did,
- *      and the database is opened again at once: no commit fails for what went wrong before it. */
+ *      and the database is opened again at once: no commit fails for what went wrong before it.
+ *  R8  No byte is in a log while an older one has bytes that are not synced. A disk may keep the newer bytes in a power cut and lose the older ones;
+ *      replay would take the newer commits without those that they build on. */
 #ifndef VALISE_STORE_ROCKSDB_ROCKSDB_PRIVATE_H
 #define VALISE_STORE_ROCKSDB_ROCKSDB_PRIVATE_H
 
@@ -116,6 +118,9 @@ int rocks_error(char *message, const char *doing);
 bool rocks_space_scarce(struct rocks *r);
 /* Syncs all log files without RocksDB. 0 or ERR_IO. */
 int rocks_logs_sync(struct rocks *r);
+/* Has RocksDB call FN(CTX) whenever a memory table is closed and a new log begun, in the thread that writes, before it writes to the new log; no other
+ * thread writes meanwhile (seal.cc). O is a database's options before it is opened. FN may block; it must not use the database. */
+void rocks_on_seal(rocksdb_options_t *o, void (*fn)(void *ctx), void *ctx);
 /* Nothing more is written by this opening of the database. */
 void rocks_fail(struct rocks *r, enum rocks_health health);
 
