@@ -18,7 +18,7 @@ help:
 	@echo "make run             set up and run a lab server on loopback (Ctrl-C stops; PORT_OFFSET=20000 where a port is taken)"
 	@echo "  NETWORK=192.168.1.0/24 STUDENTS=20     ... for a class there, user1 to user20; STUDENTS_FILE=class.csv: those of a table;"
 	@echo "  LESSON=1                               ... INSECURE, without TLS, to see passwords pass; LAB=folder: where the lab is"
-	@echo "make test            everything CI runs"
+	@echo "make test            everything CI runs; what fails is run once more, alone"
 	@echo "make unit            unit, session and fuzz-seed tests with ASan and UBSan only"
 	@echo "make e2e             the real server with real clients only"
 	@echo "make scan            testssl.sh and sslscan, thoroughly, on every port with TLS"

@@ -89,7 +89,7 @@ class Connection:
         try:
             more = self.socket.recv(262144)
         except TimeoutError as e:
-            raise Wrong(f"{self.name}: no answer within {self.timeout} s") from e
+            raise TimeoutError(f"{self.name}: no answer within {self.timeout} s") from e
         except OSError as e:
             more, self.failure = b"", e
         if not more:
@@ -116,7 +116,7 @@ class Connection:
         self.socket.settimeout(0.01)
         try:
             self.fill()
-        except Wrong:
+        except TimeoutError:
             return False
         finally:
             if not self.dead:

@@ -6,6 +6,7 @@ import collections
 import hashlib
 import random
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -24,7 +25,8 @@ DELIVERIES = (("smtp", False), ("smtp", True), ("smtp", False), ("submission", T
 LIMITED, ROOM = "carol", 8      # who has a quota, and of how many messages
 BURSTS = 25                 # of a round
 AT_ONCE = 4                 # operations of one account under way at the same time: the oracle tries all their orders
-FAILURES = (Wrong, Unexplained, AssertionError, TimeoutError)
+TOO_LONG = (TimeoutError, subprocess.TimeoutExpired)
+FAILURES = (Wrong, Unexplained, AssertionError, *TOO_LONG)
 
 
 class Record:
@@ -174,7 +176,7 @@ def catch_up(world, session):
         end_of_deleted(world, session)
         return
     if session.idle:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             while session.wire.something_to_read():
                 session.take(*session.response())
@@ -328,6 +330,8 @@ def run(lab, options, seed, record):
         struck = one_round(world)
         print(f"round {n}: killed {struck}; {world.operations} operations, {world.sent} messages so far", flush=True)
     code = lab.stop()
+    if code is None:
+        raise TimeoutError("SIGTERM did not end valise in time")
     if code != 0:
         raise Wrong(f"SIGTERM ended valise with {code}")
     return world
@@ -344,12 +348,13 @@ def main():
     print(f"seed {seed}, directory {directory}", flush=True)
     record = Record(directory / "dialogue.log")
     lab = harness.Valise(directory / "lab")
-    world = None
+    world, status = None, 1
     try:
         world = run(lab, options, seed, record)
     except (Lost, *FAILURES) as e:
         print("\n".join(record.last), file=sys.stderr)
         print(f"model: {type(e).__name__}: {e}", file=sys.stderr)
+        status = harness.LATE if isinstance(e, TOO_LONG) else 1
     finally:
         if lab.process:
             lab.kill()
@@ -357,7 +362,7 @@ def main():
             shutil.rmtree(directory, ignore_errors=True)
     if not world:
         print(f"model: FAILED (seed {seed}); {directory} is kept: the dialogue is in dialogue.log, the server's log in lab.log")
-        return 1
+        return status
     print(f"model: {options.rounds} rounds, {world.operations} operations, {world.sent} messages, {world.strikes} strikes: all explained (seed {seed})")
     return 0
 
