@@ -52,11 +52,19 @@ def other(server):
     return new_account(server)
 
 
+@pytest.fixture(scope="session")
+def made():
+    """A lab as `init` leaves it, to be copied."""
+    directory = harness.make_directory()
+    yield harness.Valise(directory / "lab").init()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
 @pytest.fixture
-def lab():
+def lab(made):
     """A lab of this test's own, made but not started. It is killed in the end if it still runs."""
     directory = harness.make_directory()
-    own = harness.Valise(directory / "lab").init()
+    own = harness.Valise(directory / "lab").init_like(made)
     yield own
     if own.process:
         own.kill()

@@ -193,6 +193,12 @@ class Valise:
                 self.accounts[address] = password.strip()
         return self
 
+    def init_like(self, made):
+        """As `init`, by copying the lab MADE, which was never started: keys, certificate and passwords are the same, and it costs a tenth of the time."""
+        subprocess.run(["cp", "-a", str(made.dir), str(self.dir)], check=True)
+        self.accounts = dict(made.accounts)
+        return self
+
     def adopt(self):
         """Files that a test put there get the owners and modes that a server of root's wants."""
         if os.geteuid() == 0:
