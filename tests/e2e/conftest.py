@@ -16,6 +16,15 @@ numbers = itertools.count(1)
 TROUBLE = re.compile(r"level=error|panic|AddressSanitizer|runtime error|assert")
 
 
+# What takes longest is begun first: beside it the rest goes on, and none of it is left alone in the end.
+LONG = ("test_offlineimap", "test_tls_scans", "test_roles_wiring", "test_lockout", "test_mbsync", "test_proxies", "test_scram", "test_owners",
+        "test_reload_certificates", "test_certificates", "test_false_core", "test_backup_sealed", "test_cut_network")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
 def trouble(server):
     """Log lines that no test of a healthy server may leave."""
     return [line for line in server.log().splitlines() if TROUBLE.search(line)]

@@ -38,7 +38,7 @@ Remove Both
 Expunge Both
 SyncState *
 """)
-    done = client("mbsync", "--config", settings, "--all", timeout=300)
+    done = client("mbsync", "--config", settings, "--all", timeout=1200)
     assert done.returncode == 0, done.stdout
     return local
 

@@ -36,7 +36,7 @@ expunge = yes
 
     def run():
         done = client("offlineimap", "-c", settings, "-o", "-u", "basic", env={"HOME": str(scratch), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-                      timeout=300)
+                      timeout=1200)
         assert done.returncode == 0 and "ERROR" not in done.stdout, done.stdout[-3000:]
         return scratch / "mail"
     return run
