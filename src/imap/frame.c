@@ -25,6 +25,9 @@ bool imap_frame_is_begun(const struct imap_frame *f)
     return f->line_n > 0 || f->state != IMAP_FRAME_IN_LINE;
 }
 
+/* Of a spoilt command the last bytes, in which the longest announcement lies. */
+enum { TAIL = 32, HEAD = 512, DIGITS_MAX = 20 };
+
 /* A literal's announcement at the end of LINE: "{" number ["+"] "}". */
 static bool parse_announcement(str line, uint64_t *ret_n, bool *ret_sync)
 {
@@ -36,7 +39,7 @@ static bool parse_announcement(str line, uint64_t *ret_n, bool *ret_sync)
     if (plus)
         number.n--;
     *ret_sync = !plus;
-    return str_to_u64(number, UINT32_MAX, ret_n);
+    return number.n <= DIGITS_MAX && str_to_u64(number, UINT32_MAX, ret_n);
 }
 
 /* The end of a line: the end of the command, or a literal follows. */
@@ -70,7 +73,6 @@ static void add_line(struct imap_frame *f, str piece)
         buf_add(&f->unit, piece);
         return;
     }
-    enum { TAIL = 32, HEAD = 512 };
     buf_add(&f->unit, piece.n > TAIL ? str_from(piece, piece.n - TAIL) : piece);
     size_t keep = f->line_start > HEAD ? f->line_start : HEAD;
     if (f->unit.n > keep + 4 * TAIL) {
@@ -167,9 +169,12 @@ bool imap_frame_keep(struct imap_frame *f)
     return true;
 }
 
-void imap_frame_divert(struct imap_frame *f)
+void imap_frame_divert(struct imap_frame *f, size_t keep)
 {
-    require(f->state == IMAP_FRAME_ASKED);
+    require(f->state == IMAP_FRAME_ASKED && keep <= f->unit.n);
+    size_t cut = f->unit.n - keep;
+    f->line_n -= cut < f->line_n ? cut : f->line_n;
+    buf_truncate(&f->unit, keep);
     f->state = IMAP_FRAME_IN_DIVERTED;
 }
 
@@ -177,6 +182,8 @@ void imap_frame_resume(struct imap_frame *f)
 {
     f->state = IMAP_FRAME_IN_LINE;
     f->literal = 0;
+    if (f->spoilt != IMAP_FRAME_MORE && f->unit.n > HEAD) /* else the lines of many skipped literals would fill it */
+        buf_truncate(&f->unit, HEAD);
     f->line_start = f->unit.n;
 }
 

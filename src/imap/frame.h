@@ -5,7 +5,8 @@
  * the literal in the command, take its bytes itself (the message of APPEND), or refuse.
  *
  * Invariants:
- *  F1  unit is the command so far, literals in place ("{5}" CRLF bytes), without the last CRLF and spaces before it.
+ *  F1  unit is the command so far, literals in place ("{5}" CRLF bytes), without the last CRLF and spaces before it, and without what imap_frame_divert was told to
+ *      forget.
  *  F2  unit never holds more than line_max + literal_max bytes and the CRLFs of announcements.
  *  F3  after IMAP_FRAME_LITERAL nothing is taken before keep, divert or refuse was called.
  *  F4  a refused or spoilt command is still framed to its end (announced literals skipped), so that its bytes are never
@@ -58,8 +59,9 @@ enum imap_frame_event imap_frame_feed(struct imap_frame *f, str in, size_t *ret_
 
 /* After IMAP_FRAME_LITERAL: the literal shall be part of the unit. False when it is too large; the caller then refuses. */
 bool imap_frame_keep(struct imap_frame *f);
-/* The caller takes the bytes: feed answers IMAP_FRAME_DIVERTED without taking any. */
-void imap_frame_divert(struct imap_frame *f);
+/* The caller takes the bytes: feed answers IMAP_FRAME_DIVERTED without taking any. Of the unit only the first KEEP bytes stay, and only they count, so that a command
+ * may have any number of such literals. */
+void imap_frame_divert(struct imap_frame *f, size_t keep);
 /* The diverted literal has been taken; the line goes on. */
 void imap_frame_resume(struct imap_frame *f);
 /* The literal is not wanted. A synchronizing one is not sent then and the command is over; another is skipped and the command

@@ -71,17 +71,20 @@ struct imap_command {
     const char *rfc;
 };
 
-/* The messages that APPEND brings, one or more (RFC 3502): what one commit of the store is sure to hold. */
-enum { IMAP_APPENDS_MAX = 64 };
+/* The messages that APPEND brings, one or more (RFC 3502). So many are taken of any size; each counts with at least IMAP_APPEND_COST bytes where there are more. */
+enum { IMAP_APPENDS_MIN = 64, IMAP_APPEND_COST = 1024 };
 struct imap_append_work {
     str mailbox;
-    struct mail_append items[IMAP_APPENDS_MAX];
+    struct mail_append last;  /* the one whose bytes come */
+    struct mail_batch *batch; /* those before it; NULL: it is the first */
+    struct arena arena;       /* flags of the last, unless it is the first */
     size_t n;
-    uint64_t bytes; /* of all messages, as announced */
-    int result;     /* of writing them so far */
-    bool literal8;  /* the last announcement is one (RFC 3516) */
-    bool has_nul;   /* in a literal that is no literal8 */
-    size_t unit_n;  /* length of the unit at the last announcement: nothing but a further message may follow */
+    uint64_t bytes;   /* of all messages, as announced */
+    int result;       /* of writing and parsing them so far */
+    struct error why; /* of result */
+    bool literal8;    /* the last announcement is one (RFC 3516) */
+    bool has_nul;     /* in a literal that is no literal8 */
+    size_t unit_n;    /* length of the unit with the first announcement: nothing but a further message may follow */
 };
 
 /* Updates that were collected from the view and are not sent yet: EXPUNGE and FLAGS in order, the rest as last known. */

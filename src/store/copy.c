@@ -32,21 +32,6 @@ static int rollback_row(void *ctx, str key, str value)
     return 0;
 }
 
-/* Commits U's rows alone: nothing that anybody could have seen has changed. */
-static int commit_unseen(struct update *u)
-{
-    struct mail_account *a = u->a;
-    uint64_t version = 0;
-    int r = engine_commit_unsynced(u->t, &version);
-    if (!r)
-        a->version = version;
-    else if (r != ERR_FULL && r != ERR_LIMIT)
-        account_drop(a);
-    u->t = NULL;
-    update_abort(u);
-    return r;
-}
-
 /* Removes up to RELEASE_MAX entries of MAILBOX with uids in [*FROM, TO) and, when these were all, the row DONE. *FROM moves
  * on, so that the next scan does not walk over what was deleted. */
 static int remove_some(struct mail_account *a, uint64_t mailbox, uint32_t *from, uint64_t to, const struct key *done,
@@ -73,7 +58,7 @@ static int remove_some(struct mail_account *a, uint64_t mailbox, uint32_t *from,
         update_abort(&u);
         return r;
     }
-    r = commit_unseen(&u);
+    r = update_commit_unseen(&u);
     if (!r && b.n)
         *from = b.uids[b.n - 1];
     return r;
@@ -193,27 +178,19 @@ static int copy_unseen(struct copying *c, size_t first, size_t n, uint64_t modse
     struct update u;
     update_begin(&u, c->a);
     urge(c, &u, false);
-    struct key p = key_of(KEY_PENDING);
-    struct pending_record pending = { c->to->id, c->to->c.uidnext, c->to->c.uidnext + (uint32_t)c->n };
-    pending_encode(&u.scratch, &pending);
-    update_put(&u, &p, buf_str(&u.scratch));
+    update_pend(&u, &(struct pending_record){ c->to->id, c->to->c.uidnext, c->to->c.uidnext + (uint32_t)c->n });
     int r = retain(&u, c->list + first, n);
     for (size_t i = first; i < first + n && !r; i++) {
         struct mail_entry e;
         r = entry_copy(c, &c->list[i], &e);
         e.uid = c->to->c.uidnext + (uint32_t)i;
         e.modseq = modseq;
-        struct key k = key_of_entry(c->to->id, e.uid);
-        entry_encode(&u.scratch, &e);
-        update_put(&u, &k, buf_str(&u.scratch));
+        update_put_entry(&u, c->to->id, &e);
     }
-    if (r) {
-        update_abort(&u);
-        return r;
-    }
-    c->a->pending = true;
-    c->a->pending_at = pending;
-    return commit_unseen(&u);
+    if (!r)
+        return update_commit_unseen(&u);
+    update_abort(&u);
+    return r;
 }
 
 static int copy_large(struct copying *c)
@@ -237,14 +214,10 @@ static int copy_large(struct copying *c)
         c->pairs[i] = (struct mail_uid_pair){ c->list[i].uid, e.uid };
     }
     require(!r && u.h.modseq == modseq);
-    struct key p = key_of(KEY_PENDING);
-    update_del(&u, &p);
     mail_flags_write(&u, &c->keywords);
-    r = update_commit(&u);
-    if (!r) {
+    r = update_commit_pending(&u);
+    if (!r)
         mail_flags_adopt(&c->keywords);
-        c->a->pending = false;
-    }
     return r;
 }
 

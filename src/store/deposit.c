@@ -14,7 +14,7 @@
 
 enum { DEPOSIT_MEMORY = 1 << 20 };
 
-static struct mail_deposit *deposit_new(struct mail_store *s)
+struct mail_deposit *deposit_new(struct mail_store *s)
 {
     struct mail_deposit *d = calloc(1, sizeof *d);
     if (!d)
@@ -119,8 +119,7 @@ int mail_deposit_from(struct mail_store *s, str message, str structure, struct m
     return 0;
 }
 
-/* The whole message, mapped where it is in a file. */
-static int complete(struct mail_deposit *d, struct error *e)
+int deposit_complete(struct mail_deposit *d, struct error *e)
 {
     if (d->fd >= 0) {
         d->map = mmap(NULL, (size_t)d->size, PROT_READ, MAP_PRIVATE, d->fd, 0);
@@ -153,7 +152,7 @@ static void rewrite(void *ctx, str bytes)
 static int replace(struct mail_deposit *d, struct rewriting *w, int r, struct error *e)
 {
     if (!r)
-        r = w->result ? error_set(e, w->result, "the message could not be written anew") : complete(w->to, e);
+        r = w->result ? error_set(e, w->result, "the message could not be written anew") : deposit_complete(w->to, e);
     if (!r) {
         struct mail_deposit old = *d;
         *d = *w->to;
@@ -219,7 +218,7 @@ int deposit_finish(struct mail_deposit *d, struct error *e)
     if (d->ready)
         return 0;
     bool repair_lines = d->repair_lines;
-    int r = complete(d, e);
+    int r = deposit_complete(d, e);
     if (!r && !message_text_is(d->message, MESSAGE_TEXT_NO_NUL))
         r = without_nul(d, e);
     if (!r && repair_lines && message_has_bare_lf(d->message))

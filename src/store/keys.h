@@ -7,7 +7,7 @@
  *   B mailbox/8                    mailbox: name, special use, uidvalidity
  *   C mailbox/8                    its counters: uidnext, messages, unseen, bytes, modseq (rewritten by every delivery, so kept small)
  *   D mailbox/8                    its keywords
- *   P                              a copy too large for one commit is under way: what to take back after a crash
+ *   P                              a copy or append too large for one commit is under way: what to take back after a crash
  *   S name                         a subscription
  *   X mailbox/8                    a deleted mailbox whose entries are still being removed
  *   c modseq/8                     change log

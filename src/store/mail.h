@@ -279,8 +279,8 @@ int mail_deposit_from(struct mail_store *s, str message, str structure, struct m
 void mail_deposit_free(struct mail_deposit *d);
 uint64_t mail_deposit_size(const struct mail_deposit *d);
 
-/* Appends N deposits to mailbox NAME in one commit (ERR_LIMIT when one cannot hold them: about 80, or structures of 800 KiB in
- * all); *RET_UIDS (room for N). RECEIVED_MS INT64_MIN = now. Durable on return. ERR_NOTFOUND when there is no such mailbox,
+/* Appends N deposits to mailbox NAME, all or none; *RET_UIDS (room for N). Where one commit cannot hold them they are written in several, the last of which shows all.
+ * RECEIVED_MS INT64_MIN = now. Durable on return. ERR_NOTFOUND when there is no such mailbox,
  * ERR_REFUSED when they are more than the quota allows.
  * Parses the structure where it was not given; ERR_SYNTAX for NULs that cannot be encoded (M11). */
 struct mail_append {
@@ -300,6 +300,24 @@ struct mail_pending {
 /* mail_append without the wait for the disk, so that who appends many messages waits once. */
 int mail_append_begin(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids,
                       uint32_t *ret_uidvalidity, struct mail_pending *ret, struct error *e) MUST_USE;
+
+/* Many messages that are appended together, in memory up to 1 MiB for all, else in one file without a name (see mail_store_set_spool), so that any number is held in
+ * bounded memory: 8 bytes a message. Not thread-safe. */
+struct mail_batch;
+struct mail_batch *mail_batch_new(struct mail_store *s);
+void mail_batch_free(struct mail_batch *b);
+/* Adds the message of D, which is complete and stays the caller's, with FLAGS and RECEIVED_MS as in struct mail_append; parses it. ERR_SYNTAX for NULs that
+ * cannot be encoded (M11). After an error B holds what it held. */
+int mail_batch_add(struct mail_batch *b, struct mail_deposit *d, const struct mail_flags *flags, int64_t received_ms,
+                   struct error *e) MUST_USE;
+size_t mail_batch_count(const struct mail_batch *b);
+/* Bytes of the messages; and of all that is kept of them here. */
+uint64_t mail_batch_bytes(const struct mail_batch *b);
+uint64_t mail_batch_kept(const struct mail_batch *b);
+/* mail_append_begin of all in B, to which nothing can be added then. *RET_UID is the first message's, the others follow it without a gap. */
+int mail_batch_append_begin(struct mail_account *a, str name, struct mail_batch *b, uint32_t *ret_uid, uint32_t *ret_uidvalidity,
+                            struct mail_pending *ret, struct error *e) MUST_USE;
+
 /* Waits until P of account A is durable and wakes who watches its mailbox; once for each. An error: nobody knows whether it was
  * kept. */
 int mail_pending_wait(struct mail_account *a, struct mail_pending *p) MUST_USE;

@@ -127,7 +127,7 @@ struct mail_account {
     size_t mailbox_n, mailbox_cap;
     str *subs; /* subscribed names, sorted; heap */
     size_t sub_n;
-    bool pending; /* a large copy was cut off: take it back before the next change */
+    bool pending; /* a large copy or append was cut off: take it back before the next change */
     struct pending_record pending_at;
     uint64_t *doomed; /* deleted mailboxes with entries left */
     size_t doomed_n;
@@ -210,6 +210,14 @@ void update_note(struct update *u, enum change_kind kind, uint64_t mailbox);
  * where it may be wrong (ERR_CONFLICT: enter again and retry). */
 int update_commit(struct update *u) MUST_USE;
 void update_abort(struct update *u);
+/* Puts an entry, with its uid and modseq, into mailbox ID where nobody looks: from its uidnext on. */
+void update_put_entry(struct update *u, uint64_t id, const struct mail_entry *e);
+/* Puts the record of entries that nobody sees yet, so that they are taken back if the change that shows them never comes. */
+void update_pend(struct update *u, const struct pending_record *p);
+/* Commits U's rows alone, and ids given out: nothing that anybody could have seen has changed. Ends U in every case, as update_commit. */
+int update_commit_unseen(struct update *u) MUST_USE;
+/* The change that shows them: takes the record away, commits. */
+int update_commit_pending(struct update *u) MUST_USE;
 
 /* Wakes the views of mailbox MB (lock not held), which must be referenced by the caller; not SELF. */
 void mailbox_wake(struct mail_account *a, struct mailbox *mb, const struct mail_view *self);
@@ -268,6 +276,8 @@ struct new_email {
     const struct thread_refs *refs;
     uint64_t flags;
 };
+/* Its record, link and thread alone: the entry that goes with them in *RET, without uid and modseq. */
+void update_put_email(struct update *u, struct thread_rows *rows, const struct new_email *n, struct mail_entry *ret);
 /* Returns the uid. */
 uint32_t update_new_email(struct update *u, struct mailbox *mb, struct thread_rows *rows, const struct new_email *n);
 
@@ -305,7 +315,7 @@ void mail_flags_adopt(struct keyword_plan *p);
 
 /* --- large operations (copy.c) --- */
 
-/* Takes back what a copy that was cut off has written. Lock held. */
+/* Takes back what a copy or an append that was cut off has written. Lock held. */
 int account_rollback(struct mail_account *a) MUST_USE;
 /* Moves all messages of FROM to TO, in several commits where one cannot hold them. Lock held, given up on error only by the
  * caller. *RET_MODSEQ is the last change's. */
@@ -328,9 +338,13 @@ struct mail_deposit {
     bool repair;  /* see mail_deposit_repair */
     bool repair_lines;
 };
+/* An empty one, for the caller to free. */
+struct mail_deposit *deposit_new(struct mail_store *s);
+/* Sets MESSAGE to all that was written: nothing may be written any more. Maps it where it is in a file. */
+int deposit_complete(struct mail_deposit *d, struct error *e) MUST_USE;
 /* Ends the collecting: maps, parses where needed, finds the thread references. */
 int deposit_finish(struct mail_deposit *d, struct error *e) MUST_USE;
-/* Whether messages of BYTES together are put with the change that stores them. */
+/* Whether a message of BYTES is put with the change that stores it. */
 static inline bool deposit_is_small(uint64_t bytes)
 {
     return bytes <= ENGINE_TXN_BLOB_MAX;
@@ -341,5 +355,23 @@ static inline str deposit_header(const struct mail_deposit *d)
     return str_sub(d->message, 0, d->summary.header_n);
 }
 int deposit_put_blob(struct mail_deposit *d, engine_part owner, engine_blob *ret) MUST_USE;
+
+/* --- messages that are appended (append.c, batch.c) --- */
+
+/* One of them, complete and parsed; all it points to is the giver's. */
+struct incoming {
+    str message, structure;
+    struct thread_refs refs;
+    struct email_summary summary;
+    struct mail_flags flags;
+    int64_t received_ms;   /* INT64_MIN: now */
+    uint32_t *ret_dropped; /* see struct mail_append */
+};
+/* The deposit D, which is ready. */
+void incoming_of(const struct mail_deposit *d, struct incoming *ret);
+/* Ends the adding: the messages can be read, and read again from the first on. */
+int batch_finish(struct mail_batch *b, struct error *e) MUST_USE;
+/* Message I of B, which is finished; its keywords are in ARENA. May give back memory of the messages before, which are read again from the disk when asked for. */
+int batch_get(struct mail_batch *b, size_t i, struct arena *arena, struct incoming *ret) MUST_USE;
 
 #endif

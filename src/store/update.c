@@ -58,9 +58,9 @@ static struct update_op *add_op(struct update *u, struct mailbox *mb, enum chang
     return op;
 }
 
-static void put_entry(struct update *u, const struct mailbox *mb, const struct mail_entry *e)
+void update_put_entry(struct update *u, uint64_t id, const struct mail_entry *e)
 {
-    struct key k = key_of_entry(mb->id, e->uid);
+    struct key k = key_of_entry(id, e->uid);
     entry_encode(&u->scratch, e);
     update_put(u, &k, buf_str(&u->scratch));
 }
@@ -76,7 +76,7 @@ void update_append(struct update *u, struct mailbox *mb, struct mail_entry *e, b
     c->unseen += !(e->flags & MAIL_SEEN);
     c->bytes += e->size;
     if (!written)
-        put_entry(u, mb, e);
+        update_put_entry(u, mb->id, e);
     add_op(u, mb, CHANGE_APPEND)->e = *e;
 }
 
@@ -90,7 +90,7 @@ void update_flags(struct update *u, struct mailbox *mb, const struct mail_entry 
     op->e = *old;
     op->e.flags = flags;
     op->e.modseq = u->h.modseq;
-    put_entry(u, mb, &op->e);
+    update_put_entry(u, mb->id, &op->e);
 }
 
 void update_expunge(struct update *u, struct mailbox *mb, const struct mail_entry *e)
@@ -269,5 +269,48 @@ int update_commit(struct update *u)
     else if (r != ERR_FULL && r != ERR_LIMIT)
         account_drop(u->a); /* P2 */
     update_done(u);
+    return r;
+}
+
+/* --- large operations, of several commits --- */
+
+void update_pend(struct update *u, const struct pending_record *p)
+{
+    struct key k = key_of(KEY_PENDING);
+    pending_encode(&u->scratch, p);
+    update_put(u, &k, buf_str(&u->scratch));
+    u->a->pending = true;
+    u->a->pending_at = *p;
+}
+
+int update_commit_unseen(struct update *u)
+{
+    struct mail_account *a = u->a;
+    uint64_t version = 0, next_email = u->h.next_email;
+    if (next_email != a->h.next_email) {
+        struct key k = key_of(KEY_HEADER);
+        u->h.modseq = a->h.modseq;
+        header_encode(&u->scratch, &u->h);
+        update_put(u, &k, buf_str(&u->scratch));
+    }
+    int r = engine_commit_unsynced(u->t, &version);
+    if (!r) {
+        a->version = version;
+        a->h.next_email = next_email;
+    } else if (r != ERR_FULL && r != ERR_LIMIT) {
+        account_drop(a); /* P2 */
+    }
+    update_done(u);
+    return r;
+}
+
+int update_commit_pending(struct update *u)
+{
+    struct mail_account *a = u->a;
+    struct key k = key_of(KEY_PENDING);
+    update_del(u, &k);
+    int r = update_commit(u);
+    if (!r)
+        a->pending = false;
     return r;
 }

@@ -143,13 +143,58 @@ static void a_diverted_literal_is_the_callers(void **state)
     size_t used;
     assert_int_equal(imap_frame_feed(&f, STR("a APPEND x {5+}\r\nhello\r\n"), &used), IMAP_FRAME_LITERAL);
     assert_int_equal(used, 17);
-    imap_frame_divert(&f);
+    imap_frame_divert(&f, f.unit.n);
     assert_int_equal(imap_frame_feed(&f, STR("hello\r\n"), &used), IMAP_FRAME_DIVERTED);
     assert_int_equal(used, 0);
     assert_int_equal(f.literal, 5);
     imap_frame_resume(&f);
     assert_int_equal(imap_frame_feed(&f, STR("\r\n"), &used), IMAP_FRAME_COMMAND);
     assert_str(buf_str(&f.unit), "a APPEND x {5+}");
+    imap_frame_done(&f);
+}
+
+/* A unit keeps what it is told to, so that any number of literals costs no memory and no line is too long by them. */
+static void what_is_diverted_is_forgotten(void **state)
+{
+    (void)state;
+    struct imap_frame f;
+    imap_frame_init(&f, 100, 20);
+    size_t used, keep = 0;
+    assert_int_equal(imap_frame_feed(&f, STR("a APPEND {1+}\r\n"), &used), IMAP_FRAME_LITERAL);
+    assert_true(imap_frame_keep(&f));
+    assert_int_equal(imap_frame_feed(&f, STR("x {5+}\r\n"), &used), IMAP_FRAME_LITERAL);
+    keep = f.unit.n;
+    for (int i = 0; i < 10000; i++) {
+        assert_true(str_starts(buf_str(&f.unit), STR("a APPEND {1+}\r\nx {5+}")));
+        imap_frame_divert(&f, keep);
+        assert_int_equal(f.unit.n, keep);
+        assert_int_equal(imap_frame_feed(&f, STR("hello"), &used), IMAP_FRAME_DIVERTED);
+        imap_frame_resume(&f);
+        assert_int_equal(imap_frame_feed(&f, STR(" (\\Seen $Junk) {5+}\r\n"), &used), IMAP_FRAME_LITERAL);
+        assert_str(str_from(buf_str(&f.unit), keep), " (\\Seen $Junk) {5+}");
+    }
+    imap_frame_divert(&f, keep);
+    imap_frame_resume(&f);
+    assert_int_equal(imap_frame_feed(&f, STR(" " LONG LONG "\r\n"), &used), IMAP_FRAME_TOO_LONG); /* one line still can be */
+    assert_true(str_starts(buf_str(&f.unit), STR("a APPEND {1+}\r\nx {5+}")));
+    imap_frame_done(&f);
+}
+
+/* A refused command is framed to its end, however many literals it still has (F4). */
+static void a_spoilt_command_has_any_number_of_literals(void **state)
+{
+    (void)state;
+    struct imap_frame f;
+    imap_frame_init(&f, 1000, 20);
+    size_t used;
+    assert_int_equal(imap_frame_feed(&f, STR("a X {5+}\r\n"), &used), IMAP_FRAME_LITERAL);
+    imap_frame_refuse(&f);
+    for (int i = 0; i < 10000; i++) {
+        assert_int_equal(imap_frame_feed(&f, STR("hello (\\Seen) {5+}\r\n"), &used), IMAP_FRAME_MORE);
+        assert_true(f.unit.n <= 1000);
+    }
+    assert_int_equal(imap_frame_feed(&f, STR("hello\r\n"), &used), IMAP_FRAME_REFUSED);
+    assert_true(str_starts(buf_str(&f.unit), STR("a X {5+}")));
     imap_frame_done(&f);
 }
 
@@ -160,6 +205,8 @@ int main(void)
         cmocka_unit_test(nul_spoils_a_line),
         cmocka_unit_test(a_spoilt_line_keeps_its_head_and_little_memory),
         cmocka_unit_test(a_diverted_literal_is_the_callers),
+        cmocka_unit_test(what_is_diverted_is_forgotten),
+        cmocka_unit_test(a_spoilt_command_has_any_number_of_literals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,6 +126,81 @@ static void many_in_one_append(void **state)
     fixture_close(&f);
 }
 
+/* Message I, of SIZE bytes; every third begins a thread, the others answer the one before. */
+static void batch_add(struct fixture *f, struct mail_batch *b, uint32_t i, size_t size)
+{
+    static const str keywords[] = { STR_INIT("one"), STR_INIT("two"), STR_INIT("three") };
+    char id[32], before[32];
+    struct buf bytes = BUF_INIT(2 << 20);
+    (void)snprintf(id, sizeof id, "b%u", i);
+    (void)snprintf(before, sizeof before, "b%u", i - 1);
+    message_make(&bytes, id, i % 3 ? before : NULL, size);
+    struct mail_deposit *d = mail_deposit_new(f->s, f->a);
+    assert_int_equal(mail_deposit_write(d, buf_str(&bytes)), 0);
+    struct mail_flags flags = { .system = i % 2 ? MAIL_SEEN : 0, .keywords = keywords + i % 3, .keyword_n = 1 };
+    assert_int_equal(mail_batch_add(b, d, &flags, 1000 + i, NULL), 0);
+    mail_deposit_free(d);
+    buf_done(&bytes);
+}
+
+/* More than one commit holds, in memory or in a file, small ones and large ones: one change, uids without a gap, each what it was. */
+static void a_batch_of_any_number(void **state)
+{
+    static const struct {
+        uint32_t n;
+        size_t size, large;
+    } cases[] = { { 1, 300, 300 }, { 200, 300, 300 }, { 1500, 300, 400 * 1024 }, { 20, 100 * 1024, 1200 * 1024 } };
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        struct fixture f;
+        fixture_open(&f);
+        assert_int_equal(fixture_append(&f, "INBOX", "first", 0), 1);
+        struct mail_view *v = fixture_view(&f, "INBOX");
+        struct mail_batch *b = mail_batch_new(f.s);
+        uint32_t uid, uidvalidity, n = cases[k].n;
+        for (uint32_t i = 0; i < n; i++)
+            batch_add(&f, b, i, i % 700 == 5 ? cases[k].large : cases[k].size);
+        assert_int_equal(mail_batch_count(b), n);
+        uint64_t modseq = mail_view_info(v).modseq;
+        struct mail_pending pending;
+        assert_int_equal(mail_batch_append_begin(f.a, STR("INBOX"), b, &uid, &uidvalidity, &pending, NULL), 0);
+        assert_int_equal(mail_pending_wait(f.a, &pending), 0);
+        mail_batch_free(b);
+        assert_int_equal(uid, 2);
+        struct buf told = BUF_INIT(4096);
+        assert_int_equal(mail_view_sync(v, true, fixture_note, &told), 0);
+        buf_done(&told);
+        assert_int_equal(mail_view_count(v), n + 1);
+        assert_int_equal(mail_view_info(v).modseq, modseq + 1);
+        struct arena arena = ARENA_INIT(4 << 20);
+        size_t keyword_n;
+        for (uint32_t i = 0; i < n; i++) {
+            struct mail_entry e;
+            struct mail_email email;
+            char head[200], id[40];
+            size_t got;
+            assert_int_equal(mail_view_uid(v, i + 2), i + 2);
+            assert_int_equal(mail_view_entry(v, i + 2, &e), 0);
+            assert_int_equal(e.received_ms, 1000 + i);
+            const str *list = mail_view_keywords(v, &keyword_n);
+            for (size_t j = 0; j < keyword_n; j++)
+                if (e.flags >> (MAIL_KEYWORD_BIT + j) & 1)
+                    assert_true(str_eq(list[j], i % 3 == 0 ? STR("one") : i % 3 == 1 ? STR("two") : STR("three")));
+            assert_int_equal(e.flags & 255, i % 2 ? MAIL_SEEN : 0);
+            assert_int_equal(mail_email_get(f.a, e.email, &arena, &email), 0);
+            assert_int_equal(mail_email_read(f.a, &email, 0, head, sizeof head - 1, &got), 0);
+            head[got] = 0;
+            (void)snprintf(id, sizeof id, "<b%u@", i);
+            assert_non_null(strstr(head, id));
+            assert_int_equal(email.thread, e.email - i % 3);
+            mail_email_done(&email);
+            arena_reset(&arena);
+        }
+        arena_done(&arena);
+        mail_view_close(v);
+        fixture_close(&f);
+    }
+}
+
 static void threads_follow_references(void **state)
 {
     struct fixture f;
@@ -351,10 +426,15 @@ static void no_message_keeps_a_nul(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(deposits_of_any_size),         cmocka_unit_test(an_empty_message),
-        cmocka_unit_test(many_in_one_append),           cmocka_unit_test(threads_follow_references),
-        cmocka_unit_test(deliveries_with_own_blobs),    cmocka_unit_test(deliveries_with_a_shared_blob),
-        cmocka_unit_test(a_wrong_structure_is_refused), cmocka_unit_test(each_email_in_order),
+        cmocka_unit_test(deposits_of_any_size),
+        cmocka_unit_test(an_empty_message),
+        cmocka_unit_test(many_in_one_append),
+        cmocka_unit_test(a_batch_of_any_number),
+        cmocka_unit_test(threads_follow_references),
+        cmocka_unit_test(deliveries_with_own_blobs),
+        cmocka_unit_test(deliveries_with_a_shared_blob),
+        cmocka_unit_test(a_wrong_structure_is_refused),
+        cmocka_unit_test(each_email_in_order),
         cmocka_unit_test(no_message_keeps_a_nul),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -233,6 +233,59 @@ static void a_large_copy_is_all_or_nothing(void **state)
     assert_true(failed > 30);
 }
 
+/* N messages for one APPEND, one of them large enough for a blob of its own. */
+static struct mail_batch *batch_of(struct fixture *f, size_t n)
+{
+    struct mail_batch *b = mail_batch_new(f->s);
+    for (size_t i = 0; i < n; i++) {
+        struct mail_deposit *d = mail_deposit_new(f->s, f->a);
+        struct buf bytes = BUF_INIT(1 << 20);
+        buf_addf(&bytes, "Subject: %zu\r\nMessage-ID: <%zu@x>\r\n\r\n", i, i);
+        for (size_t k = 0; i == n / 2 && k < 30000; k++)
+            buf_add(&bytes, STR("ten bytes\n"));
+        assert_int_equal(mail_deposit_write(d, buf_str(&bytes)), 0);
+        struct mail_flags flags = { .keywords = (const str[]){ STR_INIT("word") }, .keyword_n = 1 };
+        assert_int_equal(mail_batch_add(b, d, &flags, 1000, NULL), 0);
+        mail_deposit_free(d);
+        buf_done(&bytes);
+    }
+    return b;
+}
+
+/* An APPEND of several commits as well. */
+static void a_large_append_is_all_or_nothing(void **state)
+{
+    static struct run run;
+    enum { MESSAGES = 240 }; /* two commits */
+    size_t failed = 0;
+    for (size_t j = 0; j < sizeof faults / sizeof *faults; j++) {
+        for (uint64_t nth = 1; nth <= 3; nth++) {
+            for (int cut = 0; cut < 3; cut++) {
+                run_open(&run);
+                struct fixture *f = &run.f;
+                struct mail_batch *b = batch_of(f, MESSAGES);
+                struct mail_pending pending;
+                uint32_t uid, uidvalidity;
+                engine_faulty_at(f->g, ENGINE_FAULTY_COMMIT, nth, faults[j]);
+                int r = mail_batch_append_begin(f->a, STR("Archive"), b, &uid, &uidvalidity, &pending, NULL);
+                if (!r)
+                    r = mail_pending_wait(f->a, &pending);
+                mail_batch_free(b);
+                failed += r != 0;
+                engine_faulty_at(f->g, ENGINE_FAULTY_COMMIT, 1 << 20, faults[j]);
+                if (cut == 1)
+                    engine_faulty_crash(f->g, nth % 4);
+                uint32_t there = count_in(f, "Archive");
+                assert_true(there == MESSAGES || (r && there == 0));
+                if (cut == 2)
+                    keep(&run); /* takes back what is left */
+                run_close(&run, "large append", nth);
+            }
+        }
+    }
+    assert_true(failed > 20);
+}
+
 static void a_full_disk(void **state)
 {
     static struct run run;
@@ -273,8 +326,11 @@ static void keywords_of_a_lost_commit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_operation_fails_once),      cmocka_unit_test(the_power_fails),
-        cmocka_unit_test(a_large_copy_is_all_or_nothing), cmocka_unit_test(a_full_disk),
+        cmocka_unit_test(each_operation_fails_once),
+        cmocka_unit_test(the_power_fails),
+        cmocka_unit_test(a_large_copy_is_all_or_nothing),
+        cmocka_unit_test(a_large_append_is_all_or_nothing),
+        cmocka_unit_test(a_full_disk),
         cmocka_unit_test(keywords_of_a_lost_commit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
