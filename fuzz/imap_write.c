@@ -16,9 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_add(&b, STR("* 1 FETCH (ENVELOPE "));
     imap_write_envelope(&b, root->envelope);
     buf_add(&b, STR(" BODY "));
-    imap_write_body(&b, root, false);
+    imap_write_body(&b, root, false, NULL);
     buf_add(&b, STR(" BODYSTRUCTURE "));
-    imap_write_body(&b, root, true);
+    imap_write_body(&b, root, true, NULL);
     buf_add(&b, STR(")\r\n"));
     require(buf_error(&b) == 0);
     check_responses(buf_str(&b));

@@ -1,6 +1,8 @@
 /* deposit: see deposit.h. */
 #include "cli/deposit.h"
 
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "message/binary.h"
@@ -59,28 +61,63 @@ int deposit_flush(struct deposit *d, struct error *e)
     return ask(d, json_pack("{s:s}", "command", "bulk.flush"), (str){ NULL, 0 }, e);
 }
 
+static int create(struct deposit *d, str name, const char *use, struct error *e)
+{
+    json_t *v = json_stringn(name.p, name.n);
+    if (!v)
+        return error_set(e, ERR_SYNTAX, "a mailbox's name is not UTF-8");
+    int err = bulk_do(&d->port->client, json_pack("{s:s,s:O,s:s}", "command", "bulk.create", "mailbox", v, "use", use),
+                      (str){ NULL, 0 }, e);
+    json_decref(v);
+    return err;
+}
+
+/* Makes NAME, or what comes next to it where no mailbox can be called so (*RET). */
+static int create_near(struct deposit *d, str name, const char *use, struct arena *a, str *ret, struct error *e)
+{
+    str apart;
+    int err = create(d, name, use, e);
+    *ret = name;
+    if (err != ERR_SYNTAX || mailbox_name_apart(name, a, &apart) || str_eq(apart, name))
+        return err;
+    *e = ERROR_NONE;
+    err = create(d, apart, use, e);
+    if (err)
+        return err;
+    *ret = apart;
+    if (!d->apart_n++)
+        (void)snprintf(d->apart, sizeof d->apart, "%.*s, which is %.*s", STR_ARG(name), STR_ARG(apart));
+    return 0;
+}
+
 int deposit_mailbox(struct deposit *d, str name, const char *use, struct error *e)
 {
     if (d->mailbox.n && str_eq(buf_str(&d->mailbox), name))
         return 0;
+    struct arena a = ARENA_INIT(1 << 20);
+    str called = name;
     int err = d->mailbox.n ? deposit_flush(d, e) : 0;
-    json_t *v = json_stringn(name.p, name.n);
-    if (!v)
-        return error_set(e, ERR_SYNTAX, "a mailbox's name is not UTF-8");
     buf_reset(&d->mailbox);
     known_done(&d->known);
     known_init(&d->known);
     if (err == 0)
-        err = bulk_do(&d->port->client, json_pack("{s:s,s:O,s:s}", "command", "bulk.create", "mailbox", v, "use", use),
-                      (str){ NULL, 0 }, e);
-    json_decref(v);
+        err = create_near(d, name, use, &a, &called, e);
     if (err == 0)
-        err = known_read(&d->known, d->port, name, e);
+        err = known_read(&d->known, d->port, called, e);
+    arena_done(&a);
     if (err == 0) {
         buf_add(&d->mailbox, name);
         d->mailboxes++;
     }
     return err;
+}
+
+void deposit_tell_names(const struct deposit *d)
+{
+    if (d->apart_n)
+        (void)printf("%llu mailboxes have another name here, because no mailbox is called \".\", \"..\", cur, new or tmp; the "
+                     "first is %s\n",
+                     (unsigned long long)d->apart_n, d->apart);
 }
 
 /* The Message-ID of MESSAGE, escaped as bulk.list does it. */

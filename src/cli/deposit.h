@@ -28,12 +28,16 @@ struct deposit {
     uint64_t added, skipped, bytes, mailboxes;
     uint64_t failures;      /* messages that were not kept */
     uint64_t keywords_lost; /* the mailbox had no room for; their messages are kept */
+    uint64_t apart_n;       /* mailboxes that could not be called as their folders (mailbox_name_apart) */
+    char apart[900];        /* the first of them */
 };
 
 /* FAILED is called with CTX during later calls. */
 void deposit_init(struct deposit *d, struct port *p, deposit_failed_fn *failed, void *ctx);
 void deposit_done(struct deposit *d);
-/* Messages go to mailbox NAME from now on, which is made when it is not there. USE is its special use as in bulk.open, may be empty. Flush before: then an
+/* Says which mailboxes have another name than what they came from, if any. */
+void deposit_tell_names(const struct deposit *d);
+/* Messages go to mailbox NAME from now on, which is made when it is not there, under another name where none can be called so. USE is its special use as in bulk.open, may be empty. Flush before: then an
  * error speaks of this mailbox only, and another can be tried. */
 int deposit_mailbox(struct deposit *d, str name, const char *use, struct error *e) MUST_USE;
 /* One message, called WHAT in reports. RECEIVED_MS INT64_MIN: now. It is kept when deposit_flush has answered 0 and FAILED was not called. What is there already

@@ -95,6 +95,7 @@ static void report_json(const struct import *m)
                           "left-out", (json_int_t)m->left_out, "internal", (json_int_t)m->internal, "copies",
                           (json_int_t)m->copied, "doubtful-taken", (json_int_t)m->taken, "doubtful-left", (json_int_t)m->left,
                           "keywords-lost", (json_int_t)(d->keywords_lost + m->keywords_lost));
+    json_object_set_new(v, "other-names", json_integer((json_int_t)d->apart_n));
     mishaps_add_json(&m->mishaps, v);
     cli_print_json(v);
     json_decref(v);
@@ -120,6 +121,7 @@ static void report(const struct import *m, const struct cli *c)
             "%llu lines \"From ...\" are doubtful: %llu were taken for the beginning of a message, %llu for text; look at "
             "the first, %s\n",
             (unsigned long long)(m->taken + m->left), (unsigned long long)m->taken, (unsigned long long)m->left, m->doubt);
+    deposit_tell_names(d);
     if (lost)
         (void)printf("%llu times a keyword was left out: a mailbox has at most %d; its message is kept\n", lost,
                      MAIL_KEYWORDS_MAX);

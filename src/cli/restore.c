@@ -488,6 +488,7 @@ static void report(const struct cli *c, const struct vault *v, const struct depo
         report_whole(c, v, r);
     } else {
         (void)printf("%llu messages came back, %llu were there\n", (unsigned long long)d->added, (unsigned long long)d->skipped);
+        deposit_tell_names(d);
     }
 }
 

@@ -176,6 +176,27 @@ static void write_section(struct imap_session *s, const struct imap_section *sec
         imap_fetch_binary(s, section, email, structure);
 }
 
+struct enclosed {
+    struct imap_session *s;
+    const struct mail_email *email;
+};
+
+static void write_enclosed(void *ctx, const struct part *root)
+{
+    const struct enclosed *e = ctx;
+    imap_fetch_envelope(e->s, e->email, root);
+}
+
+/* BODY or BODYSTRUCTURE; where the structure may have cut the envelopes of enclosed messages these are read from the message. */
+static void write_structure(struct imap_session *s, const struct mail_email *email, const struct part *root, bool extended)
+{
+    struct enclosed enclosed = { s, email };
+    const struct imap_enveloper from_message = { write_enclosed, &enclosed };
+    separate(&s->out);
+    buf_add(&s->out, extended ? STR("BODYSTRUCTURE ") : STR("BODY "));
+    imap_write_body(&s->out, root, extended, structure_is_truncated(email->structure) ? &from_message : NULL);
+}
+
 /* ENVELOPE, BODY, BODYSTRUCTURE and sections. 0, or an error before anything was given to the stream: ERR_UNSUPPORTED when a part
  * cannot be decoded. */
 static int write_email_items(struct imap_session *s, const struct imap_fetch *fetch, const struct mail_email *email)
@@ -206,16 +227,10 @@ static int write_email_items(struct imap_session *s, const struct imap_fetch *fe
         buf_add(b, STR("ENVELOPE "));
         imap_fetch_envelope(s, email, root);
     }
-    if (fetch->items & IMAP_FETCH_BODY) {
-        separate(b);
-        buf_add(b, STR("BODY "));
-        imap_write_body(b, root, false);
-    }
-    if (fetch->items & IMAP_FETCH_BODYSTRUCTURE) {
-        separate(b);
-        buf_add(b, STR("BODYSTRUCTURE "));
-        imap_write_body(b, root, true);
-    }
+    if (fetch->items & IMAP_FETCH_BODY)
+        write_structure(s, email, root, false);
+    if (fetch->items & IMAP_FETCH_BODYSTRUCTURE)
+        write_structure(s, email, root, true);
     for (size_t i = 0; i < fetch->section_n; i++)
         write_section(s, &fetch->sections[i], email, structure, &fields);
 out:

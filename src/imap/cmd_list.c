@@ -38,8 +38,10 @@ static bool matches(str pattern, str name)
 
 static bool matches_any(const struct list_work *w, str name)
 {
+    char room[MAIL_NAME_ROOM];
+    str composed = mailbox_name_composed(name, room);
     for (size_t i = 0; i < w->args.pattern_n; i++) {
-        if (matches(w->patterns[i], name))
+        if (matches(w->patterns[i], composed))
             return true;
     }
     return false;
@@ -206,7 +208,11 @@ static enum imap_next list(struct imap_session *s, struct scan *args, bool lsub)
     if (!w->patterns)
         return imap_fail(s, ERR_LIMIT, NULL);
     for (size_t i = 0; i < w->args.pattern_n; i++) {
-        r = arena_printf(&s->arena, &w->patterns[i], "%.*s%.*s", STR_ARG(w->args.reference), STR_ARG(w->args.patterns[i]));
+        char room[MAIL_NAME_ROOM];
+        str joined;
+        r = arena_printf(&s->arena, &joined, "%.*s%.*s", STR_ARG(w->args.reference), STR_ARG(w->args.patterns[i]));
+        if (r == 0)
+            r = arena_dup(&s->arena, mailbox_name_composed(joined, room), &w->patterns[i]);
         if (r < 0)
             return imap_fail(s, r, NULL);
     }

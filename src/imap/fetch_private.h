@@ -15,7 +15,7 @@ bool imap_fetch_kept(struct imap_session *s, const struct imap_section *section,
  * the message is never in memory. */
 void imap_fetch_section(struct imap_session *s, const struct imap_section *section, const struct mail_email *email,
                         const struct structure *structure);
-/* Adds the envelope of EMAIL, whose message's header is ROOT's, from the message: for where the structure has not all of it. The header is read in
+/* Adds the envelope of EMAIL, or of the message enclosed in it, whose header is ROOT's, from the message: for where the structure has not all of it. The header is read in
  * pieces; texts of it (Subject) are in memory meanwhile. */
 void imap_fetch_envelope(struct imap_session *s, const struct mail_email *email, const struct part *root);
 /* The same for BINARY and BINARY.SIZE. */

@@ -26,8 +26,13 @@ void imap_write_flags(struct buf *b, uint64_t flags, bool recent, const str *key
 void imap_write_address(struct buf *b, const struct message_address *a);
 /* env-... of RFC 3501 section 7.4.2. NULL writes an envelope of NILs. */
 void imap_write_envelope(struct buf *b, const struct envelope *e);
-/* body: BODY, or with EXTENDED BODYSTRUCTURE. */
-void imap_write_body(struct buf *b, const struct part *part, bool extended);
+/* Who writes the envelopes of enclosed messages, to the same buffer, in place of what the structure has of them. */
+struct imap_enveloper {
+    void (*write)(void *ctx, const struct part *root);
+    void *ctx;
+};
+/* body: BODY, or with EXTENDED BODYSTRUCTURE. ENVELOPER NULL: the structure has all of every envelope. */
+void imap_write_body(struct buf *b, const struct part *part, bool extended, const struct imap_enveloper *enveloper);
 
 /* UIDs (ascending or not) as a sequence set: 1:3,7. Never empty: N > 0. */
 void imap_write_uids(struct buf *b, const uint32_t *uids, size_t n);

@@ -154,18 +154,24 @@ static void write_plain(struct buf *b, uint64_t size, uint64_t lines, bool exten
     buf_add(b, extended ? STR(" NIL NIL NIL NIL)") : STR(")"));
 }
 
-static void write_body(struct buf *b, const struct part *part, bool extended, unsigned depth);
+/* How a body is written. */
+struct body_style {
+    bool extended;
+    const struct imap_enveloper *enveloper;
+};
+
+static void write_body(struct buf *b, const struct part *part, const struct body_style *style, unsigned depth);
 
 /* body-type-mpart = 1*body SP media-subtype [SP body-ext-mpart]; body-ext-mpart = body-fld-param [...] */
-static void write_multipart(struct buf *b, const struct part *part, bool extended, unsigned depth)
+static void write_multipart(struct buf *b, const struct part *part, const struct body_style *style, unsigned depth)
 {
     for (unsigned i = 0; i < part->child_n; i++)
-        write_body(b, part->children[i], extended, depth + 1);
+        write_body(b, part->children[i], style, depth + 1);
     if (!part->child_n)
-        write_plain(b, part->body_size, part->body_lines, extended);
+        write_plain(b, part->body_size, part->body_lines, style->extended);
     buf_add_byte(b, ' ');
     imap_write_string(b, part->subtype);
-    if (!extended)
+    if (!style->extended)
         return;
     buf_add_byte(b, ' ');
     write_params(b, part->params, part->param_n);
@@ -178,7 +184,7 @@ static void write_multipart(struct buf *b, const struct part *part, bool extende
  *
  * body-type-1part = (body-type-basic / body-type-msg / body-type-text) [SP body-ext-1part]
  * body-fields = body-fld-param SP body-fld-id SP body-fld-desc SP body-fld-enc SP body-fld-octets */
-static void write_single(struct buf *b, const struct part *part, bool extended, unsigned depth)
+static void write_single(struct buf *b, const struct part *part, const struct body_style *style, unsigned depth)
 {
     bool message = str_eq(part->type, STR("message")) && str_eq(part->subtype, STR("rfc822"));
     bool closed = message && !part->child_n;
@@ -201,15 +207,18 @@ static void write_single(struct buf *b, const struct part *part, bool extended, 
     buf_add_u64(b, part->body_size);
     if (message) {
         buf_add_byte(b, ' ');
-        imap_write_envelope(b, part->children[0]->envelope);
+        if (style->enveloper)
+            style->enveloper->write(style->enveloper->ctx, part->children[0]);
+        else
+            imap_write_envelope(b, part->children[0]->envelope);
         buf_add_byte(b, ' ');
-        write_body(b, part->children[0], extended, depth + 1);
+        write_body(b, part->children[0], style, depth + 1);
     }
     if (message || str_eq(part->type, STR("text"))) {
         buf_add_byte(b, ' ');
         buf_add_u64(b, part->body_lines);
     }
-    if (!extended)
+    if (!style->extended)
         return;
     buf_add_byte(b, ' ');
     write_or_nil(b, part->md5);
@@ -217,21 +226,21 @@ static void write_single(struct buf *b, const struct part *part, bool extended, 
 }
 
 /* body = "(" (body-type-1part / body-type-mpart) ")" */
-static void write_body(struct buf *b, const struct part *part, bool extended, unsigned depth)
+static void write_body(struct buf *b, const struct part *part, const struct body_style *style, unsigned depth)
 {
     if (depth > DEPTH_MAX) {
-        write_plain(b, 0, 0, extended);
+        write_plain(b, 0, 0, style->extended);
         return;
     }
     buf_add_byte(b, '(');
     if (str_eq(part->type, STR("multipart")))
-        write_multipart(b, part, extended, depth);
+        write_multipart(b, part, style, depth);
     else
-        write_single(b, part, extended, depth);
+        write_single(b, part, style, depth);
     buf_add_byte(b, ')');
 }
 
-void imap_write_body(struct buf *b, const struct part *part, bool extended)
+void imap_write_body(struct buf *b, const struct part *part, bool extended, const struct imap_enveloper *enveloper)
 {
-    write_body(b, part, extended, 0);
+    write_body(b, part, &(struct body_style){ extended, enveloper }, 0);
 }

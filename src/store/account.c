@@ -1,4 +1,5 @@
 /* account: the cache of accounts, their loading, and waiting for the disk. See mail_private.h for the rules P1 to P4. */
+#include "base/utf8.h"
 #include "store/mail_private.h"
 
 #include <unistd.h>
@@ -219,7 +220,18 @@ struct mailbox *account_mailbox(struct mail_account *a, str name)
     char room[MAIL_NAME_MAX];
     name = mailbox_name_proper(name, room);
     size_t i = mailbox_position(a, name);
-    return i < a->mailbox_n && str_eq(a->mailboxes[i]->name, name) ? a->mailboxes[i] : NULL;
+    if (i < a->mailbox_n && str_eq(a->mailboxes[i]->name, name))
+        return a->mailboxes[i];
+    if (utf8_is_ascii(name))
+        return NULL;
+    char wanted_room[MAIL_NAME_ROOM], other_room[MAIL_NAME_ROOM];
+    str wanted = mailbox_name_composed(name, wanted_room);
+    for (i = 0; i < a->mailbox_n; i++) {
+        str other = a->mailboxes[i]->name;
+        if (!utf8_is_ascii(other) && str_eq(mailbox_name_composed(other, other_room), wanted))
+            return a->mailboxes[i];
+    }
+    return NULL;
 }
 
 struct mailbox *account_mailbox_by_id(struct mail_account *a, uint64_t id)

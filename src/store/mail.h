@@ -105,6 +105,10 @@ struct mailbox_info {
 
 /* How many bytes at the start of NAME are INBOX, which has no case (RFC 3501 section 5.1), by itself or above others: 5 or 0. */
 size_t mailbox_name_inbox(str name);
+/* NAME in NFC, as new mailboxes are called (RFC 5198 section 2): itself, or in ROOM where that is another. Names are compared so: what a client writes decomposed, as
+ * macOS does, and a mailbox from before that rule are found in either form. */
+enum { MAIL_NAME_ROOM = 3 * MAIL_NAME_MAX };
+str mailbox_name_composed(str name, char room[MAIL_NAME_ROOM]);
 /* Whether A and B name the same mailbox. */
 bool mailbox_name_same(str a, str b);
 /* All mailboxes and subscriptions, sorted by name with INBOX first, in ARENA. */
@@ -116,6 +120,9 @@ int mailbox_find(struct mail_account *a, str name, struct arena *arena, struct m
 bool mailbox_is_there(struct mail_account *a, str name) MUST_USE;
 /* How many messages of mailbox NAME have \Deleted, and their sizes. ERR_NOTFOUND. */
 int mailbox_count_deleted(struct mail_account *a, str name, uint32_t *ret_n, uint64_t *ret_bytes) MUST_USE;
+/* NAME as it can be made, where mailbox_create answers ERR_SYNTAX because programs that keep mailboxes as folders have another use for one of its levels: with "_" behind
+ * that. In ARENA; NAME itself where there is none. ERR_LIMIT. */
+int mailbox_name_apart(str name, struct arena *arena, str *ret) MUST_USE;
 /* Creates NAME and missing parents. ERR_EXISTS, ERR_SYNTAX for a bad name (E says why), ERR_LIMIT, ERR_REFUSED when NAME cannot
  * have the special USE: another mailbox has it, or it is \All or \Flagged, which no mailbox with messages of its own can be. */
 int mailbox_create(struct mail_account *a, str name, enum mail_special_use use, struct error *e) MUST_USE;

@@ -151,6 +151,7 @@ int account_settle_held(struct mail_account *a) MUST_USE;
 int account_wait(struct mail_account *a, uint64_t epoch, uint64_t modseq) MUST_USE;
 /* Forgets the state in memory; it is loaded again when next entered. Lock held. */
 void account_drop(struct mail_account *a);
+/* The one called NAME, INBOX in any case; else one whose name differs in composition only (mailbox_name_composed). NULL. */
 struct mailbox *account_mailbox(struct mail_account *a, str name);
 struct mailbox *account_mailbox_by_id(struct mail_account *a, uint64_t id);
 /* Whether MESSAGES of together BYTES may be added: ERR_REFUSED when the quota does not allow it. Lock held. */

@@ -113,7 +113,7 @@ int mailbox_find(struct mail_account *a, str name, struct arena *arena, struct m
     struct mailbox_info info;
     r = mb ? info_of(a, mb, arena, &info) : ERR_NOTFOUND;
     for (size_t i = 0; i < a->mailbox_n && !r && !info.has_children; i++)
-        info.has_children = mailbox_name_below(a->mailboxes[i]->name, proper);
+        info.has_children = mailbox_name_below(a->mailboxes[i]->name, mb->name);
     account_leave(a);
     if (!r)
         *ret = info;
@@ -224,11 +224,36 @@ static void create_apply(struct mail_account *a, struct mailbox **new, size_t n,
     }
 }
 
+/* Makes D->to what a new mailbox of that name is called: composed, but the mailbox that it is to be below in its own spelling. */
+static int edit_name_new(struct edit *d)
+{
+    char room[MAIL_NAME_ROOM];
+    str name = mailbox_name_composed(d->to, room), whole = name;
+    str above = name;
+    for (size_t slash; (slash = str_rfind_byte(above, '/')) < above.n;) {
+        above = str_sub(name, 0, slash);
+        const struct mailbox *mb = account_mailbox(d->a, above);
+        if (!mb)
+            continue;
+        int r = arena_printf(&d->arena, &whole, "%.*s%.*s", STR_ARG(mb->name), STR_ARG(str_from(name, slash)));
+        if (r)
+            return r;
+        break;
+    }
+    return mailbox_name_normalize(whole, &d->arena, &d->to, d->e);
+}
+
 static int create_try(struct edit *d)
 {
     struct mail_account *a = d->a;
+    int r = edit_name_new(d);
+    if (r)
+        return r;
     if (account_mailbox(a, d->to))
         return error_set(d->e, ERR_EXISTS, "the mailbox exists already; take another name");
+    r = mailbox_name_check_new(d->to, d->e);
+    if (r)
+        return r;
     if (d->use == MAIL_USE_ALL || d->use == MAIL_USE_FLAGGED)
         return error_set(d->e, ERR_REFUSED,
                          "a special use of messages that are elsewhere is not for a mailbox of its own; leave it out");
@@ -242,7 +267,7 @@ static int create_try(struct edit *d)
     struct update u;
     update_begin(&u, a);
     size_t n = create_build(&u, d->to, d->use, new);
-    int r = update_commit(&u);
+    r = update_commit(&u);
     create_apply(a, new, n, r);
     return r;
 }
@@ -251,8 +276,6 @@ int mailbox_create(struct mail_account *a, str name, enum mail_special_use use, 
 {
     struct edit d = { .a = a, .use = use, .e = e, .arena = ARENA_INIT(64 * 1024) };
     int r = mailbox_name_normalize(name, &d.arena, &d.to, e);
-    if (!r)
-        r = mailbox_name_check_new(d.to, e);
     if (r) {
         arena_done(&d.arena);
         return r;
@@ -347,7 +370,8 @@ static int rename_collect(struct edit *d, struct renaming *p)
             r = mailbox_name_normalize(whole, &d->arena, &name, d->e);
         if (r)
             return r;
-        if (account_mailbox(a, name))
+        struct mailbox *there = account_mailbox(a, name);
+        if (there && (there != mb || str_eq(there->name, name))) /* it may be composed anew */
             return error_set(d->e, ERR_EXISTS, "a mailbox with the new name exists already; take another name");
         p->mb[p->n] = mb;
         p->name[p->n++] = name;
@@ -377,12 +401,20 @@ static void rename_apply(struct mail_account *a, struct renaming *p)
 static int rename_try(struct edit *d)
 {
     struct mail_account *a = d->a;
-    if (!account_mailbox(a, d->from))
+    const struct mailbox *mb = account_mailbox(a, d->from);
+    if (!mb)
         return error_set(d->e, ERR_NOTFOUND, "there is no such mailbox; is the name right?");
+    int r = arena_dup(&d->arena, mb->name, &d->from);
+    if (!r)
+        r = edit_name_new(d);
+    if (r)
+        return r;
+    if (mailbox_name_below(d->to, d->from))
+        return error_set(d->e, ERR_REFUSED, "a mailbox cannot be moved below itself; take another name");
     struct renaming *p = calloc(1, sizeof *p);
     if (!p)
         panic("out of memory for a renaming");
-    int r = rename_collect(d, p);
+    r = rename_collect(d, p);
     if (!r) {
         struct mailbox *new[MAIL_LEVELS_MAX];
         size_t n = 0, slash = str_rfind_byte(d->to, '/');
@@ -432,8 +464,6 @@ int mailbox_rename(struct mail_account *a, str from, str to, struct error *e)
         r = mailbox_name_check_new(d.to, e);
     if (!r && mailbox_name_normalize(from, &d.arena, &d.from, NULL))
         r = error_set(e, ERR_NOTFOUND, "there is no such mailbox; is the name right?");
-    if (!r && mailbox_name_below(d.to, d.from) && !str_eq(d.from, STR("INBOX")))
-        r = error_set(e, ERR_REFUSED, "a mailbox cannot be moved below itself; take another name");
     if (r) {
         arena_done(&d.arena);
         return r;
@@ -441,8 +471,24 @@ int mailbox_rename(struct mail_account *a, str from, str to, struct error *e)
     return edit_run(&d, str_eq(d.from, STR("INBOX")) ? rename_inbox_try : rename_try);
 }
 
+/* D->to as it is subscribed, or as the mailbox is called. */
+static int edit_name_subscribed(struct edit *d)
+{
+    char room[MAIL_NAME_ROOM];
+    const struct mailbox *mb = account_mailbox(d->a, d->to);
+    str name = mb ? mb->name : mailbox_name_composed(d->to, room);
+    for (size_t i = 0; i < d->a->sub_n && !d->subscribed; i++) {
+        if (mailbox_name_same(d->a->subs[i], d->to) && (str_eq(d->a->subs[i], d->to) || !account_is_subscribed(d->a, d->to)))
+            name = d->a->subs[i];
+    }
+    return mailbox_name_normalize(name, &d->arena, &d->to, NULL);
+}
+
 static int subscribe_try(struct edit *d)
 {
+    int r = edit_name_subscribed(d);
+    if (r)
+        return r;
     if (account_is_subscribed(d->a, d->to) == d->subscribed)
         return 0;
     char name[1 + MAIL_NAME_MAX];
@@ -456,7 +502,7 @@ static int subscribe_try(struct edit *d)
     else
         engine_del(u.t, key);
     update_note(&u, CHANGE_SUBSCRIBE, 0);
-    int r = update_commit(&u);
+    r = update_commit(&u);
     if (!r)
         account_set_subscribed(d->a, d->to, d->subscribed);
     return r;

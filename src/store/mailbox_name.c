@@ -1,4 +1,7 @@
 /* mailbox_name: what a mailbox may be called, and the order of names. */
+#include <unicode/unorm2.h>
+#include <unicode/ustring.h>
+
 #include "base/utf8.h"
 #include "store/mail_private.h"
 
@@ -59,21 +62,64 @@ str mailbox_name_proper(str name, char room[MAIL_NAME_MAX])
     return (str){ room, name.n };
 }
 
+str mailbox_name_composed(str name, char room[MAIL_NAME_ROOM])
+{
+    UErrorCode status = U_ZERO_ERROR;
+    UChar wide[MAIL_NAME_MAX], composed[3 * MAIL_NAME_MAX]; /* a code unit becomes three at most (Unicode Standard Annex 15) */
+    int32_t n = 0, bytes = 0;
+    if (name.n > MAIL_NAME_MAX || utf8_is_ascii(name) || !utf8_valid(name))
+        return name;
+    const UNormalizer2 *form = unorm2_getNFCInstance(&status);
+    u_strFromUTF8(wide, MAIL_NAME_MAX, &n, name.p, (int32_t)name.n, &status);
+    if (U_FAILURE(status) || unorm2_isNormalized(form, wide, n, &status))
+        return name;
+    n = unorm2_normalize(form, wide, n, composed, sizeof composed / sizeof *composed, &status);
+    u_strToUTF8(room, MAIL_NAME_ROOM, &bytes, composed, n, &status);
+    return U_FAILURE(status) ? name : (str){ room, (size_t)bytes };
+}
+
 bool mailbox_name_same(str a, str b)
 {
+    char room_a[MAIL_NAME_ROOM], room_b[MAIL_NAME_ROOM];
+    a = mailbox_name_composed(a, room_a);
+    b = mailbox_name_composed(b, room_b);
     size_t n = mailbox_name_inbox(a);
     return n == mailbox_name_inbox(b) && str_eq(str_from(a, n), str_from(b, n));
+}
+
+/* Folders have no such names, and a Maildir has the last three in each mailbox. */
+static bool level_is_folders(str level)
+{
+    static const str names[] = { STR_INIT("."), STR_INIT(".."), STR_INIT("cur"), STR_INIT("new"), STR_INIT("tmp") };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (str_eq(level, names[i]))
+            return true;
+    return false;
 }
 
 int mailbox_name_check_new(str name, struct error *e)
 {
     str rest = name, level;
     while (str_split(&rest, '/', &level))
-        if (str_eq(level, STR(".")) || str_eq(level, STR("..")))
+        if (level_is_folders(level))
             return error_set(
                 e, ERR_SYNTAX,
-                "a level of a mailbox name is not \".\" or \"..\": programs that keep mailboxes as folders could not make it");
+                "a level of a mailbox name is not \"%.*s\": programs that keep mailboxes as folders could not make it; "
+                "take another name",
+                STR_ARG(level));
     return 0;
+}
+
+int mailbox_name_apart(str name, struct arena *arena, str *ret)
+{
+    str rest = name, level, apart = STR("");
+    int r = 0;
+    while (!r && str_split(&rest, '/', &level))
+        r = arena_printf(arena, &apart, "%.*s%s%.*s%s", STR_ARG(apart), apart.n ? "/" : "", STR_ARG(level),
+                         level_is_folders(level) ? "_" : "");
+    if (!r)
+        *ret = str_eq(apart, name) ? name : apart;
+    return r;
 }
 
 static int rank(char c)

@@ -87,10 +87,10 @@ static void check_message(const char *message, const char *envelope, const char 
     imap_write_envelope(&b, structure_root(structure)->envelope);
     assert_str(buf_str(&b), envelope);
     buf_reset(&b);
-    imap_write_body(&b, structure_root(structure), false);
+    imap_write_body(&b, structure_root(structure), false, NULL);
     assert_str(buf_str(&b), body);
     buf_reset(&b);
-    imap_write_body(&b, structure_root(structure), true);
+    imap_write_body(&b, structure_root(structure), true, NULL);
     assert_str(buf_str(&b), bodystructure);
     buf_done(&b);
     buf_done(&bytes);

@@ -1,5 +1,7 @@
 /* Mailboxes: names, listing, creation, deletion, renaming, subscriptions, and the life of accounts. */
 #include "mail_fixture.h"
+#include "store/codec.h"
+#include "store/keys.h"
 
 /* All mailboxes as text: name, then + for children, s for subscribed, ! for not existing. */
 static void list(struct fixture *f, struct buf *b)
@@ -244,6 +246,86 @@ static void accounts_come_and_go(void **state)
     fixture_close(&f);
 }
 
+/* Mailbox FROM gets the name TO in the store, whatever may be asked for today. */
+static void name_as_formerly(struct fixture *f, str from, str to)
+{
+    struct arena arena = ARENA_INIT(1 << 20);
+    struct mailbox_info info;
+    struct buf value = BUF_INIT(4096);
+    assert_int_equal(mailbox_find(f->a, from, &arena, &info), 0);
+    struct key k = key_of_id(KEY_MAILBOX, info.id);
+    mailbox_encode(&value, &(struct mailbox_record){ .name = to, .uidvalidity = info.uidvalidity });
+    struct engine_txn *t = engine_begin(f->g, f->id, ENGINE_ANY_VERSION);
+    engine_put(t, key_str(&k), buf_str(&value));
+    assert_int_equal(engine_commit(t, NULL), 0);
+    buf_done(&value);
+    arena_done(&arena);
+    fixture_reopen(f);
+}
+
+#define COMPOSED   "caf\xc3\xa9"
+#define DECOMPOSED "cafe\xcc\x81"
+
+static bool is_called(struct fixture *f, const char *name, const char *stored)
+{
+    struct arena arena = ARENA_INIT(1 << 20);
+    struct mailbox_info info;
+    bool found = mailbox_find(f->a, str_from_z(name), &arena, &info) == 0 && str_eq(info.name, str_from_z(stored));
+    arena_done(&arena);
+    return found;
+}
+
+/* What was made before names were composed is found in both forms, keeps its own, and what comes below it is below it. */
+static void decomposed_names_of_former_times(void **state)
+{
+    struct fixture f;
+    fixture_open(&f);
+    assert_int_equal(mailbox_create(f.a, STR("was"), MAIL_USE_NONE, NULL), 0);
+    name_as_formerly(&f, STR("was"), STR(DECOMPOSED));
+    assert_true(is_called(&f, DECOMPOSED, DECOMPOSED) && is_called(&f, COMPOSED, DECOMPOSED));
+    assert_int_equal(mailbox_create(f.a, STR(COMPOSED), MAIL_USE_NONE, NULL), ERR_EXISTS);
+    assert_int_equal(fixture_append(&f, COMPOSED, "m", 0), 1);
+    assert_int_equal(mailbox_create(f.a, STR(COMPOSED "/" DECOMPOSED), MAIL_USE_NONE, NULL), 0);
+    assert_true(is_called(&f, COMPOSED "/" COMPOSED, DECOMPOSED "/" COMPOSED));
+    assert_int_equal(mailbox_rename(f.a, STR(COMPOSED), STR(DECOMPOSED "/x"), NULL), ERR_REFUSED);
+    assert_int_equal(mailbox_subscribe(f.a, STR(COMPOSED), true), 0);
+    struct arena arena = ARENA_INIT(1 << 20);
+    struct mailbox_info info;
+    assert_int_equal(mailbox_find(f.a, STR(DECOMPOSED), &arena, &info), 0);
+    assert_true(info.subscribed && info.has_children && info.messages == 1);
+    arena_done(&arena);
+    /* A twin of former times: each form is its own mailbox's. */
+    assert_int_equal(mailbox_create(f.a, STR("twin"), MAIL_USE_NONE, NULL), 0);
+    name_as_formerly(&f, STR("twin"), STR(COMPOSED));
+    assert_true(is_called(&f, COMPOSED, COMPOSED) && is_called(&f, DECOMPOSED, DECOMPOSED));
+    assert_int_equal(mailbox_delete(f.a, STR(COMPOSED), NULL), 0);
+    assert_true(is_called(&f, COMPOSED, DECOMPOSED));
+    /* It can be composed by renaming it, with all below. */
+    assert_int_equal(mailbox_rename(f.a, STR(DECOMPOSED), STR(COMPOSED), NULL), 0);
+    assert_true(is_called(&f, DECOMPOSED, COMPOSED) && is_called(&f, DECOMPOSED "/" DECOMPOSED, COMPOSED "/" COMPOSED));
+    assert_int_equal(mailbox_rename(f.a, STR(DECOMPOSED), STR(COMPOSED), NULL), ERR_EXISTS);
+    fixture_close(&f);
+}
+
+/* Mailboxes that could not be made today stay reachable, below them too what was there. */
+static void folder_names_of_former_times(void **state)
+{
+    struct fixture f;
+    struct arena arena = ARENA_INIT(1 << 20);
+    str apart;
+    fixture_open(&f);
+    assert_int_equal(mailbox_create(f.a, STR("was"), MAIL_USE_NONE, NULL), 0);
+    name_as_formerly(&f, STR("was"), STR("a/new"));
+    assert_int_equal(mailbox_create(f.a, STR("a/new"), MAIL_USE_NONE, NULL), ERR_EXISTS);
+    assert_int_equal(mailbox_create(f.a, STR("a/tmp"), MAIL_USE_NONE, NULL), ERR_SYNTAX);
+    assert_int_equal(fixture_append(&f, "a/new", "m", 0), 1);
+    assert_int_equal(mailbox_rename(f.a, STR("a/new"), STR("a/news"), NULL), 0);
+    assert_int_equal(mailbox_name_apart(STR("a/new/../b"), &arena, &apart), 0);
+    assert_true(str_eq(apart, STR("a/new_/.._/b")));
+    arena_done(&arena);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +337,8 @@ int main(void)
         cmocka_unit_test(renaming_takes_children_along),
         cmocka_unit_test(renaming_inbox_leaves_it_empty),
         cmocka_unit_test(accounts_come_and_go),
+        cmocka_unit_test(decomposed_names_of_former_times),
+        cmocka_unit_test(folder_names_of_former_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
