@@ -4,8 +4,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/random.h"
@@ -270,6 +272,22 @@ int beneath_create(int dir, const char *path, struct beneath_rights rights, stru
     return fd < 0 ? fail("make", path, e) : fd;
 }
 
+/* Whether FD is what we could have made: who may write in the folder above can swap it for one of his. Some filesystems give what is made to others; there
+ * nothing can be said. */
+static bool is_own_directory(int fd)
+{
+    static const unsigned mapping[] = { NFS_SUPER_MAGIC,   CIFS_SUPER_MAGIC,  SMB2_SUPER_MAGIC, FUSE_SUPER_MAGIC,
+                                        MSDOS_SUPER_MAGIC, EXFAT_SUPER_MAGIC, V9FS_MAGIC };
+    struct stat st;
+    struct statfs fs;
+    if (fstat(fd, &st) != 0 || st.st_uid == geteuid())
+        return true;
+    for (size_t i = 0; fstatfs(fd, &fs) == 0 && i < sizeof mapping / sizeof mapping[0]; i++)
+        if ((unsigned)fs.f_type == mapping[i])
+            return true;
+    return false;
+}
+
 int beneath_make(int dir, const char *path, struct beneath_rights rights, struct error *e)
 {
     const char *name;
@@ -279,6 +297,11 @@ int beneath_make(int dir, const char *path, struct beneath_rights rights, struct
     bool made = mkdirat(at, name, 0700) == 0;
     if (made)
         fd = open_directory(at, name, 0);
+    if (fd >= 0 && !is_own_directory(fd)) { /* somebody was quicker */
+        (void)close(fd);
+        close_quietly(at);
+        return error_set(e, ERR_REFUSED, "cannot make %s: somebody else puts another folder in its place", path);
+    }
     if (fd >= 0 && set_rights(fd, rights) != 0) {
         close_quietly(fd);
         fd = -1;

@@ -60,7 +60,8 @@ int beneath_file(int dir, const char *path, struct stat *ret, struct error *e) M
 /* Makes the new regular file PATH, open for writing. A descriptor or an error, ERR_EXISTS when there is anything of that name. */
 int beneath_create(int dir, const char *path, struct beneath_rights rights, struct error *e) MUST_USE;
 
-/* Makes the new directory PATH and opens it. A descriptor or an error, ERR_EXISTS when there is anything of that name. */
+/* Makes the new directory PATH and opens it. A descriptor or an error, ERR_EXISTS when there is anything of that name; ERR_REFUSED when somebody has put a folder
+ * of his in its place meanwhile. */
 int beneath_make(int dir, const char *path, struct beneath_rights rights, struct error *e) MUST_USE;
 
 /* Makes a new directory in DIR that only we can enter (0700), named PREFIX and random letters; its name goes to RET. A descriptor or an error. */

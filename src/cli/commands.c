@@ -69,6 +69,7 @@ static const struct cli_option restore_options[] = {
 };
 static const struct cli_option export_options[] = {
     { "all", NULL, "every account, each in a directory of its address" },
+    { "for", "USER", "for root: the directory is, or will be, USER's, who gets the mail; without it what root makes is root's" },
     { NULL, NULL, NULL },
 };
 static const struct cli_option import_options[] = {

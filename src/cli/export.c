@@ -1,7 +1,9 @@
 /* export: valise export maildir|mbox. Writes an account's mail into a new directory: Maildir++ (archive/maildir.h), or one mbox file a mailbox. Names
- * of accounts and mailboxes come from the server and never lead out of it; root writes with the rights of the directory's owner. A mailbox that no file can be
- * called after, or a message that cannot be read, is named and left out, and the work goes on. */
+ * of accounts and mailboxes come from the server and never lead out of it. Whose the directory is has the mail, so what root makes is root's, unless --for
+ * says whose it shall be; then root writes with his rights. An account or a mailbox that no file can be called after, or a message that cannot be read, is
+ * named and left out, and the work goes on. */
 #include <errno.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include "archive/lines.h"
@@ -46,12 +48,14 @@ static void close_one(int *fd)
     *fd = -1;
 }
 
-/* One name of a directory for what the server calls NAME: what a file's name should not have, or would mislead by, is written as %XX. */
-static void add_file_name(struct buf *b, str name)
+/* One name of a directory for what the server calls NAME: what a file's name should not have, or would mislead by, is written as %XX. A FOLDER that ends in
+ * ".mbox" would be called as the file of another mailbox: "a.mbox/b" is a%2Embox/b.mbox, beside a.mbox of "a". */
+static void add_file_name(struct buf *b, str name, bool folder)
 {
+    size_t end = folder && str_ends(name, STR(".mbox")) ? name.n - 5 : name.n;
     for (size_t i = 0; i < name.n; i++) {
         unsigned char c = (unsigned char)name.p[i];
-        if (c == '/' || c == '%' || c < ' ' || c == 0x7f || (c == '.' && i == 0))
+        if (c == '/' || c == '%' || c < ' ' || c == 0x7f || (c == '.' && (i == 0 || i == end)))
             buf_addf(b, "%%%02X", c);
         else
             buf_add_byte(b, (char)c);
@@ -197,6 +201,12 @@ static int end_maildir(struct export *x, bool whole, struct error *e)
     return err;
 }
 
+/* What is wrong with one account or mailbox, while others can be exported. */
+static bool is_own_fault(int err)
+{
+    return err == ERR_LIMIT || err == ERR_EXISTS || err == ERR_REFUSED || err == ERR_NOTFOUND || err == ERR_CORRUPT;
+}
+
 /* "Work/2026" is Work/2026.mbox. */
 static int begin_mbox(struct export *x, str name, struct error *e)
 {
@@ -204,7 +214,7 @@ static int begin_mbox(struct export *x, str name, struct error *e)
     str rest = name, level = { NULL, 0 };
     while (err == 0 && str_split(&rest, '/', &level)) {
         struct buf one = BUF_INIT(BENEATH_NAME_MAX);
-        add_file_name(&one, level);
+        add_file_name(&one, level, rest.p != NULL);
         if (!rest.p)
             buf_add(&one, STR(".mbox"));
         const char *z = buf_z(&one);
@@ -237,7 +247,7 @@ static int end_mbox(struct export *x, struct error *e)
 static int export_mailbox(struct export *x, str name, uint64_t messages, struct error *e)
 {
     int err = x->maildir ? begin_maildir(x, name, e) : begin_mbox(x, name, e);
-    bool nameless = err == ERR_LIMIT || err == ERR_EXISTS || err == ERR_REFUSED;
+    bool nameless = is_own_fault(err);
     x->mailbox = name;
     if (nameless) {
         char what[2 * MAIL_NAME_MAX];
@@ -266,24 +276,60 @@ static int must_be_empty(int fd, const char *path, struct error *e)
     return empty ? 0 : error_set(e, ERR_EXISTS, "%s is not empty; export wants a new or empty directory", path);
 }
 
-/* Makes the directory PATH as the owner of the one it is in. */
-static int make_target(const char *path, struct error *e)
+/* Makes the directory PATH, whoever has the one it is in: it is ours, or for USER (NULL: nobody else). */
+static int make_target(const char *path, const struct passwd *user, struct error *e)
 {
     char name[BENEATH_NAME_MAX];
     int above = beneath_start_above(path, name, e);
-    int err = above < 0 ? above : owner_become(above, e);
-    int fd = err ? err : beneath_make(above, name, BENEATH_MODE(0700), e);
+    int fd = above < 0 ? above : beneath_make(above, name, BENEATH_MODE(0700), e);
+    int err = fd < 0 ? fd : must_be_empty(fd, path, e); /* else it is not the one that we made */
     close_one(&above);
-    return fd;
+    if (err == 0 && user && fchown(fd, user->pw_uid, user->pw_gid) != 0)
+        err = fail_at(path, e);
+    if (err)
+        close_one(&fd);
+    return err ? err : fd;
+}
+
+/* Root is not to give somebody the mail of others because of the folder that he names. */
+static int must_be_meant(int fd, const char *path, const struct passwd *user, struct error *e)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return fail_at(path, e);
+    if (geteuid() != 0 || st.st_uid == (user ? user->pw_uid : 0))
+        return 0;
+    const struct passwd *owner = getpwuid(st.st_uid);
+    const char *name = owner ? owner->pw_name : "a user who is not there any more";
+    return user ? error_set(e, ERR_REFUSED, "%s belongs to %s and not to %s; name one that is not there yet", path, name,
+                            user->pw_name)
+                : error_set(
+                      e, ERR_REFUSED,
+                      "%s belongs to %s, who would get the mail; name a directory that is not there yet, or give it to him by "
+                      "--for %s",
+                      path, name, owner ? name : "USER");
+}
+
+/* Whom --for names. */
+static int find_user(const char *name, const struct passwd **ret, struct error *e)
+{
+    *ret = name ? getpwnam(name) : NULL;
+    if (name && geteuid() != 0)
+        return error_set(e, ERR_REFUSED, "--for is for root; what you export is yours");
+    return name && !*ret ? error_set(e, ERR_NOTFOUND, "there is no user %s on this machine; `getent passwd` lists them", name)
+                         : 0;
 }
 
 /* TARGET is new, or empty: nothing that is there is touched. From here on root is its owner. A descriptor or an error. */
-static int open_target(const char *path, struct error *e)
+static int open_target(const char *path, const struct passwd *user, struct error *e)
 {
     int fd = beneath_start(path, e);
-    if (fd == ERR_NOTFOUND)
-        return make_target(path, e);
-    int err = fd < 0 ? fd : must_be_empty(fd, path, e);
+    bool is_new = fd == ERR_NOTFOUND;
+    if (is_new)
+        fd = make_target(path, user, e);
+    int err = fd < 0 || is_new ? fd : must_be_empty(fd, path, e);
+    if (fd >= 0 && err >= 0)
+        err = must_be_meant(fd, path, user, e);
     if (err == 0)
         err = owner_become(fd, e);
     if (err && fd >= 0)
@@ -316,6 +362,27 @@ static int export_account(struct export *x, const char *address, bool quiet, str
     return err;
 }
 
+/* One of all. What is wrong with it alone is told, and others go on. */
+static int export_one(struct export *x, int target, const char *address, bool quiet, struct error *e)
+{
+    struct buf folder = BUF_INIT(BENEATH_NAME_MAX);
+    add_file_name(&folder, str_from_z(address), false);
+    const char *z = buf_z(&folder);
+    int err =
+        z && beneath_is_name(str_from_z(z)) ? 0 : error_set(e, ERR_LIMIT, "no folder can be called after it; export it alone");
+    if (err == 0) {
+        x->root = beneath_make(target, z, BENEATH_MODE(0700), e);
+        err = x->root < 0 ? x->root : export_account(x, address, quiet, e);
+        close_one(&x->root);
+    }
+    buf_done(&folder);
+    if (!is_own_fault(err))
+        return err;
+    mishaps_add(&x->mishaps, address ? address : "an account without address", e->text);
+    *e = ERROR_NONE;
+    return 0;
+}
+
 static int export_all(struct export *x, int target, bool quiet, struct error *e)
 {
     json_t *reply, *user;
@@ -325,18 +392,8 @@ static int export_all(struct export *x, int target, bool quiet, struct error *e)
         return err;
     json_array_foreach(json_object_get(reply, "users"), i, user)
     {
-        struct buf folder = BUF_INIT(BENEATH_NAME_MAX);
-        const char *address = json_string_value(json_object_get(user, "address"));
-        add_file_name(&folder, str_from_z(address));
-        const char *z = buf_z(&folder);
-        if (err == 0 && (!z || !beneath_is_name(str_from_z(z))))
-            err = error_set(e, ERR_CORRUPT, "the server names an account that no folder can be called after");
-        if (err == 0) {
-            x->root = beneath_make(target, z, BENEATH_MODE(0700), e);
-            err = x->root < 0 ? x->root : export_account(x, address, quiet, e);
-            close_one(&x->root);
-        }
-        buf_done(&folder);
+        if (err == 0)
+            err = export_one(x, target, json_string_value(json_object_get(user, "address")), quiet, e);
     }
     json_decref(reply);
     return err;
@@ -376,9 +433,12 @@ static int run(struct cli *c, bool maildir)
     buf_init(&x->message, (size_t)BULK_MESSAGE_MAX);
     buf_init(&x->file, (size_t)BULK_MESSAGE_MAX * 2);
     arena_init(&x->names, 1 << 24);
-    int err = port_open(c->dir, &x->port, &e);
+    const struct passwd *user = NULL;
+    int err = find_user(cli_value(c, "for"), &user, &e);
+    if (err == 0)
+        err = port_open(c->dir, &x->port, &e);
     if (err == 0) {
-        int fd = open_target(target, &e);
+        int fd = open_target(target, user, &e);
         err = fd < 0 ? fd : 0;
         if (err == 0 && all) {
             err = export_all(x, fd, c->json, &e);
@@ -392,7 +452,7 @@ static int run(struct cli *c, bool maildir)
     }
     if (err == 0)
         report(c, x, target);
-    int status = err ? cli_fail(c, err, e.text) : mishaps_status(&x->mishaps, false, "messages or mailboxes");
+    int status = err ? cli_fail(c, err, e.text) : mishaps_status(&x->mishaps, false, "messages, mailboxes or accounts");
     mishaps_done(&x->mishaps);
     buf_done(&x->message);
     buf_done(&x->file);

@@ -373,17 +373,47 @@ def test_identity_is_that_of_what_is_kept(server, account, scratch):
 
 # --- and out again ---
 
+def test_names_that_are_in_each_others_way(server, account, other, scratch):
+    """Every mailbox comes out and in again by its name; one that no file can be called after keeps neither its owner's others nor other accounts from it."""
+    names, message = ["x", "x.mbox", "x.mbox/y", "x.mbox/y.mbox/z", "x%2Embox/y", ".mbox/a", "%"], b"Subject: x\r\n\r\nx\r\n"
+    long = "\u00e9" * 130
+    for owner in (account, other):
+        with imap(server, owner) as session:
+            for name in names:
+                session.create(f'"{name}"')
+                ok(session.append(f'"{name}"', None, None, message))
+    with imap(server, account) as session:
+        session._encoding = "utf-8"
+        ok(session.enable("UTF8=ACCEPT"))
+        ok(session.create(f'"{long}"'))
+        ok(session.append(f'"{long}"', None, None, message))
+    done = server.run("export", "mbox", "--all", str(scratch / "all"), "--dir", str(server.dir), "--json", check=False)
+    result = json.loads(done.stdout)
+    assert done.returncode == 65 and [f["name"] for f in result["failures"]] == [f"mailbox {long}, 1 messages"], done
+    for owner in (account, other):
+        assert len([p for p in (scratch / "all" / owner.address).rglob("*.mbox") if p.is_file() and p.stat().st_size]) == len(names)
+    assert run(server, "mbox", other, scratch / "all" / account.address, "--mailbox", "back")["added"] == len(names)
+    with imap(server, other) as session:
+        for name in names:
+            assert ok(session.select(f'"back/{name}"')) == [b"1"], name
+    with imap(server, account) as session:  # others export this server whole
+        session._encoding = "utf-8"
+        ok(session.enable("UTF8=ACCEPT"))
+        ok(session.delete(f'"{long}"'))
+
+
 def test_export_goes_on_without_a_mailbox_that_no_file_can_be(server, account, scratch):
     long, message = "a" * 200 + "/" + "b" * 150, b"Subject: x\r\n\r\nx\r\n"
     with imap(server, account) as session:
         for name in (long, "c", "c.mbox/d", "z"):
             session.create(f'"{name}"')
             ok(session.append(f'"{name}"', None, None, message))
-    for form, left in (("maildir", [long]), ("mbox", ["c.mbox/d"])):
-        done = server.run("export", form, account.address, str(scratch / form), "--dir", str(server.dir), "--json", check=False)
-        result = json.loads(done.stdout)
-        assert done.returncode == 65 and result["ok"] is False and result["messages"] == 3, done.stdout
-        assert [failure["name"].split(",")[0] for failure in result["failures"]] == [f"mailbox {name}" for name in left]
+    done = server.run("export", "maildir", account.address, str(scratch / "maildir"), "--dir", str(server.dir), "--json", check=False)
+    result = json.loads(done.stdout)
+    assert done.returncode == 65 and result["ok"] is False and result["messages"] == 3, done.stdout
+    assert [failure["name"].split(",")[0] for failure in result["failures"]] == [f"mailbox {long}"]
+    result = json.loads(server.run("export", "mbox", account.address, str(scratch / "mbox"), "--dir", str(server.dir), "--json").stdout)
+    assert result["messages"] == 4 and (scratch / "mbox" / "c.mbox").is_file() and (scratch / "mbox" / "c%2Embox" / "d.mbox").is_file()
     with imap(server, account) as session:  # others export this server whole
         ok(session.delete('"c.mbox/d"'))
         ok(session.delete(f'"{long}"'))

@@ -327,9 +327,37 @@ def test_import_has_no_more_rights_than_the_owner(lab, alice, scratch, victim):
     (home / "link").symlink_to(victim)
     done = run(lab, "import", "maildir", alice.address, str(home / "link"))
     assert done.returncode == 77 and "symbolic link" in done.stderr
-    # export into a user's folder makes files of that user.
-    assert run(lab, "export", "maildir", alice.address, str(home / "out")).returncode == 0
-    assert {p.stat().st_uid for p in (home / "out", *(home / "out").rglob("*"))} == {nobody.pw_uid}
+    assert lab.stop() == 0
+
+
+@root_only
+def test_export_gives_nobody_the_mail_by_his_folder(lab, alice, scratch):
+    lab.start()
+    nobody = pwd.getpwnam("nobody")
+    home = scratch / "home"
+    for path in (home, home / "empty"):
+        path.mkdir()
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+
+    def owners(path):
+        return {p.stat().st_uid for p in (path, *path.rglob("*"))}
+    # An empty one of his is refused, with the way out; a new one in his folder is root's.
+    for form in ("maildir", "mbox"):
+        done = run(lab, "export", form, alice.address, str(home / "empty"))
+        assert done.returncode == 77 and "belongs to nobody" in done.stderr and "--for nobody" in done.stderr, done
+        assert not list((home / "empty").iterdir())
+        assert run(lab, "export", form, alice.address, str(home / form)).returncode == 0
+        assert owners(home / form) == {0} and (home / form).stat().st_mode & 0o777 == 0o700
+    # Who is named has it, in his folder and in a new one of root's.
+    for i, place in enumerate((home / "empty", home / "new", scratch / "new")):
+        assert run(lab, "export", "maildir", alice.address, str(place), "--for", "nobody").returncode == 0
+        assert owners(place) == {nobody.pw_uid}
+    done = run(lab, "export", "maildir", alice.address, str(scratch / "other"), "--for", "no-such-user")
+    assert done.returncode == 67 and "no-such-user" in done.stderr, done
+    (scratch / "daemon").mkdir()
+    os.chown(scratch / "daemon", pwd.getpwnam("daemon").pw_uid, -1)
+    done = run(lab, "export", "maildir", alice.address, str(scratch / "daemon"), "--for", "nobody")
+    assert done.returncode == 77 and "daemon" in done.stderr and not list((scratch / "daemon").iterdir()), done
     assert lab.stop() == 0
 
 

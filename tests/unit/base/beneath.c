@@ -316,6 +316,46 @@ static void test_a_folder_swapped_for_a_link_leads_nowhere(void **state)
     (void)close(in);
 }
 
+/* Swaps "in/made" for a folder of another's. */
+static void *swap_made(void *ctx)
+{
+    int in = *(int *)ctx;
+    while (!atomic_load(&stop))
+        (void)renameat2(in, "theirs", in, "made", RENAME_EXCHANGE);
+    return NULL;
+}
+
+static void test_a_folder_put_in_the_place_of_a_new_one_is_not_taken_for_it(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip(); /* nobody else can make a folder of another's */
+    int in = in_folder();
+    struct stat st;
+    pthread_t thread;
+    int theirs = beneath_make(in, "theirs", (struct beneath_rights){ .mode = 0777, .uid = 65534, .gid = 65534 }, NULL);
+    assert_true(theirs >= 0);
+    (void)close(theirs);
+    atomic_store(&stop, false);
+    assert_int_equal(pthread_create(&thread, NULL, swap_made, &in), 0);
+    for (unsigned i = 0; i < check_many(300, 100); i++) {
+        int made = beneath_make(in, "made", BENEATH_MODE(0700), NULL);
+        if (made >= 0) {
+            assert_int_equal(fstat(made, &st), 0);
+            assert_int_equal(st.st_uid, 0);
+            (void)close(made);
+        }
+        /* Whichever of the two is called so now: the other one is put back. */
+        if (fstatat(in, "made", &st, 0) == 0 && st.st_uid == 0)
+            (void)unlinkat(in, "made", AT_REMOVEDIR);
+        else
+            (void)unlinkat(in, "theirs", AT_REMOVEDIR), (void)renameat(in, "made", in, "theirs");
+    }
+    atomic_store(&stop, true);
+    (void)pthread_join(thread, NULL);
+    (void)close(in);
+}
+
 /* --- as a role, whose filter has no openat2 --- */
 
 static void openat2_is_not_to_be_had(void **state)
@@ -343,6 +383,7 @@ int main(void)
         cmocka_unit_test(test_trees),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_a_folder_swapped_for_a_link_leads_nowhere),
+        cmocka_unit_test(test_a_folder_put_in_the_place_of_a_new_one_is_not_taken_for_it),
         cmocka_unit_test(openat2_is_not_to_be_had), /* from here on, for the same once more */
         cmocka_unit_test(test_paths_that_lead_out_are_refused),
         cmocka_unit_test(test_links_are_not_followed),
