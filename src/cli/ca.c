@@ -31,6 +31,8 @@ static void print_scope(const struct pki_scope *scope)
     static const char *const kinds[] = { [PKI_NAME_DNS] = "servers", [PKI_NAME_IP] = "addresses", [PKI_NAME_EMAIL] = "mail" };
     if (!scope->limited)
         (void)puts("speaks for   ANYBODY: see valise ca renew --help");
+    else if (!scope->narrow)
+        (void)puts("speaks for   programs and URIs of ANYBODY: see valise ca renew --help");
     for (size_t i = 0; i < scope->name_n; i++)
         (void)printf("speaks for   %-9s %.*s\n", kinds[scope->names[i].kind], STR_ARG(scope->names[i].text));
 }
@@ -50,11 +52,11 @@ int cmd_ca_show(struct cli *c)
         err = pki_scope_read(buf_str(&pem), &a, &scope, &e);
     int status = err ? cli_fail_files(c, &e) : 0;
     if (err == 0 && c->json) {
-        json_t *v =
-            json_pack("{s:b,s:s%,s:s%,s:s%,s:s%,s:s%,s:I,s:I,s:b,s:o}", "ok", 1, "subject", d.subject.p, d.subject.n, "serial",
-                      d.serial.p, d.serial.n, "key", d.key_kind.p, d.key_kind.n, "key-id", d.key_id.p, d.key_id.n, "fingerprint",
-                      d.fingerprint.p, d.fingerprint.n, "not-before", (json_int_t)d.not_before, "not-after",
-                      (json_int_t)d.not_after, "limited", (int)scope.limited, "speaks-for", scope_json(&scope));
+        json_t *v = json_pack("{s:b,s:s%,s:s%,s:s%,s:s%,s:s%,s:I,s:I,s:b,s:b,s:o}", "ok", 1, "subject", d.subject.p, d.subject.n,
+                              "serial", d.serial.p, d.serial.n, "key", d.key_kind.p, d.key_kind.n, "key-id", d.key_id.p,
+                              d.key_id.n, "fingerprint", d.fingerprint.p, d.fingerprint.n, "not-before", (json_int_t)d.not_before,
+                              "not-after", (json_int_t)d.not_after, "limited", (int)scope.limited, "narrow", (int)scope.narrow,
+                              "speaks-for", scope_json(&scope));
         cli_print_json(v);
         json_decref(v);
     } else if (err == 0) {

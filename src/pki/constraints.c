@@ -1,7 +1,8 @@
 /* constraints: what a CA's certificate may speak for at all (RFC 5280 section 4.2.1.10), so that whoever steals its key cannot speak for others either.
  *
  * A kind of name that is not mentioned is not constrained, so each kind that mail or TLS looks at is: hosts, mail addresses (SmtpUTF8Mailbox
- * among them, RFC 9598 section 6) and IP addresses. */
+ * among them, RFC 9598 section 6), IP addresses and URIs. Not SRV names (RFC 4985): they are an otherName, and Go refuses every certificate below a root
+ * that constrains one. */
 #include "pki/pki_private.h"
 
 #include <openssl/err.h>
@@ -10,7 +11,7 @@
 /* A name that nobody can have (RFC 6761 section 6.4): the subtree of a kind of which nothing is allowed. */
 #define NOBODY "invalid"
 
-enum { MAPPED = 96 };
+enum { MAPPED = 96, OUR_USES = XKU_SSL_SERVER | XKU_SSL_CLIENT | XKU_SMIME };
 
 static bool subtree_add(STACK_OF(GENERAL_SUBTREE) * list, int type, const void *bytes, size_t n)
 {
@@ -83,6 +84,7 @@ bool pki_constraints_add(X509 *cert, const struct pki_names *names, str hostname
         ok = text_add(nc->permittedSubtrees, GEN_EMAIL, STR(NOBODY));
     if (ok && !networks)
         ok = networks_exclude_all(nc);
+    ok = ok && text_add(nc->permittedSubtrees, GEN_URI, STR(NOBODY)); /* we issue none */
     ok = ok && X509_add1_ext_i2d(cert, NID_name_constraints, nc, 1, X509V3_ADD_DEFAULT) == 1;
     NAME_CONSTRAINTS_free(nc);
     return ok;
@@ -165,6 +167,15 @@ static bool limits_all(const NAME_CONSTRAINTS *nc, const struct pki_scope *s)
     return kinds[PKI_NAME_DNS] && kinds[PKI_NAME_EMAIL] && kinds[PKI_NAME_IP];
 }
 
+/* Whether URIs are held down too, and CA is for what we issue only. */
+static bool is_narrow(X509 *ca, const NAME_CONSTRAINTS *nc)
+{
+    bool uri = false;
+    for (int i = 0; nc && i < sk_GENERAL_SUBTREE_num(nc->permittedSubtrees); i++)
+        uri = uri || sk_GENERAL_SUBTREE_value(nc->permittedSubtrees, i)->base->type == GEN_URI;
+    return uri && X509_get_extension_flags(ca) & EXFLAG_XKUSAGE && !(X509_get_extended_key_usage(ca) & ~(uint32_t)OUR_USES);
+}
+
 int pki_scope_read(str ca_pem, struct arena *a, struct pki_scope *ret, struct error *e)
 {
     struct pki_scope s = { 0 };
@@ -179,6 +190,7 @@ int pki_scope_read(str ca_pem, struct arena *a, struct pki_scope *ret, struct er
     for (int i = 0; i < n && err == 0; i++)
         err = subtree_read(sk_GENERAL_SUBTREE_value(nc->permittedSubtrees, i), a, &s);
     s.limited = nc && critical == 1 && limits_all(nc, &s);
+    s.narrow = s.limited && is_narrow(ca, nc);
     NAME_CONSTRAINTS_free(nc);
     X509_free(ca);
     ERR_clear_error();

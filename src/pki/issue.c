@@ -140,6 +140,8 @@ static int root_finish(X509 *cert, const struct pki_key *key, const struct pki_n
     if (X509_set_issuer_name(cert, X509_get_subject_name(cert)) != 1 ||
         !add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") ||
         !add_extension(cert, cert, NID_key_usage, "critical,keyCertSign,cRLSign") ||
+        /* For what we issue, so that a thief's certificates sign no programs and no time stamps (RFC 5280 section 4.2.1.12). */
+        !add_extension(cert, cert, NID_ext_key_usage, "serverAuth,clientAuth,emailProtection") ||
         !add_extension(cert, cert, NID_subject_key_identifier, "hash") || (names && !pki_constraints_add(cert, names, hostname)))
         r = pki_fail(e, ERR_INTERNAL, "the CA certificate could not be made");
     if (r == 0)

@@ -130,6 +130,7 @@ int pki_certificate_describe(str pem, struct arena *a, struct pki_description *r
 /* What names a CA's certificate speaks for. */
 struct pki_scope {
     bool limited; /* critical name constraints hold down hosts, mail addresses and IP addresses; false: it speaks for anybody */
+    bool narrow;  /* and no URIs, no programs and no time stamps; false for the root of an older valise */
     struct pki_name *names; /* what is permitted; a network where an address would be */
     size_t name_n;
 };

@@ -39,7 +39,11 @@ static void note_ca(const struct admin *a, json_t *notes, str ca_pem)
                 notes,
                 json_sprintf("the CA's certificate speaks for every name there is, so whoever steals its key can be anybody "
                              "to our users: " RENEW_CA));
-        else if (directory_domains(a->directory, note_domain, &x) != 0)
+        if (scope.limited && !scope.narrow)
+            json_array_append_new(
+                notes, json_sprintf("the CA's certificate is of an older valise: whoever steals its key can sign programs as "
+                                    "well, and certificates for URIs: " RENEW_CA));
+        if (scope.limited && directory_domains(a->directory, note_domain, &x) != 0)
             json_array_append_new(notes, json_string("the domains could not be compared with the CA's certificate"));
     }
     if (pki_certificate_describe(ca_pem, &arena, &d, NULL) == 0 && d.not_after - now < (int64_t)CA_DAYS * DAY)

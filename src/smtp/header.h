@@ -30,8 +30,9 @@ struct smtp_header {
 void smtp_header_init(struct smtp_header *h, struct smtp_body *body);
 /* Says what is known now: the server's name and the message's recipients (see smtp_claims_init). They live as long as H. */
 void smtp_header_guard(struct smtp_header *h, str hostname, const str *recipients, size_t recipient_n);
-/* Makes H complete the header of a submitted message: Bcc is removed for all (RFC 5322 section 3.6.3, the first of its ways); missing From (if DEFAULT_FROM is not empty), Date and Message-ID are added. ID and HOSTNAME make the Message-ID. The strings
- * live as long as H. */
+/* Makes H complete the header of a submitted message: Bcc is removed for all (RFC 5322 section 3.6.3, the first of its ways); missing From, Date and Message-ID are
+ * added. ID and HOSTNAME make the Message-ID. DEFAULT_FROM is the reverse path, which the login was seen to be allowed to send as: a problem with one clear
+ * remedy (RFC 6409 section 8). With an empty one, as of a receipt, there is none, and the message is refused (author.h). The strings live as long as H. */
 void smtp_header_complete(struct smtp_header *h, str default_from, str id, str hostname, int64_t now_s);
 /* Takes the next bytes of the message. */
 void smtp_header_put(struct smtp_header *h, str bytes);

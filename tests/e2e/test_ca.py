@@ -64,7 +64,7 @@ def ca_notes(lab):
 
 
 def test_what_a_thief_of_the_key_gains(lab, scratch):
-    """All verifiers agree on every name; only OpenSSL of the three knows SmtpUTF8Mailbox."""
+    """All verifiers agree on every name but URIs; only OpenSSL of the three knows SmtpUTF8Mailbox."""
     thief = Thief(lab, scratch)
     for sans, usage, good in (
             (f"DNS:www.{DOMAIN}", "serverAuth", True), (f"DNS:*.{DOMAIN}", "serverAuth", True), (f"DNS:{HOSTNAME}", "serverAuth", True),
@@ -77,8 +77,44 @@ def test_what_a_thief_of_the_key_gains(lab, scratch):
         cert = thief.signs(sans, usage=usage)
         for verifier in (by_openssl, by_gnutls, by_nss):
             assert verifier(lab.dir / "ca.pem", cert, usage) == good, (verifier.__name__, sans)
+    for verifier in (by_openssl, by_nss):   # GnuTLS looks at no URI
+        assert not verifier(lab.dir / "ca.pem", thief.signs(f"DNS:{HOSTNAME},URI:https://www.google.com/"), "serverAuth"), verifier.__name__
     for address, good in ((f"élise@{DOMAIN}", True), ("élise@gmail.com", False)):
         assert by_openssl(lab.dir / "ca.pem", thief.signs(utf8(address), usage="emailProtection"), "emailProtection") == good, address
+
+
+def purposes(ca):
+    return openssl("x509", "-in", ca, "-noout", "-ext", "extendedKeyUsage").stdout
+
+
+def test_the_root_is_for_tls_and_mail_only(lab, scratch):
+    """What the root says for those who look (OpenSSL and Windows do, GnuTLS and NSS go by how it was installed); an older one is told of and renewed."""
+    assert purposes(lab.dir / "ca.pem").split("\n")[1].strip() == "TLS Web Server Authentication, TLS Web Client Authentication, E-mail Protection"
+    assert as_json(lab, "ca", "show")["narrow"]
+    new, cert = scratch / "new.pem", scratch / "cert.pem"
+    new.write_text((lab.dir / "ca.pem").read_text())
+    cert.write_text((lab.dir / "tls" / "server.pem").read_text())
+    ext, owner = scratch / "former.cnf", os.stat(lab.dir / "ca.pem")
+    ext.write_text("[req]\ndistinguished_name=dn\nx509_extensions=x\n[dn]\n[x]\nbasicConstraints=critical,CA:TRUE,pathlen:0\n"
+                   "keyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\nnameConstraints=critical,"
+                   f"permitted;DNS:{DOMAIN},permitted;DNS:localhost,permitted;email:{DOMAIN},permitted;IP:127.0.0.0/255.0.0.0\n")
+    done = openssl("req", "-x509", "-new", "-key", lab.dir / "keys" / "ca.key", "-days", 3650, "-subj", f"/CN={DOMAIN} root CA", "-config", ext, "-out",
+                   lab.dir / "ca.pem")
+    assert done.returncode == 0, done.stdout
+    os.chown(lab.dir / "ca.pem", owner.st_uid, owner.st_gid)
+    shown = as_json(lab, "ca", "show")
+    assert shown["limited"] and not shown["narrow"] and "programs and URIs of ANYBODY" in valise(lab, "ca", "show").stdout
+    assert any("sign programs" in n and "valise ca renew" in n for n in as_json(lab, "check")["notes"])
+    valise(lab, "cert", "issue", "--server", f"x.{DOMAIN}")     # it goes on meanwhile
+    valise(lab, "ca", "renew")
+    assert as_json(lab, "ca", "show")["narrow"] and ca_notes(lab) == [] and purposes(lab.dir / "ca.pem") == purposes(new)
+    for verifier in (by_openssl, by_gnutls, by_nss):
+        assert verifier(lab.dir / "ca.pem", cert, "serverAuth"), verifier.__name__
+    # OpenSSL holds the root to it: for what it does not name, nothing verifies.
+    mail_only = scratch / "mail.pem"
+    ext.write_text(ext.read_text() + "extendedKeyUsage=emailProtection\n")
+    done = openssl("req", "-x509", "-new", "-key", lab.dir / "keys" / "ca.key", "-days", 3650, "-subj", f"/CN={DOMAIN} root CA", "-config", ext, "-out", mail_only)
+    assert done.returncode == 0 and not by_openssl(mail_only, cert, "serverAuth")
 
 
 def test_a_thief_makes_no_ca_below_ours(lab, scratch):
