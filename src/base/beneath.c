@@ -272,9 +272,7 @@ int beneath_create(int dir, const char *path, struct beneath_rights rights, stru
     return fd < 0 ? fail("make", path, e) : fd;
 }
 
-/* Whether FD is what we could have made: who may write in the folder above can swap it for one of his. Some filesystems give what is made to others; there
- * nothing can be said. */
-static bool is_own_directory(int fd)
+bool beneath_is_ours(int fd)
 {
     static const unsigned mapping[] = { NFS_SUPER_MAGIC,   CIFS_SUPER_MAGIC,  SMB2_SUPER_MAGIC, FUSE_SUPER_MAGIC,
                                         MSDOS_SUPER_MAGIC, EXFAT_SUPER_MAGIC, V9FS_MAGIC };
@@ -297,7 +295,7 @@ int beneath_make(int dir, const char *path, struct beneath_rights rights, struct
     bool made = mkdirat(at, name, 0700) == 0;
     if (made)
         fd = open_directory(at, name, 0);
-    if (fd >= 0 && !is_own_directory(fd)) { /* somebody was quicker */
+    if (fd >= 0 && !beneath_is_ours(fd)) { /* who may write in the folder above has swapped it for one of his */
         (void)close(fd);
         close_quietly(at);
         return error_set(e, ERR_REFUSED, "cannot make %s: somebody else puts another folder in its place", path);

@@ -64,6 +64,9 @@ int beneath_create(int dir, const char *path, struct beneath_rights rights, stru
  * of his in its place meanwhile. */
 int beneath_make(int dir, const char *path, struct beneath_rights rights, struct error *e) MUST_USE;
 
+/* Whether the open file or directory FD belongs to us; true where the filesystem gives what is made to others (NFS without root, CIFS, FUSE, FAT). */
+bool beneath_is_ours(int fd);
+
 /* Makes a new directory in DIR that only we can enter (0700), named PREFIX and random letters; its name goes to RET. A descriptor or an error. */
 int beneath_make_private(int dir, const char *prefix, char ret[BENEATH_NAME_MAX], struct error *e) MUST_USE;
 

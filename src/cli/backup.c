@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "base/id.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
+#include "cli/mishaps.h"
 #include "cli/owner.h"
 #include "cli/port.h"
 #include "cli/progress.h"
@@ -20,7 +20,7 @@
 #include "cli/tar.h"
 #include "cli/vault.h"
 
-enum { NAME_BYTES = 40, NAME_PAUSE_US = 50000, MANIFEST_MAX = 1 << 28 };
+enum { NAME_BYTES = 40, NAME_PAUSE_US = 50000, MANIFEST_MAX = 1 << 28, SMALL_MAX = 1 << 24, HOLES_MAX = 1 << 30 };
 
 struct backup {
     const char *dir;
@@ -30,6 +30,7 @@ struct backup {
     char name[NAME_BYTES], partial[NAME_BYTES + 16];
     const char *target_name;
     int target, build, files;          /* -1: a stream */
+    int own_lock, target_lock;         /* of the valise directory and of the target */
     struct backup_generation previous; /* fd -1: none */
     struct vault vault;                /* the previous one's */
     json_t *before;                    /* files of the previous manifest by path */
@@ -39,6 +40,7 @@ struct backup {
     bool with_ca_key, has_ca_key;
     json_t *revoked;
     struct progress progress;
+    struct mishaps mishaps;  /* files that are left out */
     uint64_t copied, shared; /* bytes */
 };
 
@@ -222,23 +224,32 @@ int backup_open(const char *path, struct backup_generation *ret, struct error *e
     return err;
 }
 
-int backup_lock(const char *target, struct error *e)
+/* The file that is locked, in a directory of backups and in the valise directory that is backed up. */
+static const char target_lock[] = ".lock", dir_lock[] = "backup.lock";
+
+void backup_unlock(int target, int lock)
+{
+    tree_unlock(target, target_lock, lock);
+    close_one(target);
+}
+
+int backup_lock(const char *target, int *ret_lock, struct error *e)
 {
     struct beneath_names names = { 0 };
+    *ret_lock = -1;
     int fd = beneath_start(target, e);
     if (fd < 0)
         return fd;
-    int err = tree_claim(fd, target, e);
-    if (err == 0)
-        err = beneath_list(fd, &names, e);
+    int lock = tree_lock(fd, target_lock, target, e), err = lock < 0 ? lock : beneath_list(fd, &names, e);
     for (size_t i = 0; i < names.n; i++)
         if (str_ends(str_from_z(names.list[i]), STR("Z.partial")))
-            (void)!beneath_remove_tree(fd, names.list[i], NULL);
+            tree_remove_unfinished(fd, names.list[i]);
     beneath_names_free(&names);
     if (err) {
-        (void)close(fd);
+        backup_unlock(fd, lock);
         return err;
     }
+    *ret_lock = lock;
     tree_remove_stale(fd, "restore-");
     return fd;
 }
@@ -343,6 +354,30 @@ static int add_sealed(struct backup *b, int fd, struct tree_file *file, struct e
     return err;
 }
 
+/* What a file that core can write may take of the backup. ERR_LIMIT: a certificate or a key is never that large; ERR_CORRUPT: the store has no such holes. */
+static int judge_size(int fd, const char *path, const struct stat *st, struct error *e)
+{
+    uint64_t size = (uint64_t)st->st_size;
+    if (!str_starts(str_from_z(path), STR("store/")) && strcmp(path, REVOKED_FILE) != 0 && size > (uint64_t)SMALL_MAX)
+        return error_set(e, ERR_LIMIT, "it has %llu bytes, and nothing there is larger than %d; see what it is, and remove it",
+                         (unsigned long long)size, SMALL_MAX);
+    uint64_t holes = size > (uint64_t)HOLES_MAX ? tree_holes(fd, size) : 0;
+    return holes <= (uint64_t)HOLES_MAX
+               ? 0
+               : error_set(e, ERR_CORRUPT,
+                           "%s has %llu bytes that were never written, which no file of a store has; `valise check` "
+                           "tells what is wrong with the store",
+                           path, (unsigned long long)holes);
+}
+
+/* The backup is made without it, and the exit status tells. */
+static int leave_out(struct backup *b, const char *path, struct error *e)
+{
+    mishaps_add(&b->mishaps, path, e->text);
+    *e = ERROR_NONE;
+    return 0;
+}
+
 /* The file NAME of the open directory FOLDER, as PATH. What is not a regular file is left out. */
 static int add_file(struct backup *b, int folder, const char *name, const char *path, struct error *e)
 {
@@ -354,6 +389,11 @@ static int add_file(struct backup *b, int folder, const char *name, const char *
     int fd = owner_open_file(folder, name, &st, e);
     if (fd < 0)
         return error_prefix(e, "%s", path);
+    err = judge_size(fd, path, &st, e);
+    if (err) {
+        (void)close(fd);
+        return err == ERR_LIMIT ? leave_out(b, path, e) : err;
+    }
     (void)snprintf(file.path, sizeof file.path, "%s", path);
     file.size = (uint64_t)st.st_size;
     file.mode = st.st_mode & 0777;
@@ -396,7 +436,10 @@ static int make_folders(struct backup *b, struct error *e)
 {
     static const char *const folders[] = { "keys", "tls", "store" };
     b->build = beneath_make(b->target, b->partial, BENEATH_MODE(0700), e);
-    b->files = b->build < 0 ? b->build : beneath_make(b->build, b->lock.used ? "pieces" : "files", BENEATH_MODE(0700), e);
+    int marked = b->build < 0 ? b->build : tree_mark(b->build, b->partial, e);
+    if (marked == 0)
+        marked = tree_claim(b->build, b->partial, e);
+    b->files = marked ? marked : beneath_make(b->build, b->lock.used ? "pieces" : "files", BENEATH_MODE(0700), e);
     int err = b->files < 0 ? b->files : 0;
     for (size_t i = 0; err == 0 && !b->lock.used && i < sizeof folders / sizeof folders[0]; i++) {
         int fd = beneath_make(b->files, folders[i], BENEATH_MODE(0700), e);
@@ -486,6 +529,8 @@ static int finish(struct backup *b, struct error *e)
     if (err == 0)
         err = beneath_sync(b->target, b->target_name, e);
     if (err == 0)
+        tree_unmark(b->build, b->partial);
+    if (err == 0)
         vault_forget(b->top, b->vault.who.server_id);
     else
         vault_forget(b->top, b->lock.server_id);
@@ -501,9 +546,10 @@ static int lock_spool(struct backup *b, struct error *e)
     b->spool = beneath_directory(b->top, "spool", e);
     if (b->spool < 0)
         return error_prefix(e, "%s", b->dir);
-    if (flock(b->spool, LOCK_EX | LOCK_NB) != 0)
+    b->own_lock = tree_lock(b->top, dir_lock, b->dir, e); /* not spool/ itself, which core could hold */
+    if (b->own_lock == ERR_UNAVAILABLE)
         return error_set(e, ERR_UNAVAILABLE, "another backup of %s is being made", b->dir);
-    int err = beneath_list(b->spool, &names, e);
+    int err = b->own_lock < 0 ? b->own_lock : beneath_list(b->spool, &names, e);
     for (size_t i = 0; i < names.n; i++)
         if (str_starts(str_from_z(names.list[i]), STR("backup-")))
             (void)!owner_remove_tree(b->spool, names.list[i], NULL);
@@ -564,7 +610,7 @@ static int prepare_target(struct backup *b, struct error *e)
     int err = make_target(b->target_name, e);
     if (err)
         return err;
-    b->target = backup_lock(b->target_name, e);
+    b->target = backup_lock(b->target_name, &b->target_lock, e);
     if (b->target < 0)
         return b->target;
     for (take_name(b); beneath_exists(b->target, b->name); take_name(b)) /* the second is taken: the next one comes soon */
@@ -585,6 +631,7 @@ static void report(const struct cli *c, const struct backup *b, const char *targ
         json_t *v = json_pack("{s:b,s:s,s:s,s:I,s:I,s:I,s:b,s:b}", "ok", 1, "target", target, "generation", b->name,
                               "copied-bytes", (json_int_t)b->copied, "shared-bytes", (json_int_t)b->shared, "removed",
                               (json_int_t)pruned, "encrypted", b->lock.used, "ca-key", b->has_ca_key && b->with_ca_key);
+        mishaps_add_json(&b->mishaps, v);
         cli_print_json(v);
         json_decref(v);
         return;
@@ -621,7 +668,7 @@ static int make(struct backup *b, bool stream, const struct cli *c, struct error
     if (b->copied_to[0])
         (void)!owner_remove_tree(b->spool, b->copied_to, NULL);
     if (err && b->build >= 0)
-        (void)!beneath_remove_tree(b->target, b->partial, NULL);
+        tree_remove(b->target, b->partial, b->build);
     return err;
 }
 
@@ -632,10 +679,12 @@ static void done(struct backup *b)
     backup_close(&b->previous);
     close_one(b->files);
     close_one(b->build);
-    close_one(b->target);
+    backup_unlock(b->target, b->target_lock);
     close_one(b->copy);
     close_one(b->spool);
+    tree_unlock(b->top, dir_lock, b->own_lock);
     close_one(b->top);
+    mishaps_done(&b->mishaps);
     json_decref(b->before);
     json_decref(b->list);
     json_decref(b->pieces);
@@ -663,6 +712,8 @@ int cmd_backup(struct cli *c)
                           .copy = -1,
                           .target_name = target,
                           .target = -1,
+                          .own_lock = -1,
+                          .target_lock = -1,
                           .build = -1,
                           .files = -1,
                           .previous = { .fd = -1, .beside = -1, .files = -1 },
@@ -671,6 +722,7 @@ int cmd_backup(struct cli *c)
                           .pieces = json_array(),
                           .revoked = json_array(),
                           .with_ca_key = cli_value(c, "with-ca-key") };
+    mishaps_init(&b->mishaps, &b->progress, c->json);
     take_name(b);
     (void)signal(SIGPIPE, SIG_IGN); /* whoever reads the stream may leave: an error, after which all is tidied up */
     status = vault_lock_init(&b->lock, c, !stream);
@@ -685,6 +737,7 @@ int cmd_backup(struct cli *c)
         err = backup_prune(b->target, target, keep, &pruned, &e);
     if (err == 0 && !stream)
         report(c, b, target, pruned);
+    status = err ? cli_fail(c, err, e.text) : mishaps_status(&b->mishaps, false, "files");
     done(b);
-    return err ? cli_fail(c, err, e.text) : 0;
+    return status;
 }

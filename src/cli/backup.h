@@ -9,8 +9,8 @@
  * Files of the store that never change are hard links to those of the generation before: a further backup takes the space of what is new.
  *
  *  B1  A directory without ".partial" in its name is whole: it is renamed after all of it is durable.
- *  B2  Nothing in a generation is ever written again. Whoever makes, prunes or clones holds a lock on the directory concerned, so that what is left of
- *      an interrupted command is known for that and removed by the next one. */
+ *  B2  Nothing in a generation is ever written again. Whoever makes or prunes holds the lock of the directory, a file that only he can open; what is left of
+ *      an interrupted command says so itself (tree.h) and is removed by the next one. */
 #ifndef VALISE_CLI_BACKUP_H
 #define VALISE_CLI_BACKUP_H
 
@@ -37,9 +37,10 @@ struct backup_list {
 };
 int backup_generations(int target, const char *name, struct backup_list *ret, struct error *e) MUST_USE;
 void backup_list_done(struct backup_list *l);
-/* Opens TARGET for the only command that writes there; what interrupted ones left is removed. A descriptor that holds the lock until it is closed.
- * ERR_UNAVAILABLE. */
-int backup_lock(const char *target, struct error *e) MUST_USE;
+/* Opens TARGET for the only command that writes there; what interrupted ones left is removed. A descriptor of it; *RET_LOCK is to be given back with
+ * backup_unlock, which closes both and may be called after a failure too. ERR_UNAVAILABLE. */
+int backup_lock(const char *target, int *ret_lock, struct error *e) MUST_USE;
+void backup_unlock(int target, int lock);
 /* Removes all but the KEEP latest generations of the directory TARGET (called NAME), which is locked. */
 int backup_prune(int target, const char *name, uint64_t keep, uint64_t *ret_removed, struct error *e) MUST_USE;
 

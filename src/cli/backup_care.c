@@ -226,6 +226,27 @@ int cmd_backup_check(struct cli *c)
 
 /* --- prune --- */
 
+/* Generation MADE of the directory TARGET, called NAME, which is called GONE before: no longer whole by that (B1), so that a crash in between leaves nothing that
+ * looks like a backup. Its folder may be somebody else's, who calls what he likes as backups are called. */
+static int remove_generation(int target, const char *name, const char *made, const char *gone, struct error *e)
+{
+    int fd = beneath_directory(target, made, e);
+    if (fd < 0)
+        return fd;
+    int err = 0;
+    if (!tree_is_ours(fd) || !beneath_exists(fd, "manifest.json"))
+        err = error_set(e, ERR_REFUSED, "%s/%s is no backup that was made as this user; see whose it is, and remove it by hand",
+                        name, made);
+    if (err == 0)
+        err = tree_mark(fd, gone, e);
+    if (err == 0)
+        err = beneath_rename(target, made, target, gone, false, e);
+    if (err == 0)
+        tree_remove(target, gone, fd);
+    (void)close(fd);
+    return err;
+}
+
 int backup_prune(int target, const char *name, uint64_t keep, uint64_t *ret_removed, struct error *e)
 {
     struct backup_list list;
@@ -233,11 +254,8 @@ int backup_prune(int target, const char *name, uint64_t keep, uint64_t *ret_remo
     *ret_removed = 0;
     for (size_t i = 0; err == 0 && i + keep < list.n; i++) {
         char gone[BACKUP_NAME_MAX + 16];
-        /* No longer whole by its name (B1), so that a crash in between leaves nothing that looks like a backup. */
         (void)snprintf(gone, sizeof gone, "%s.partial", list.names[i]);
-        err = beneath_rename(target, list.names[i], target, gone, false, e);
-        if (err == 0)
-            (void)!beneath_remove_tree(target, gone, NULL);
+        err = remove_generation(target, name, list.names[i], gone, e);
         *ret_removed += err == 0;
     }
     backup_list_done(&list);
@@ -253,10 +271,9 @@ int cmd_backup_prune(struct cli *c)
         return status;
     if (keep == 0)
         return cli_usage(c, "backup prune: --keep N is needed, at least 1");
-    int lock = backup_lock(c->words[0], &e);
-    int err = lock < 0 ? lock : backup_prune(lock, c->words[0], keep, &removed, &e);
-    if (lock >= 0)
-        (void)close(lock);
+    int lock = -1, target = backup_lock(c->words[0], &lock, &e);
+    int err = target < 0 ? target : backup_prune(target, c->words[0], keep, &removed, &e);
+    backup_unlock(target, lock);
     if (err)
         return cli_fail_files(c, &e);
     if (c->json) {

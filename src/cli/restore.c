@@ -125,7 +125,8 @@ static int find_place(const char *dir, struct place *ret, struct error *e)
     if (err)
         return err;
     ret->build = beneath_make_private(ret->above, prefix, ret->build_name, e);
-    return ret->build < 0 ? ret->build : tree_claim(ret->build, ret->build_name, e);
+    err = ret->build < 0 ? ret->build : tree_claim(ret->build, ret->build_name, e);
+    return err ? err : tree_mark(ret->build, ret->build_name, e);
 }
 
 static int restore_files(const struct cli *c, const struct vault *v, const struct place *p, struct restored *ret, struct error *e)
@@ -227,7 +228,9 @@ static int restore_all(const struct cli *c, const struct backup_generation *g, c
     if (err == 0)
         err = beneath_sync(p.above, c->dir, e);
     if (err && p.build >= 0)
-        (void)!beneath_remove_tree(p.above, p.build_name, NULL);
+        tree_remove(p.above, p.build_name, p.build);
+    else if (err == 0)
+        tree_unmark(p.build, p.build_name);
     close_one(p.former);
     close_one(p.build);
     close_one(p.above);
@@ -280,6 +283,8 @@ static int make_clone(const struct vault *v, const char *dir, struct beneath_rig
     if (ret->outer < 0)
         return ret->outer;
     int err = tree_claim(ret->outer, ret->name, e);
+    if (err == 0)
+        err = tree_mark(ret->outer, ret->name, e);
     if (err == 0)
         ret->top = err = beneath_make(ret->outer, "valise", rights, e);
     return err < 0 ? err : 0;
@@ -408,7 +413,7 @@ static int restore_mailboxes(struct restore *r, const struct cli *c, struct erro
 static void remove_clone(struct clone *clone)
 {
     if (clone->outer >= 0)
-        (void)!beneath_remove_tree(clone->above, clone->name, NULL);
+        tree_remove(clone->above, clone->name, clone->outer);
     close_one(clone->top);
     close_one(clone->outer);
     close_one(clone->above);

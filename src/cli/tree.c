@@ -6,7 +6,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { STEP = 1 << 17 };
+enum { STEP = 1 << 17, TRIES = 16 };
 
 static int fail_at(const char *name, struct error *e)
 {
@@ -96,19 +96,129 @@ int tree_claim(int fd, const char *name, struct error *e)
     return error_set(e, ERR_UNAVAILABLE, "%s: another command works there", name);
 }
 
+int tree_lock(int dir, const char *file, const char *name, struct error *e)
+{
+    struct stat st, now;
+    for (int tries = 0; tries < TRIES; tries++) {
+        int fd = beneath_create(dir, file, BENEATH_MODE(0600), e);
+        bool made = fd >= 0;
+        if (fd == ERR_EXISTS)
+            fd = beneath_file(dir, file, NULL, e);
+        if (fd == ERR_NOTFOUND)
+            continue; /* its holder has just ended */
+        if (fd < 0)
+            return error_prefix(e, "%s", name);
+        bool ours = fstat(fd, &st) == 0 && (made || (beneath_is_ours(fd) && !(st.st_mode & 077) && st.st_nlink == 1));
+        bool held = ours && flock(fd, LOCK_EX | LOCK_NB) == 0;
+        if (held && beneath_look(dir, file, &now, NULL) == 0 && now.st_ino == st.st_ino && now.st_dev == st.st_dev)
+            return fd;
+        (void)close(fd);
+        if (!ours)
+            return error_set(e, ERR_REFUSED, "%s/%s was made by somebody else; see who works there, then remove it", name, file);
+        if (!held)
+            break;
+    }
+    return error_set(e, ERR_UNAVAILABLE, "%s: another command works there", name);
+}
+
+void tree_unlock(int dir, const char *file, int lock)
+{
+    if (lock < 0)
+        return;
+    (void)!beneath_remove(dir, file,
+                          NULL); /* while it is held: who waits for it looks whether it is still the one that is there */
+    (void)close(lock);
+}
+
+/* --- what is unfinished --- */
+
+/* The name of the file that says that the directory NAME is. */
+static bool mark_of(const char *name, char ret[BENEATH_NAME_MAX])
+{
+    int n = snprintf(ret, BENEATH_NAME_MAX, ".unfinished.%s", name);
+    return n > 0 && n < BENEATH_NAME_MAX;
+}
+
+int tree_mark(int fd, const char *name, struct error *e)
+{
+    char mark[BENEATH_NAME_MAX];
+    if (!mark_of(name, mark))
+        return error_set(e, ERR_LIMIT, "the name %.80s... is too long", name);
+    int made = beneath_create(fd, mark, BENEATH_MODE(0600), e);
+    if (made >= 0)
+        (void)close(made);
+    return made == ERR_EXISTS || made >= 0 ? 0 : made;
+}
+
+void tree_unmark(int fd, const char *name)
+{
+    char mark[BENEATH_NAME_MAX];
+    if (mark_of(name, mark))
+        (void)!beneath_remove(fd, mark, NULL);
+}
+
+void tree_remove(int dir, const char *name, int fd)
+{
+    char mark[BENEATH_NAME_MAX];
+    struct stat st, now;
+    struct beneath_names names = { 0 };
+    bool marked = mark_of(name, mark);
+    if (fstat(fd, &st) != 0 || beneath_look(dir, name, &now, NULL) || st.st_ino != now.st_ino || st.st_dev != now.st_dev)
+        return;
+    if (beneath_list(fd, &names, NULL) == 0)
+        for (size_t i = 0; i < names.n; i++)
+            if (!marked || strcmp(names.list[i], mark) != 0)
+                (void)!beneath_remove_tree(fd, names.list[i], NULL);
+    beneath_names_free(&names);
+    if (marked)
+        (void)!beneath_remove(fd, mark, NULL);
+    (void)!beneath_remove_directory(dir, name, NULL); /* one that is empty, whosever it is by now */
+}
+
+bool tree_is_ours(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) && !(st.st_mode & 022) && beneath_is_ours(fd);
+}
+
+void tree_remove_unfinished(int dir, const char *name)
+{
+    char mark[BENEATH_NAME_MAX];
+    int fd = beneath_directory(dir, name, NULL);
+    if (fd < 0)
+        return;
+    int file = tree_is_ours(fd) && mark_of(name, mark) ? beneath_file(fd, mark, NULL, NULL) : ERR_NOTFOUND;
+    if (file >= 0 && beneath_is_ours(file) && tree_claim(fd, "", NULL) == 0)
+        tree_remove(dir, name, fd);
+    else if (file == ERR_NOTFOUND)
+        (void)!beneath_remove_directory(dir, name, NULL); /* ended before it was marked: then it is empty */
+    if (file >= 0)
+        (void)close(file);
+    (void)close(fd);
+}
+
 void tree_remove_stale(int dir, const char *prefix)
 {
     struct beneath_names names = { 0 };
     if (beneath_list(dir, &names, NULL))
         return;
-    for (size_t i = 0; i < names.n; i++) {
-        struct stat st;
-        int fd = str_starts(str_from_z(names.list[i]), str_from_z(prefix)) ? beneath_directory(dir, names.list[i], NULL) : -1;
-        if (fd < 0)
-            continue;
-        if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && tree_claim(fd, "", NULL) == 0)
-            (void)!beneath_remove_tree(dir, names.list[i], NULL);
-        (void)close(fd);
-    }
+    for (size_t i = 0; i < names.n; i++)
+        if (str_starts(str_from_z(names.list[i]), str_from_z(prefix)))
+            tree_remove_unfinished(dir, names.list[i]);
     beneath_names_free(&names);
+}
+
+uint64_t tree_holes(int fd, uint64_t size)
+{
+    uint64_t holes = 0;
+    for (off_t at = 0; (uint64_t)at < size;) {
+        off_t hole = lseek(fd, at, SEEK_HOLE);
+        if (hole < 0 || (uint64_t)hole >= size)
+            break;
+        at = lseek(fd, hole, SEEK_DATA);
+        at = at < 0 ? (off_t)size : at; /* ENXIO: nothing more */
+        holes += (uint64_t)(at - hole);
+    }
+    (void)lseek(fd, 0, SEEK_SET);
+    return holes;
 }

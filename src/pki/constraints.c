@@ -1,7 +1,7 @@
 /* constraints: what a CA's certificate may speak for at all (RFC 5280 section 4.2.1.10), so that whoever steals its key cannot speak for others either.
  *
  * A kind of name that is not mentioned is not constrained, so each kind that mail or TLS looks at is: hosts, mail addresses (SmtpUTF8Mailbox
- * among them, RFC 9598 section 6), IP addresses and URIs. Not SRV names (RFC 4985): they are an otherName, and Go refuses every certificate below a root
+ * among them, RFC 9598 section 6), IP addresses and URIs. Not SRV names (id-on-dnsSRV): they are an otherName, and Go refuses every certificate below a root
  * that constrains one. */
 #include "pki/pki_private.h"
 

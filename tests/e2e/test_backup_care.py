@@ -1,5 +1,6 @@
 """valise backup over time: what a small change costs, pruning, checking, interruption by kill -9, damage of every kind."""
 
+import fcntl
 import json
 import os
 import random
@@ -192,3 +193,89 @@ def test_two_at_a_time(lab, scratch):
     assert any(code == 0 for _, code in codes), codes
     assert all(code == 0 or "another" in text or "File exists" in text or "not empty" in text for text, code in codes), codes
     run(lab, "backup", "check", str(scratch / "b"), "--all")
+
+
+def leftover(folder, name, marked=True):
+    """What an interrupted command leaves: a tree that says it is unfinished under the name it has."""
+    tree = folder / name
+    (tree / "files").mkdir(parents=True)
+    (tree / "files" / "x").write_text("x")
+    if marked:
+        (tree / f".unfinished.{marked if isinstance(marked, str) else name}").touch()
+    return tree
+
+
+def test_only_what_says_that_it_is_unfinished_is_removed(lab, scratch):
+    """Whoever may name things in the folder can call any tree as leftovers are called; it says inside what it is, and under which name."""
+    backup(lab, scratch / "b")
+    (whole,) = generations(scratch / "b")
+    wait_for_another_second(scratch / "b")
+    names = ("20200101T000000Z.partial", "restore-abc")
+    for name in names:
+        leftover(scratch / "b", name)
+    empty = scratch / "b" / "20200101T000001Z.partial"     # ended before it could say so
+    empty.mkdir()
+    others = [leftover(scratch / "b", name, marked) for name, marked in (
+        ("20200102T000000Z.partial", False), ("restore-def", False), ("20200103T000000Z.partial", "20200104T000000Z.partial"), ("restore-ghi", "restore-xyz"))]
+    loose = leftover(scratch / "b", "restore-loose")        # others can write there
+    loose.chmod(0o777)
+    others.append(loose)
+    backup(lab, scratch / "b")
+    assert not empty.exists() and not any((scratch / "b" / name).exists() for name in names)
+    for tree in others:
+        assert (tree / "files" / "x").read_text() == "x", tree
+    for tree in others:
+        shutil.rmtree(tree)
+    assert len(generations(scratch / "b")) == 2 and whole in generations(scratch / "b")
+    assert not list((scratch / "b").rglob(".unfinished.*"))
+
+
+def test_prune_removes_backups_only(lab, scratch):
+    backup(lab, scratch / "b")
+    other = leftover(scratch / "b", "20200101T000000Z", marked=False)
+    done = lab.run("backup", "prune", str(scratch / "b"), "--keep", "1", check=False)
+    assert done.returncode == 77 and "20200101T000000Z is no backup" in done.stderr, done
+    assert (other / "files" / "x").exists() and len(generations(scratch / "b")) == 2
+
+
+def test_who_can_open_the_folder_does_not_hold_its_lock(lab, scratch):
+    """flock needs an open descriptor and no more, so it is a file that is locked which only we can open."""
+    (scratch / "b").mkdir()
+    held = [os.open(path, os.O_RDONLY) for path in (scratch / "b", lab.dir, lab.dir / "spool")]
+    for fd in held:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    backup(lab, scratch / "b")
+    lab.run("backup", "prune", str(scratch / "b"), "--keep", "1")
+    for fd in held:
+        os.close(fd)
+    assert len(generations(scratch / "b")) == 1, "no lock is left"
+    # One at a time all the same.
+    for folder, name in ((scratch / "b", ".lock"), (lab.dir, "backup.lock")):
+        fd = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        done = lab.run("backup", str(scratch / "b"), "--dir", str(lab.dir), check=False)
+        assert done.returncode == 69, done
+        os.close(fd)
+    wait_for_another_second(scratch / "b")
+    backup(lab, scratch / "b")              # what was left of the locks is taken over
+    # One that others can open is not taken for ours.
+    (scratch / "b" / ".lock").touch(0o644)
+    (scratch / "b" / ".lock").chmod(0o644)
+    done = lab.run("backup", str(scratch / "b"), "--dir", str(lab.dir), check=False)
+    assert done.returncode == 77 and "remove it" in done.stderr, done
+
+
+def test_files_that_are_mostly_holes(lab, scratch):
+    """What core can write is measured before it is read."""
+    hole = lab.dir / "tls" / "hole.pem"
+    with open(hole, "wb") as f:
+        f.truncate(1 << 40)
+    for target, more in ((scratch / "b", ()), (scratch / "sealed", ("--passphrase-file", str(scratch / "word")))):
+        (scratch / "word").write_text("a long passphrase of several words\n")
+        done = lab.run("backup", str(target), "--dir", str(lab.dir), "--json", *more, check=False, timeout=60)
+        result = json.loads(done.stdout)
+        assert done.returncode == 65 and [f["name"] for f in result["failures"]] == ["tls/hole.pem"], done
+    hole.unlink()
+    restored = second(lab, scratch / "restored")
+    lab.run("restore", str(scratch / "b"), "--dir", str(restored.dir))
+    assert run(restored, "check").returncode == 0

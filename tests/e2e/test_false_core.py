@@ -374,6 +374,7 @@ def test_restore_parses_as_the_owner_and_removes_only_what_is_ours(lab, alice, s
     for name in ("restore-x", "restore-y"):
         (scratch / "b" / name).mkdir()
         (scratch / "b" / name / "in").mkdir()
+        (scratch / "b" / name / f".unfinished.{name}").touch()
     os.chown(scratch / "b" / "restore-x", nobody.pw_uid, nobody.pw_gid)
     (scratch / "b" / "restore-y" / "in" / "link").symlink_to(victim)
     process = subprocess.Popen([lab.program, "restore", str(scratch / "b"), "--account", alice.address, "--dir", str(lab.dir)],
