@@ -5,15 +5,41 @@
 #include "archive/postmark.h"
 #include "base/clock.h"
 
-void mbox_open(struct mbox_reader *r, str file)
+enum { OVERLAP = 1 << 17, MEASURED_MAX = 1 << 30 };
+
+/* As archive_next_line. A line that ends where what is here does may go on. */
+static bool next_line(struct mbox_reader *r, str *rest, str *ret_whole, str *ret)
 {
-    str rest = file, whole, line, mark = STR("\xef\xbb\xbf");
-    *r = (struct mbox_reader){ .file = file, .first_doubt = SIZE_MAX };
-    if (str_starts(rest, mark))
-        rest = str_from(rest, mark.n);
-    r->at = file.n - rest.n;
+    bool is_line = archive_next_line(rest, ret_whole, ret);
+    if (r->beyond && (!is_line || !str_ends(*ret_whole, STR("\n"))))
+        r->wants = true;
+    return is_line;
+}
+
+static void skip_empty(struct mbox_reader *r)
+{
+    str rest = str_from(r->file, r->at), whole, line;
     while (archive_next_line(&rest, &whole, &line) && line.n == 0)
-        r->at = file.n - rest.n;
+        r->at = r->file.n - rest.n;
+}
+
+void mbox_open(struct mbox_reader *r, str file, uint64_t beyond)
+{
+    str mark = STR("\xef\xbb\xbf");
+    *r = (struct mbox_reader){ .file = file, .beyond = beyond, .first_doubt = UINT64_MAX };
+    r->at = str_starts(file, mark) ? mark.n : 0;
+    skip_empty(r);
+}
+
+void mbox_continue(struct mbox_reader *r, str file, uint64_t beyond)
+{
+    r->base += r->at;
+    r->file = file;
+    r->beyond = beyond;
+    r->at = 0;
+    r->wants = false;
+    if (!r->begun)
+        skip_empty(r);
 }
 
 /* --- the line that begins a message --- */
@@ -27,12 +53,12 @@ struct lines_after {
     bool telling;
 };
 
-static struct lines_after look_after(str rest)
+static struct lines_after look_after(struct mbox_reader *r, str rest)
 {
     struct lines_after found = { 0 };
     str whole, first = { NULL, 0 }, second = { NULL, 0 };
-    (void)archive_next_line(&rest, &whole, &first);
-    bool is_second = archive_next_line(&rest, &whole, &second);
+    (void)next_line(r, &rest, &whole, &first);
+    bool is_second = next_line(r, &rest, &whole, &second);
     str a = postmark_field_name(first), b = postmark_field_name(second);
     found.empty = first.n == 0;
     found.header = a.n > 0;
@@ -44,7 +70,7 @@ static struct lines_after look_after(str rest)
 
 static void doubt(struct mbox_reader *r, uint64_t *count, str line)
 {
-    size_t at = (size_t)(line.p - r->file.p);
+    uint64_t at = r->base + (uint64_t)(line.p - r->file.p);
     ++*count;
     if (at < r->first_doubt)
         r->first_doubt = at;
@@ -58,7 +84,7 @@ static bool is_beginning(struct mbox_reader *r, str line, str rest, bool first, 
     *ret = postmark_read(line);
     if (ret->kind == POSTMARK_DATED && free)
         return true;
-    struct lines_after after = look_after(rest);
+    struct lines_after after = look_after(r, rest);
     if (ret->kind == POSTMARK_DATED && after.header)
         return true;
     bool begins = ret->kind != POSTMARK_DATED && after.two && after.telling;
@@ -92,22 +118,26 @@ str mbox_field(str text, str name)
 }
 
 /* Where the message that begins at AT in the file ends by its Content-Length, the empty line after it not counted; 0 when it has none that fits. */
-static size_t measured_end(const struct mbox_reader *r, size_t at)
+static size_t measured_end(struct mbox_reader *r, size_t at)
 {
     str text = str_from(r->file, at), rest = text, whole, line;
     uint32_t n;
+    while (next_line(r, &rest, &whole, &line) && line.n)
+        ;
     if (mbox_is_ours(text) || !str_to_u32(str_trim(mbox_field(text, STR("Content-Length:"))), UINT32_MAX, &n))
         return 0;
-    while (archive_next_line(&rest, &whole, &line) && line.n)
-        ;
-    if (n > rest.n)
+    if (n > rest.n) { /* nothing is waited for that is larger than any message */
+        r->wants = r->wants || (n <= MEASURED_MAX && n <= rest.n + r->beyond);
         return 0;
+    }
     rest = str_from(rest, n);
     size_t end = r->file.n - rest.n;
     bool broken = end > 0 && r->file.p[end - 1] != '\n'; /* the last line had no end: the writer has added one */
     str before = rest;
-    for (int empty = 0; empty < 2 && archive_next_line(&rest, &whole, &line) && line.n == 0; empty++)
+    for (int empty = 0; empty < 2 && next_line(r, &rest, &whole, &line) && line.n == 0; empty++)
         before = rest;
+    rest = before;
+    (void)next_line(r, &rest, &whole, &line);
     return before.n == 0 || (str_starts(before, STR("From ")) && (!broken || before.n < r->file.n - end) &&
                              postmark_read(str_sub(before, 0, str_find_byte(before, '\n', 0))).kind == POSTMARK_DATED)
                ? end
@@ -125,7 +155,7 @@ static size_t find_end(struct mbox_reader *r, size_t at, size_t *ret_next)
     for (;;) {
         str before = rest;
         struct postmark ignored;
-        if (!archive_next_line(&rest, &whole, &line) || is_beginning(r, line, rest, false, empty, &ignored)) {
+        if (!next_line(r, &rest, &whole, &line) || is_beginning(r, line, rest, false, empty, &ignored)) {
             *ret_next = r->file.n - before.n;
             return *ret_next - empty_n;
         }
@@ -135,23 +165,23 @@ static size_t find_end(struct mbox_reader *r, size_t at, size_t *ret_next)
 }
 
 /* The same by Content-Length; 0 when it is not believed. */
-static size_t find_measured(const struct mbox_reader *r, size_t at, size_t *ret_next)
+static size_t find_measured(struct mbox_reader *r, size_t at, size_t *ret_next)
 {
     size_t end = r->lengths ? measured_end(r, at) : 0;
     str rest = str_from(r->file, end), whole, line;
     *ret_next = end;
-    while (end && archive_next_line(&rest, &whole, &line) && line.n == 0)
+    while (end && next_line(r, &rest, &whole, &line) && line.n == 0)
         *ret_next += whole.n;
     return end;
 }
 
-bool mbox_next(struct mbox_reader *r, struct mbox_message *ret)
+static bool find_next(struct mbox_reader *r, struct mbox_message *ret)
 {
     str rest = str_from(r->file, r->at), whole, line;
     struct postmark mark;
     uint64_t taken = r->taken;
     bool first = !r->begun;
-    if (!archive_next_line(&rest, &whole, &line) || !is_beginning(r, line, rest, first, true, &mark))
+    if (!next_line(r, &rest, &whole, &line) || !is_beginning(r, line, rest, first, true, &mark))
         return false;
     if (!first)
         r->taken = taken; /* it was counted where it ended the message before */
@@ -165,6 +195,39 @@ bool mbox_next(struct mbox_reader *r, struct mbox_message *ret)
     *ret = (struct mbox_message){ { r->file.p + at, end - at }, mark.sender, mark.received, measured };
     r->at = next;
     return true;
+}
+
+bool mbox_next(struct mbox_reader *r, struct mbox_message *ret)
+{
+    struct mbox_reader before = *r;
+    r->wants = false;
+    bool found = find_next(r, ret);
+    if (!r->wants)
+        return found;
+    *r = before;
+    r->wants = true;
+    return false;
+}
+
+bool mbox_skip(struct mbox_reader *r, bool inside)
+{
+    str rest = str_from(r->file, r->at), whole, line;
+    struct mbox_reader before = *r;
+    size_t next = 0;
+    r->wants = false;
+    r->begun = true;
+    if (inside || next_line(r, &rest, &whole, &line))
+        (void)find_end(r, r->file.n - rest.n, &next);
+    if (!r->wants) {
+        r->at = next;
+        return true;
+    }
+    *r = before;
+    r->begun = r->wants = true;
+    /* From a line that was looked at on: so that the next part begins with one, and with what stands before what was not seen whole. */
+    size_t from = r->file.n > r->at + OVERLAP ? r->file.n - OVERLAP : r->at, end = str_find_byte(r->file, '\n', from);
+    r->at = end < r->file.n ? end + 1 : r->file.n;
+    return false;
 }
 
 /* --- writing --- */

@@ -19,13 +19,16 @@
 #include "store/mail.h"
 
 struct mbox_reader {
-    str file;
-    size_t at;          /* of the next message; file.n at the end */
-    bool begun;         /* a message was given out */
-    bool lengths;       /* Content-Length is believed where it fits */
-    uint64_t taken;     /* doubtful lines that began a message */
-    uint64_t left;      /* lines "From ..." that could have begun one, and were left as text */
-    size_t first_doubt; /* where the first of either stands in FILE; SIZE_MAX: there is none */
+    str file;             /* what of the file is here */
+    uint64_t base;        /* where that begins in the file */
+    uint64_t beyond;      /* bytes of the file after it */
+    size_t at;            /* of the next message; file.n at the end */
+    bool begun;           /* a message was given out */
+    bool lengths;         /* Content-Length is believed where it fits */
+    bool wants;           /* more of the file has to be here first */
+    uint64_t taken;       /* doubtful lines that began a message */
+    uint64_t left;        /* lines "From ..." that could have begun one, and were left as text */
+    uint64_t first_doubt; /* where the first of either stands in the file; UINT64_MAX: there is none */
 };
 
 struct mbox_message {
@@ -35,11 +38,19 @@ struct mbox_message {
     bool measured;    /* its end is where Content-Length says */
 };
 
-/* Reads FILE, which must live as long as R. Whether it is an mbox tells the first mbox_next; empty lines at its start are nothing. */
-void mbox_open(struct mbox_reader *r, str file);
+/* Reads FILE, which must live as long as R. Whether it is an mbox tells the first mbox_next; empty lines at its start are nothing. BEYOND bytes of it are not
+ * there yet (0: that is all). */
+void mbox_open(struct mbox_reader *r, str file, uint64_t beyond);
+/* Another part of the same file, which begins where R->at is in the former one, and has more or begins later. Messages are the same as if all of the file were
+ * there at once. */
+void mbox_continue(struct mbox_reader *r, str file, uint64_t beyond);
 
-/* The next message. False at the end, and when the file does not begin with one: then R->at is not R->file.n. */
+/* The next message. False at the end; when the file does not begin with one: then R->at is not R->file.n; and when R->wants: the message at R->at does not end
+ * in what is there, or that cannot be told. */
 bool mbox_next(struct mbox_reader *r, struct mbox_message *ret);
+/* Goes on behind the message at R->at, which is too large to be here at once, or in its midst (INSIDE). False when it does not end in what is there: to be
+ * called again, with INSIDE, after mbox_continue. A Content-Length is not looked at. */
+bool mbox_skip(struct mbox_reader *r, bool inside);
 
 /* What fields that are no part of the mail said of it: Status, X-Status, X-Keywords, those of Thunderbird (X-Mozilla-Status, X-Mozilla-Status2,
  * X-Mozilla-Keys) and Evolution (X-Evolution). */

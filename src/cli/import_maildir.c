@@ -8,7 +8,7 @@
 #include "cli/import.h"
 #include "cli/tree.h"
 
-enum { ARENA_BYTES = 1 << 24, LIST_BYTES = 256 << 20, HEAD_BYTES = 64 };
+enum { ARENA_BYTES = 1 << 24, LIST_BYTES = 256 << 20, HEAD_BYTES = 64, HOLES_MAX = 1 << 20 };
 
 static bool is_part(str name)
 {
@@ -130,11 +130,17 @@ static void read_keywords(struct import *m, int dir, struct folder *f)
     read_newer(m, dir, f);
 }
 
-/* Reads a message to m->message. */
-static int read_message(struct import *m, int fd, const char *name, struct error *e)
+/* Reads a message to m->message; how large it is, and how much of that is nothing, is looked at first. */
+static int read_message(struct import *m, int fd, const char *name, const struct stat *st, struct error *e)
 {
+    uint64_t size = (uint64_t)st->st_size, holes = size > (uint64_t)HOLES_MAX ? tree_holes(fd, size) : 0;
     buf_reset(&m->raw);
     buf_reset(&m->message);
+    if (size > (uint64_t)BULK_MESSAGE_MAX)
+        return error_set(e, ERR_LIMIT, "it is larger than %d bytes", (int)BULK_MESSAGE_MAX);
+    if (holes > (uint64_t)HOLES_MAX)
+        return error_set(e, ERR_CORRUPT, "it has %llu bytes that were never written, which no message has",
+                         (unsigned long long)holes);
     int err = beneath_read_open(fd, name, &m->raw, e);
     if (err)
         return err;
@@ -160,7 +166,7 @@ static int import_file(struct import *m, int dir, const char *name, const struct
                        "it is a directory among messages; `valise import maildir` takes it by its own path if it is a Maildir");
     if (fd == ERR_NOTFOUND)
         return 0; /* moved by a client meanwhile: the next run finds it */
-    int bad = fd < 0 ? fd : read_message(m, fd, name, &own);
+    int bad = fd < 0 ? fd : read_message(m, fd, name, &st, &own);
     if (bad == 0 && maildir_name_parse(str_from_z(name), &f->keywords, &f->courier, &a, &flags, &lost))
         bad = error_set(&own, ERR_LIMIT, "its keywords are too many");
     if (bad) {

@@ -2,9 +2,8 @@
  * "Work.mbox/mbox" as Apple Mail, and Dovecot's, which has ".imap" beside and names in modified UTF-7. Messages of Google Takeout go where their labels say (archive/gmail.h).
  *
  * A file is read twice: where messages begin and where each belongs, then the messages of one mailbox after the other, since changing between mailboxes costs a
- * commit. */
+ * commit. Its owner may shorten or lengthen it meanwhile, so it is read and never mapped, in parts of WINDOW bytes or one message. */
 #include <errno.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "archive/foreign.h"
@@ -12,9 +11,18 @@
 #include "archive/maildir.h"
 #include "archive/mbox.h"
 #include "cli/import.h"
+#include "cli/tree.h"
 #include "message/date.h"
 
-enum { HEAD_BYTES = 4096, FOLDERS_MAX = MAIL_MAILBOXES_MAX, LABELS_ARENA = 1 << 20, NAMES_ARENA = 64 << 20 };
+enum {
+    HEAD_BYTES = 4096,
+    FOLDERS_MAX = MAIL_MAILBOXES_MAX,
+    LABELS_ARENA = 1 << 20,
+    NAMES_ARENA = 64 << 20,
+    WINDOW = 1 << 20,
+    HOLES_MAX = 1 << 20,
+    SURROUNDINGS = 1 << 16 /* of the largest message: the lines that it lies between */
+};
 
 /* --- looking --- */
 
@@ -30,7 +38,7 @@ static enum kind kind_of(str head, const char *name)
 {
     struct mbox_reader r;
     struct mbox_message first;
-    mbox_open(&r, head);
+    mbox_open(&r, head, 0);
     if (mbox_next(&r, &first))
         return KIND_MBOX;
     return foreign_is_index(str_from_z(name)) ? KIND_INDEX : r.at == head.n ? KIND_EMPTY : KIND_OTHER;
@@ -116,7 +124,9 @@ static int look(int source, const struct stat *st, const char *path, uint64_t *r
 /* --- where messages begin --- */
 
 struct letter {
-    struct mbox_message message;
+    uint64_t at, n; /* where it is in the file */
+    int64_t received;
+    bool measured;
     uint32_t folder; /* of names; UINT32_MAX: nowhere */
 };
 
@@ -154,12 +164,12 @@ static bool is_copy(struct import *m, str sender)
 }
 
 /* Where the message goes: into MAILBOX, or where its labels say. */
-static int place(struct import *m, struct reading *r, struct letter *l, str mailbox)
+static int place(struct import *m, struct reading *r, const struct mbox_message *message, struct letter *l, str mailbox)
 {
-    str labels = m->ignore_labels ? (str){ NULL, 0 } : gmail_labels_find(l->message.text);
+    str labels = m->ignore_labels ? (str){ NULL, 0 } : gmail_labels_find(message->text);
     if (!labels.p)
         return folder_number(r, mailbox, &l->folder);
-    if (is_copy(m, l->message.sender)) {
+    if (is_copy(m, message->sender)) {
         m->copied++;
         l->folder = UINT32_MAX;
         return 0;
@@ -188,50 +198,136 @@ static void add_letter(struct reading *r, const struct letter *l)
 static void note_doubts(struct import *m, const struct mbox_reader *from, const char *name)
 {
     if (m->taken + m->left == 0 && from->taken + from->left)
-        (void)snprintf(m->doubt, sizeof m->doubt, "%.*s%s at byte %zu", STR_ARG(buf_str(&m->where)), name, from->first_doubt);
+        (void)snprintf(m->doubt, sizeof m->doubt, "%.*s%s at byte %llu", STR_ARG(buf_str(&m->where)), name,
+                       (unsigned long long)from->first_doubt);
     m->taken += from->taken;
     m->left += from->left;
 }
 
-static int find_letters(struct import *m, struct reading *r, str text, str mailbox, const char *name, struct error *e)
+/* Reads N bytes of FD from AT to the end of B, less where the file ends. */
+static int read_part(int fd, uint64_t at, size_t n, struct buf *b, struct error *e)
+{
+    while (n) {
+        char *p = buf_reserve(b, n);
+        if (!p)
+            return error_set(e, ERR_LIMIT, "no memory for %zu bytes of it", n);
+        ssize_t got = pread(fd, p, n, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return error_set(e, err_from_errno(errno), "%s", strerrordesc_np(errno));
+        if (got == 0)
+            return 0;
+        buf_commit(b, (size_t)got);
+        at += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    return 0;
+}
+
+/* The part of a file that is looked at. */
+struct window {
+    int fd;
+    uint64_t size; /* of the file, as far as it was seen */
+    struct buf bytes;
+};
+
+/* Begins the window where FROM stands, with more than before if it stands at its beginning. */
+static int move_window(struct window *w, struct mbox_reader *from, struct error *e)
+{
+    size_t kept = w->bytes.n - from->at, more = from->at || kept < WINDOW ? WINDOW : kept;
+    uint64_t begins = from->base + from->at, end = begins + kept;
+    more = kept + more > w->bytes.max ? w->bytes.max - kept : more;
+    if (kept)
+        memmove(w->bytes.p, w->bytes.p + from->at, kept);
+    buf_truncate(&w->bytes, kept);
+    int err = read_part(w->fd, end, more < w->size - end ? more : (size_t)(w->size - end), &w->bytes, e);
+    if (begins + w->bytes.n < w->size && w->bytes.n < kept + more)
+        w->size = begins + w->bytes.n; /* it was shortened */
+    mbox_continue(from, buf_str(&w->bytes), w->size - begins - w->bytes.n);
+    return err;
+}
+
+/* The message where FROM stands is too large. */
+static int skip_letter(struct import *m, struct window *w, struct mbox_reader *from, const char *name, struct error *e)
+{
+    struct error own = ERROR_NONE;
+    struct buf what = BUF_INIT(2 * IMPORT_PATH_MAX);
+    int err = 0;
+    buf_addf(&what, "%s, at byte %llu", name, (unsigned long long)(from->base + from->at));
+    const char *z = buf_z(&what);
+    (void)error_set(&own, ERR_LIMIT, "the message there is larger than %d bytes", (int)BULK_MESSAGE_MAX);
+    import_failed(m, z ? z : name, &own);
+    for (bool inside = false; err == 0 && !mbox_skip(from, inside); inside = true)
+        err = move_window(w, from, e);
+    buf_done(&what);
+    return err;
+}
+
+static int find_letter(struct import *m, struct reading *r, struct mbox_reader *from, const struct mbox_message *found,
+                       str mailbox)
+{
+    struct letter l = { .at = from->base + (uint64_t)(found->text.p - from->file.p),
+                        .n = found->text.n,
+                        .received = found->received,
+                        .measured = found->measured };
+    int err = place(m, r, found, &l, mailbox);
+    if (err == 0)
+        add_letter(r, &l);
+    return err;
+}
+
+static int find_letters(struct import *m, struct reading *r, struct window *w, str mailbox, const char *name, struct error *e)
 {
     struct mbox_reader from;
-    struct letter l = { 0 };
-    mbox_open(&from, text);
-    int err = 0;
-    while (err == 0 && mbox_next(&from, &l.message)) {
-        err = place(m, r, &l, mailbox);
-        if (err == 0)
-            add_letter(r, &l);
+    struct mbox_message found;
+    char head[HEAD_BYTES];
+    int err = read_part(w->fd, 0, w->size < WINDOW ? (size_t)w->size : WINDOW, &w->bytes, e), full = 0;
+    size_t head_n = w->bytes.n < HEAD_BYTES ? w->bytes.n : HEAD_BYTES;
+    if (err)
+        return err;
+    if (head_n)
+        memcpy(head, w->bytes.p, head_n);
+    if (w->bytes.n < w->size && w->bytes.n < WINDOW)
+        w->size = w->bytes.n;
+    mbox_open(&from, buf_str(&w->bytes), w->size - w->bytes.n);
+    for (bool more = true; more && err == 0 && full == 0;) {
+        more = mbox_next(&from, &found);
+        if (more) {
+            full = find_letter(m, r, &from, &found, mailbox);
+        } else if (from.wants) {
+            more = true;
+            err = from.at == 0 && w->bytes.n == w->bytes.max ? skip_letter(m, w, &from, name, e) : move_window(w, &from, e);
+        }
     }
     note_doubts(m, &from, name);
-    if (err)
-        return error_set(e, err, "its messages have labels for more than %d mailboxes; --ignore-labels puts all into one",
+    if (full)
+        return error_set(e, full, "its messages have labels for more than %d mailboxes; --ignore-labels puts all into one",
                          FOLDERS_MAX);
-    return from.at < text.n ? refuse("it", text, e) : 0;
+    return err ? err : from.at < from.file.n ? refuse("it", (str){ head, head_n }, e) : 0;
 }
 
 /* --- messages --- */
 
 /* When L came: as its line says, or its own fields, or else when the file was written, so that a second run finds it again. */
-static int64_t received_ms(const struct letter *l, const struct stat *st)
+static int64_t received_ms(const struct mbox_message *l, const struct stat *st)
 {
-    int64_t seconds = l->message.received;
+    int64_t seconds = l->received;
     if (seconds != INT64_MIN)
         return seconds * 1000;
-    str received = mbox_field(l->message.text, STR("Received:"));
+    str received = mbox_field(l->text, STR("Received:"));
     size_t semicolon = str_rfind_byte(received, ';');
     if (semicolon < received.n && message_date_parse(str_from(received, semicolon + 1), &seconds, NULL))
         return seconds * 1000;
-    if (message_date_parse(mbox_field(l->message.text, STR("Date:")), &seconds, NULL))
+    if (message_date_parse(mbox_field(l->text, STR("Date:")), &seconds, NULL))
         return seconds * 1000;
     return (int64_t)st->st_mtim.tv_sec * 1000;
 }
 
 /* The flags of Google's labels in place of what no field said. */
-static int add_labels(const struct letter *l, struct arena *a, struct mail_flags *flags)
+static int add_labels(const struct mbox_message *l, struct arena *a, struct mail_flags *flags)
 {
-    str labels = gmail_labels_find(l->message.text);
+    str labels = gmail_labels_find(l->text);
     struct gmail_labels found;
     int err = labels.p ? gmail_labels_read(labels, a, &found) : 0;
     if (labels.p && err == 0) {
@@ -243,9 +339,22 @@ static int add_labels(const struct letter *l, struct arena *a, struct mail_flags
     return err;
 }
 
-static int import_letter(struct import *m, const struct letter *l, size_t number, const struct stat *st, const char *name,
+/* Reads L from FD into m->raw. */
+static int read_letter(struct import *m, int fd, const struct letter *l, struct mbox_message *ret, struct error *e)
+{
+    buf_reset(&m->raw);
+    int err = l->n > BULK_MESSAGE_MAX ? error_set(e, ERR_LIMIT, "it is larger than %d bytes", (int)BULK_MESSAGE_MAX)
+                                      : read_part(fd, l->at, (size_t)l->n, &m->raw, e);
+    if (err == 0 && m->raw.n < l->n)
+        err = error_set(e, ERR_CONFLICT, "the file became shorter while it was read; run the import again");
+    *ret = (struct mbox_message){ .text = buf_str(&m->raw), .received = l->received, .measured = l->measured };
+    return err;
+}
+
+static int import_letter(struct import *m, int fd, const struct letter *l, size_t number, const struct stat *st, const char *name,
                          struct error *e)
 {
+    struct mbox_message message;
     struct arena a = ARENA_INIT(1 << 20);
     struct mbox_status status;
     struct buf what = BUF_INIT(2 * IMPORT_PATH_MAX);
@@ -253,11 +362,14 @@ static int import_letter(struct import *m, const struct letter *l, size_t number
     buf_addf(&what, "%s, message %zu", name, number);
     const char *z = buf_z(&what);
     buf_reset(&m->message);
-    int err = 0, bad = mbox_decode(&l->message, &m->message, &a, &status);
+    int err = 0, unread = read_letter(m, fd, l, &message, &own), bad = unread;
     if (bad == 0)
-        bad = add_labels(l, &a, &status.flags);
+        bad = mbox_decode(&message, &m->message, &a, &status);
+    if (bad == 0)
+        bad = add_labels(&message, &a, &status.flags);
     if (bad) {
-        (void)error_set(&own, bad, "it is larger than %d bytes, or its flags are too many", (int)BULK_MESSAGE_MAX);
+        if (!unread)
+            (void)error_set(&own, bad, "it is larger than %d bytes, or its flags are too many", (int)BULK_MESSAGE_MAX);
         import_failed(m, z ? z : name, &own);
     } else if (status.internal) {
         m->internal++;
@@ -266,7 +378,7 @@ static int import_letter(struct import *m, const struct letter *l, size_t number
         buf_add_all(&path, buf_str(&m->where), buf_str(&what));
         m->keywords_lost += status.keywords_lost;
         const char *full = buf_z(&path);
-        err = deposit_add(&m->deposit, buf_str(&m->message), &status.flags, received_ms(l, st), full ? full : name, e);
+        err = deposit_add(&m->deposit, buf_str(&m->message), &status.flags, received_ms(&message, st), full ? full : name, e);
         buf_done(&path);
     }
     buf_done(&what);
@@ -275,8 +387,8 @@ static int import_letter(struct import *m, const struct letter *l, size_t number
 }
 
 /* All that go to mailbox FOLDER. */
-static int import_folder(struct import *m, const struct reading *r, uint32_t folder, const struct stat *st, const char *name,
-                         struct error *e)
+static int import_folder(struct import *m, int fd, const struct reading *r, uint32_t folder, const struct stat *st,
+                         const char *name, struct error *e)
 {
     struct error own = ERROR_NONE;
     bool good;
@@ -290,9 +402,9 @@ static int import_folder(struct import *m, const struct reading *r, uint32_t fol
         if (r->letters[i].folder != folder)
             continue;
         if (good)
-            err = import_letter(m, &r->letters[i], i + 1, st, name, e);
+            err = import_letter(m, fd, &r->letters[i], i + 1, st, name, e);
         refused++;
-        progress_step(&m->progress, r->letters[i].message.text.n);
+        progress_step(&m->progress, r->letters[i].n);
     }
     if (!good) {
         (void)error_prefix(&own, "mailbox %.*s, %llu messages", STR_ARG(r->names[folder]), (unsigned long long)refused);
@@ -301,22 +413,24 @@ static int import_folder(struct import *m, const struct reading *r, uint32_t fol
     return err;
 }
 
-/* The mbox TEXT, the file NAME. What is wrong with all of it is told in OWN. */
-static int import_text(struct import *m, str text, const struct stat *st, const char *name, str mailbox, struct error *own,
+/* The mbox in the open file FD, called NAME. What is wrong with all of it is told in OWN. */
+static int import_open(struct import *m, int fd, const struct stat *st, const char *name, str mailbox, struct error *own,
                        struct error *e)
 {
+    struct window w = { .fd = fd, .size = (uint64_t)st->st_size, .bytes = BUF_INIT((size_t)BULK_MESSAGE_MAX + SURROUNDINGS) };
     struct reading r = { .names_arena = ARENA_INIT(NAMES_ARENA), .names = calloc(FOLDERS_MAX, sizeof *r.names) };
     uint64_t before = m->progress.done, size = (uint64_t)st->st_size;
     int err = 0;
     if (!r.names)
         panic("out of memory for the mailboxes of an mbox");
     map_init(&r.folders);
-    int bad = find_letters(m, &r, text, mailbox, name, own);
+    int bad = find_letters(m, &r, &w, mailbox, name, own);
+    buf_done(&w.bytes);
     uint32_t nothing;
     if (bad == 0 && r.n == 0)
         bad = folder_number(&r, mailbox, &nothing);
     for (uint32_t i = 0; i < r.name_n && bad == 0 && err == 0; i++)
-        err = import_folder(m, &r, i, st, name, e);
+        err = import_folder(m, fd, &r, i, st, name, e);
     if (err == 0 && m->progress.done - before < size)
         progress_step(&m->progress, size - (m->progress.done - before));
     map_done(&r.folders);
@@ -332,16 +446,17 @@ static int import_text(struct import *m, str text, const struct stat *st, const 
 static int import_file(struct import *m, int fd, const struct stat *st, const char *name, str mailbox, struct error *e)
 {
     struct error own = ERROR_NONE;
-    void *p = st->st_size > 0 ? mmap(NULL, (size_t)st->st_size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
+    uint64_t holes = tree_holes(fd, (uint64_t)st->st_size);
     int err = 0;
-    if (p == MAP_FAILED) {
-        (void)error_set(&own, err_from_errno(errno), "%s", strerrordesc_np(errno));
+    if (holes > (uint64_t)HOLES_MAX) {
+        (void)error_set(&own, ERR_CORRUPT,
+                        "it has %llu bytes that were never written; `tr -d '\\000' < FILE > NEW` makes one without them",
+                        (unsigned long long)holes);
         import_failed(m, name, &own);
+        progress_step(&m->progress, (uint64_t)st->st_size);
     } else {
-        err = import_text(m, (str){ p, (size_t)st->st_size }, st, name, mailbox, &own, e);
+        err = import_open(m, fd, st, name, mailbox, &own, e);
     }
-    if (p && p != MAP_FAILED)
-        (void)munmap(p, (size_t)st->st_size);
     (void)close(fd);
     return err;
 }

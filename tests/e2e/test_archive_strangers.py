@@ -6,9 +6,11 @@ import mailbox
 import os
 import random
 import re
+import subprocess
 
 import pytest
 
+import harness
 from helpers import imap, ok
 from test_archive_foreign import on_a_terminal
 
@@ -369,6 +371,61 @@ def test_identity_is_that_of_what_is_kept(server, account, scratch):
     for _ in range(2):
         done = run(server, "mbox", account, scratch / "box", "--mailbox", "B")
     assert (done["added"], done["skipped"]) == (0, 2)
+
+
+# --- files that are not what they seem, and that change ---
+
+def test_files_of_nothing_are_not_read_to_their_end(server, account, scratch):
+    """A terabyte that takes no space: the message or the file is named, the others come in."""
+    good = b"From a@b Thu Jan  1 00:00:00 1970\nSubject: good\n\nx\n\n"
+    make_maildir(scratch / "M", {"1:2,": b"Subject: x\n\nx\n", "2:2,": b"Subject: hole\n\n", "3:2,": b"Subject: smaller hole\n\n"})
+    os.truncate(scratch / "M" / "cur" / "2:2,", 1 << 40)
+    os.truncate(scratch / "M" / "cur" / "3:2,", 100 << 20)
+    done = run(server, "maildir", account, scratch / "M", status=65)
+    assert done["added"] == 1 and sorted(f["name"] for f in done["failures"]) == ["cur/2:2,", "cur/3:2,"]
+    assert "larger than" in str(done["failures"]) and "never written" in str(done["failures"])
+    tree = scratch / "tree"
+    tree.mkdir()
+    for name in ("a", "b", "c"):
+        (tree / name).write_bytes(good)
+    os.truncate(tree / "b", 1 << 40)
+    done = run(server, "mbox", account, tree, "--mailbox", "T", status=65)
+    assert done["added"] == 2 and [f["name"] for f in done["failures"]] == ["b"] and "never written" in done["failures"][0]["reason"]
+
+
+def test_an_mbox_that_is_shortened_meanwhile(server, account, scratch):
+    """What is not there any more is named; nothing crashes."""
+    box = scratch / "box"
+    with open(box, "wb") as f:
+        for n in range(3000):
+            f.write(b"From a@b Thu Jan  1 00:00:00 1970\nSubject: %d\n\n" % n + b"x" * 40000 + b"\n\n")
+    size = box.stat().st_size
+    process = subprocess.Popen([server.program, "import", "mbox", account.address, str(box), "--dir", str(server.dir), "--json"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    with imap(server, account) as session:
+        harness.wait_until(lambda: process.poll() is not None or int(ok(session.status("INBOX", "(MESSAGES)"))[0].split()[-1].rstrip(b")")) > 0, 60, "it is begun")
+    os.truncate(box, size // 4)
+    out, err = process.communicate(timeout=120)
+    result = json.loads(out)
+    assert process.returncode in (0, 65), (process.returncode, err)
+    assert result["added"] + result["failed"] == 3000 or process.returncode == 0, result
+    assert all("shorter" in f["reason"] for f in result.get("failures", []))
+
+
+def test_messages_that_end_where_a_part_of_the_file_does(server, account, scratch):
+    """A file is read in parts of 1 MiB: messages around their ends, and larger than they, come in whole."""
+    box, sizes = scratch / "box", [(1 << 20) - 60, 1, (1 << 20) - 150, 3 << 20, 10, 1 << 20, 700, 5 << 20, 2]
+    with open(box, "wb") as f:
+        for n, size in enumerate(sizes):
+            f.write(b"From a@b Thu Jan  1 00:00:%02d 1970\nSubject: %d\n\n" % (n, n) + (b"y" * 69 + b"\n") * (size // 70) + b"z" * (size % 70) + b"\n\n")
+    done = run(server, "mbox", account, box)
+    assert done["added"] == len(sizes) and done["bytes"] > sum(sizes)
+    assert run(server, "mbox", account, box)["skipped"] == len(sizes)
+    with imap(server, account) as session:
+        session.select()
+        for n, size in enumerate(sizes):
+            body = ok(session.fetch(str(n + 1), "(BODY.PEEK[TEXT])"))[0][1]
+            assert body == (b"y" * 69 + b"\r\n") * (size // 70) + b"z" * (size % 70) + b"\r\n", n
 
 
 # --- and out again ---

@@ -62,7 +62,7 @@ static void test_round_trip(void **state)
     str copy = check_copy(buf_str(&file));
     struct mbox_reader r;
     struct mbox_message m;
-    mbox_open(&r, copy);
+    mbox_open(&r, copy, 0);
     for (i = 0; mbox_next(&r, &m); i++) {
         struct arena a = ARENA_INIT(MAX);
         struct buf out = BUF_INIT(MAX);
@@ -182,17 +182,103 @@ static void test_where_messages_begin(void **state)
         struct mbox_reader r;
         struct mbox_message m;
         size_t n = 0;
-        mbox_open(&r, copy);
+        mbox_open(&r, copy, 0);
         while (mbox_next(&r, &m))
             n++;
         if (n != rows[i].messages || r.taken != rows[i].taken || r.left != rows[i].left)
             fail_msg("file %zu gave %zu messages, %llu and %llu doubtful", i, n, (unsigned long long)r.taken,
                      (unsigned long long)r.left);
-        if ((r.taken || r.left) != (r.first_doubt != SIZE_MAX) ||
-            (r.first_doubt != SIZE_MAX && !str_starts(str_from(copy, r.first_doubt), STR("From "))))
-            fail_msg("file %zu: the first doubt is at %zu", i, r.first_doubt);
+        if ((r.taken || r.left) != (r.first_doubt != UINT64_MAX) ||
+            (r.first_doubt != UINT64_MAX && !str_starts(str_from(copy, r.first_doubt), STR("From "))))
+            fail_msg("file %zu: the first doubt is at %llu", i, (unsigned long long)r.first_doubt);
         check_free(copy);
     }
+}
+
+/* FILE read in parts of STEP bytes and as many more as are wanted gives what it gives when it is there at once. */
+static void read_in_parts(str file, size_t step)
+{
+    struct mbox_reader whole, r;
+    struct mbox_message a, b;
+    size_t n = file.n < step ? file.n : step;
+    char *part = malloc(n ? n : 1);
+    assert_non_null(part);
+    memcpy(part, file.p, n);
+    mbox_open(&whole, file, 0);
+    mbox_open(&r, (str){ part, n }, file.n - n);
+    for (bool more = true; more;) {
+        more = mbox_next(&r, &b);
+        if (!more && r.wants) {
+            size_t begins = (size_t)r.base + r.at, kept = n - r.at, left = file.n - begins;
+            n = kept + (r.at ? step : kept + step) < left ? kept + (r.at ? step : kept + step) : left;
+            char *next = malloc(n ? n : 1);
+            assert_non_null(next);
+            memcpy(next, file.p + begins, n);
+            mbox_continue(&r, (str){ next, n }, left - n);
+            free(part);
+            part = next;
+            more = true;
+            continue;
+        }
+        bool found = mbox_next(&whole, &a);
+        assert_true(found == more && whole.taken == r.taken && whole.left == r.left && whole.first_doubt == r.first_doubt);
+        if (found)
+            assert_true(a.text.p - file.p == (ptrdiff_t)r.base + (b.text.p - r.file.p) && str_eq(a.text, b.text) &&
+                        a.measured == b.measured && a.received == b.received && str_eq(a.sender, b.sender));
+    }
+    assert_true((whole.at == file.n) == (r.base + r.at == file.n));
+    free(part);
+}
+
+/* In parts of every size, which end in the midst of everything. */
+static void read_in_all_parts(str file)
+{
+    for (size_t step = 4; step < 200; step += step < 24 ? 1 : 13) /* at first with the mark that an UTF-8 file may begin with */
+        read_in_parts(file, step);
+}
+
+static void test_a_part_of_a_file_gives_what_the_whole_does(void **state)
+{
+    (void)state;
+    static const char *const files[] = {
+        MARK HEAD "\nx\n\n" MARK HEAD "\ny\n",
+        MARK "Subject: a\nContent-Length: 38\n\nx\n\n" MARK "\n\n" MARK "Subject: b\nContent-Length: 8\n\n>From y\n",
+        MARK "Subject: a\nContent-Length: 10\n\n>From b\nx\n\n" MARK "Content-Length: 2\n\ny\n",
+        MARK "Subject: a\nContent-Length: 9999\n\nx\n\n" MARK "Content-Length: 1\n\ny\n\n\n\n" MARK HEAD,
+        "\xef\xbb\xbf\n\n\n\n\n\n\n\n" MARK HEAD "\none\n\nFrom here\nSubject: b\n\nFrom me to you\n" MARK "Subject: c\n\n\n\n",
+        "From \n\nx\n\nFrom a@b\nTo: x\n\nFrom \n",
+        "Subject: s\n\n" MARK HEAD "\n",
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        read_in_all_parts(str_from_z(files[i]));
+}
+
+static void test_a_message_too_large_is_skipped(void **state)
+{
+    (void)state;
+    enum { LARGE = 1 << 20, STEP = 3 << 16 };
+    struct buf file = BUF_INIT(2 * LARGE);
+    buf_add(&file, STR(MARK HEAD "\none\n\n" MARK HEAD "\n"));
+    size_t at = file.n - strlen(MARK HEAD "\n");
+    while (file.n < LARGE)
+        buf_add(&file, STR("a line\n\nFrom here to there\n"));
+    buf_add(&file, STR("\n"));
+    size_t last = file.n;
+    buf_add(&file, STR(MARK HEAD "\nlast\n"));
+    struct mbox_reader r;
+    struct mbox_message m;
+    mbox_open(&r, str_sub(buf_str(&file), 0, STEP), file.n - STEP);
+    assert_true(mbox_next(&r, &m));
+    assert_false(mbox_next(&r, &m));
+    assert_true(r.wants && r.at == at);
+    for (bool inside = false; !mbox_skip(&r, inside); inside = true) {
+        size_t from = (size_t)r.base + r.at, n = file.n - from < STEP ? file.n - from : STEP;
+        mbox_continue(&r, str_sub(buf_str(&file), from, n), file.n - from - n);
+    }
+    assert_int_equal(r.base + r.at, last);
+    assert_true(mbox_next(&r, &m) && str_ends(m.text, STR("last\n")));
+    assert_false(mbox_next(&r, &m) || r.wants);
+    buf_done(&file);
 }
 
 /* The messages of FILE, decoded, with a line of '=' after each. */
@@ -202,7 +288,7 @@ static void decode_all(const char *file, const char *expected)
     struct mbox_reader r;
     struct mbox_message m;
     struct buf out = BUF_INIT(MAX);
-    mbox_open(&r, copy);
+    mbox_open(&r, copy, 0);
     while (mbox_next(&r, &m)) {
         struct arena a = ARENA_INIT(MAX);
         struct mbox_status status;
@@ -279,7 +365,7 @@ static void test_status(void **state)
         struct mbox_status status;
         buf_add_all(&file, STR(MARK), str_from_z(rows[i].header), STR("\nbody\n"));
         str copy = check_copy(buf_str(&file));
-        mbox_open(&r, copy);
+        mbox_open(&r, copy, 0);
         assert_true(mbox_next(&r, &m));
         assert_int_equal(mbox_decode(&m, &out, &a, &status), 0);
         for (size_t k = 0; k < status.flags.keyword_n; k++)
@@ -311,7 +397,7 @@ static void test_internal_and_keywords_beyond(void **state)
     for (int i = 0; i < MAIL_KEYWORDS_MAX + 3; i++)
         buf_addf(&file, " k%d", i);
     buf_add(&file, STR(" K1\n\nx\n"));
-    mbox_open(&r, buf_str(&file));
+    mbox_open(&r, buf_str(&file), 0);
     assert_true(mbox_next(&r, &m));
     assert_int_equal(mbox_decode(&m, &out, &a, &status), 0);
     assert_true(status.internal);
@@ -331,6 +417,8 @@ int main(void)
                                         cmocka_unit_test(test_round_trip),
                                         cmocka_unit_test(test_lines_that_begin_a_message),
                                         cmocka_unit_test(test_where_messages_begin),
+                                        cmocka_unit_test(test_a_part_of_a_file_gives_what_the_whole_does),
+                                        cmocka_unit_test(test_a_message_too_large_is_skipped),
                                         cmocka_unit_test(test_lengths),
                                         cmocka_unit_test(test_files_of_others),
                                         cmocka_unit_test(test_status),
