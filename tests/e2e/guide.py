@@ -64,11 +64,11 @@ class Block:
 class Chapter:
     """A file, taken apart: `blocks`, `headings` (level, words), `links` (target, line)."""
 
-    def __init__(self, path):
+    def __init__(self, path, text=None):
         self.path = Path(path)
         self.blocks, self.headings, self.links = [], [], []
         block, note = None, ""
-        for number, line in enumerate(self.path.read_text().splitlines(), 1):
+        for number, line in enumerate((text or self.path.read_text()).splitlines(), 1):
             fence = FENCE.match(line.strip()) if line.lstrip().startswith("```") else None
             if block is not None:
                 if fence and not fence.group(1):
@@ -96,10 +96,10 @@ class Chapter:
         before = None
         for block in self.blocks:
             excused = block.note.startswith(("not run: ", "file: ", "append to: "))
-            known = block.language in ("sh", "dialogue", "zone") or (block.language == "text" and before in ("sh", "dialogue"))
+            known = block.language in ("sh", "dialogue", "zone") or (block.language == "text" and before == "sh")
             if not excused and not known:
                 raise Wrong(f"{self.path}:{block.line}: a block of \"{block.language or 'nothing'}\" is neither run nor says why not")
-            before = None if block.note.startswith("not run: ") else block.language
+            before = None if block.note and block.note != "settings" else block.language
 
     def anchors(self):
         """As GitHub makes them of headings."""
@@ -181,20 +181,20 @@ class Reader:
     # --- one chapter ---
 
     def work_through(self, chapter):
-        shown = None                # what the last block printed
+        shown = ""                  # what the last block printed
         for block in chapter.blocks:
             where = f"{chapter.path}:{block.line}"
             kind, _, operand = block.note.partition(": ")
             if kind == "not run":
-                shown = None
-            elif kind in ("file", "append to"):
+                continue
+            if kind in ("file", "append to"):
                 self.put(operand, block.text, kind == "append to", where)
             elif block.language == "zone":
                 self.on_zone(block.text)
             elif block.language == "dialogue":
-                shown = self.converse(block, where)
+                self.converse(block, where)
             elif block.language == "text":
-                if shown is not None and not pattern(block.lines).match(shown):
+                if not pattern(block.lines).match(shown):
                     raise Wrong(f"{where}: the chapter shows\n{block.text}and it printed\n{shown}")
             else:
                 shown = self.run(block, where)
@@ -213,7 +213,7 @@ class Reader:
     def put(self, path, text, append, where):
         """A file of the reader's, with the test's values in it: PATH as the shell expands it."""
         source = self.scripts / f"{len(list(self.scripts.iterdir()))}.file"
-        for ours, theirs in self.back.items():
+        for ours, theirs in self.back.items() if not path.endswith("valise.conf") else ():    # whose ports serve moves
             text = re.sub(rf"(?<![\w./]){re.escape(theirs)}(?![\w])", lambda _, ours=ours: ours, text)
         source.write_text(text)
         self.shell_block(f'cat "{source}" {">>" if append else ">"} {path}\n', where)
@@ -241,7 +241,7 @@ class Reader:
         text = self.ours(block.text, where) if block.note == "settings" else block.text
         if block.note == "in a terminal of its own":
             self.shell_block("{\n" + text + f"}} </dev/null >{self.scripts}/terminal.log 2>&1 &\n", where)
-            return None
+            return ""
         said, failed = self.shell_block(text, where)
         wanted = STATUS.findall(text)
         output = self.translated("\n".join(said).rstrip() + "\n")
@@ -274,12 +274,9 @@ class Reader:
                 self.hear(text, skip, said, f"{where}+{number + 2}")
                 skip = False
         known = len(said)
-        said, failed = self.until_token(where, said)
+        said, _ = self.until_token(where, said)
         if not skip and any(line for line in said[known:]):
             raise Wrong(f"{where}: the peer said more than the chapter shows\n" + "\n".join(said[known:]))
-        if failed:
-            raise Wrong(f"{where}: {commands[0]} ends with {' '.join(failed)}; the peer said\n" + "\n".join(said))
-        return None
 
     def expanded(self, text):
         """What is typed: <the password> is typed as what was printed last."""
