@@ -124,7 +124,6 @@ class Reader:
         self.token = f"@@{os.getpid()}@@"
         self.scripts = Path(tempfile.mkdtemp(prefix="guide-", dir=directory))
         self.password = ""
-        self.started = []
         self.buffer, self.more = b"", threading.Condition()
         home = self.dir / "home"
         home.mkdir(exist_ok=True)
@@ -167,14 +166,13 @@ class Reader:
 
     def close(self):
         """Ends whatever the chapter started."""
-        pids = [*harness.descendants(self.shell.pid), *self.started]
+        pids = harness.descendants(self.shell.pid)
         self.shell.kill()
         for pid in pids:
-            for each in (pid, *harness.descendants(pid)):
-                try:
-                    os.kill(each, signal.SIGTERM)
-                except ProcessLookupError:
-                    pass
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
         self.shell.wait(20)
         harness.wait_until(lambda: not any(harness.alive(p) for p in pids), 30, "what a chapter started ends")
 

@@ -252,6 +252,12 @@ def test_the_guide_begins_in_both():
     assert [target for target, _ in Chapter(GUIDE / "README.md").links] == [f"{language}/README.md" for language in LANGUAGES]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_index_has_every_chapter_once(language):
+    listed = [target for target, line in Chapter(GUIDE / language / "README.md").links if target in CHAPTERS]
+    assert sorted(listed) == CHAPTERS
+
+
 @pytest.mark.parametrize("change", [("valise init", "valise inti"), ("C: QUIT", "C: EXIT"), ("25.113.0.203", "25.113.0.230"), ("port 993", "port 943"),
                                     ("settings -->", "not run: no -->")])
 def test_a_change_in_one_language_is_seen(change):
