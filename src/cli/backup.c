@@ -451,7 +451,8 @@ static int make_folders(struct backup *b, struct error *e)
 
 static int add_all(struct backup *b, struct error *e)
 {
-    static const char *const single[] = { "valise.conf", "ca.pem", REVOKED_FILE, "lab-accounts.txt" };
+    static const char *const single[] = { "valise.conf", "ca.pem",         REVOKED_FILE,    "lab-accounts.txt",
+                                          "welcome.txt", "welcome.en.txt", "welcome.fr.txt" };
     static const char *const folders[] = { "keys", "tls" };
     int err = b->target >= 0 ? make_folders(b, e) : 0;
     for (size_t i = 0; err == 0 && i < sizeof single / sizeof single[0]; i++)

@@ -1,6 +1,6 @@
 /* bulk_file: valise user add --from and group member add --from: many by a table, as a spreadsheet writes it.
  *
- * Columns are address, name, password, groups, in that order or as a first line says. All lines are checked before anything is made, and every mistake
+ * Columns are address, name, password, groups, language, in that order or as a first line says. All lines are checked before anything is made, and every mistake
  * is told with its line; then they are done in order, and what goes wrong ends that, with what was done so far told. */
 #include "cli/bulk_file.h"
 
@@ -21,12 +21,10 @@ enum {
     PASSWORD_LINE_MAX = 2000
 };
 
-enum column { COLUMN_ADDRESS, COLUMN_NAME, COLUMN_PASSWORD, COLUMN_GROUPS, COLUMNS };
+enum column { COLUMN_ADDRESS, COLUMN_NAME, COLUMN_PASSWORD, COLUMN_GROUPS, COLUMN_LANGUAGE, COLUMNS };
 static const char *const column_names[COLUMNS][4] = {
-    { "address", "e-mail", "email", "adresse" },
-    { "name", "nom", NULL, NULL },
-    { "password", "mot de passe", NULL, NULL },
-    { "groups", "group", "groupes", "groupe" },
+    { "address", "e-mail", "email", "adresse" }, { "name", "nom", NULL, NULL },        { "password", "mot de passe", NULL, NULL },
+    { "groups", "group", "groupes", "groupe" },  { "language", "langue", NULL, NULL },
 };
 
 struct table {
@@ -39,6 +37,7 @@ struct table {
     json_t *errors;    /* {"line", "text"} */
     json_t *generated; /* address: password */
     json_t *seen;      /* address in lower case: line */
+    json_t *welcome;   /* user_welcome; may be NULL */
 };
 
 static void wrong(struct table *t, size_t line, const char *text)
@@ -132,7 +131,7 @@ static void take_record(struct table *t, size_t line, const str *fields, size_t 
         if (i >= t->column_n && fields[i].n) {
             wrong(t, line,
                   t->members ? "a line has an address and nothing else"
-                             : "there are more fields than columns: address, name, password, groups");
+                             : "there are more fields than columns: address, name, password, groups, language");
             return;
         }
         if (i < t->column_n && t->columns[i] >= 0)
@@ -154,6 +153,8 @@ static void take_record(struct table *t, size_t line, const str *fields, size_t 
         json_object_set_new(order, "name", json_stringn(of[COLUMN_NAME].p, of[COLUMN_NAME].n));
     if (!t->members) {
         take_password(t, line, of[COLUMN_ADDRESS], of[COLUMN_PASSWORD], order);
+        if (of[COLUMN_LANGUAGE].n)
+            json_object_set_new(order, "language", json_stringn(of[COLUMN_LANGUAGE].p, of[COLUMN_LANGUAGE].n));
         json_object_set_new(order, "groups", groups_of(t, line, of[COLUMN_GROUPS]));
     }
     json_array_append_new(t->lines, order);
@@ -172,7 +173,8 @@ static int read_table(struct table *t, str text, struct error *e)
         first = false;
         r = 0;
         if (header && bad.n && !t->members)
-            r = error_set(e, ERR_SYNTAX, "line %zu: there is no column '%.*s'; columns are address, name, password, groups", line,
+            r = error_set(e, ERR_SYNTAX,
+                          "line %zu: there is no column '%.*s'; columns are address, name, password, groups, language", line,
                           STR_ARG(bad));
         else if (!header && json_array_size(t->lines) == LINES_MAX)
             r = error_set(e, ERR_LIMIT, "more than %d lines; cut the file", LINES_MAX);
@@ -222,6 +224,8 @@ static json_t *next_order(struct table *t, const char *command, bool check, size
     }
     json_t *order = json_pack("{s:s,s:b,s:b,s:o}", "command", command, "check", (int)check, "skip-existing",
                               cli_value(t->c, "skip-existing") != NULL, t->members ? "members" : "users", list);
+    if (t->welcome && !check)
+        json_object_set(order, "welcome", t->welcome);
     if (t->members)
         json_object_set_new(order, "group", json_string(t->c->words[0]));
     else if (cli_value(t->c, "role"))
@@ -379,7 +383,7 @@ static struct table table_of(const struct cli *c, const char *file, bool members
     return (struct table){ .c = c,
                            .file = file,
                            .members = members,
-                           .columns = { COLUMN_ADDRESS, COLUMN_NAME, COLUMN_PASSWORD, COLUMN_GROUPS },
+                           .columns = { COLUMN_ADDRESS, COLUMN_NAME, COLUMN_PASSWORD, COLUMN_GROUPS, COLUMN_LANGUAGE },
                            .column_n = members ? 1 : COLUMNS,
                            .lines = json_array(),
                            .errors = json_array(),
@@ -393,6 +397,7 @@ static void table_done(struct table *t)
     json_decref(t->errors);
     json_decref(t->generated);
     json_decref(t->seen);
+    json_decref(t->welcome);
 }
 
 int bulk_read_users(const struct cli *c, const char *file, json_t **ret)
@@ -417,6 +422,8 @@ int bulk_from_file(const struct cli *c, bool members)
     const char *passwords = members ? NULL : cli_value(c, "passwords");
     struct table t = table_of(c, cli_value(c, "from"), members);
     int fd = -1, status = read_file(&t);
+    if (status == 0 && !members)
+        status = user_welcome(c, &t.welcome);
     if (status == 0 && passwords && !cli_value(c, "dry-run")) {
         int above = beneath_start_above(passwords, name, &e);
         fd = above < 0 ? above : beneath_create(above, name, BENEATH_MODE(0600), &e);

@@ -142,6 +142,10 @@ int cmd_app_password_list(struct cli *c);
 int cmd_user_add(struct cli *c);
 int cmd_user_passwd(struct cli *c);
 int cmd_user_legacy(struct cli *c);
+/* The welcomes of the administrator's own in the directory, {"fr": text, ...}, to *RET, the caller's; NULL when they cannot be looked for. 0, or an exit
+ * status after a message. */
+int user_welcome(const struct cli *c, json_t **ret) MUST_USE;
+int cmd_user_language(struct cli *c);
 int cmd_user_role(struct cli *c);
 int cmd_user_remove(struct cli *c);
 int cmd_user_undelete(struct cli *c);

@@ -8,14 +8,15 @@ static const struct cli_option init_options[] = {
     { "lab", NULL, "listen on loopback only; add accounts alice, bob and marie with new passwords" },
     { "network", "CIDR", "of a lab: also at this machine's addresses in that network, and for it only, as 192.168.1.0/24" },
     { "students", "N", "of a lab: accounts user1 to userN instead" },
-    { "from", "FILE", "of a lab: accounts from a table (CSV) instead: columns address, name, password (- for standard input)" },
+    { "from", "FILE",
+      "of a lab: accounts from a table (CSV) instead: columns address, name, password, language (- for standard input)" },
     { "insecure-lesson", NULL,
       "of a lab: IMAP and submission without TLS, passwords like user1: the class sees them pass on its network" },
     { NULL, NULL, NULL },
 };
 static const struct cli_option lab_sheet_options[] = {
     { "port-offset", "N", "as the one that serve is given" },
-    { "language", "LANGUAGE", "en or fr" },
+    { "language", "LANGUAGE", "en or fr (default: language in valise.conf)" },
     { NULL, NULL, NULL },
 };
 static const struct cli_option serve_options[] = {
@@ -105,7 +106,8 @@ static const struct cli_option user_add_options[] = {
     { "generate", NULL, "make a new password and print it" },
     { "role", "ROLE", "user (the default), admin or program" },
     { "name", "NAME", "what the person is called, for lists" },
-    { "from", "FILE", "many users from a table (CSV): columns address, name, password, groups (- for standard input)" },
+    { "language", "LANGUAGE", "en or fr: what is written to the person (default: language in valise.conf)" },
+    { "from", "FILE", "many users from a table (CSV): columns address, name, password, groups, language (- for standard input)" },
     { "dry-run", NULL, "with --from: only check the file" },
     { "skip-existing", NULL, "with --from: pass over users who are there already" },
     { "passwords", "FILE", "with --from: write the passwords that --generate makes into a new file instead of printing them" },
@@ -128,6 +130,7 @@ static const struct cli_option rename_options[] = {
 };
 static const struct cli_option user_list_options[] = {
     { "domain", "DOMAIN", "only this domain" },
+    { "over", NULL, "only those who have used 80 % or more of their quota" },
     { "removed", NULL, "those who were removed and can still be had back, with their ids" },
     { NULL, NULL, NULL },
 };
@@ -312,6 +315,9 @@ const struct cli_command cli_commands[] = {
       "store and keys/, as in a "
       "backup that is not encrypted, has them. Later changes of the password are followed.",
       legacy_options, cmd_user_legacy },
+    { "user language", "ADDRESS LANGUAGE", "say in which language a user is written to: en, fr, or default",
+      "That is what valise writes itself: a welcome, warnings about a quota, reports on what could not be delivered.", NULL,
+      cmd_user_language },
     { "user enable", "ADDRESS", "let a user log in and get mail again", NULL, NULL, cmd_user_enable },
     { "user disable", "ADDRESS", "refuse a user's logins and mail, keep the mailboxes", "The user's sessions end at once.", NULL,
       cmd_user_disable },

@@ -225,7 +225,7 @@ static int add_user(struct init *i, struct admin *a, const struct lab_user *u, s
     str password = u->password.n ? u->password : buf_str(&made);
     engine_part id;
     const struct directory_new_account n = {
-        .address = u->address, .name = u->name, .password = password, .role = DIRECTORY_USER
+        .address = u->address, .name = u->name, .password = password, .role = DIRECTORY_USER, .language = u->language
     };
     int err = directory_account_make(a->directory, &n, &id, e);
     if (err == 0)

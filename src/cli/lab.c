@@ -128,9 +128,16 @@ static int read_file(const struct cli *c, str domain, struct lab *l)
                            l->file, number);
             status = cli_fail(c, ERR_SYNTAX, message);
         }
+        enum language language = language_from_tag(text_of(line, "language"));
+        if (status == 0 && language == LANGUAGE_N) {
+            (void)snprintf(message, sizeof message, "%s: line %lld: a language is en or fr", l->file, number);
+            status = cli_fail(c, ERR_SYNTAX, message);
+        }
         if (status == 0 &&
             !add_local(l, text_of(line, "address"), domain, text_of(line, "name"), text_of(line, "password"), (size_t)number))
             status = cli_fail(c, ERR_LIMIT, "there is no memory for so many students");
+        if (status == 0)
+            l->users[l->user_n - 1].language = language;
     }
     json_decref(lines);
     return status;

@@ -4,14 +4,16 @@
 
 #include "base/arena.h"
 #include "base/ip.h"
+#include "base/language.h"
 #include "cli/cli.h"
 
 enum { LAB_ADDRESSES_MAX = 8, LAB_STUDENTS_MAX = 1000 };
 
 struct lab_user {
     str address, name; /* the name may be empty */
-    str password;      /* empty: one is to be made */
-    size_t line;       /* of the file of --from; 0: of no file */
+    enum language language;
+    str password; /* empty: one is to be made */
+    size_t line;  /* of the file of --from; 0: of no file */
 };
 
 struct lab {

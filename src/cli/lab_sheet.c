@@ -27,6 +27,15 @@ static const struct {
 };
 enum { LANGUAGES = sizeof languages / sizeof languages[0] };
 
+/* NULL: there are none in that language. */
+static const char *const *texts_of(str language)
+{
+    for (size_t i = 0; i < LANGUAGES; i++)
+        if (str_eq(language, str_from_z(languages[i].language)))
+            return languages[i].texts;
+    return NULL;
+}
+
 struct sheet {
     const struct cli *cli;
     const struct config *config;
@@ -208,16 +217,15 @@ int cmd_lab_sheet(struct cli *c)
     uint64_t offset = 0;
     int status = cli_number(c, "port-offset", 65000, &offset);
     s.offset = (unsigned)offset;
-    for (size_t i = 0; i < LANGUAGES && !s.texts; i++)
-        if (strcmp(language ? language : "en", languages[i].language) == 0)
-            s.texts = languages[i].texts;
-    if (status == 0 && !s.texts)
+    if (status == 0 && language && !texts_of(str_from_z(language)))
         status = cli_usage(c, "lab sheet: --language is en or fr, not '%s'", language);
     buf_init_secret(&accounts, ACCOUNTS_MAX);
     if (status == 0)
         status = read_accounts(&s, &accounts);
     if (status == 0)
         status = read_settings(&s, &config);
+    if (status == 0)
+        s.texts = texts_of(language ? str_from_z(language) : language_tag(config->language));
     if (status == 0)
         status = read_names(&s);
     if (status == 0)

@@ -58,6 +58,19 @@ const struct cli_setting cli_settings[] = {
       "each login, and programs that offer passwords need no SCRAM). It costs a second, weaker copy of each password: made, or "
       "forgotten, when "
       "a password is set, or at the next login that sends it." },
+    { NULL, "language", "\"en\"",
+      "The language of what valise itself writes to people, en or fr, where `valise user language' says nothing else for one of "
+      "them. To whoever is no "
+      "user here it writes in both." },
+    { NULL, "welcome", "true",
+      "Whether a new user finds a letter with what a mail program asks for. Texts of your own are welcome.fr.txt, "
+      "welcome.en.txt, or welcome.txt for "
+      "both, in the directory: UTF-8, at most 4096 bytes, a first line \"Subject: ...\"; {hello}, {name}, {address}, {domain}, "
+      "{hostname}, {imap}, "
+      "{smtp} (ports) and {postmaster} are filled in." },
+    { NULL, "quota-warnings", "true",
+      "Whether a user is told by mail that 80 and then that 95 percent of the quota are used; once each, and again when less was "
+      "used in between." },
     { NULL, "insecure-lesson", "false",
       "Only in a lab (valise init --lab): listeners of submission and imap may have tls = \"off\", so that a class sees its "
       "passwords pass. "

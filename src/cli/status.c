@@ -187,6 +187,11 @@ static void print_status(const json_t *s)
         number_of(logins, "succeeded"), number_of(logins, "failed"), number_of(logins, "turned-away"),
         number_of(logins, "networks-locked-out"), number_of(logins, "logins-locked-out"));
     print_limits(json_object_get(s, "limits"));
+    const json_t *quotas = json_object_get(s, "quotas");
+    (void)printf("\nquotas\n ");
+    json_array_foreach(quotas, i, v)(void)
+        printf("%s %lld users over %lld %%", i ? "," : "", number_of(v, "users"), number_of(v, "percent"));
+    (void)printf("; valise user list --over names them\n");
     (void)printf("\nstore\n  %s, %lld commits in %lld syncs, %lld MiB free on its disk\n", text_of(store, "state"),
                  number_of(store, "commits"), number_of(store, "syncs"), number_of(store, "free-bytes") >> 20);
 }

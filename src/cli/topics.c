@@ -62,6 +62,7 @@ const struct cli_file cli_files[] = {
     { "store/", "The mail, the users and what is known of them." },
     { "spool/", "Space for messages on their way in, and for a backup that is being made." },
     { "ca.revoked", "What the CA has revoked, for the day when an older backup comes back." },
+    { "welcome.txt", "A welcome to new users in words of your own; welcome.en.txt and welcome.fr.txt for one language." },
     { "lab-accounts.txt", "The accounts of a lab and their passwords." },
     { "control.sock", "Where commands reach the server." },
     { NULL, NULL },

@@ -7,8 +7,12 @@
 #include "cli/quota.h"
 #include "cli/bulk_file.h"
 #include "pki/pki.h"
+#include "cli/owner.h"
+#include "role/notes.h"
 #include "role/owners.h"
 #include "role/sealer.h"
+
+enum { OVER_PERCENT = 80 }; /* the first of mail_quota_marks */
 
 /* A generated password is shown when it is in force, not before. */
 static void report(const struct cli *c, json_t *reply, const char *done, str password)
@@ -31,20 +35,75 @@ static const char *name_of(const struct cli *c)
     return name ? name : "";
 }
 
+static const char *language_of(const struct cli *c)
+{
+    const char *language = cli_value(c, "language");
+    return language ? language : "";
+}
+
+/* The administrator's own welcome in DIR, FILE, into TEXTS under TAG; false when there is none. A mistake is in E. */
+static bool read_welcome(int dir, const char *file, const char *tag, json_t *texts, struct error *e)
+{
+    struct buf b = BUF_INIT(NOTES_WELCOME_MAX);
+    int fd = owner_open_file(dir, file, NULL, e), err = fd < 0 ? fd : beneath_read_open(fd, file, &b, e);
+    if (fd >= 0)
+        (void)close(fd);
+    json_t *text = err ? NULL : json_stringn(b.n ? b.p : "", b.n);
+    if (err == ERR_LIMIT)
+        (void)error_set(e, err, "%s is larger than %d bytes; shorten it", file, NOTES_WELCOME_MAX);
+    else if (err == 0 && !text)
+        (void)error_set(e, ERR_SYNTAX, "%s is not UTF-8; convert it, as by iconv -f latin1 -t utf8", file);
+    else if (err == ERR_NOTFOUND)
+        *e = (struct error){ 0 };
+    if (text)
+        json_object_set_new(texts, tag, text);
+    buf_done(&b);
+    return text != NULL;
+}
+
+int user_welcome(const struct cli *c, json_t **ret)
+{
+    struct error e = ERROR_NONE;
+    int dir = beneath_start(c->dir, &e);
+    *ret = NULL;
+    if (dir < 0)
+        return 0; /* the call that follows says so, in its own words */
+    json_t *texts = json_object();
+    for (enum language l = LANGUAGE_EN; l < LANGUAGE_N && e.code == 0; l++) {
+        char file[64], tag[8];
+        (void)snprintf(tag, sizeof tag, "%.*s", STR_ARG(language_tag(l)));
+        (void)snprintf(file, sizeof file, "welcome.%s.txt", tag);
+        if (!read_welcome(dir, file, tag, texts, &e) && e.code == 0)
+            (void)read_welcome(dir, "welcome.txt", tag, texts, &e);
+    }
+    (void)close(dir);
+    if (e.code == 0) {
+        *ret = texts;
+        return 0;
+    }
+    json_decref(texts);
+    return cli_fail_files(c, &e);
+}
+
 static int with_password(struct cli *c, const char *command, const char *role, const char *done)
 {
     bool with_name = strcmp(command, "user.add") == 0;
     struct buf password;
     json_t *reply = NULL;
     int status = cli_password(c, &password);
-    json_t *secret = status == 0 ? json_stringn(password.p, password.n) : NULL;
+    json_t *secret = status == 0 ? json_stringn(password.p, password.n) : NULL, *welcome = NULL;
     if (status == 0 && !secret)
         status = cli_fail(c, ERR_SYNTAX, "the password is not valid UTF-8");
+    if (status == 0 && with_name)
+        status = user_welcome(c, &welcome);
     if (status == 0)
         status = cli_call(c,
-                          json_pack("{s:s,s:s,s:s,s:s,s:o}", "command", command, "address", c->words[0], "role", role, "name",
-                                    with_name ? name_of(c) : "", "password", secret),
+                          json_pack("{s:s,s:s,s:s,s:s,s:s,s:o,s:o*}", "command", command, "address", c->words[0], "role", role,
+                                    "name", with_name ? name_of(c) : "", "language", with_name ? language_of(c) : "", "password",
+                                    secret, "welcome", welcome),
                           &reply);
+    else
+        json_decref(secret);
     if (status == 0)
         report(c, reply, done, buf_str(&password));
     json_decref(reply);
@@ -75,8 +134,9 @@ int cmd_user_add(struct cli *c)
     bool many = cli_value(c, "from") != NULL;
     if (many != (c->word_n == 0))
         return cli_usage(c, "user add: give one ADDRESS, or --from FILE for many");
-    if (many && (cli_value(c, "password-stdin") || cli_value(c, "name")))
-        return cli_usage(c, "user add: with --from names and passwords are in the file, or --generate makes passwords");
+    if (many && (cli_value(c, "password-stdin") || cli_value(c, "name") || cli_value(c, "language")))
+        return cli_usage(c,
+                         "user add: with --from names, languages and passwords are in the file, or --generate makes passwords");
     if (!many && (cli_value(c, "dry-run") || cli_value(c, "skip-existing") || cli_value(c, "passwords")))
         return cli_usage(c, "user add: --dry-run, --skip-existing and --passwords go with --from FILE");
     if (many)
@@ -90,6 +150,14 @@ int cmd_user_role(struct cli *c)
 {
     return cli_call_and_say(c, json_pack("{s:s,s:s,s:s}", "command", "user.role", "address", c->words[0], "role", c->words[1]),
                             "%s has the role %s\n", c->words[0], c->words[1]);
+}
+
+int cmd_user_language(struct cli *c)
+{
+    bool none = strcmp(c->words[1], "default") == 0;
+    return cli_call_and_say(
+        c, json_pack("{s:s,s:s,s:s}", "command", "user.language", "address", c->words[0], "language", none ? "" : c->words[1]),
+        none ? "%s is written to in the server's language\n" : "%s is written to in the language %s\n", c->words[0], c->words[1]);
 }
 
 int cmd_user_passwd(struct cli *c)
@@ -155,12 +223,17 @@ static void print_user(const json_t *user)
 {
     char text[QUOTA_TEXT_MAX];
     const char *name = cli_string(json_object_get(user, "name"));
-    (void)printf("%-*s %-8s %10lld messages %14lld bytes  quota %s%s%s%s%s\n",
+    const char *language = cli_string(json_object_get(user, "language"));
+    char percent[32] = "";
+    if (json_integer_value(json_object_get(user, "percent")) >= OVER_PERCENT)
+        (void)snprintf(percent, sizeof percent, ", %lld %% used",
+                       (long long)json_integer_value(json_object_get(user, "percent")));
+    (void)printf("%-*s %-8s %10lld messages %14lld bytes  quota %s%s%s%s%s%s%s%s\n",
                  columns_pad(cli_string(json_object_get(user, "address")), 40), cli_string(json_object_get(user, "address")),
                  cli_string(json_object_get(user, "role")), (long long)json_integer_value(json_object_get(user, "messages")),
                  (long long)json_integer_value(json_object_get(user, "bytes")), quota_text(json_object_get(user, "quota"), text),
-                 json_is_true(json_object_get(user, "enabled")) ? "" : "  disabled",
-                 json_object_get(user, "legacy") ? "  legacy" : "", name[0] ? "  " : "", name);
+                 percent, json_is_true(json_object_get(user, "enabled")) ? "" : "  disabled",
+                 json_object_get(user, "legacy") ? "  legacy" : "", language[0] ? "  " : "", language, name[0] ? "  " : "", name);
 }
 
 int cmd_user_list(struct cli *c)
@@ -173,6 +246,10 @@ int cmd_user_list(struct cli *c)
     int status = cli_call(c, json_pack("{s:s,s:s}", "command", "user.list", "domain", domain ? domain : ""), &reply);
     if (status)
         return status;
+    json_t *users = json_object_get(reply, "users");
+    for (i = json_array_size(users); i-- > 0 && cli_value(c, "over");)
+        if (json_integer_value(json_object_get(json_array_get(users, i), "percent")) < OVER_PERCENT)
+            (void)json_array_remove(users, i);
     if (c->json)
         cli_print_json(reply);
     else

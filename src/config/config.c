@@ -163,6 +163,15 @@ static int check_user_key(cfg_t *cfg, cfg_opt_t *opt)
     return -1;
 }
 
+static int check_language(cfg_t *cfg, cfg_opt_t *opt)
+{
+    enum language l = language_from_tag(str_from_z(config_last_string(opt)));
+    if (l != LANGUAGE_UNSAID && l < LANGUAGE_N)
+        return 0;
+    cfg_error(cfg, "language must be one of \"en\", \"fr\"");
+    return -1;
+}
+
 static int check_hostname(cfg_t *cfg, cfg_opt_t *opt)
 {
     if (config_is_hostname(str_from_z(config_last_string(opt))))
@@ -324,6 +333,9 @@ static int take_all(struct config *c, cfg_t *cfg, const char *name, struct error
     c->password_length_min = (unsigned)cfg_getint(cfg, "password-length-min");
     c->password_refuse_common = cfg_getbool(cfg, "password-refuse-common");
     c->password_need_mixed = cfg_getbool(cfg, "password-need-mixed");
+    c->language = language_from_tag(str_from_z(cfg_getstr(cfg, "language")));
+    c->welcome = cfg_getbool(cfg, "welcome");
+    c->quota_warnings = cfg_getbool(cfg, "quota-warnings");
     c->insecure_lesson = cfg_getbool(cfg, "insecure-lesson");
     c->user_key_rsa = str_eq(str_from_z(cfg_getstr(cfg, "user-key")), STR("rsa"));
     (void)log_level_from_name(str_from_z(cfg_getstr(cfg, "log-level")), &c->log_level);
@@ -370,9 +382,40 @@ static void set_checks(cfg_t *cfg)
     cfg_set_validate_func(cfg, "login-allow", config_check_network);
     cfg_set_validate_func(cfg, "log-level", check_log_level);
     cfg_set_validate_func(cfg, "user-key", check_user_key);
+    cfg_set_validate_func(cfg, "language", check_language);
     cfg_set_validate_func(cfg, "certificate|shown-to", check_shown);
     config_limit_checks(cfg);
     config_listener_checks(cfg);
+}
+
+/* Reads C's text by OPTS into C. */
+static int parse_with(const char *name, struct config *c, cfg_opt_t *opts, struct error *e)
+{
+    struct error local = ERROR_NONE;
+    confuse_error = &local;
+    confuse_name = name;
+    cfg_t *cfg = cfg_init(opts, CFGF_NONE);
+    if (!cfg)
+        return error_set(e, ERR_INTERNAL, "libconfuse could not be initialised");
+    cfg_set_error_function(cfg, on_error);
+    set_checks(cfg);
+    char *bare = arena_z(&c->arena, c->text);
+    if (bare)
+        blank_comments(bare);
+    int r = bare && cfg_parse_buf(cfg, bare) == CFG_SUCCESS ? 0 : ERR_SYNTAX;
+    if (r == 0 && cfg_getint(cfg, "version") != CONFIG_VERSION)
+        r = error_set(&local, ERR_SYNTAX,
+                      "%s: version %ld is of a newer valise, this one knows %d: install that, or restore the file", name,
+                      cfg_getint(cfg, "version"), CONFIG_VERSION);
+    if (r == 0)
+        r = take_all(c, cfg, name, &local);
+    if (r && !local.code)
+        (void)error_set(&local, ERR_SYNTAX, "%s: cannot be parsed", name);
+    if (r && e)
+        *e = local;
+    cfg_free(cfg);
+    confuse_error = NULL;
+    return r;
 }
 
 static int parse_locked(const char *name, struct config *c, struct error *e)
@@ -421,6 +464,9 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_BOOL("password-refuse-common", cfg_true, CFGF_NONE),
                          CFG_BOOL("password-need-mixed", cfg_false, CFGF_NONE),
                          CFG_BOOL("scram-sha-1", cfg_false, CFGF_NONE),
+                         CFG_STR("language", "en", CFGF_NONE),
+                         CFG_BOOL("welcome", cfg_true, CFGF_NONE),
+                         CFG_BOOL("quota-warnings", cfg_true, CFGF_NONE),
                          CFG_BOOL("insecure-lesson", cfg_false, CFGF_NONE),
                          CFG_STR("user-key", "ecdsa", CFGF_NONE),
                          CFG_INT("login-failures-max", 10, CFGF_NONE),
@@ -431,31 +477,7 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_SEC("certificate", certificate_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_END() };
-    struct error local = ERROR_NONE;
-    confuse_error = &local;
-    confuse_name = name;
-    cfg_t *cfg = cfg_init(opts, CFGF_NONE);
-    if (!cfg)
-        return error_set(e, ERR_INTERNAL, "libconfuse could not be initialised");
-    cfg_set_error_function(cfg, on_error);
-    set_checks(cfg);
-    char *bare = arena_z(&c->arena, c->text);
-    if (bare)
-        blank_comments(bare);
-    int r = bare && cfg_parse_buf(cfg, bare) == CFG_SUCCESS ? 0 : ERR_SYNTAX;
-    if (r == 0 && cfg_getint(cfg, "version") != CONFIG_VERSION)
-        r = error_set(&local, ERR_SYNTAX,
-                      "%s: version %ld is of a newer valise, this one knows %d: install that, or restore the file", name,
-                      cfg_getint(cfg, "version"), CONFIG_VERSION);
-    if (r == 0)
-        r = take_all(c, cfg, name, &local);
-    if (r && !local.code)
-        (void)error_set(&local, ERR_SYNTAX, "%s: cannot be parsed", name);
-    if (r && e)
-        *e = local;
-    cfg_free(cfg);
-    confuse_error = NULL;
-    return r;
+    return parse_with(name, c, opts, e);
 }
 
 int config_parse(const char *name, str text, struct config **ret, struct error *e)

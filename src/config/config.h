@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/ip.h"
+#include "base/language.h"
 #include "base/log.h"
 #include "run/limit.h"
 #include "run/tls.h"
@@ -90,8 +91,10 @@ struct config {
     unsigned password_length_min; /* characters of a new password */
     bool password_refuse_common, password_need_mixed;
     struct config_login login;
-    bool insecure_lesson; /* passwords may cross the network in clear; only in a lab (role/lesson.h) */
-    bool user_key_rsa;    /* keys made for users' certificates are RSA, rather than ECDSA */
+    enum language language;       /* of what is written to people, where an account says nothing */
+    bool welcome, quota_warnings; /* what is written to them */
+    bool insecure_lesson;         /* passwords may cross the network in clear; only in a lab (role/lesson.h) */
+    bool user_key_rsa;            /* keys made for users' certificates are RSA, rather than ECDSA */
     const struct config_listener *listeners;
     size_t listener_n;
     const struct config_certificate *certificates;

@@ -85,6 +85,14 @@ void config_write_default(struct buf *b, const struct config_start *s)
         "log-level = \"info\"\n\n",
         STR_ARG(s->hostname), exempt.n ? ", \"" : "", STR_ARG(exempt), exempt.n ? "\"" : "");
     write_lesson(b, s);
+    buf_addf(
+        b,
+        "# The language of what valise writes to people, en or fr, where `valise user language' says nothing else; whether new "
+        "users are\n"
+        "# welcomed by a letter (welcome.txt beside this file may have a text of your own), and told when a quota is nearly "
+        "used up.\n"
+        "language = \"en\"\nwelcome = %s\nquota-warnings = true\n\n",
+        s->lab ? "false" : "true");
     buf_addf(b, "# Keys of users' certificates: rsa, which every mail program can encrypt to, or ecdsa.\n%suser-key = \"%s\"\n\n",
              s->lab ? "" : "#", s->lab ? "rsa" : "ecdsa");
     write_listeners(b, s);

@@ -190,6 +190,7 @@ static int check_account_add(const struct table *t, struct change *c, struct buf
                                                    .role = c->role,
                                                    .seq = t->seq_max + 1,
                                                    .display = c->display,
+                                                   .language = c->language,
                                                    .hash = c->hash,
                                                    .scram = { c->scram[0], c->scram[1] } });
     return r;
@@ -281,6 +282,17 @@ static int check_account_quota(const struct table *t, struct change *c, struct b
     if (r < 0)
         return r;
     n.quota = c->quota;
+    row_encode_account(value, &n);
+    return 0;
+}
+
+static int check_account_language(const struct table *t, struct change *c, struct buf *value, struct error *e)
+{
+    struct entry n;
+    int r = check_account(t, c, &n, e);
+    if (r < 0)
+        return r;
+    n.language = c->language;
     row_encode_account(value, &n);
     return 0;
 }
@@ -460,9 +472,12 @@ static bool is_display(str name)
 
 int directory_account_make(struct directory *d, const struct directory_new_account *n, engine_part *ret_id, struct error *e)
 {
-    struct change c = {
-        .check = check_account_add, .policy = &d->policy, .role = n->role, .display = n->name, .is_question = n->is_question
-    };
+    struct change c = { .check = check_account_add,
+                        .policy = &d->policy,
+                        .role = n->role,
+                        .display = n->name,
+                        .language = n->language,
+                        .is_question = n->is_question };
     if (!is_display(n->name))
         return error_set(e, ERR_SYNTAX, "a person's name is one line of at most %d bytes of UTF-8", DIRECTORY_DISPLAY_MAX);
     random_bytes(c.id.b, sizeof c.id.b);
@@ -497,6 +512,12 @@ int directory_account_enable(struct directory *d, str address, bool enabled, str
 int directory_account_role(struct directory *d, str address, enum directory_role role, struct error *e)
 {
     return account_change(d, address, STR(""), &(struct change){ .check = check_account_role, .role = role }, e);
+}
+
+int directory_account_language(struct directory *d, str address, enum language language, struct error *e)
+{
+    require(language < LANGUAGE_N);
+    return account_change(d, address, STR(""), &(struct change){ .check = check_account_language, .language = language }, e);
 }
 
 int directory_account_quota(struct directory *d, str address, const struct directory_quota *quota, struct error *e)

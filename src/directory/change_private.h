@@ -42,7 +42,8 @@ struct change {
     bool keeps_alias; /* of an account's former name */
     bool is_question; /* it is checked only */
     str display;      /* what a person is called */
-    uint64_t now_s;   /* of a removal: when */
+    enum language language;
+    uint64_t now_s; /* of a removal: when */
     struct engine *engine;
     struct quota quota;
     str other;                      /* the domain an alias stands for, the address that catches all, a member */

@@ -183,7 +183,9 @@ bool directory_has_domain(struct directory *d, str domain)
 /* Without the quota: that is asked of all groups. */
 static int account_copy_plain(const struct entry *n, struct arena *a, struct directory_account *ret)
 {
-    struct directory_account copy = { .id = n->id, .enabled = n->enabled, .role = n->role, .legacy = n->legacy };
+    struct directory_account copy = {
+        .id = n->id, .enabled = n->enabled, .role = n->role, .language = n->language, .legacy = n->legacy
+    };
     int r = arena_dup(a, n->address, &copy.address);
     if (r == 0)
         *ret = copy;
@@ -287,6 +289,8 @@ int directory_account_of(struct directory *d, engine_part id, struct arena *aren
     pthread_rwlock_rdlock(&d->lock);
     const struct entry *n = table_by_id(&d->table, &id);
     int r = n && n->kind == DIRECTORY_ACCOUNT ? account_copy(&d->table, n, arena, ret) : ERR_NOTFOUND;
+    if (r == 0)
+        r = arena_dup(arena, n->display, &ret->name);
     pthread_rwlock_unlock(&d->lock);
     return r;
 }

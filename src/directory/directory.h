@@ -7,6 +7,7 @@
 #define VALISE_DIRECTORY_DIRECTORY_H
 
 #include "base/buf.h"
+#include "base/language.h"
 #include "store/engine.h"
 
 struct directory;
@@ -46,7 +47,8 @@ struct directory_account {
     struct directory_quota quota;   /* its own, else the largest of its groups, else its domain's; not of directory_resolve */
     unsigned legacy;                /* DIRECTORY_CRAM_MD5, DIRECTORY_DIGEST_MD5 */
     struct directory_credential by; /* of directory_login only */
-    str name;                       /* what the person is called; of directory_accounts only */
+    enum language language;         /* of what is written to the person; UNSAID: the server's */
+    str name;                       /* what the person is called; of directory_accounts and directory_account_of only */
 };
 
 /* --- lookups: results in ARENA --- */
@@ -184,6 +186,7 @@ enum { DIRECTORY_DISPLAY_MAX = 128 };
 struct directory_new_account {
     str address, name, password;
     enum directory_role role;
+    enum language language;
     bool is_question;
 };
 int directory_account_make(struct directory *d, const struct directory_new_account *n, engine_part *ret_id,
@@ -203,6 +206,8 @@ void directory_set_sealer(struct directory *d, const struct directory_sealer *s)
 int directory_account_enable(struct directory *d, str address, bool enabled, struct error *e) MUST_USE;
 /* Administrators stand in for a postmaster nobody named. A password stays, but counts for nothing while the account is a program's. */
 int directory_account_role(struct directory *d, str address, enum directory_role role, struct error *e) MUST_USE;
+/* What is written to the person is in LANGUAGE from now on; UNSAID: in the server's. */
+int directory_account_language(struct directory *d, str address, enum language language, struct error *e) MUST_USE;
 /* NULL: that of the groups or the domain. The caller puts what counts into the account's store. */
 int directory_account_quota(struct directory *d, str address, const struct directory_quota *quota, struct error *e) MUST_USE;
 /* Makes an application password NAME (1 to 64 bytes, unique for the account, at most 32): logs in where the password does, but for

@@ -51,6 +51,7 @@ struct entry {
     uint64_t seq;
     str address;                 /* of a group perhaps a name without "@" */
     str display;                 /* accounts: what the person is called; may be empty */
+    enum language language;      /* accounts: of what is written to the person */
     str hash;                    /* accounts: encoded Argon2id, empty when there is no password */
     str scram[DIRECTORY_HASH_N]; /* accounts: as scram_encode writes it, empty when not known */
     str apps;                    /* accounts: application passwords as app_password.c writes them */

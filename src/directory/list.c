@@ -51,7 +51,13 @@ static int copy_entry(struct list *l, const struct table *t, const struct entry 
             r = arena_dup(&l->a, member->address, &i->names[i->name_n++]);
     }
     if (n->kind == DIRECTORY_ACCOUNT)
-        i->account = (struct directory_account){ n->id, i->name, n->enabled, n->role, table_quota(t, n), n->legacy };
+        i->account = (struct directory_account){ .id = n->id,
+                                                 .address = i->name,
+                                                 .enabled = n->enabled,
+                                                 .role = n->role,
+                                                 .quota = table_quota(t, n),
+                                                 .legacy = n->legacy,
+                                                 .language = n->language };
     if (r == 0 && n->kind == DIRECTORY_ACCOUNT)
         r = arena_dup(&l->a, n->display, &i->account.name);
     if (n->kind == DIRECTORY_GROUP)

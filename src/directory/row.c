@@ -27,7 +27,7 @@ void row_key(struct buf *b, char kind, str name)
 
 /* --- fields --- */
 
-enum { FIELD_QUOTA = 1, FIELD_ALIAS_OF = 2, FIELD_CATCH_ALL = 3, FIELD_LEGACY = 4, FIELD_DISPLAY = 6 };
+enum { FIELD_QUOTA = 1, FIELD_ALIAS_OF = 2, FIELD_CATCH_ALL = 3, FIELD_LEGACY = 4, FIELD_DISPLAY = 6, FIELD_LANGUAGE = 7 };
 
 static bool field_next(struct unpack *u, unsigned *ret_tag, str *ret_value)
 {
@@ -137,10 +137,12 @@ static int account_fields(struct unpack *u, struct entry *ret)
     while (field_next(u, &tag, &value)) {
         if (tag == FIELD_DISPLAY && value.n <= DIRECTORY_DISPLAY_MAX)
             ret->display = value;
+        else if (tag == FIELD_LANGUAGE)
+            ret->language = language_from_tag(value);
         else if (tag == FIELD_QUOTA ? quota_take(value, &ret->quota) < 0 : tag != FIELD_LEGACY || legacy_take(value, ret) < 0)
             return ERR_CORRUPT;
     }
-    return unpack_end(u);
+    return ret->language < LANGUAGE_N ? unpack_end(u) : ERR_CORRUPT;
 }
 
 void row_encode_account(struct buf *b, const struct entry *n)
@@ -158,6 +160,8 @@ void row_encode_account(struct buf *b, const struct entry *n)
     legacy_put(b, n);
     if (n->display.n)
         field_put(b, FIELD_DISPLAY, n->display);
+    if (n->language != LANGUAGE_UNSAID)
+        field_put(b, FIELD_LANGUAGE, language_tag(n->language));
 }
 
 int row_decode_account(str value, struct entry *n)

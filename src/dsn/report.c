@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "dsn/words.h"
 #include "message/encoded_word.h"
 #include "message/header.h"
 
@@ -149,24 +150,42 @@ static void add_list(struct buf *out, const struct dsn_report *r, enum dsn_actio
     }
 }
 
-static void add_words(struct buf *out, const struct dsn_report *r)
+static void add_words_in(struct buf *out, const struct dsn_report *r, enum language language)
 {
     struct message_header_field f;
     struct buf subject = BUF_INIT(SUBJECT_MAX);
-    buf_add(out, STR("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"));
-    buf_add_all(out, STR("This is the mail server "), r->hostname, STR(". It reports on your message of\r\n"));
+    const struct word_value hostname = { "hostname", r->hostname };
+    words_fill(out, words_in(language, WORD_REPORT_ABOUT), &hostname, 1);
+    buf_add(out, STR("\r\n"));
     add_date(out, r->arrived_s, r->zone);
     if (message_header_find(r->message, STR("Subject"), &f)) {
         if (message_encoded_word_decode(f.value, &subject) == 0 && subject.n)
             buf_add_all(out, STR(",\r\n\r\n    "), str_trim(buf_str(&subject)));
     }
     buf_add(out, STR("\r\n"));
-    add_list(out, r, DSN_ACTION_FAILED, STR("It could not be delivered to:"));
-    add_list(out, r, DSN_ACTION_DELIVERED, STR("It is in the mailbox of:"));
-    add_list(out, r, DSN_ACTION_EXPANDED, STR("It was passed on to all for whom this address stands:"));
+    add_list(out, r, DSN_ACTION_FAILED, words_in(language, WORD_REPORT_FAILED));
+    add_list(out, r, DSN_ACTION_DELIVERED, words_in(language, WORD_REPORT_DELIVERED));
+    add_list(out, r, DSN_ACTION_EXPANDED, words_in(language, WORD_REPORT_EXPANDED));
     if (count(r, DSN_ACTION_FAILED))
-        buf_add(out, STR("\r\nNo further attempt is made. What was sent is below.\r\n"));
+        buf_add_all(out, STR("\r\n"), words_in(language, WORD_REPORT_END), STR("\r\n"));
     buf_done(&subject);
+}
+
+/* Whoever is a stranger gets all languages, one below the other. */
+static void add_words(struct buf *out, const struct dsn_report *r)
+{
+    static const str between = STR_INIT("\r\n----------------------------------------------------------------------\r\n\r\n");
+    buf_add(out, STR("Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"));
+    if (r->language != LANGUAGE_UNSAID)
+        buf_add_all(out, STR("Content-Language: "), language_tag(r->language), STR("\r\n"));
+    buf_add(out, STR("\r\n"));
+    for (enum language l = LANGUAGE_EN; l < LANGUAGE_N; l++) {
+        if (r->language != LANGUAGE_UNSAID && r->language != l)
+            continue;
+        if (r->language == LANGUAGE_UNSAID && l != LANGUAGE_EN)
+            buf_add(out, between);
+        add_words_in(out, r, l);
+    }
 }
 
 /* --- what is returned --- */
@@ -210,20 +229,25 @@ static void add_reference(struct buf *out, str message)
     buf_done(&id);
 }
 
-static str subject_of(const struct dsn_report *r)
+static void add_subject(struct buf *out, const struct dsn_report *r)
 {
     size_t failed = count(r, DSN_ACTION_FAILED);
-    if (!failed)
-        return STR("Your message was delivered");
     bool reached = failed < r->outcome_n || r->has_reached_others;
-    return reached ? STR("Your message was not delivered to everyone") : STR("Your message was not delivered");
+    enum word word = !failed ? WORD_REPORT_DELIVERED_SUBJECT : reached ? WORD_REPORT_PARTLY_SUBJECT : WORD_REPORT_FAILED_SUBJECT;
+    struct buf text = BUF_INIT(SUBJECT_MAX);
+    for (enum language l = LANGUAGE_EN; l < LANGUAGE_N; l++)
+        if (r->language == LANGUAGE_UNSAID || r->language == l)
+            buf_add_all(&text, text.n ? STR(" / ") : STR(""), words_in(l, word));
+    message_encoded_word_encode(out, buf_str(&text), sizeof "Subject: " - 1);
+    buf_done(&text);
 }
 
 int dsn_report_write(struct buf *out, const struct dsn_report *r)
 {
     require(r->outcome_n > 0);
-    buf_add_all(out, STR("From: Mail delivery <"), r->from, STR(">\r\nTo: <"), r->sender, STR(">\r\nSubject: "), subject_of(r),
-                STR("\r\nDate: "));
+    buf_add_all(out, STR("From: Mail delivery <"), r->from, STR(">\r\nTo: <"), r->sender, STR(">\r\nSubject: "));
+    add_subject(out, r);
+    buf_add(out, STR("\r\nDate: "));
     add_date(out, r->now_s, r->zone);
     buf_add_all(out, STR("\r\nMessage-ID: <"), r->id, STR("@"), r->hostname, STR(">\r\n"));
     add_reference(out, r->message);

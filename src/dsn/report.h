@@ -5,6 +5,7 @@
 #define VALISE_DSN_REPORT_H
 
 #include "base/buf.h"
+#include "base/language.h"
 #include "dsn/request.h"
 
 /* What became of a recipient (RFC 3464 section 2.3.3). */
@@ -32,7 +33,8 @@ struct dsn_report {
     bool utf8;         /* the message was sent with SMTPUTF8 */
     int64_t arrived_s; /* when the message came */
     int64_t now_s;
-    int zone; /* minutes east of UTC */
+    int zone;               /* minutes east of UTC */
+    enum language language; /* of the sender; UNSAID: the words for people are in all */
     str message;
     const struct dsn_outcome *outcomes;
     size_t outcome_n;        /* at least 1 */

@@ -1,4 +1,5 @@
 /* admin: see admin.h. One function a command, found in the table at the end. */
+#include "role/notes.h"
 #include "role/admin_private.h"
 
 #include "base/clock.h"
@@ -319,6 +320,18 @@ static json_t *roles_json(struct role_run *r, json_t **ret_sandbox, struct error
     return list;
 }
 
+/* How many users are over each mark of their quota: [{"percent", "users"}]. */
+static json_t *quotas_json(struct admin *a)
+{
+    size_t counts[MAIL_QUOTA_MARKS];
+    json_t *list = json_array();
+    int err = notes_count(a->engine, counts);
+    for (size_t i = 0; i < MAIL_QUOTA_MARKS && err == 0; i++)
+        json_array_append_new(list,
+                              json_pack("{s:I,s:I}", "percent", (json_int_t)mail_quota_marks[i], "users", (json_int_t)counts[i]));
+    return list;
+}
+
 static json_t *status(struct admin *a, const json_t *request)
 {
     struct error e = ERROR_NONE;
@@ -337,6 +350,7 @@ static json_t *status(struct admin *a, const json_t *request)
                           (json_int_t)s.commits, "syncs", (json_int_t)s.syncs, "free-bytes", (json_int_t)s.free_bytes);
     json_object_set_new(v, "sandbox", sandbox);
     json_object_set_new(v, "has-administrator", json_boolean(has_administrator(a)));
+    json_object_set_new(v, "quotas", quotas_json(a));
     json_object_set_new(v, "insecure-lesson", json_boolean(snapshot->config->insecure_lesson));
     json_object_set_new(v, "descriptors",
                         json_pack("{s:I,s:I,s:o*}", "limit", (json_int_t)descriptors_limit(), "connections-max",
@@ -384,6 +398,7 @@ static const struct {
     { "domain.catch-all", admin_domain_catch_all, "domain" },
     { "domain.quota", admin_domain_quota, "domain" },
     { "user.add", admin_user_add, "address" },
+    { "user.language", admin_user_language, "address" },
     { "user.passwd", admin_user_passwd, "address" },
     { "user.remove", admin_user_remove, "address" },
     { "user.undelete", admin_user_undelete, "address" },

@@ -6,7 +6,7 @@
  *   status      reload      check [deep]
  *   domain.add|remove domain       domain.list                     domain.alias.add alias domain      domain.alias.remove alias
  *   domain.catch-all domain [address]                              domain.quota domain QUOTA
- *   user.add address password [role]     user.passwd address password     user.role address role     user.quota address [QUOTA]
+ *   user.add address password [role] [language] [welcome]          user.language address language     user.passwd address password     user.role address role     user.quota address [QUOTA]
  *   user.remove address|id [now] [with-references]  user.undelete address|id [as]  user.removed  user.rename address to [alias]
  *   user.enable|disable address          user.list [domain]        user.history address [since] [failed]
  *   user.app-password.add|remove address name                      user.app-password.list address

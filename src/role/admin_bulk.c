@@ -70,19 +70,28 @@ static int put_into_groups(struct bulk *b, const json_t *line, str address, stru
     return err ? error_set(e, err, "the quota of its groups cannot be put into the store (%s)", err_name(err)) : 0;
 }
 
+/* What all lines of a request have in common. */
+struct all_users {
+    enum directory_role role;
+    const json_t *welcome;
+};
+
 static int one_user(struct bulk *b, const json_t *line, void *ctx, struct error *e)
 {
     engine_part id;
-    const struct directory_new_account n = { .address = admin_text(line, "address"),
-                                             .name = admin_text(line, "name"),
-                                             .password = admin_text(line, "password"),
-                                             .role = *(const enum directory_role *)ctx,
-                                             .is_question = b->check };
+    const struct all_users *all = ctx;
+    struct directory_new_account n = { .address = admin_text(line, "address"),
+                                       .name = admin_text(line, "name"),
+                                       .password = admin_text(line, "password"),
+                                       .role = all->role,
+                                       .is_question = b->check };
     int err = n.address.n == 0 ? error_set(e, ERR_SYNTAX, "the address is missing")
               : !n.password.n && n.role != DIRECTORY_PROGRAM
                   ? error_set(e, ERR_SYNTAX, "the password is missing; --generate makes one where there is none")
-              : b->check ? directory_account_make(b->admin->directory, &n, &id, e)
-                         : admin_add_account(b->admin, &n, e);
+                  : admin_language(line, &n.language, e);
+    if (err == 0)
+        err =
+            b->check ? directory_account_make(b->admin->directory, &n, &id, e) : admin_add_account(b->admin, &n, all->welcome, e);
     bool there = err == ERR_EXISTS && b->skips;
     if (err == 0)
         err = put_into_groups(b, line, n.address, e);
@@ -94,12 +103,12 @@ static int one_user(struct bulk *b, const json_t *line, void *ctx, struct error 
 json_t *admin_users_add(struct admin *a, const json_t *request)
 {
     str name = admin_text(request, "role");
-    enum directory_role role = name.n ? directory_role_from_name(name) : DIRECTORY_USER;
-    if (role == DIRECTORY_ROLE_N)
+    struct all_users all = { name.n ? directory_role_from_name(name) : DIRECTORY_USER, json_object_get(request, "welcome") };
+    if (all.role == DIRECTORY_ROLE_N)
         return admin_error(ERR_SYNTAX, "a role is user, admin or program");
     struct bulk b = bulk_of(a, request);
     admin_apply_policy(a);
-    each(&b, json_object_get(request, "users"), one_user, &role);
+    each(&b, json_object_get(request, "users"), one_user, &all);
     return answer(&b);
 }
 

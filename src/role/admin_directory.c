@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "role/admin_private.h"
 #include "role/certificates.h"
+#include "role/notes.h"
 
 #include "base/log.h"
 
@@ -112,7 +113,7 @@ json_t *admin_user_role(struct admin *a, const json_t *request)
 }
 
 /* Adds the account that N says, with its mailboxes. admin_accounts_lock is held. */
-static int add_account(struct admin *a, const struct directory_new_account *n, struct error *e)
+static int add_account(struct admin *a, const struct directory_new_account *n, const json_t *welcome, struct error *e)
 {
     engine_part id;
     int err = directory_account_make(a->directory, n, &id, e);
@@ -130,15 +131,34 @@ static int add_account(struct admin *a, const struct directory_new_account *n, s
         else if (admin_delete_mail(a, gone))
             log_warning("user-add", LOG_STR("user", n->address), LOG_Z("note", "its empty mailboxes will be deleted later"));
     }
+    if (named && !err)
+        notes_welcome(a, id, welcome);
     return err;
 }
 
-int admin_add_account(struct admin *a, const struct directory_new_account *n, struct error *e)
+int admin_add_account(struct admin *a, const struct directory_new_account *n, const json_t *welcome, struct error *e)
 {
     pthread_mutex_lock(&admin_accounts_lock);
-    int err = add_account(a, n, e);
+    int err = add_account(a, n, welcome, e);
     pthread_mutex_unlock(&admin_accounts_lock);
     return err;
+}
+
+int admin_language(const json_t *request, enum language *ret, struct error *e)
+{
+    str tag = admin_text(request, "language");
+    *ret = language_from_tag(tag);
+    return *ret < LANGUAGE_N ? 0 : error_set(e, ERR_SYNTAX, "a language is en or fr, not '%.*s'", STR_ARG(str_sub(tag, 0, 40)));
+}
+
+json_t *admin_user_language(struct admin *a, const json_t *request)
+{
+    struct error e = ERROR_NONE;
+    enum language language;
+    int err = admin_language(request, &language, &e);
+    if (err == 0)
+        err = directory_account_language(a->directory, admin_text(request, "address"), language, &e);
+    return admin_done(err, &e);
 }
 
 json_t *admin_user_add(struct admin *a, const json_t *request)
@@ -148,9 +168,11 @@ json_t *admin_user_add(struct admin *a, const json_t *request)
                                        .name = admin_text(request, "name"),
                                        .password = admin_text(request, "password") };
     int err = get_role(request, &n.role, &e);
+    if (err == 0)
+        err = admin_language(request, &n.language, &e);
     admin_apply_policy(a);
     if (err == 0)
-        err = admin_add_account(a, &n, &e);
+        err = admin_add_account(a, &n, json_object_get(request, "welcome"), &e);
     return admin_done(err, &e);
 }
 
@@ -261,6 +283,9 @@ static int list_user(void *ctx, const struct directory_account *account)
                   (json_int_t)q.bytes, "quota", "bytes", (json_int_t)q.bytes_max, "messages", (json_int_t)q.messages_max);
     if (account->name.n)
         json_object_set_new(user, "name", admin_json_text(account->name));
+    json_object_set_new(user, "percent", json_integer(mail_quota_percent(&q)));
+    if (account->language != LANGUAGE_UNSAID)
+        json_object_set_new(user, "language", admin_json_text(language_tag(account->language)));
     for (size_t i = 1; i < LEGACY_MODE_N; i++)
         if (account->legacy == legacy_modes[i].mechanisms)
             json_object_set_new(user, "legacy", admin_json_text(legacy_modes[i].name));

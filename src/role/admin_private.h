@@ -31,6 +31,7 @@ json_t *admin_user_role(struct admin *a, const json_t *request);
 json_t *admin_user_legacy(struct admin *a, const json_t *request);
 json_t *admin_user_enable(struct admin *a, const json_t *request);
 json_t *admin_user_disable(struct admin *a, const json_t *request);
+json_t *admin_user_language(struct admin *a, const json_t *request);
 json_t *admin_user_list(struct admin *a, const json_t *request);
 json_t *admin_app_password_add(struct admin *a, const json_t *request);
 json_t *admin_app_password_remove(struct admin *a, const json_t *request);
@@ -41,8 +42,10 @@ json_t *admin_alias_list(struct admin *a, const json_t *request);
 
 /* New passwords follow the configuration in force; without a running server the defaults. */
 void admin_apply_policy(struct admin *a);
-/* Adds an account and its mailboxes, both or neither. */
-int admin_add_account(struct admin *a, const struct directory_new_account *n, struct error *e) MUST_USE;
+/* Adds an account and its mailboxes, both or neither, and a welcome in it; WELCOME: as notes_welcome. */
+int admin_add_account(struct admin *a, const struct directory_new_account *n, const json_t *welcome, struct error *e) MUST_USE;
+/* The member "language" of REQUEST; unsaid when there is none. ERR_SYNTAX. */
+int admin_language(const json_t *request, enum language *ret, struct error *e) MUST_USE;
 
 /* --- admin_removal.c --- */
 

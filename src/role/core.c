@@ -19,6 +19,7 @@
 #include "role/format.h"
 #include "role/login.h"
 #include "role/metrics.h"
+#include "role/notes.h"
 #include "role/sealer.h"
 #include "role/spool.h"
 #include "role/sessions.h"
@@ -30,6 +31,7 @@ enum {
     COLLECT_BUDGET = 200,
     COLLECT_PRESSED_BUDGET = 4000,
     TEND_EVERY_MS = 5000,
+    NOTES_EVERY_MS = 1000,
     RENEW_LOOK_MS = 10000,
     RENEW_EVERY_MS = 600000
 };
@@ -387,6 +389,12 @@ static void spool_space(void *ctx, uint64_t *ret_free, uint64_t *ret_reserve)
     *ret_reserve = s.reserve_bytes;
 }
 
+static void tend_notes(void *ctx)
+{
+    struct core *c = ctx;
+    notes_tend(c->notes, &c->admin);
+}
+
 static void tend_spool(void *ctx)
 {
     struct core *c = ctx;
@@ -419,6 +427,8 @@ static int open_store(struct core *c, struct error *e)
     if (err)
         return err;
     c->mail = mail_store_new(c->engine);
+    c->notes = notes_new();
+    mail_store_watch_quotas(c->mail, notes_touch, c->notes);
     int spool = open("spool", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (spool < 0)
         return error_set(e, err_from_errno(errno), "spool: %s", strerrordesc_np(errno));
@@ -474,6 +484,7 @@ static int core_start(struct role_run *r, struct error *e)
         server_every(r->server, COLLECT_LOOK_MS, collect, c);
     if (err == 0)
         server_every(r->server, TEND_EVERY_MS, tend, c);
+    server_every(r->server, NOTES_EVERY_MS, tend_notes, c);
     if (err == 0)
         server_every(r->server, SPOOL_TEND_MS, tend_spool, c);
     if (err == 0)
@@ -487,6 +498,7 @@ static void core_end(struct role_run *r)
     spool_free(c->spool);
     directory_free(c->directory);
     mail_store_free(c->mail);
+    notes_free(c->notes);
     engine_close(c->engine);
 }
 

@@ -19,6 +19,7 @@ struct core {
     atomic_uint peers;                    /* that have been, to tell one mx from another */
     int64_t collect_ms;                   /* when the store's garbage is looked through next at the latest */
     int64_t renew_ms;                     /* when certificates are looked through next */
+    struct notes *notes;                  /* whom to write to soon */
     struct admin admin;                   /* what the administrator may ask */
 };
 

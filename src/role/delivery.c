@@ -20,6 +20,7 @@
 #include "base/metric.h"
 #include "dsn/report.h"
 #include "role/core.h"
+#include "role/notes.h"
 
 /* Of the recipients of a message each may lead to a thousand accounts: the arena holds all of these leads, twice for growing. */
 enum { ARENA_MAX = 64 << 20, RESOLVE_MAX = 1 << 20, REPORT_MAX = 2 << 20 };
@@ -227,12 +228,13 @@ static size_t report_on(const struct delivery *v, size_t i, size_t *at, struct d
     return n;
 }
 
-/* The accounts of the reverse-path; none when it leads nowhere any more. */
-static int sender_accounts(struct delivery *v, struct mail_recipient **ret, size_t *ret_n)
+/* The accounts of the reverse-path; none when it leads nowhere any more. *RET_LANGUAGE: the one of them all, else UNSAID. */
+static int sender_accounts(struct delivery *v, struct mail_recipient **ret, size_t *ret_n, enum language *ret_language)
 {
     struct directory_account *list;
     size_t n;
     *ret_n = 0;
+    *ret_language = LANGUAGE_UNSAID;
     int err = directory_resolve(v->core->directory, v->d->reverse_path, &v->arena, &list, &n);
     if (err)
         return err == ERR_UNSUPPORTED || err == ERR_NOTFOUND || err == ERR_REFUSED || err == ERR_SYNTAX ? 0 : err;
@@ -244,11 +246,17 @@ static int sender_accounts(struct delivery *v, struct mail_recipient **ret, size
         (*ret)[i] = (struct mail_recipient){
             .account = list[i].id, .address = list[i].address, .prefix = STR("Return-Path: <>\r\n"), .beyond_quota = true
         };
+    bool one = n > 0;
+    for (size_t i = 0; i < n; i++)
+        one = one && list[i].language == list[0].language;
+    if (one)
+        *ret_language = notes_language(&v->core->admin, list[0].language);
     *ret_n = n;
     return 0;
 }
 
-static int write_report(struct delivery *v, const struct dsn_outcome *outcomes, size_t n, struct buf *out, struct error *e)
+static int write_report(struct delivery *v, enum language language, const struct dsn_outcome *outcomes, size_t n, struct buf *out,
+                        struct error *e)
 {
     struct id id = id_new();
     int64_t now_s = clock_real_ms() / 1000;
@@ -271,6 +279,7 @@ static int write_report(struct delivery *v, const struct dsn_outcome *outcomes, 
                                                           .arrived_s = now_s,
                                                           .now_s = now_s,
                                                           .zone = date_local_zone(now_s),
+                                                          .language = language,
                                                           .message = v->d->message,
                                                           .outcomes = outcomes,
                                                           .outcome_n = n,
@@ -290,6 +299,7 @@ static int report(struct delivery *v, struct error *e)
     struct mail_deposit *deposit = NULL;
     struct buf text = BUF_INIT(REPORT_MAX);
     size_t n = 0, at = 0, to_n;
+    enum language language;
     if (!outcomes)
         return error_set(e, ERR_UNAVAILABLE, "too many recipients");
     if (v->d->reverse_path.n == 0) /* invariant 3 */
@@ -298,9 +308,9 @@ static int report(struct delivery *v, struct error *e)
         n += report_on(v, i, &at, outcomes + n);
     if (n == 0)
         return 0;
-    int err = sender_accounts(v, &to, &to_n);
+    int err = sender_accounts(v, &to, &to_n, &language);
     if (err == 0 && to_n)
-        err = write_report(v, outcomes, n, &text, e);
+        err = write_report(v, language, outcomes, n, &text, e);
     if (err == 0 && to_n) {
         deposit = mail_deposit_new(v->core->mail, NULL);
         err = mail_deposit_write(deposit, buf_str(&text));

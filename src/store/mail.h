@@ -65,6 +65,15 @@ struct mail_quota {
     uint64_t bytes_max, messages_max; /* 0: no limit */
 };
 int mail_account_quota(struct mail_account *a, struct mail_quota *ret) MUST_USE;
+/* How much of that is used, in percent: of bytes or messages, whichever is more; 0 without limits. */
+unsigned mail_quota_percent(const struct mail_quota *q);
+/* Of which shares of a quota its owner is told, in percent; and how many of them Q has reached. */
+enum { MAIL_QUOTA_MARKS = 2 };
+extern const unsigned mail_quota_marks[MAIL_QUOTA_MARKS];
+unsigned mail_quota_level(const struct mail_quota *q);
+/* FN is called when a change has brought an account with a quota to another level than before, and at its first change since it was opened. With locks
+ * held: FN takes a note of ID and returns, false when it could not, and is called again at the next change. Before any account is opened. */
+void mail_store_watch_quotas(struct mail_store *s, bool (*fn)(void *ctx, engine_part id), void *ctx);
 /* Whether account ID has room for one more message of BYTES now: 0, ERR_REFUSED when not, ERR_LIMIT when such a message is more than it may keep even
  * alone, ERR_NOTFOUND. A look, not a reservation. */
 int mail_account_room(struct mail_store *s, engine_part id, uint64_t bytes) MUST_USE;

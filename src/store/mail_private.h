@@ -25,12 +25,14 @@
 
 struct mail_store {
     struct engine *g;
-    pthread_mutex_t lock;                 /* guards what follows */
-    struct map accounts;                  /* by id */
-    struct mail_account *newest, *oldest; /* in order of last use */
-    size_t bytes, bytes_max;              /* of all accounts in memory */
-    uint64_t changes_kept;                /* of each account, in its log */
-    int spool_dir;                        /* where large deposits lie, -1: memory files */
+    pthread_mutex_t lock;                        /* guards what follows */
+    struct map accounts;                         /* by id */
+    struct mail_account *newest, *oldest;        /* in order of last use */
+    size_t bytes, bytes_max;                     /* of all accounts in memory */
+    uint64_t changes_kept;                       /* of each account, in its log */
+    int spool_dir;                               /* where large deposits lie, -1: memory files */
+    bool (*quota_fn)(void *ctx, engine_part id); /* who is told of quotas; NULL: nobody */
+    void *quota_ctx;
 };
 
 enum { MAIL_CACHE_BYTES = 96 << 20, MAIL_CHANGES_KEPT = 20000 };
@@ -132,6 +134,7 @@ struct mail_account {
     uint64_t *doomed; /* deleted mailboxes with entries left */
     size_t doomed_n;
     uint32_t doomed_from;        /* the last of them has no entries below this uid */
+    unsigned quota_told;         /* 1 + the level of the quota that was told last; 0: none yet */
     size_t index_bytes, charged; /* memory of indexes; memory that the store has been told of */
 };
 
@@ -154,6 +157,8 @@ void account_drop(struct mail_account *a);
 /* The one called NAME, INBOX in any case; else one whose name differs in composition only (mailbox_name_composed). NULL. */
 struct mailbox *account_mailbox(struct mail_account *a, str name);
 struct mailbox *account_mailbox_by_id(struct mail_account *a, uint64_t id);
+/* After a change: tells whoever watches when the quota's level is another. Lock held. */
+void account_tell_quota(struct mail_account *a);
 /* Whether MESSAGES of together BYTES may be added: ERR_REFUSED when the quota does not allow it. Lock held. */
 int account_check_quota(const struct mail_account *a, uint64_t messages, uint64_t bytes) MUST_USE;
 /* Puts MB into the table (which gets a reference), takes it out. */

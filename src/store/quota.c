@@ -22,6 +22,43 @@ int account_check_quota(const struct mail_account *a, uint64_t messages, uint64_
     return over ? ERR_REFUSED : 0;
 }
 
+const unsigned mail_quota_marks[MAIL_QUOTA_MARKS] = { 80, 95 };
+
+unsigned mail_quota_percent(const struct mail_quota *q)
+{
+    enum { MOST = 9999 };
+    double bytes = q->bytes_max ? (double)q->bytes * 100 / (double)q->bytes_max : 0;
+    double messages = q->messages_max ? (double)q->messages * 100 / (double)q->messages_max : 0;
+    double most = bytes > messages ? bytes : messages;
+    return most > MOST ? MOST : (unsigned)most;
+}
+
+unsigned mail_quota_level(const struct mail_quota *q)
+{
+    unsigned level = 0;
+    while (level < MAIL_QUOTA_MARKS && mail_quota_percent(q) >= mail_quota_marks[level])
+        level++;
+    return level;
+}
+
+void mail_store_watch_quotas(struct mail_store *s, bool (*fn)(void *ctx, engine_part id), void *ctx)
+{
+    s->quota_fn = fn;
+    s->quota_ctx = ctx;
+}
+
+void account_tell_quota(struct mail_account *a)
+{
+    struct mail_quota q;
+    bool limited = a->h.quota_bytes || a->h.quota_messages;
+    if (!a->store->quota_fn || (!limited && a->quota_told <= 1))
+        return;
+    usage(a, &q);
+    unsigned told = 1 + mail_quota_level(&q);
+    if (told != a->quota_told && a->store->quota_fn(a->store->quota_ctx, a->id))
+        a->quota_told = told;
+}
+
 int mail_account_quota(struct mail_account *a, struct mail_quota *ret)
 {
     int r = account_enter_durable(a);

@@ -264,10 +264,12 @@ int update_commit(struct update *u)
         engine_abort(u->t);
     else
         r = engine_commit_unsynced(u->t, &version);
-    if (!r)
+    if (!r) {
         apply(u, version);
-    else if (r != ERR_FULL && r != ERR_LIMIT)
+        account_tell_quota(u->a);
+    } else if (r != ERR_FULL && r != ERR_LIMIT) {
         account_drop(u->a); /* P2 */
+    }
     update_done(u);
     return r;
 }

@@ -242,19 +242,20 @@ def test_each_mistake_in_a_table_is_told_with_its_line(house):
         f"short@{DOMAIN},x,abc,",
         f"nogroup@{DOMAIN},x,A.fine.Pass.1,nobodies",
         f"GOOD@{DOMAIN},twice,A.fine.Pass.1,",
-        f"many@{DOMAIN},x,A.fine.Pass.1,,more",
+        f"many@{DOMAIN},x,A.fine.Pass.1,,fr,more",
         ",x,A.fine.Pass.1,",
         f"nopass@{DOMAIN},x,,",
+        f"klingon@{DOMAIN},x,A.fine.Pass.1,,tlh",
     ]
     file = table(house, "\n".join(lines) + "\n")
     done = run(house, "user", "add", "--from", file, check=False)
     assert done.returncode == DATAERR
-    assert [int(n) for n in re.findall(r"line (\d+): ", done.stderr)] == list(range(2, 11)), done.stderr
+    assert [int(n) for n in re.findall(r"line (\d+): ", done.stderr)] == list(range(2, 12)), done.stderr
     for words in ("there already", "not one of ours", "not a mail address", "at least 10 are needed", "no group nobodies", "in line 1 already", "more fields",
-                  "address is missing", "password is missing"):
+                  "address is missing", "password is missing", "a language is en or fr, not 'tlh'"):
         assert words in done.stderr, (words, done.stderr)
     answer = json.loads(run(house, "user", "add", "--from", file, "--json", check=False).stdout)
-    assert answer["ok"] is False and [e["line"] for e in answer["errors"]] == list(range(2, 11))
+    assert answer["ok"] is False and [e["line"] for e in answer["errors"]] == list(range(2, 12))
     assert f"good@{DOMAIN}" not in users(house)
     for text, words in ((b"a@b,\"x\n", "a quote is opened"), ("é".encode("latin-1"), "UTF-8"), ("address,shoe\n", "no column 'shoe'"),
                         (b"\xff\xfea\0", "UTF-16"), ("", "no address")):

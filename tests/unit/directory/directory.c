@@ -435,6 +435,50 @@ static void two_openers_do_not_lose_changes(void **state)
     directory_free(other);
 }
 
+static int see_language(void *ctx, const struct directory_account *account)
+{
+    *(enum language *)ctx = account->language;
+    return 0;
+}
+
+/* It is there wherever an account is looked up, stays when other columns change, and can be taken back. */
+static void an_account_has_a_language(void **state)
+{
+    struct engine *g;
+    struct directory *d = NULL;
+    struct arena a = ARENA_INIT(1 << 16);
+    struct directory_account one, *list;
+    engine_part id;
+    size_t n;
+    enum language seen = LANGUAGE_N;
+    (void)state;
+    assert_int_equal(engine_memory_open(&g), 0);
+    assert_int_equal(directory_open(g, &d, NULL), 0);
+    assert_int_equal(directory_domain_add(d, STR("a.example"), NULL), 0);
+    const struct directory_new_account made = { .address = STR("alice@a.example"),
+                                                .name = STR("Alice"),
+                                                .language = LANGUAGE_FR };
+    assert_int_equal(directory_account_make(d, &made, &id, NULL), 0);
+    assert_int_equal(directory_account_enable(d, made.address, true, NULL), 0);
+    for (int turn = 0; turn < 2; turn++) {
+        enum language wanted = turn ? LANGUAGE_UNSAID : LANGUAGE_FR;
+        assert_int_equal(directory_account_of(d, id, &a, &one), 0);
+        assert_int_equal(one.language, wanted);
+        assert_true(str_eq(one.name, STR("Alice")));
+        assert_int_equal(directory_resolve(d, made.address, &a, &list, &n), 0);
+        assert_int_equal(list[0].language, wanted);
+        assert_int_equal(directory_accounts(d, STR(""), see_language, &seen), 0);
+        assert_int_equal(seen, wanted);
+        assert_int_equal(directory_account_language(d, made.address, LANGUAGE_UNSAID, NULL), 0);
+        directory_free(d);
+        assert_int_equal(directory_open(g, &d, NULL), 0);
+    }
+    assert_int_equal(directory_account_language(d, STR("bob@a.example"), LANGUAGE_EN, NULL), ERR_NOTFOUND);
+    directory_free(d);
+    engine_close(g);
+    arena_done(&a);
+}
+
 static void damaged_rows_are_reported(void **state)
 {
     struct fixture *f = *state;
@@ -465,6 +509,9 @@ static void damaged_rows_are_reported(void **state)
         { STR_INIT("aalice@a.example"), STR_INIT("\4"
                                                  "0123456789abcdef"
                                                  "\1\1\0\0\0\0\0\377\0") },
+        { STR_INIT("aalice@a.example"), STR_INIT("\4"
+                                                 "0123456789abcdef"
+                                                 "\1\1\0\0\0\0\0\7\2xx") },
         { STR_INIT("lalice@a.example"), STR_INIT("\1\377\1") },
         { STR_INIT("lalice@nodomain.example"), STR_INIT("\1\0") },
     };
@@ -486,7 +533,7 @@ static void damaged_rows_are_reported(void **state)
     (void)f;
 }
 
-/* Rows as versions 1 to 3 wrote them: the flags said who is an administrator. */
+/* Rows as versions 1 to 3 wrote them, where the flags said who is an administrator, and those of 4 before there was a language. */
 static void old_rows_keep_their_meaning(void **state)
 {
     static const struct {
@@ -496,7 +543,7 @@ static void old_rows_keep_their_meaning(void **state)
         enum directory_role role;
     } cases[] = {
         { 1, 1, true, DIRECTORY_USER },   { 1, 3, true, DIRECTORY_ADMIN }, { 2, 3, true, DIRECTORY_ADMIN },
-        { 3, 2, false, DIRECTORY_ADMIN }, { 3, 0, false, DIRECTORY_USER },
+        { 3, 2, false, DIRECTORY_ADMIN }, { 3, 0, false, DIRECTORY_USER }, { 4, 1, true, DIRECTORY_PROGRAM },
     };
     static const engine_part part = { "valise-directory" };
     (void)state;
@@ -511,6 +558,8 @@ static void old_rows_keep_their_meaning(void **state)
         buf_add_byte(&row, cases[i].flags);
         /* The hash, SCRAM's keys since version 2, application passwords since version 3. */
         buf_add(&row, str_sub(STR("\0\0\0\0"), 0, cases[i].version == 1 ? 1 : cases[i].version == 2 ? 3 : 4));
+        if (cases[i].version >= 4)
+            buf_add_byte(&row, (char)cases[i].role);
         assert_int_equal(engine_memory_open(&g), 0);
         struct engine_txn *t = engine_begin(g, part, ENGINE_ANY_VERSION);
         engine_put(t, STR("da.example"), STR("\1\1"));
@@ -522,6 +571,8 @@ static void old_rows_keep_their_meaning(void **state)
             assert_memory_equal(account.id.b, "0123456789abcdef", 16);
             assert_int_equal(account.enabled, cases[i].enabled);
             assert_int_equal(account.role, cases[i].role);
+            assert_int_equal(account.language, turn ? LANGUAGE_FR : LANGUAGE_UNSAID);
+            assert_int_equal(directory_account_language(d, STR("alice@a.example"), LANGUAGE_FR, NULL), 0);
             assert_int_equal(directory_account_enable(d, STR("alice@a.example"), cases[i].enabled, NULL), 0);
             directory_free(d);
             assert_int_equal(directory_open(g, &d, NULL), 0);
@@ -597,6 +648,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_openers_do_not_lose_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_rows_are_reported, setup, teardown),
         cmocka_unit_test(old_rows_keep_their_meaning),
+        cmocka_unit_test(an_account_has_a_language),
         cmocka_unit_test_setup_teardown(lookups_during_changes, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,7 @@ static struct dsn_report report_of(const struct dsn_outcome *outcomes, size_t n)
                                 .id = STR("abc123"),
                                 .arrived_s = 1700000000,
                                 .now_s = 1700000001,
+                                .language = LANGUAGE_EN,
                                 .message = STR(MESSAGE),
                                 .outcomes = outcomes,
                                 .outcome_n = n };
@@ -190,6 +191,24 @@ static void reports_are_wanted_by_the_rules(void **state)
     }
 }
 
+/* In the sender's language; to who is no user here in all of them. */
+static void the_words_are_in_the_senders_language(void **state)
+{
+    (void)state;
+    struct dsn_report r = report_of(&failed, 1);
+    struct buf out;
+    r.language = LANGUAGE_FR;
+    write_report(&out, &r, STR("delivery-status"), STR("rfc822"));
+    assert_true(has(&out, "Il n'a pas pu être remis à\xc2\xa0:") && has(&out, "Content-Language: fr\r\n"));
+    assert_false(has(&out, "It could not be delivered"));
+    buf_done(&out);
+    r.language = LANGUAGE_UNSAID;
+    write_report(&out, &r, STR("delivery-status"), STR("rfc822"));
+    assert_true(has(&out, "Il n'a pas pu être remis à\xc2\xa0:") && has(&out, "It could not be delivered to:"));
+    assert_false(has(&out, "Content-Language"));
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +219,7 @@ int main(void)
         cmocka_unit_test(a_malformed_utf8_address_is_copied),
         cmocka_unit_test(a_message_without_a_usable_id_is_not_referred_to),
         cmocka_unit_test(reports_are_wanted_by_the_rules),
+        cmocka_unit_test(the_words_are_in_the_senders_language),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
