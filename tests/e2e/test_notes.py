@@ -56,7 +56,20 @@ def counted(lab):
     return [q["users"] for q in json.loads(lab.run("status", "--json", "--dir", str(lab.dir)).stdout)["quotas"]]
 
 
+def warnings_on(lab):
+    """As init makes it; the harness turns them off for others."""
+    conf = lab.dir / "valise.conf"
+    conf.write_text(conf.read_text().replace("quota-warnings = false", "quota-warnings = true"))
+
+
+def test_init_turns_warnings_on(scratch):
+    own = harness.Valise(scratch / "lab")
+    own.run("init", "--lab", "--dir", str(own.dir), "--domain", DOMAIN, "--hostname", HOSTNAME)
+    assert "quota-warnings = true" in (own.dir / "valise.conf").read_text()
+
+
 def test_a_quota_is_told_at_80_and_95_percent_once_each(lab):
+    warnings_on(lab)
     lab.start()
     marie = add(lab, "anne", "--language", "fr", "--name", "Anne Été")
     lab.run("user", "quota", marie.address, "--storage", "100K", "--dir", str(lab.dir))
@@ -88,6 +101,7 @@ def test_a_quota_is_told_at_80_and_95_percent_once_each(lab):
 
 
 def test_a_number_of_messages_is_told_too_and_what_imap_adds(lab, alice):
+    warnings_on(lab)
     lab.start()
     lab.run("user", "quota", alice.address, "--messages", "20", "--dir", str(lab.dir))
     with imap(lab, alice) as session:
@@ -101,8 +115,6 @@ def test_a_number_of_messages_is_told_too_and_what_imap_adds(lab, alice):
 
 
 def test_warnings_can_be_turned_off(lab, alice):
-    conf = lab.dir / "valise.conf"
-    conf.write_text(conf.read_text().replace("quota-warnings = true", "quota-warnings = false"))
     lab.start()
     lab.run("user", "quota", alice.address, "--messages", "1", "--dir", str(lab.dir))
     deliver(lab, alice.address, letter(alice.address)[0])
