@@ -40,8 +40,49 @@ static const struct {
     { "there is no account ", "user list" },
     { "there is no application password ", "user app-password list ADDRESS" },
     { "there is no domain ", "domain list" },
-    { "there is no alias ", "alias list" },
+    { "no certificate with that serial number", "cert list" },
     { "there is no group ", "group list" },
+};
+
+/* What the roles and the folders below refuse: words that are in it (a space before or behind where more is to stand there), and what to do. */
+static const struct {
+    const char *words, *advice;
+} refusals[] = {
+    { " of a domain", "`valise domain list` shows them" }, /* "there is no alias X of a domain" */
+    { "there is no alias ", "`valise alias list` lists those that there are" },
+    { "in the backup: there is no account ", "is the name right? an older backup may have it" },
+    { "there is an application password ", "take another name, or remove that one first" },
+    { " is in the group ", "`valise group list` shows who is in which" },
+    { " is not in the group ", "`valise group list` shows who is in which" },
+    { "a group cannot be in itself", "name a user or another group" },
+    { " is there already", "take another name; valise user list, alias list, group list and domain list show what there is" },
+    { " is not a mail address", "write it as you@example.org" },
+    { " is not a domain name", "write it as example.org" },
+    { " is no domain name", "write it as example.org" },
+    { " cannot be a domain of ours", "give a name, as example.org" },
+    { " is no host name", "write it as mail.example.org" },
+    { " is neither a host name nor an address", "write it as mail.example.org or 192.0.2.1" },
+    { " is not an address of ours", "name a user, a group or an alias of this server" },
+    { " is no user's address of ours", "`valise user list` lists those that there are" },
+    { "the server is not running: ", "`valise serve` starts it" },
+    { "an empty password is refused", "type one, or have one made: --generate" },
+    { "a certificate is valid for a minute at least", "give it longer, as --days 90" },
+    { " is not one of this directory's CA for a user", "`valise cert issue --user` makes those" },
+    { "no certificate in PEM (",
+      "--encrypt-to wants a certificate in PEM form, as `valise cert issue --user` or openssl makes it" },
+    { " holds no certificate in PEM form", "is it the right file, and whole?" },
+    { " is not the key of the certificate in ", "give the key that this certificate was asked for with" },
+    { " but for ", "take the one for that name, or name it as it is" },
+    { "keys are EC P-256, ", "make one of these: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256" },
+    { ".pem is empty", "have it made again" },
+    { " is not a regular file", "give a file, not a directory or a device" },
+    { " is there and no directory that can be opened", "give a new or empty directory" },
+    { " holds no backup", "give the directory that `valise backup` has written to" },
+    { " has no mailbox ", "is the name right?" },
+    { " is no mbox: ", "is it the right file? `valise import maildir` reads Maildirs" },
+    { " holds no mbox file", "give the mbox file itself, or the directory that they are in" },
+    { ": a quote is opened and not closed", "close it; within quotes two stand for one" },
+    { ": there is no address in it", "each line is: address,name,password" },
 };
 
 /* The path that the cause at END is about: the last word before it, relative to DIR when it is not absolute. */
@@ -117,7 +158,13 @@ void advice_add(const char *dir, char *text, size_t size)
     bool whole = str_find_byte(all, ';', 0) == all.n;
     for (size_t i = 0; whole && i < sizeof kinds / sizeof kinds[0]; i++)
         if (str_starts(all, str_from_z(kinds[i].begin))) {
-            (void)snprintf(text + all.n, size - all.n, "; `valise %s` lists those that there are", kinds[i].list);
+            (void)snprintf(text + all.n, size - all.n, "; `valise %s` %s those that there are", kinds[i].list,
+                           strchr(kinds[i].list, '`') ? "list" : "lists");
+            return;
+        }
+    for (size_t i = 0; whole && i < sizeof refusals / sizeof refusals[0]; i++)
+        if (str_find(all, str_from_z(refusals[i].words)) < all.n) {
+            (void)snprintf(text + all.n, size - all.n, "; %s", refusals[i].advice);
             return;
         }
     for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)

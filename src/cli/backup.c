@@ -4,6 +4,7 @@
 #include "cli/backup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -580,15 +581,40 @@ static int checkpoint(struct backup *b, struct error *e)
     return err ? err : revoked_write(b->top, b->revoked, true, e);
 }
 
-/* The directory for backups, made when it is not there. */
-static int make_target(const char *path, struct error *e)
+/* Whether the open directory FD is TOP, or somewhere below it. */
+static bool is_within(int fd, int top)
+{
+    struct stat st, at;
+    int up = openat(fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    bool within = false, ended = up < 0 || fstat(top, &st) < 0;
+    for (ino_t inode = 0; !ended && !within && fstat(up, &at) == 0 && at.st_ino != inode;) {
+        within = at.st_ino == st.st_ino && at.st_dev == st.st_dev;
+        inode = at.st_ino; /* the root is its own parent */
+        int next = openat(up, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        (void)close(up);
+        ended = (up = next) < 0;
+    }
+    close_one(up);
+    return within;
+}
+
+/* The directory for backups, made when it is not there. It is never in the mail directory TOP: one disk would lose both. */
+static int make_target(const char *path, int top, struct error *e)
 {
     char name[BENEATH_NAME_MAX];
     int fd = beneath_start(path, NULL), above = -1;
     if (fd == ERR_NOTFOUND) {
         above = beneath_start_above(path, name, e);
-        fd = above < 0 ? above : beneath_make(above, name, BENEATH_MODE(0700), e);
     }
+    if (is_within(fd >= 0 ? fd : above, top)) {
+        close_one(fd);
+        close_one(above);
+        return error_set(
+            e, ERR_REFUSED,
+            "%s is in the mail directory, which a backup is to outlive; give a directory elsewhere, best on another disk", path);
+    }
+    if (fd == ERR_NOTFOUND)
+        fd = above < 0 ? above : beneath_make(above, name, BENEATH_MODE(0700), e);
     int err = fd < 0 && fd != ERR_EXISTS && above != -1 ? fd : 0; /* what else is wrong backup_lock says */
     close_one(fd);
     close_one(above);
@@ -608,7 +634,7 @@ static int prepare_target(struct backup *b, struct error *e)
     struct backup_list list;
     json_t *file;
     size_t i;
-    int err = make_target(b->target_name, e);
+    int err = make_target(b->target_name, b->top, e);
     if (err)
         return err;
     b->target = backup_lock(b->target_name, &b->target_lock, e);

@@ -187,6 +187,10 @@ static int check_operands(const struct cli *c)
     size_t least = 0, optional = 0;
     str rest = str_from_z(c->command->operands), word;
     bool open_ended = str_ends(rest, STR("..."));
+    for (size_t i = 0; i < c->word_n; i++)
+        if (c->words[i][0] == '\0')
+            return cli_usage(c, "%s: an operand is empty; is a variable of the shell not set? valise %s [OPTION]... %s",
+                             c->command->name, c->command->name, c->command->operands ? c->command->operands : "");
     while (rest.n && str_split(&rest, ' ', &word))
         *(word.p[0] == '[' ? &optional : &least) += 1;
     if ((c->word_n >= least && c->word_n <= least + optional) || (open_ended && c->word_n > least))

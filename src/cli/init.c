@@ -10,6 +10,7 @@
 
 #include "base/beneath.h"
 #include "base/clock.h"
+#include "base/ip.h"
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/lab.h"
@@ -403,8 +404,9 @@ static int check_names(struct init *i, struct arena *a, struct error *e)
     size_t n;
     const char *const *sans = cli_values(i->cli, "san", &n);
     int err = directory_canonical_domain(i->domain, a, &i->domain, e);
-    if (err)
-        return error_set(e, err, "--domain %s is no domain name", cli_value(i->cli, "domain"));
+    struct ip_address address;
+    if (err || ip_address_parse(i->domain, &address))
+        return error_set(e, ERR_SYNTAX, "--domain %s is no domain name", cli_value(i->cli, "domain"));
     err = directory_canonical_domain(i->hostname, a, &i->hostname, e);
     if (err || !config_is_hostname(i->hostname))
         return error_set(e, ERR_SYNTAX, "--hostname %s is no host name", cli_value(i->cli, "hostname"));

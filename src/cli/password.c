@@ -84,6 +84,8 @@ int cli_password(const struct cli *c, struct buf *out)
 {
     int status = 0;
     buf_init_secret(out, PASSWORD_MAX);
+    if (cli_value(c, "generate") && cli_value(c, "password-stdin"))
+        return cli_usage(c, "%s: --generate and --password-stdin exclude each other; give one of them", c->command->name);
     if (cli_value(c, "generate")) {
         cli_generate_password(out);
     } else if (cli_value(c, "password-stdin")) {

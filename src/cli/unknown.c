@@ -87,7 +87,7 @@ static void offer_commands(struct nearest *n, size_t words)
 }
 
 /* The command that was meant, or the beginning of some, and perhaps another; points into the tables. */
-static str find_meant(int argc, char **argv, str *ret_other)
+static str find_meant(int argc, char **argv, size_t family_words, str *ret_other)
 {
     struct buf b = BUF_INIT(4096);
     struct nearest best = { 0 };
@@ -103,6 +103,8 @@ static str find_meant(int argc, char **argv, str *ret_other)
             meant = known_elsewhere(given, (str){ 0 }, (str){ 0 });
         struct nearest n = nearest_to(given);
         offer_commands(&n, words);
+        if (words <= family_words && meant.n == 0 && best.name.n == 0) /* "import pst" means neither import nor export */
+            continue;
         if (n.name.n && (best.name.n == 0 || n.distance < best.distance))
             best = n;
     }
@@ -179,7 +181,7 @@ int unknown_command(const struct cli *c, int argc, char **argv)
         }
     }
     struct buf name = BUF_INIT(4096);
-    str other, meant = find_meant(argc, argv, &other), given = join(argc, argv, depth + 1, &name);
+    str other, meant = find_meant(argc, argv, depth, &other), given = join(argc, argv, depth + 1, &name);
     bool more = depth && given.n > family.n;
     int status;
     if (depth && !more && asks_help(argc, argv)) {

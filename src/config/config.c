@@ -27,11 +27,31 @@ static pthread_mutex_t confuse_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct error *confuse_error;
 static const char *confuse_name;
 
-/* What to do about libconfuse's TEXT "no such option 'NAME'": to NEXT, of SIZE bytes; "" for other texts, and where nothing is like it. */
+/* What libconfuse says, and what is to be done. */
+static const struct {
+    const char *begin, *next;
+} said[] = {
+    { "invalid integer value for option", "write a number" },
+    { "invalid floating point value for option", "write a number" },
+    { "invalid boolean value for option", "write true or false" },
+    { "premature end of file", "the last value is missing, or the file is cut: write it to its end" },
+    { "unexpected token", "write name = value, or a section's name { ... }" },
+    { "unexpected closing brace", "no section is open there: leave it out" },
+    { "unterminated string constant", "close the text with the quote that begins it" },
+    { "found duplicate title", "give this section another name" },
+    { "missing title for section", "write the section's name before {, as listener imap2 { ... }" },
+    { "missing equal sign after option", "write name = value" },
+    { "missing opening brace for section", "write { behind its name" },
+};
+
+/* What to do about libconfuse's TEXT: to NEXT, of SIZE bytes; "" for texts that have said it themselves. */
 static void find_meant(const cfg_t *cfg, str text, char *next, size_t size)
 {
     static const str begin = STR_INIT("no such option '");
     next[0] = '\0';
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++)
+        if (str_starts(text, str_from_z(said[i].begin)))
+            (void)snprintf(next, size, "; %s", said[i].next);
     if (!cfg || !str_starts(text, begin))
         return;
     str given = str_sub(text, begin.n, str_find_byte(text, '\'', begin.n) - begin.n);
@@ -42,6 +62,8 @@ static void find_meant(const cfg_t *cfg, str text, char *next, size_t size)
         (void)snprintf(next, size, "; a number with a space before its unit stands in quotes, as \"2 GiB\"");
     else if (n.name.n)
         (void)snprintf(next, size, "; did you mean %.*s?", STR_ARG(n.name));
+    else
+        (void)snprintf(next, size, "; `man valise.conf` lists them");
 }
 
 /* Keeps the first message only: later ones follow from it. */
@@ -295,7 +317,8 @@ static int take_sections(struct config *c, cfg_t *cfg, const char *name, struct 
 {
     unsigned n = cfg_size(cfg, "listener");
     if (n == 0 || n > LISTENERS_MAX)
-        return error_set(e, ERR_SYNTAX, "%s: 1 to %d listener sections are needed", name, LISTENERS_MAX);
+        return error_set(e, ERR_SYNTAX, "%s: 1 to %d listener sections are needed; `man valise.conf` has an example", name,
+                         LISTENERS_MAX);
     struct config_listener *listeners = arena_array(&c->arena, n, sizeof *listeners);
     unsigned m = cfg_size(cfg, "certificate"), chains = count_chains(cfg);
     struct config_certificate *certificates =
@@ -305,6 +328,8 @@ static int take_sections(struct config *c, cfg_t *cfg, const char *name, struct 
     int r = 0;
     for (unsigned i = 0; i < n && r == 0; i++)
         r = config_take_listener(c, cfg_getnsec(cfg, "listener", i), &listeners[i], name, e);
+    for (unsigned i = 1; i < n && r == 0; i++)
+        r = config_check_places(listeners, i, name, cfg_getnsec(cfg, "listener", i)->line, e);
     for (unsigned i = 0; i < m && r == 0; i++)
         r = take_certificate(c, cfg_getnsec(cfg, "certificate", i), certificates, name, e);
     c->listeners = listeners;
@@ -489,7 +514,8 @@ int config_parse(const char *name, str text, struct config **ret, struct error *
         panic("out of memory for the configuration");
     arena_init(&c->arena, CONFIG_ARENA_MAX);
     char *z = arena_z(&c->arena, text);
-    int r = z ? 0 : error_set(e, ERR_SYNTAX, "%s: holds a NUL byte", name);
+    int r = z ? config_check_whole(text, name, e)
+              : error_set(e, ERR_SYNTAX, "%s: holds a NUL byte, so it is damaged or no text; restore it from a backup", name);
     if (r == 0) {
         c->text = (str){ z, text.n };
         pthread_mutex_lock(&confuse_lock);

@@ -16,10 +16,17 @@ int config_take_networks(struct config *c, cfg_t *sec, const char *option, struc
 /* Copies Z into C's arena. ERR_LIMIT. */
 int config_keep(struct config *c, const char *z, str *ret, struct error *e) MUST_USE;
 
+/* --- whole.c --- */
+
+/* Whether each section, list, text in quotes and comment of TEXT is closed; an error names the file NAME and the line where one begins. ERR_SYNTAX. */
+int config_check_whole(str text, const char *name, struct error *e) MUST_USE;
+
 /* --- listener.c --- */
 
 /* Registers what checks the options of a section "listener". */
 void config_listener_checks(cfg_t *cfg);
+/* Whether LIST[I] listens at a port of an address where none before it does. LINE of file NAME is where it is. ERR_SYNTAX. */
+int config_check_places(const struct config_listener *list, size_t i, const char *name, int line, struct error *e) MUST_USE;
 /* Fills L from section SEC of file NAME. ERR_SYNTAX, ERR_LIMIT. */
 int config_take_listener(struct config *c, cfg_t *sec, struct config_listener *l, const char *name, struct error *e) MUST_USE;
 

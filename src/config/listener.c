@@ -253,7 +253,10 @@ int config_take_listener(struct config *c, cfg_t *sec, struct config_listener *l
     l->client_cert = (enum tls_client_cert)index_of(cfg_getstr(sec, "client-cert"), client_cert_names, 3);
     l->port = (uint16_t)cfg_getint(sec, "port");
     if (!cfg_opt_size(cfg_getopt(sec, "protocol")) || (int)l->protocol < 0)
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no protocol", name, sec->line, cfg_title(sec));
+        return error_set(
+            e, ERR_SYNTAX,
+            "%s:%d: listener %s has no protocol; write protocol = \"smtp\", \"submission\", \"imap\", \"lmtp\" or \"metrics\"",
+            name, sec->line, cfg_title(sec));
     r = take_metrics(sec, l, name, e);
     if (r)
         return r;
@@ -266,7 +269,8 @@ int config_take_listener(struct config *c, cfg_t *sec, struct config_listener *l
         return error_set(e, ERR_SYNTAX, "%s:%d: listener %s: socket-mode and socket-group are for a listener with a socket", name,
                          sec->line, cfg_title(sec));
     if (l->port == 0)
-        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no port", name, sec->line, cfg_title(sec));
+        return error_set(e, ERR_SYNTAX, "%s:%d: listener %s has no port; write port = 993 or another number", name, sec->line,
+                         cfg_title(sec));
     if (l->protocol == CONFIG_SMTP && l->tls == SMTP_TLS_REQUIRED && l->port == 25)
         log_warning("config-note", LOG_STR("listener", l->name),
                     LOG_Z("note", "strangers without TLS cannot reach a port 25 that requires it (RFC 3207 section 4)"));
@@ -296,6 +300,19 @@ int config_take_listener(struct config *c, cfg_t *sec, struct config_listener *l
     if (r == 0)
         r = check_clear(c, l, name, sec->line, e);
     return r ? r : check_lmtp(l, name, sec->line, e);
+}
+
+int config_check_places(const struct config_listener *list, size_t i, const char *name, int line, struct error *e)
+{
+    const struct config_listener *one = &list[i];
+    for (size_t k = 0; k < i; k++)
+        for (size_t m = 0; m < one->address_n * list[k].address_n; m++) {
+            str address = one->addresses[m / list[k].address_n];
+            if (one->port && one->port == list[k].port && str_eq(address, list[k].addresses[m % list[k].address_n]))
+                return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s has port %u of %.*s, as listener %.*s has; give it another",
+                                 name, line, STR_ARG(one->name), one->port, STR_ARG(address), STR_ARG(list[k].name));
+        }
+    return 0;
 }
 
 void config_listener_checks(cfg_t *cfg)

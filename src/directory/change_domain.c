@@ -1,4 +1,5 @@
 /* change_domain: domains, their other names, who gets what is for nobody, quotas. */
+#include "base/ip.h"
 #include "directory/change_private.h"
 
 enum { SCRATCH = 1 << 14 };
@@ -103,6 +104,9 @@ static int domain_change(struct directory *d, str domain, struct change *c, stru
     int r = directory_canonical_domain(domain, &a, &c->name, e);
     if (r == 0 && c->name.p[0] == '[')
         r = error_set(e, ERR_SYNTAX, "an address in brackets cannot be a domain of ours");
+    struct ip_address address;
+    if (r == 0 && ip_address_parse(c->name, &address)) /* "192.0.2.1" has the form of a name */
+        r = error_set(e, ERR_SYNTAX, "%.*s is an address: it cannot be a domain of ours", STR_ARG(c->name));
     c->kind = 'd';
     if (r == 0)
         r = change_run(d, c, e);

@@ -37,6 +37,11 @@ json_t *admin_error(int code, const char *text)
     return json_pack("{s:b,s:s,s:s}", "ok", 0, "error", err_name(code), "text", text[0] ? text : err_name(code));
 }
 
+const char *admin_no_listing(int err, const char *text)
+{
+    return err == ERR_NOTFOUND ? "there is no domain of that name" : err == ERR_SYNTAX ? "that is not a domain name" : text;
+}
+
 json_t *admin_done(int err, const struct error *e)
 {
     return err ? admin_error(err, e->text) : json_pack("{s:b}", "ok", 1);

@@ -48,5 +48,7 @@ json_t *admin_run(struct admin *a, const json_t *request);
 int admin_finish_removals(struct admin *a) MUST_USE;
 /* {"ok": false, ...} for error CODE with TEXT. */
 json_t *admin_error(int code, const char *text);
+/* Why a listing failed with ERR, of a domain that the request may name: TEXT, or what is wrong with that domain. */
+const char *admin_no_listing(int err, const char *text);
 
 #endif

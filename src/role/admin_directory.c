@@ -215,7 +215,8 @@ json_t *admin_app_password_list(struct admin *a, const json_t *request)
     int err = directory_app_passwords(a->directory, admin_text(request, "address"), list_app_password, list);
     if (err) {
         json_decref(list);
-        return admin_error(err, err == ERR_NOTFOUND ? "there is no such user" : "the application passwords cannot be listed");
+        return admin_error(err, err == ERR_NOTFOUND ? "there is no account of that address"
+                                                    : "the application passwords cannot be listed");
     }
     return json_pack("{s:b,s:o}", "ok", 1, "app-passwords", list);
 }
@@ -298,7 +299,7 @@ json_t *admin_user_list(struct admin *a, const json_t *request)
     int err = directory_accounts(a->directory, admin_text(request, "domain"), list_user, &l);
     if (err) {
         json_decref(l.list);
-        return admin_error(err, "the users cannot be listed");
+        return admin_error(err, admin_no_listing(err, "the users cannot be listed"));
     }
     return json_pack("{s:b,s:o}", "ok", 1, "users", l.list);
 }
@@ -342,7 +343,7 @@ json_t *admin_alias_list(struct admin *a, const json_t *request)
     int err = directory_aliases(a->directory, admin_text(request, "domain"), list_alias, list);
     if (err) {
         json_decref(list);
-        return admin_error(err, "the aliases cannot be listed");
+        return admin_error(err, admin_no_listing(err, "the aliases cannot be listed"));
     }
     return json_pack("{s:b,s:o}", "ok", 1, "aliases", list);
 }

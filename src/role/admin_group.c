@@ -104,7 +104,7 @@ json_t *admin_group_list(struct admin *a, const json_t *request)
     int err = directory_groups(a->directory, admin_text(request, "domain"), list_group, list);
     if (err) {
         json_decref(list);
-        return admin_error(err, "the groups cannot be listed");
+        return admin_error(err, admin_no_listing(err, "the groups cannot be listed"));
     }
     return json_pack("{s:b,s:o}", "ok", 1, "groups", list);
 }

@@ -70,7 +70,7 @@ json_t *admin_user_history(struct admin *a, const json_t *request)
                                 since > 0 && since < INT64_MAX / 1000 ? since * 1000 : 0, failed, list_event, list);
     if (err) {
         json_decref(list);
-        return admin_error(err, err == ERR_NOTFOUND ? "there is no such user" : "the history cannot be read");
+        return admin_error(err, err == ERR_NOTFOUND ? "there is no account of that address" : "the history cannot be read");
     }
     return json_pack("{s:b,s:o}", "ok", 1, "logins", list);
 }

@@ -121,7 +121,10 @@ static json_t *open_account(struct bulk *b, const json_t *request)
     if (err == 0)
         err = mailbox_list(b->account, &a, &boxes, &n);
     if (err)
-        (void)error_set(&e, err, err == ERR_NOTFOUND ? "there is no account %.*s" : "the mail of %.*s cannot be opened",
+        (void)error_set(&e, err,
+                        err == ERR_NOTFOUND ? "there is no account %.*s"
+                        : err == ERR_SYNTAX ? "'%.*s' is not a mail address"
+                                            : "the mail of %.*s cannot be opened",
                         STR_ARG(address));
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)

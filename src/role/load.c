@@ -118,6 +118,7 @@ int supervisor_check(const char *dir, struct config **ret, struct buf *notes, st
     struct config *config = NULL, *again = NULL;
     struct snapshot *s = NULL;
     struct stat st;
+    struct owners owners;
     int top = beneath_start(dir, e), err = top < 0 ? top : 0;
     if (err == 0 && (fchdir(top) != 0 || fstat(top, &st) != 0))
         err = error_set(e, err_from_errno(errno), "%s: %s", dir, strerrordesc_np(errno));
@@ -127,7 +128,7 @@ int supervisor_check(const char *dir, struct config **ret, struct buf *notes, st
     if (err == 0)
         err = config_parse("valise.conf", buf_str(&text), &config, e);
     if (err == 0 && root)
-        err = owners_judge_user(config->user, e);
+        err = owners_find(config->user, &owners, e);
     if (err == 0)
         err = config_parse("valise.conf", buf_str(&text), &again, e);
     if (err == 0)

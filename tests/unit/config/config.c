@@ -81,6 +81,21 @@ static void refuse_all(const struct mistake *rows, size_t n)
     }
 }
 
+/* What libconfuse takes without a word; the line is that where it begins. */
+static void test_what_is_not_closed_is_refused(void **state)
+{
+    (void)state;
+    static const struct mistake rows[] = {
+        { "hostname = \"a.b\"\nlistener l {\n  port = 1\n",
+          "x.conf:2: a section or a list begins here and does not end; close it with }" },
+        { "hostname = \"a.b\"\nlimits-exempt = {\"::1\"\n# }\n", "x.conf:2: a section or a list begins here and does not end" },
+        { "hostname = \"a.b\"\n/* }\n", "x.conf:2: a comment begins here and does not end; close it with */" },
+        { "hostname = \"a.b\nuser = 'x'\n", "x.conf:1: a text in quotes begins here and does not end; close it with \"" },
+        { "hostname = \"a.b\"\nuser = 'x\\'\n", "x.conf:2: a text in quotes begins here and does not end; close it with '" },
+    };
+    refuse_all(rows, sizeof rows / sizeof rows[0]);
+}
+
 static void test_mistakes_name_line_and_reason(void **state)
 {
     (void)state;
@@ -374,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_init_writes_is_accepted),
         cmocka_unit_test(test_what_init_writes_for_a_class),
+        cmocka_unit_test(test_what_is_not_closed_is_refused),
         cmocka_unit_test(test_mistakes_name_line_and_reason),
         cmocka_unit_test(test_mistakes_in_limits_and_networks),
         cmocka_unit_test(test_numbers_with_units),
