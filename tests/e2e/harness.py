@@ -1,9 +1,12 @@
 """A valise in a directory of its own: made, started, asked, killed and looked at. Used by the tests, scripts/bench and scripts/crash."""
 
+import atexit
+import functools
 import os
 import random
 import resource
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +31,20 @@ def binary():
         if path.is_file():
             return str(path)
     raise FileNotFoundError(f"no valise: set VALISE, or build it ({candidates[0]})")
+
+
+@functools.cache
+def binary_for_others():
+    """The same where every user can run it: a copy of it when it lies below a directory that not everybody may enter, as in root's home."""
+    path = Path(binary()).resolve()
+    if all(above.stat().st_mode & 0o001 for above in (path, *path.parents)):
+        return str(path)
+    folder = Path(tempfile.mkdtemp(prefix="valise-program-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    shutil.copy2(path, folder / path.name)
+    (folder / path.name).chmod(0o755)
+    return str(folder / path.name)
 
 
 def port_is_free(port):

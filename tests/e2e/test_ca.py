@@ -287,7 +287,7 @@ def test_whoever_may_not_write_the_list_is_told(lab):
         os.chown(path, 0, user.st_gid)
         os.chmod(path, 0o750 if path.is_dir() else 0o640)
     for args in (("domain", "add", "zwei.example"), ("ca", "allow", "8.8.8.8"), ("ca", "renew")):
-        done = subprocess.run([lab.program, *args, "--dir", str(lab.dir)], user=user.st_uid, group=user.st_gid, extra_groups=[],
+        done = subprocess.run([harness.binary_for_others(), *args, "--dir", str(lab.dir)], user=user.st_uid, group=user.st_gid, extra_groups=[],
                               capture_output=True, text=True, check=False)
         assert done.returncode == NOPERM and "run this as root" in done.stderr, (args, done)
     assert "zwei.example" not in valise(lab, "domain", "list").stdout

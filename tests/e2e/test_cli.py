@@ -229,7 +229,7 @@ def test_status(lab):
 
 def as_user(lab, name, *args):
     user = pwd.getpwnam(name)
-    return subprocess.run([lab.program, *args, "--dir", str(lab.dir), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    return subprocess.run([harness.binary_for_others(), *args, "--dir", str(lab.dir), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           check=False, user=user.pw_uid, group=user.pw_gid, extra_groups=[])
 
 

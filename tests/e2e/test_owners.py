@@ -32,7 +32,7 @@ def seen(path):
 
 def as_valise(lab, *args):
     uid, gid = ids("valise")
-    return subprocess.run([lab.program, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, user=uid, group=gid,
+    return subprocess.run([harness.binary_for_others(), *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False, user=uid, group=gid,
                           extra_groups=[])
 
 
@@ -250,7 +250,7 @@ def test_an_ordinary_user_needs_none_of_this():
     """All files and roles are his; what that leaves open is told."""
     place = harness.make_directory()
     os.chown(place, *ids("nobody"))
-    lab = harness.Valise(place / "lab", wrap=["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"])
+    lab = harness.Valise(place / "lab", harness.binary_for_others(), wrap=["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"])
     lab.log_path.touch()
     try:
         subprocess.run([*lab.wrap, lab.program, "init", "--lab", "--dir", str(lab.dir), "--domain", harness.DOMAIN, "--hostname", harness.HOSTNAME],

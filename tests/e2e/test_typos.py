@@ -113,7 +113,7 @@ def test_permission_denied_names_the_owner(lab):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_permission_denied_names_who_may(lab):
     lab.dir.chmod(0o700)
-    done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", harness.binary(), "user", "list", "--dir",
+    done = subprocess.run(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", harness.binary_for_others(), "user", "list", "--dir",
                            str(lab.dir)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     assert done.returncode == 77 and f"{lab.dir} belongs to root: run this as root" in done.stderr, done.stderr
 
