@@ -19,6 +19,11 @@ int64_t clock_mono_us(void)
     return read_clock(CLOCK_MONOTONIC, 1000000);
 }
 
+uint64_t clock_boot_s(void)
+{
+    return (uint64_t)read_clock(CLOCK_BOOTTIME, 1);
+}
+
 int64_t clock_real_ms(void)
 {
     return read_clock(CLOCK_REALTIME, 1000);

@@ -9,6 +9,8 @@
 int64_t clock_mono_ms(void);
 /* Microseconds of the same clock: for measuring. */
 int64_t clock_mono_us(void);
+/* Seconds since the machine started, suspended ones too: for what lasts over restarts of a process. */
+uint64_t clock_boot_s(void);
 /* Milliseconds since 1970-01-01 UTC: for what is written down. */
 int64_t clock_real_ms(void);
 

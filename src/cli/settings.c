@@ -99,6 +99,15 @@ const struct cli_setting cli_settings[] = {
       "networks with many people. See `valise lockout list'." },
     { NULL, "login-history-days", "90",
       "Days that each user's logins are remembered, or as 12w; 0: not at all. See `valise user history'." },
+    { NULL, "login-memory", "7d",
+      "How long a password that Argon2 has found right needs no Argon2 again, at most 30d; 0: no longer than the process lives. "
+      "What is kept for "
+      "that is in memory only, under a key that only the process with the keys has, so that it tells nobody the password who has "
+      "the disk." },
+    { NULL, "login-memory-in-kernel", "true",
+      "Whether it is kept in the kernel's memory as well (keyrings(7)) and so outlives a restart of the server, though not of "
+      "the machine. A user "
+      "other than root may keep some 500 logins there. `valise status' says whether this machine lets us." },
     { "listener NAME", "protocol", "\"smtp\"",
       "What is spoken: smtp (mail from other servers), submission (mail from people and programs), imap, "
       "lmtp (mail from another mail server on this machine, which says what became of each recipient; Postfix is told "

@@ -123,6 +123,21 @@ static void print_signatures(const json_t *roles)
     }
 }
 
+/* How often Argon2 ran since core was started, and how many users' passwords keeper would know again. */
+static void print_remembered(const json_t *roles, long long hashes)
+{
+    json_t *v;
+    size_t i;
+    json_array_foreach(roles, i, v)
+    {
+        const json_t *r = json_object_get(v, "remembered-logins");
+        if (r)
+            (void)printf("  %lld hashes computed; %lld users log in without, %s\n", hashes, number_of(r, "accounts"),
+                         json_is_true(json_object_get(r, "in-kernel")) ? "after a restart of the server too"
+                                                                       : "until the server is started anew");
+    }
+}
+
 /* Whether all is well comes first. */
 static void print_head(const json_t *s)
 {
@@ -186,6 +201,7 @@ static void print_status(const json_t *s)
         "\nlogins\n  %lld succeeded, %lld failed, %lld turned away; locked out now: %lld networks, %lld users from somewhere\n",
         number_of(logins, "succeeded"), number_of(logins, "failed"), number_of(logins, "turned-away"),
         number_of(logins, "networks-locked-out"), number_of(logins, "logins-locked-out"));
+    print_remembered(json_object_get(s, "roles"), number_of(logins, "argon2"));
     print_limits(json_object_get(s, "limits"));
     const json_t *quotas = json_object_get(s, "quotas");
     (void)printf("\nquotas\n ");

@@ -138,6 +138,7 @@ static const struct {
     { "login-failures-per-network", "", 0, 1000 },
     { "login-lockout", " seconds", 1, 86400 },
     { "login-history-days", "", 0, 3650 },
+    { "login-memory", " seconds", 0, 30 * 86400 },
 };
 
 static int check_range(cfg_t *cfg, cfg_opt_t *opt)
@@ -233,6 +234,8 @@ static int take_login(struct config *c, cfg_t *cfg, struct error *e)
                                       .network_failures_max = (unsigned)cfg_getint(cfg, "login-failures-per-network"),
                                       .lockout_s = (unsigned)cfg_getint(cfg, "login-lockout"),
                                       .history_days = (unsigned)cfg_getint(cfg, "login-history-days"),
+                                      .memory_s = (unsigned)cfg_getint(cfg, "login-memory"),
+                                      .memory_in_kernel = cfg_getbool(cfg, "login-memory-in-kernel"),
                                       .scram_sha1 = cfg_getbool(cfg, "scram-sha-1") };
     return config_take_networks(c, cfg, "login-allow", &c->login.allow, e);
 }
@@ -499,6 +502,8 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_INT_CB("login-lockout", 900, CFGF_NONE, take_seconds),
                          CFG_STR_LIST("login-allow", NULL, CFGF_NODEFAULT),
                          CFG_INT_CB("login-history-days", 90, CFGF_NONE, take_days),
+                         CFG_INT_CB("login-memory", 7 * 86400, CFGF_NONE, take_seconds),
+                         CFG_BOOL("login-memory-in-kernel", cfg_true, CFGF_NONE),
                          CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_SEC("certificate", certificate_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_END() };

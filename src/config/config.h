@@ -68,6 +68,8 @@ struct config_login {
     unsigned failures_max, network_failures_max; /* 0: no lock-out */
     unsigned lockout_s;                          /* the first; doubled each time */
     unsigned history_days;                       /* 0: no history */
+    unsigned memory_s;                           /* how long keeper knows a password that was right; 0: not at all */
+    bool memory_in_kernel;                       /* over restarts of the server too */
     bool scram_sha1;                             /* SCRAM over SHA-1 is offered, and keys are made for it */
     struct ip_networks allow;
 };

@@ -203,6 +203,23 @@ struct directory_sealer {
     int (*unseal)(void *ctx, str context, str sealed, struct buf *out, struct error *e);
 };
 void directory_set_sealer(struct directory *d, const struct directory_sealer *s);
+
+/* Who remembers, longer than this process lives, that a password was right. A proof is a digest of the account's id, its hash with the salt, and the
+ * password: it says nothing to who does not have the hash, and a new password or hash makes another. Its one half is asked about, the other is the
+ * answer, which nobody can give who was not told it for the very same password. Calls may block, come from any thread, and may fail in silence: what is
+ * not remembered costs Argon2. */
+struct directory_witness {
+    uint8_t question[32], answer[16];
+};
+struct directory_memory {
+    void *ctx;
+    /* The answer of the proof with QUESTION to *RET_ANSWER, or false. */
+    bool (*ask)(void *ctx, const engine_part *id, const uint8_t question[32], uint8_t ret_answer[16]);
+    void (*remember)(void *ctx, const engine_part *id, const struct directory_witness *proof);
+    void (*forget)(void *ctx, const engine_part *id); /* NULL: all */
+};
+/* Before the first login. */
+void directory_set_memory(struct directory *d, const struct directory_memory *m);
 int directory_account_enable(struct directory *d, str address, bool enabled, struct error *e) MUST_USE;
 /* Administrators stand in for a postmaster nobody named. A password stays, but counts for nothing while the account is a program's. */
 int directory_account_role(struct directory *d, str address, enum directory_role role, struct error *e) MUST_USE;

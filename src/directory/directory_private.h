@@ -142,6 +142,8 @@ struct verified_tag {
 /* The keyed hash under which a success of PASSWORD is remembered: it covers the account and the encoded hash, so that a
  * changed password is another tag. */
 struct verified_tag verified_tag(struct verified *v, engine_part id, str hash, str password);
+/* What struct directory_memory is given for the same. */
+struct directory_witness verified_proof(engine_part id, str hash, str password);
 bool verified_has(struct verified *v, const struct verified_tag *tag);
 void verified_add(struct verified *v, const struct verified_tag *tag);
 
@@ -262,6 +264,7 @@ struct directory {
     struct history *history;
     int64_t (*clock)(void); /* milliseconds since 1970; tests set it */
     struct directory_sealer sealer;
+    struct directory_memory memory;
     _Atomic bool scram_sha1;  /* keys for SHA-1 are made too */
     uint8_t decoy_secret[32]; /* of the salts of names that are not there */
     struct directory_watcher watcher;

@@ -109,6 +109,32 @@ static struct verified_tag tag_of(struct directory *d, const struct directory_at
     return verified_tag(d->verified, c->account.id, c->hash, str_sub(t->password, 0, DIRECTORY_PASSWORD_MAX));
 }
 
+/* Notes that the password of T is right for C, here and where it outlives us. */
+static void remember(struct directory *d, const struct directory_attempt *t, const struct candidate *c,
+                     const struct verified_tag *tag)
+{
+    verified_add(d->verified, tag);
+    if (!d->memory.remember)
+        return;
+    struct directory_witness proof = verified_proof(c->account.id, c->hash, t->password);
+    d->memory.remember(d->memory.ctx, &c->account.id, &proof);
+    secret_wipe(&proof, sizeof proof);
+}
+
+/* Whether who remembers for us knows it still. The question is put for every name (P1); of what is to be made anew the answer does not count, so that
+ * it is. */
+static bool is_known(struct directory *d, const struct directory_attempt *t, const struct candidate *c)
+{
+    uint8_t answer[16];
+    if (!d->memory.ask)
+        return false;
+    struct directory_witness proof = verified_proof(c->account.id, c->hash, str_sub(t->password, 0, DIRECTORY_PASSWORD_MAX));
+    bool known = d->memory.ask(d->memory.ctx, &c->account.id, proof.question, answer) &&
+                 str_eq_secret((str){ (const char *)answer, sizeof answer }, (str){ (const char *)proof.answer, sizeof answer });
+    secret_wipe(&proof, sizeof proof);
+    return known && !c->is_outdated && c->can_log_in && c->hash.n && t->password.n <= DIRECTORY_PASSWORD_MAX;
+}
+
 /* Compares a password with the account's own. 0, ERR_REFUSED, ERR_UNAVAILABLE, ERR_AGAIN (P3). */
 static int check_password(struct directory *d, const struct directory_attempt *t, const struct candidate *c, struct outcome *o)
 {
@@ -117,6 +143,11 @@ static int check_password(struct directory *d, const struct directory_attempt *t
     o->is_remembered = possible && verified_has(d->verified, &tag);
     if (o->is_remembered)
         return 0;
+    if (is_known(d, t, c)) {
+        o->is_remembered = true;
+        verified_add(d->verified, &tag);
+        return 0;
+    }
     int r = gate_try(d->gate, &o->again_ms);
     if (r < 0)
         return r;
@@ -128,7 +159,7 @@ static int check_password(struct directory *d, const struct directory_attempt *t
         r = password_fits(c->hash, t->password, &o->is_old);
     gate_leave(d->gate);
     if (r == 0 && possible && !o->is_remembered)
-        verified_add(d->verified, &tag);
+        remember(d, t, c, &tag);
     return r;
 }
 
@@ -222,12 +253,26 @@ static int attempt_run(struct directory *d, const struct directory_attempt *t, c
     return r;
 }
 
+/* Makes the credentials of C anew where they are of former times, and remembers the password for the new ones. */
+static void upgrade(struct directory *d, const struct directory_attempt *t, const struct candidate *c, struct arena *arena)
+{
+    struct error e = ERROR_NONE;
+    struct candidate fresh = { 0 };
+    if (change_upgrade(d, c->account.address, c->hash, t->password, &e) < 0) {
+        log_warning("directory-upgrade", LOG_STR("user", c->account.address), LOG_Z("error", e.text));
+        return;
+    }
+    if (candidate_find(d, c->account.address, arena, &fresh) == 0 && fresh.can_log_in && fresh.hash.n) {
+        struct verified_tag tag = tag_of(d, t, &fresh);
+        remember(d, t, &fresh, &tag);
+    }
+}
+
 int directory_login(struct directory *d, const struct directory_attempt *t, struct arena *arena, struct directory_account *ret,
                     int64_t *ret_delay_ms)
 {
     struct candidate c = { 0 };
     struct outcome o = { .now = d->clock(), .began_ms = clock_mono_ms() };
-    struct error e = ERROR_NONE;
     *ret_delay_ms = 0;
     int r = login_canonical(d, t->login, arena, &o.try.login);
     if (r == 0)
@@ -244,9 +289,8 @@ int directory_login(struct directory *d, const struct directory_attempt *t, stru
         return r;
     if (o.app.n)
         app_password_used(d, c.account.id, o.app);
-    else if (t->proof == DIRECTORY_PASSWORD && (c.is_outdated || o.is_old) && !o.is_remembered &&
-             change_upgrade(d, c.account.address, c.hash, t->password, &e) < 0)
-        log_warning("directory-upgrade", LOG_STR("user", c.account.address), LOG_Z("error", e.text));
+    else if (t->proof == DIRECTORY_PASSWORD && (c.is_outdated || o.is_old) && !o.is_remembered)
+        upgrade(d, t, &c, arena);
     *ret = c.account;
     ret->by.kind = t->proof == DIRECTORY_CERTIFIED ? DIRECTORY_BY_CERTIFICATE
                    : o.app.n                       ? DIRECTORY_BY_APP_PASSWORD

@@ -215,6 +215,25 @@ struct verified_tag verified_tag(struct verified *v, engine_part id, str hash, s
     return tag;
 }
 
+struct directory_witness verified_proof(engine_part id, str hash, str password)
+{
+    static const char what[] = "valise proof of a login, 1";
+    unsigned char hash_n = (unsigned char)hash.n, out[64];
+    struct directory_witness proof;
+    EVP_MD_CTX *m = EVP_MD_CTX_new();
+    require(hash.n < DIRECTORY_HASH_MAX);
+    if (!m || EVP_DigestInit_ex(m, EVP_sha512(), NULL) != 1 || EVP_DigestUpdate(m, what, sizeof what) != 1 ||
+        EVP_DigestUpdate(m, id.b, sizeof id.b) != 1 || EVP_DigestUpdate(m, &hash_n, 1) != 1 ||
+        EVP_DigestUpdate(m, hash.p, hash.n) != 1 || EVP_DigestUpdate(m, password.p, password.n) != 1 ||
+        EVP_DigestFinal_ex(m, out, NULL) != 1)
+        panic("SHA-512 failed");
+    EVP_MD_CTX_free(m);
+    memcpy(proof.question, out, sizeof proof.question);
+    memcpy(proof.answer, out + sizeof proof.question, sizeof proof.answer);
+    secret_wipe(out, sizeof out);
+    return proof;
+}
+
 static str tag_key(const struct verified_tag *tag)
 {
     return (str){ (const char *)tag->b, sizeof tag->b };

@@ -75,8 +75,16 @@ void directory_set_watcher(struct directory *d, const struct directory_watcher *
     d->watcher = *w;
 }
 
+void directory_set_memory(struct directory *d, const struct directory_memory *m)
+{
+    d->memory = *m;
+}
+
+/* Forgetting is for whom it is no use any more: whether it is done or not, a changed hash fits no proof of before. */
 void standing_tell(struct directory *d, const engine_part *id)
 {
+    if (d->memory.forget)
+        d->memory.forget(d->memory.ctx, id);
     if (d->watcher.changed)
         d->watcher.changed(d->watcher.ctx, id);
 }

@@ -294,6 +294,13 @@ static json_t *sandbox_json(const struct wire_sandbox *s)
         json_array_append_new(open, json_string(gap));
     if (!s->users)
         json_array_append_new(open, json_string(SANDBOX_ONE_USER));
+    if (s->keyring_gap.n) {
+        char text[512];
+        (void)snprintf(text, sizeof text,
+                       "%.*s (a container?): after a restart of the server the first login of each user costs Argon2 again",
+                       STR_ARG(s->keyring_gap));
+        json_array_append_new(open, json_string(text));
+    }
     return json_pack("{s:i,s:s,s:o}", "landlock-abi", (int)s->landlock_abi, "users", s->users ? "separate" : "one", "open", open);
 }
 
@@ -316,8 +323,12 @@ static json_t *roles_json(struct role_run *r, json_t **ret_sandbox, struct error
                                         (json_int_t)s->uptime_ms, "connections", (json_int_t)s->counts.connections, "workers",
                                         (json_int_t)s->counts.workers, "workers-peak", (json_int_t)s->counts.workers_peak,
                                         "accepted", (json_int_t)s->counts.accepted, "refused", (json_int_t)s->counts.refused));
-        if (str_eq(s->name, STR("keeper")))
+        if (str_eq(s->name, STR("keeper"))) {
             json_object_set_new(json_array_get(list, i), "signatures", signatures_json(&s->counts));
+            json_object_set_new(
+                json_array_get(list, i), "remembered-logins",
+                json_pack("{s:I,s:b}", "accounts", (json_int_t)s->counts.remembered, "in-kernel", (int)s->counts.in_kernel));
+        }
     }
     if (list)
         *ret_sandbox = sandbox_json(&sandbox);

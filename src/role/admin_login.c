@@ -44,9 +44,10 @@ json_t *admin_logins(struct admin *a)
 {
     struct directory_lockout_counts c;
     directory_lockout_counts(a->directory, &c);
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "succeeded", (json_int_t)c.succeeded, "failed", (json_int_t)c.failed,
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "succeeded", (json_int_t)c.succeeded, "failed", (json_int_t)c.failed,
                      "turned-away", (json_int_t)c.turned_away, "lockouts", (json_int_t)c.lockouts, "networks-locked-out",
-                     (json_int_t)c.networks, "logins-locked-out", (json_int_t)c.logins);
+                     (json_int_t)c.networks, "logins-locked-out", (json_int_t)c.logins, "argon2",
+                     (json_int_t)directory_argon2_runs());
 }
 
 /* --- history --- */

@@ -18,6 +18,7 @@
 #include "role/control.h"
 #include "role/format.h"
 #include "role/login.h"
+#include "role/login_memory.h"
 #include "role/metrics.h"
 #include "role/notes.h"
 #include "role/sealer.h"
@@ -437,9 +438,12 @@ static int open_store(struct core *c, struct error *e)
     c->spool = spool_new(&(struct spool_settings){ .dir = spool, .space = spool_space, .ctx = c, .claimed = &c->spool_claimed });
     const struct directory_sealer sealer = role_sealer(c->run->keeper);
     err = directory_open(c->engine, &c->directory, e);
-    if (err == 0)
-        directory_set_sealer(c->directory, &sealer);
-    return err;
+    if (err)
+        return err;
+    const struct directory_memory memory = role_login_memory(c->run->keeper);
+    directory_set_sealer(c->directory, &sealer);
+    directory_set_memory(c->directory, &memory);
+    return 0;
 }
 
 /* The control socket listens in the valise directory as long as core runs; it came as a listener with a name that none of the configuration can

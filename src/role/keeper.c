@@ -15,10 +15,11 @@
 #include "role/keeper_private.h"
 #include "role/sealer.h"
 #include "role/signing.h"
+#include "role/verifiers.h"
 
 #define CA_KEY "ca.key"
 
-enum { TICKET_KEY_BYTES = 80, HOUR_MS = 3600000 };
+enum { TICKET_KEY_BYTES = 80, HOUR_MS = 3600000, VERIFIERS_TEND_MS = 1000 };
 
 struct kept_key {
     char id[65];
@@ -33,7 +34,7 @@ struct key_set {
     size_t n;
 };
 
-enum { HANDLERS_MAX = 8 };
+enum { HANDLERS_MAX = 10 };
 
 /* One kind of role that asks, and what it may ask: made from the table of rights. */
 struct keeper_peer {
@@ -49,13 +50,17 @@ struct keeper_peer {
  *      which core cannot write, and the host name of the configuration.
  *  K2  The former set serves on beside the present one, for handshakes that began before a reload; the one before that is gone.
  *  K3  Every operation on a key has been allowed by rights.h, for the role whose lane it came on.
- *  K4  Nothing is signed that is not wholly understood: hashes and padding are made here. */
+ *  K4  Nothing is signed that is not wholly understood: hashes and padding are made here.
+ *  K5  Of passwords it learns proofs that say nothing without the hash, which core has (verifiers.h). */
 struct keeper {
     struct role_run *run;
     pthread_mutex_t lock; /* guards the sets' pointers */
     struct key_set *now, *former, *prepared;
     unsigned char ticket_master[32];
     struct signing signing;
+    struct verifiers *verifiers; /* NULL: none can be kept */
+    unsigned login_memory_s;     /* as the configuration that was prepared last has it; under lock */
+    bool login_memory_in_kernel;
     struct keeper_peer peers[RIGHTS_ROLES];
 };
 
@@ -169,6 +174,8 @@ static int keeper_prepare(struct role_run *r, const struct role_snapshot *s, str
     pthread_mutex_lock(&k->lock);
     struct key_set *unused = k->prepared;
     k->prepared = set;
+    k->login_memory_s = s->config->login.memory_s;
+    k->login_memory_in_kernel = s->config->login.memory_in_kernel;
     pthread_mutex_unlock(&k->lock);
     key_set_unref(unused);
     return 0;
@@ -182,8 +189,12 @@ static void keeper_commit(struct role_run *r)
     k->former = k->now;
     k->now = k->prepared;
     k->prepared = NULL;
+    unsigned memory_s = k->login_memory_s;
+    bool in_kernel = k->login_memory_in_kernel;
     pthread_mutex_unlock(&k->lock);
     key_set_unref(gone);
+    if (k->verifiers)
+        verifiers_set_limit(k->verifiers, memory_s, in_kernel, clock_boot_s());
 }
 
 /* --- requests --- */
@@ -273,6 +284,38 @@ static int on_seal(void *ctx, const struct frame *request, struct arena *a, stru
     return err;
 }
 
+/* What is known of passwords that were right lately: see verifiers.h for what who asks can learn. Without verifiers nothing is. */
+static int on_proof(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                    size_t *ret_fd_n, struct error *e)
+{
+    struct verifiers *v = ((struct keeper_peer *)ctx)->keeper->verifiers;
+    const uint8_t *id = (const uint8_t *)request->payload.p, *question = id + WIRE_ID;
+    bool asks = request->type == WIRE_KNOWN;
+    uint8_t answer[VERIFIERS_ANSWER];
+    _Static_assert((int)WIRE_ID == (int)VERIFIERS_ID && (int)WIRE_QUESTION == (int)VERIFIERS_QUESTION &&
+                       (int)WIRE_ANSWER == (int)VERIFIERS_ANSWER,
+                   "they travel as they are");
+    if (request->payload.n != WIRE_ID + WIRE_QUESTION + (asks ? 0 : WIRE_ANSWER))
+        return error_set(e, ERR_CORRUPT, "what is proved of a password is malformed");
+    if (v && !asks)
+        verifiers_add(v, id, question, question + WIRE_QUESTION, clock_boot_s());
+    else if (v && verifiers_ask(v, id, question, clock_boot_s(), answer))
+        buf_add(reply, (str){ (const char *)answer, sizeof answer });
+    return buf_error(reply);
+}
+
+static int on_forget(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
+                     size_t *ret_fd_n, struct error *e)
+{
+    struct verifiers *v = ((struct keeper_peer *)ctx)->keeper->verifiers;
+    str id = request->payload;
+    if (id.n != 0 && id.n != VERIFIERS_ID)
+        return error_set(e, ERR_CORRUPT, "the account to be forgotten is malformed");
+    if (v)
+        verifiers_forget(v, id.n ? (const uint8_t *)id.p : NULL);
+    return 0;
+}
+
 /* The ticket key of ROLE in HOUR: three HMAC-SHA-256 blocks of the master, cut to 80 bytes. Nothing is stored, so all processes
  * of a role and restarted ones get the same, until keeper itself is restarted: then clients do one full handshake. */
 static int add_ticket_key(const struct keeper *k, const char *role, int64_t hour, struct buf *out)
@@ -316,6 +359,11 @@ static const struct {
     { { WIRE_ISSUE, "issue", WIRE_ORDER_MAX, 0, 0, on_issue }, RIGHTS_ISSUE, RIGHTS_ISSUE },
     { { WIRE_SEAL, "seal", WIRE_SEAL_MAX, 0, 0, on_seal }, RIGHTS_DO_SEAL, RIGHTS_DO_SEAL },
     { { WIRE_UNSEAL, "unseal", WIRE_SEAL_MAX, 0, 0, on_seal }, RIGHTS_DO_UNSEAL, RIGHTS_DO_UNSEAL },
+    { { WIRE_KNOWN, "known", WIRE_ID + WIRE_QUESTION, 0, 0, on_proof }, RIGHTS_ASK_LOGIN, RIGHTS_ASK_LOGIN },
+    { { WIRE_REMEMBER, "remember", WIRE_ID + WIRE_QUESTION + WIRE_ANSWER, 0, 0, on_proof },
+      RIGHTS_REMEMBER_LOGIN,
+      RIGHTS_REMEMBER_LOGIN },
+    { { WIRE_FORGET, "forget", WIRE_ID, 0, 0, on_forget }, RIGHTS_FORGET_LOGIN, RIGHTS_FORGET_LOGIN },
 };
 _Static_assert(sizeof requests / sizeof requests[0] < HANDLERS_MAX, "and one that ends the list");
 
@@ -355,6 +403,11 @@ static void keeper_count(struct role_run *r, struct wire_counts *ret)
         ret->signatures[i].made = atomic_load(&k->signing.roles[i].made);
         ret->signatures[i].refused = atomic_load(&k->signing.roles[i].refused);
     }
+    struct verifiers_state state = { 0 };
+    if (k->verifiers)
+        verifiers_state(k->verifiers, &state);
+    ret->remembered = state.remembered;
+    ret->in_kernel = state.in_kernel;
 }
 
 const struct channel_service *keeper_service_of_core(struct keeper *k)
@@ -394,9 +447,23 @@ struct keeper *keeper_alone(struct config *config, str ca_pem)
     return k ? k : (panic("out of memory at start"), NULL);
 }
 
+static void tend_verifiers(void *ctx)
+{
+    struct keeper *k = ctx;
+    verifiers_tend(k->verifiers, clock_boot_s());
+}
+
 static int keeper_start(struct role_run *r, struct error *e)
 {
-    return keeper_new(r, &r->arena) ? 0 : error_set(e, ERR_LIMIT, "no memory for keeper");
+    struct error why = ERROR_NONE;
+    struct keeper *k = keeper_new(r, &r->arena);
+    if (!k)
+        return error_set(e, ERR_LIMIT, "no memory for keeper");
+    if (verifiers_new(&r->keyring, &k->verifiers, &why))
+        log_warning("logins-not-remembered", LOG_Z("text", why.text));
+    else if (r->server)
+        server_every(r->server, VERIFIERS_TEND_MS, tend_verifiers, k);
+    return 0;
 }
 
 static void keeper_end(struct role_run *r)
@@ -406,6 +473,7 @@ static void keeper_end(struct role_run *r)
     key_set_unref(k->former);
     key_set_unref(k->prepared);
     signing_done(&k->signing);
+    verifiers_free(k->verifiers);
     secret_wipe(k->ticket_master, sizeof k->ticket_master);
 }
 

@@ -17,6 +17,7 @@ static const struct {
     { RIGHTS_CORE, RIGHTS_TICKETS_CORE, MAY(RIGHTS_HAND_OUT) },
     { RIGHTS_CORE, RIGHTS_CA, MAY(RIGHTS_ISSUE) },
     { RIGHTS_CORE, RIGHTS_SEAL, MAY(RIGHTS_DO_SEAL) | MAY(RIGHTS_DO_UNSEAL) },
+    { RIGHTS_CORE, RIGHTS_LOGINS, MAY(RIGHTS_ASK_LOGIN) | MAY(RIGHTS_REMEMBER_LOGIN) | MAY(RIGHTS_FORGET_LOGIN) },
 };
 enum { ROWS = sizeof table / sizeof table[0] };
 
@@ -31,11 +32,19 @@ static const struct {
     [RIGHTS_TICKETS_CORE] = { "tickets of core", "made anew each hour, for sessions that core began" },
     [RIGHTS_CA] = { "ca", "keys/ca.key" },
     [RIGHTS_SEAL] = { "seal", SEALER_KEY ", of passwords that must be had back" },
+    [RIGHTS_LOGINS] = { "logins", "in memory, of passwords that were right lately" },
 };
 
 static const char *const operation_names[RIGHTS_OPERATIONS] = {
-    [RIGHTS_SIGN_13] = "sign-tls13", [RIGHTS_SIGN_12] = "sign-tls12", [RIGHTS_HAND_OUT] = "hand-out",
-    [RIGHTS_ISSUE] = "issue",        [RIGHTS_DO_SEAL] = "seal",       [RIGHTS_DO_UNSEAL] = "unseal",
+    [RIGHTS_SIGN_13] = "sign-tls13",
+    [RIGHTS_SIGN_12] = "sign-tls12",
+    [RIGHTS_HAND_OUT] = "hand-out",
+    [RIGHTS_ISSUE] = "issue",
+    [RIGHTS_DO_SEAL] = "seal",
+    [RIGHTS_DO_UNSEAL] = "unseal",
+    [RIGHTS_ASK_LOGIN] = "ask-login",
+    [RIGHTS_REMEMBER_LOGIN] = "remember-login",
+    [RIGHTS_FORGET_LOGIN] = "forget-login",
 };
 
 bool rights_allow(enum rights_role role, unsigned purposes, enum rights_operation operation)

@@ -14,7 +14,8 @@ enum rights_purpose {
     RIGHTS_TICKETS_MX,   /* of sessions that mx began */
     RIGHTS_TICKETS_CORE, /* of those that core began */
     RIGHTS_CA,
-    RIGHTS_SEAL
+    RIGHTS_SEAL,
+    RIGHTS_LOGINS /* verifiers of passwords that were right */
 };
 enum rights_operation {
     RIGHTS_SIGN_13, /* a server's CertificateVerify */
@@ -22,9 +23,12 @@ enum rights_operation {
     RIGHTS_HAND_OUT,
     RIGHTS_ISSUE,
     RIGHTS_DO_SEAL,
-    RIGHTS_DO_UNSEAL
+    RIGHTS_DO_UNSEAL,
+    RIGHTS_ASK_LOGIN,
+    RIGHTS_REMEMBER_LOGIN,
+    RIGHTS_FORGET_LOGIN
 };
-enum { RIGHTS_ROLES = RIGHTS_CORE + 1, RIGHTS_PURPOSES = RIGHTS_SEAL + 1, RIGHTS_OPERATIONS = RIGHTS_DO_UNSEAL + 1 };
+enum { RIGHTS_ROLES = RIGHTS_CORE + 1, RIGHTS_PURPOSES = RIGHTS_LOGINS + 1, RIGHTS_OPERATIONS = RIGHTS_FORGET_LOGIN + 1 };
 
 /* Whether ROLE may do OPERATION with a key that has one of PURPOSES, a set of bits 1 << enum rights_purpose. What is in no row is forbidden. */
 bool rights_allow(enum rights_role role, unsigned purposes, enum rights_operation operation);

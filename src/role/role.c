@@ -87,13 +87,16 @@ static int take_tally(struct role_run *r, str payload, int fd, struct error *e)
 static int take_frame(struct role_run *r, struct role_start *start, const struct frame *f, bool *fd_taken, struct error *e)
 {
     int fd = f->fd_n == 1 ? f->fds[0] : -1;
-    if (fd < 0 && f->type != WIRE_START)
+    if (fd < 0 && f->type != WIRE_START && f->type != WIRE_KEYRING)
         return error_set(e, ERR_CORRUPT, "frame %u from the supervisor has no descriptor", f->type);
     int err;
     switch (f->type) {
     case WIRE_SETUP:
         return r->snapshot ? error_set(e, ERR_CORRUPT, "a second setup from the supervisor")
                            : role_snapshot_new(fd, &r->snapshot, e);
+    case WIRE_KEYRING:
+        err = wire_unpack_keyring(f->payload, &r->keyring);
+        return err ? error_set(e, err, "the numbers of the kernel's keys are malformed") : 0;
     case WIRE_TALLY:
         return take_tally(r, f->payload, fd, e);
     case WIRE_LISTENER:
@@ -435,10 +438,13 @@ static void read_before_sandbox(void)
     tzset();
 }
 
-static int enter_sandbox(const struct role *role, struct error *e)
+static int enter_sandbox(const struct role_run *r, struct error *e)
 {
+    const struct role *role = r->role;
     struct sandbox_state state;
-    int err = sandbox_enter(role->profile, role->has_root ? ROLE_ROOT_FD : -1, &state, e);
+    struct sandbox_profile profile = *role->profile;
+    profile.keyring = &r->keyring; /* a role that was given none may call for none */
+    int err = sandbox_enter(&profile, role->has_root ? ROLE_ROOT_FD : -1, &state, e);
     if (err == 0 && (!state.landlock_abi || !state.seccomp))
         log_warning("sandbox-incomplete",
                     LOG_Z("missing", state.seccomp        ? "landlock"
@@ -493,7 +499,7 @@ static int start(struct role_run *r, const struct role_start *start, const struc
     if (err == 0)
         err = plan_descriptors(r, e);
     if (err == 0)
-        err = enter_sandbox(r->role, e);
+        err = enter_sandbox(r, e);
     if (err)
         return err;
     set_lanes(r);

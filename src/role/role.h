@@ -18,6 +18,7 @@
 #include "role/descriptors.h"
 #include "role/rights.h"
 #include "role/wire.h"
+#include "run/keyring.h"
 #include "run/sandbox.h"
 #include "run/server.h"
 #include "run/tls.h"
@@ -65,10 +66,11 @@ struct role_run {
     struct role_listener listeners[ROLE_LISTENERS_MAX]; /* came since the last commit, to be served by the next */
     size_t listener_n;
     struct descriptors_plan plan;
-    uint64_t file_max;   /* role_spool_max of the configuration that it was started with */
-    unsigned generation; /* of listeners: commits so far */
-    atomic_bool ending;  /* told to stop, or cut off */
-    void *state;         /* the role's own */
+    struct keyring keyring; /* of keeper; without ring where the kernel gives none */
+    uint64_t file_max;      /* role_spool_max of the configuration that it was started with */
+    unsigned generation;    /* of listeners: commits so far */
+    atomic_bool ending;     /* told to stop, or cut off */
+    void *state;            /* the role's own */
 };
 
 struct role {

@@ -60,6 +60,15 @@ static int send_tallies(struct supervisor *s, struct child *c, struct error *e)
     return err;
 }
 
+static int send_keyring(const struct supervisor *s, struct child *c, struct error *e)
+{
+    struct buf b = BUF_INIT(WIRE_KEYRING_MAX);
+    wire_pack_keyring(&b, &s->keyring);
+    int err = child_send(c, WIRE_KEYRING, buf_str(&b), -1, e);
+    buf_done(&b);
+    return err;
+}
+
 static int start_child(struct supervisor *s, struct child *c, struct error *e)
 {
     int root_fd = strcmp(c->kind, "keeper") == 0 ? beneath_directory(AT_FDCWD, "keys", e)
@@ -77,6 +86,8 @@ static int start_child(struct supervisor *s, struct child *c, struct error *e)
     if (err)
         return err;
     err = child_send_setup(c, s->snapshot, WIRE_SETUP, e);
+    if (err == 0 && strcmp(c->kind, "keeper") == 0)
+        err = send_keyring(s, c, e);
     if (err == 0)
         err = send_tallies(s, c, e);
     if (err == 0)
@@ -311,7 +322,7 @@ static int on_status(void *ctx, const struct frame *request, struct arena *a, st
         if (child_is_running(c) && child_counts(c, &roles[i + 1].counts))
             log_warning("role-silent", LOG_Z("of", c->kind));
     }
-    const struct wire_sandbox sandbox = { (uint8_t)s->landlock_abi, s->root };
+    const struct wire_sandbox sandbox = { (uint8_t)s->landlock_abi, s->root, str_from_z(s->keyring_gap.text) };
     wire_pack_roles(reply, &sandbox, roles, s->child_n + 1);
     return 0;
 }
@@ -618,7 +629,9 @@ static void tell_gaps(const struct supervisor *s, const struct sandbox_state *st
 static int enter_sandbox(struct supervisor *s, struct error *e)
 {
     struct sandbox_state state;
-    int err = sandbox_enter(&role_supervisor_profile, -1, &state, e);
+    struct sandbox_profile profile = role_supervisor_profile;
+    profile.keyring = &s->keyring;
+    int err = sandbox_enter(&profile, -1, &state, e);
     if (err)
         return err;
     s->landlock_abi = state.landlock_abi;
@@ -626,6 +639,21 @@ static int enter_sandbox(struct supervisor *s, struct error *e)
         log_warning("sandbox-incomplete", LOG_Z("missing", "seccomp"), LOG_Z("text", "this kernel has no system call filters"));
     tell_gaps(s, &state);
     return 0;
+}
+
+/* The keys of the kernel in which keeper's verifiers outlive this process: one ring a directory. Where there is none, logins after a restart cost more. */
+static int find_keyring(struct supervisor *s, struct error *e)
+{
+    struct stat st;
+    char name[64];
+    if (fstat(s->dir_fd, &st) != 0)
+        return error_set(e, ERR_IO, "%s: %s", s->dir, strerrordesc_np(errno));
+    (void)snprintf(name, sizeof name, "valise:%llx:%llx", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    int err = keyring_open(name, s->root ? s->owners.keeper.gid : (gid_t)-1, &s->keyring, &s->keyring_gap);
+    if (err == ERR_UNAVAILABLE)
+        log_info("keyring-missing", LOG_Z("text", s->keyring_gap.text),
+                 LOG_Z("note", "after a restart of the server the first login of each user costs Argon2 again"));
+    return err == ERR_UNAVAILABLE ? 0 : err ? error_set(e, err, "%s", s->keyring_gap.text) : 0;
 }
 
 /* Binds every listener, while we are root if we are; what a service manager has opened for us is taken instead. */
@@ -692,6 +720,8 @@ static int set_up(struct supervisor *s, const struct supervisor_settings *settin
     }
     if (err == 0)
         err = add_children(s, e);
+    if (err == 0)
+        err = find_keyring(s, e);
     if (err == 0)
         err = limit_root(s, e);
     if (err == 0)

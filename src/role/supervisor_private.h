@@ -64,11 +64,13 @@ struct supervisor {
     const char *dir; /* as the administrator calls it; it is the working directory */
     bool root;       /* started as root: OWNERS is in force */
     struct owners owners;
-    int empty_fd;          /* a directory without name and content, where mx lives */
-    int null_fd;           /* /dev/null, the roles' standard input */
-    struct log_pump *pump; /* their output and error */
-    int log_fd;            /* our own end of it; -1: none yet */
-    int landlock_abi;      /* of our own sandbox */
+    int empty_fd;             /* a directory without name and content, where mx lives */
+    int null_fd;              /* /dev/null, the roles' standard input */
+    struct log_pump *pump;    /* their output and error */
+    int log_fd;               /* our own end of it; -1: none yet */
+    int landlock_abi;         /* of our own sandbox */
+    struct keyring keyring;   /* for keeper; without ring: */
+    struct error keyring_gap; /* why there is none */
     struct snapshot *snapshot;
     uint16_t port_offset;
     int lock_fd, dir_fd, signal_fd;

@@ -1,12 +1,15 @@
 /* wire: see wire.h. */
 #include "role/wire.h"
 
+#include "run/keyring.h"
+
 enum {
     RECIPIENTS_MAX = 1000,
     ID_MAX = 64,
     STRUCTURE_MAX = 60000,
     IDENTITIES_MAX = 1000,
     ROLES_MAX = 128,
+    GAP_MAX = 256,
     ORDER_NAMES_MAX = 100,
     ORDER_SECONDS_MAX = 1 << 30
 };
@@ -127,6 +130,8 @@ void wire_pack_counts(struct buf *b, const struct wire_counts *c)
         pack_u64(b, c->signatures[i].made);
         pack_u64(b, c->signatures[i].refused);
     }
+    pack_u32(b, c->remembered);
+    pack_u8(b, c->in_kernel);
 }
 
 static struct wire_counts read_counts(struct unpack *u)
@@ -142,6 +147,8 @@ static struct wire_counts read_counts(struct unpack *u)
         c.signatures[i].made = unpack_u64(u);
         c.signatures[i].refused = unpack_u64(u);
     }
+    c.remembered = unpack_u32(u);
+    c.in_kernel = unpack_u8(u);
     return c;
 }
 
@@ -159,6 +166,7 @@ void wire_pack_roles(struct buf *b, const struct wire_sandbox *sandbox, const st
 {
     pack_u8(b, sandbox->landlock_abi);
     pack_u8(b, sandbox->users);
+    pack_str(b, sandbox->keyring_gap);
     pack_varint(b, n);
     for (size_t i = 0; i < n; i++) {
         pack_str(b, roles[i].name);
@@ -175,6 +183,7 @@ int wire_unpack_roles(str payload, struct arena *a, struct wire_sandbox *ret_san
     struct unpack u = unpack_init(payload);
     struct wire_sandbox sandbox = { .landlock_abi = unpack_u8(&u) };
     sandbox.users = unpack_u8(&u) != 0;
+    sandbox.keyring_gap = unpack_str(&u, GAP_MAX);
     size_t n = (size_t)unpack_varint_max(&u, ROLES_MAX);
     struct wire_role_status *list = arena_array(a, n, sizeof *list);
     if (!list)
@@ -227,6 +236,25 @@ int wire_unpack_order(str payload, struct arena *a, struct wire_order *ret)
     if (unpack_end(&u) || o.use > 1)
         return ERR_CORRUPT;
     *ret = o;
+    return 0;
+}
+
+void wire_pack_keyring(struct buf *b, const struct keyring *k)
+{
+    pack_u32(b, (uint32_t)k->ring);
+    for (size_t i = 0; i < KEYRING_KEYS; i++)
+        pack_u32(b, (uint32_t)k->keys[i]);
+}
+
+int wire_unpack_keyring(str payload, struct keyring *ret)
+{
+    struct unpack u = unpack_init(payload);
+    struct keyring k = { .ring = (int32_t)unpack_u32(&u) };
+    for (size_t i = 0; i < KEYRING_KEYS; i++)
+        k.keys[i] = (int32_t)unpack_u32(&u);
+    if (unpack_end(&u))
+        return ERR_CORRUPT;
+    *ret = k;
     return 0;
 }
 

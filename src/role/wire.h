@@ -2,8 +2,8 @@
  * sides.
  *
  *   mx    -> core        recipient, accept, spool, revoked
- *   mx, core -> keeper   sign, ticket-keys; core also issue, seal, unseal
- *   supervisor -> all    setup, tally, peer, serve, listener, start; then peer, serve, prepare, listener, commit, stop, status, metrics
+ *   mx, core -> keeper   sign, ticket-keys; core also issue, seal, unseal, known, remember, forget
+ *   supervisor -> all    setup, keyring (to keeper), tally, peer, serve, listener, start; then peer, serve, prepare, listener, commit, stop, status, metrics
  *   core  -> supervisor  reload, status, metrics
  *
  * Which role may ask what is the table that it is served with (role/<role>.c). Unpacking validates everything; text views point
@@ -27,6 +27,9 @@ enum wire_type {
     WIRE_ISSUE = 12,       /* order, request or certificate to renew -> certificate, in PEM */
     WIRE_SEAL = 13,        /* context, secret -> sealed */
     WIRE_UNSEAL = 14,      /* context, sealed -> secret */
+    WIRE_KNOWN = 15,       /* account, question about a password -> the answer when it was right lately, else nothing */
+    WIRE_REMEMBER = 16,    /* account, question, answer: of a password that was right */
+    WIRE_FORGET = 17,      /* account, or nothing: all */
     WIRE_SETUP = 20,       /* first message to a role: setup as memfd */
     WIRE_LISTENER = 21,    /* name of a listener, descriptor; after setup, and after each prepare again */
     WIRE_PEER = 22,        /* role name, root lane to ask it on */
@@ -38,7 +41,8 @@ enum wire_type {
     WIRE_PREPARE = 28,     /* a new setup as memfd: check it and keep it aside */
     WIRE_COMMIT = 29,      /* what was prepared is in force */
     WIRE_METRICS = 30,     /* -> what the role counts (base/metric.h); from core -> memfd: process name and that, of each role */
-    WIRE_TALLY = 31        /* enum wire_tally u8, a tally of the limits (run/limit.h) */
+    WIRE_TALLY = 31,       /* enum wire_tally u8, a tally of the limits (run/limit.h) */
+    WIRE_KEYRING = 32      /* the numbers of the kernel's keys that keeper has (run/keyring.h) */
 };
 
 enum wire_tally {
@@ -96,6 +100,8 @@ struct wire_counts {
     struct {
         uint64_t made, refused;
     } signatures[WIRE_SIGNERS_MAX]; /* of keeper, by enum rights_role */
+    uint32_t remembered;            /* of keeper: accounts with a verifier */
+    uint8_t in_kernel;              /* of keeper: whether the kernel has them too */
 };
 void wire_pack_counts(struct buf *b, const struct wire_counts *c);
 int wire_unpack_counts(str payload, struct wire_counts *ret) MUST_USE;
@@ -111,6 +117,7 @@ struct wire_role_status {
 struct wire_sandbox {
     uint8_t landlock_abi; /* 0: none */
     bool users;           /* each kind of role has a user of its own */
+    str keyring_gap;      /* why there is no ring of the kernel's keys; empty: there is one */
 };
 void wire_pack_roles(struct buf *b, const struct wire_sandbox *sandbox, const struct wire_role_status *roles, size_t n);
 /* RET_SANDBOX may be NULL. */
@@ -131,6 +138,15 @@ struct wire_order {
 enum { WIRE_ORDER_MAX = 60000 };
 void wire_pack_order(struct buf *b, const struct wire_order *o);
 int wire_unpack_order(str payload, struct arena *a, struct wire_order *ret) MUST_USE;
+
+/* The sizes of what the directory proves of a password (struct directory_witness), one after the other. */
+enum { WIRE_ID = 16, WIRE_QUESTION = 32, WIRE_ANSWER = 16 };
+
+/* The numbers of keys. ERR_CORRUPT. */
+struct keyring;
+enum { WIRE_KEYRING_MAX = 4096 };
+void wire_pack_keyring(struct buf *b, const struct keyring *k);
+int wire_unpack_keyring(str payload, struct keyring *ret) MUST_USE;
 
 /* A secret to be sealed or unsealed for a context. */
 enum { WIRE_SEAL_MAX = 8192 };

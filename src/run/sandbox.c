@@ -79,7 +79,9 @@ int sandbox_enter_at_most(const struct sandbox_profile *profile, int root_fd, in
     if (files < 0 && files != ERR_UNAVAILABLE)
         return files;
     /* The filter comes last: it forbids the calls that the steps before it need. */
-    int calls = sandbox_seccomp(profile, e);
+    int calls = sandbox_keyring(profile, e);
+    if (calls == 0)
+        calls = sandbox_seccomp(profile, e);
     if (calls < 0 && calls != ERR_UNAVAILABLE)
         return calls;
     s.landlock_abi = files > 0 ? files : 0;

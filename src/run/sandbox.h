@@ -10,6 +10,8 @@
 
 #include "base/err.h"
 
+struct keyring;
+
 /* WRITE: change files; MAKE: create and delete; SOCKET: create Unix sockets, and delete */
 enum sandbox_right { SANDBOX_READ = 1, SANDBOX_WRITE = 2, SANDBOX_MAKE = 4, SANDBOX_SOCKET = 8 };
 
@@ -30,6 +32,9 @@ struct sandbox_profile {
     /* Fork, exec, wait, kill: the supervisor only. Its children inherit the profile: all calls but the hostile ones, and
      * SANDBOX_READ includes execution. */
     bool children;
+    /* The kernel's keys that it may read, write and prolong (run/keyring.h), the supervisor for those of its children that have them here too. Any other
+     * call about keys kills. NULL, or without ring: none. */
+    const struct keyring *keyring;
 };
 
 /* What holds a process that has entered, beside no-new-privs. */

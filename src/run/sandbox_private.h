@@ -23,6 +23,8 @@ int sandbox_enter_at_most(const struct sandbox_profile *profile, int root_fd, in
 
 /* Each: 0 (sandbox_landlock: the version in use), ERR_UNAVAILABLE when the kernel lacks the mechanism, ERR_INTERNAL. E is set on failure. Needs no-new-privs. */
 int sandbox_landlock(const struct sandbox_profile *profile, int abi_max, struct error *e) MUST_USE;
+/* For a profile with keys of the kernel's, before sandbox_seccomp: a filter for keyctl alone, inherited by children. */
+int sandbox_keyring(const struct sandbox_profile *profile, struct error *e) MUST_USE;
 int sandbox_seccomp(const struct sandbox_profile *profile, struct error *e) MUST_USE;
 
 #endif

@@ -27,6 +27,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "run/keyring.h"
+
 /* Ends a list of call numbers: not a number, nor one of libseccomp's stand-ins for calls a machine does not have (-1 and below
  * -10000). */
 enum { END = -2 };
@@ -75,6 +77,7 @@ static const int base_calls[] = {
     CALL(madvise),
     CALL(msync),
     CALL(mlock),
+    CALL(mlock2),
     CALL(munlock),
     CALL(mincore),
     /* threads and signals */
@@ -189,7 +192,6 @@ static const int hostile_calls[] = {
     CALL(kexec_file_load),
     CALL(bpf),
     CALL(perf_event_open),
-    CALL(keyctl),
     CALL(add_key),
     CALL(request_key),
     CALL(userfaultfd),
@@ -389,6 +391,16 @@ static void add_supervisor(scmp_filter_ctx f, int *r)
     refuse_value(f, CALL(openat), 2, O_ACCMODE | O_TRUNC, O_RDONLY | O_TRUNC, r);
 }
 
+/* With keys: which of them and what is done with them has been looked at by sandbox_keyring's filter, whose word is the last one. */
+static void add_keyctl(scmp_filter_ctx f, const struct sandbox_profile *profile, int *r)
+{
+    static const int only_keyctl[] = { CALL(keyctl), END };
+    if (!profile->keyring || !profile->keyring->ring)
+        add_list(f, SCMP_ACT_KILL_PROCESS, only_keyctl, r);
+    else if (!profile->children) /* the supervisor may what is not forbidden */
+        add_list(f, SCMP_ACT_ALLOW, only_keyctl, r);
+}
+
 int sandbox_seccomp(const struct sandbox_profile *profile, struct error *e)
 {
     static const int only_ptrace[] = { CALL(ptrace), END };
@@ -398,6 +410,7 @@ int sandbox_seccomp(const struct sandbox_profile *profile, struct error *e)
     if (!f)
         return error_set(e, ERR_UNAVAILABLE, "no system call filter could be made");
     add_list(f, SCMP_ACT_KILL_PROCESS, hostile_calls, &r);
+    add_keyctl(f, profile, &r);
     add_list(f, SCMP_ACT_ERRNO(ENOSYS), hidden, &r);
     if (!SANDBOX_SANITIZED)
         add_list(f, SCMP_ACT_KILL_PROCESS, only_ptrace, &r);

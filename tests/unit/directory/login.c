@@ -264,6 +264,91 @@ static void the_gate_gives_appointments(void **state)
     gate_free(g);
 }
 
+/* A memory as keeper's is one: of proofs, without a hash. One that lies says yes to everything. */
+static struct {
+    bool has, lies;
+    engine_part id;
+    struct directory_witness proof;
+    unsigned asked, forgotten;
+} kept;
+
+static bool memory_ask(void *ctx, const engine_part *id, const uint8_t question[32], uint8_t ret_answer[16])
+{
+    kept.asked++;
+    memcpy(ret_answer, kept.proof.answer, sizeof kept.proof.answer);
+    return kept.lies || (kept.has && memcmp(&kept.id, id, sizeof *id) == 0 &&
+                         memcmp(kept.proof.question, question, sizeof kept.proof.question) == 0);
+}
+
+static void memory_remember(void *ctx, const engine_part *id, const struct directory_witness *proof)
+{
+    kept.has = true;
+    kept.id = *id;
+    kept.proof = *proof;
+}
+
+static void memory_forget(void *ctx, const engine_part *id)
+{
+    kept.forgotten++;
+}
+
+static const struct directory_memory memory = { .ask = memory_ask, .remember = memory_remember, .forget = memory_forget };
+
+/* The same store in a new process. */
+static void open_again(struct fixture *f)
+{
+    directory_free(f->d);
+    assert_int_equal(directory_open(f->engine, &f->d, NULL), 0);
+    directory_set_memory(f->d, &memory);
+}
+
+static void who_was_known_costs_no_hash_after_a_restart(void **state)
+{
+    struct fixture *f = *state;
+    memset(&kept, 0, sizeof kept);
+    open_again(f);
+    assert_int_equal(login(f, "alice", STR("wrong"), "192.0.2.1"), ERR_REFUSED);
+    assert_false(kept.has);
+    assert_int_equal(login(f, "alice", STR("alice's secret"), "192.0.2.1"), 0);
+    assert_true(kept.has);
+    open_again(f);
+    uint64_t before = directory_argon2_runs();
+    assert_int_equal(login(f, "alice", STR("alice's secret"), "192.0.2.1"), 0);
+    assert_int_equal(directory_argon2_runs() - before, 0);
+    assert_int_equal(login(f, "alice", STR("alice's secret "), "192.0.2.1"), ERR_REFUSED);
+    /* Who is not there, and who has no password, cost the question as well. */
+    unsigned asked = kept.asked;
+    assert_int_equal(login(f, "nobody@a.example", STR("x"), "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(login(f, "none@a.example", STR("x"), "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(kept.asked, asked + 2);
+    assert_int_equal(directory_argon2_runs() - before, 3);
+    kept.lies = true;
+    assert_int_equal(login(f, "alice", STR("wrong"), "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(login(f, "none@a.example", STR("x"), "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(login(f, "bob@b.example", STR("alice's secret"), "192.0.2.1"), ERR_REFUSED);
+}
+
+/* Told at once; and a memory that is deaf lets nobody in who has another password now, is disabled or gone. */
+static void a_memory_that_forgets_nothing_lets_nobody_in(void **state)
+{
+    struct fixture *f = *state;
+    memset(&kept, 0, sizeof kept);
+    open_again(f);
+    assert_int_equal(login(f, "alice", STR("alice's secret"), "192.0.2.1"), 0);
+    assert_int_equal(directory_account_password(f->d, STR("alice@a.example"), STR("another secret"), NULL), 0);
+    assert_int_equal(kept.forgotten, 1);
+    open_again(f);
+    assert_int_equal(login(f, "alice", STR("alice's secret"), "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(login(f, "alice", STR("another secret"), "192.0.2.1"), 0);
+    assert_int_equal(directory_account_enable(f->d, STR("alice@a.example"), false, NULL), 0);
+    assert_int_equal(kept.forgotten, 2);
+    open_again(f);
+    assert_int_equal(login(f, "alice", STR("another secret"), "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(directory_account_remove(f->d, STR("alice@a.example"), false, &f->alice, NULL), 0);
+    assert_int_equal(kept.forgotten, 3);
+    assert_int_equal(login(f, "alice", STR("another secret"), "192.0.2.1"), ERR_REFUSED);
+}
+
 struct guess {
     struct fixture *f;
     pthread_t thread;
@@ -344,6 +429,8 @@ int main(void)
         cmocka_unit_test(what_is_remembered_is_bounded),
         cmocka_unit_test_setup_teardown(certificates, setup, teardown),
         cmocka_unit_test(the_gate_gives_appointments),
+        cmocka_unit_test_setup_teardown(who_was_known_costs_no_hash_after_a_restart, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_memory_that_forgets_nothing_lets_nobody_in, setup, teardown),
         cmocka_unit_test_setup_teardown(many_at_once, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@
 #include "role/rights.h"
 
 /* In words, so that it is no copy of the table: mx has two operations with its own TLS keys and gets its tickets; core the same with its own, and is
- * alone with the CA and the sealing key. */
+ * alone with the CA, the sealing key and what is remembered of logins. */
 static bool expected(enum rights_role role, enum rights_purpose purpose, enum rights_operation operation)
 {
     switch (purpose) {
@@ -20,6 +20,9 @@ static bool expected(enum rights_role role, enum rights_purpose purpose, enum ri
         return role == RIGHTS_CORE && operation == RIGHTS_ISSUE;
     case RIGHTS_SEAL:
         return role == RIGHTS_CORE && (operation == RIGHTS_DO_SEAL || operation == RIGHTS_DO_UNSEAL);
+    case RIGHTS_LOGINS:
+        return role == RIGHTS_CORE &&
+               (operation == RIGHTS_ASK_LOGIN || operation == RIGHTS_REMEMBER_LOGIN || operation == RIGHTS_FORGET_LOGIN);
     default:
         fail_msg("purpose %d has no expectation", (int)purpose);
     }
@@ -37,7 +40,7 @@ static void test_every_right(void **state)
                     fail_msg("role %d, purpose %d, operation %d", r, p, o);
                 granted += may;
             }
-    assert_int_equal(granted, 9);
+    assert_int_equal(granted, 12);
 }
 
 /* A key with several purposes may be used as each of them says, one with none not at all. */
@@ -101,8 +104,8 @@ static void test_the_table_is_told(void **state)
     size_t operations = 0;
     for (size_t i = 0; i < json_array_size(list); i++)
         operations += json_array_size(json_object_get(json_array_get(list, i), "operations"));
-    assert_int_equal(json_array_size(list), 6);
-    assert_int_equal(operations, 9);
+    assert_int_equal(json_array_size(list), 7);
+    assert_int_equal(operations, 12);
     assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "role")), "mx");
     assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "purpose")), "tls of mx");
     json_decref(v);
