@@ -108,6 +108,9 @@ class Server:
     def forget(self):
         """Lets go of the memory that earlier sessions had: theirs were processes of their own, and have ended."""
 
+    def forget_logins(self):
+        """Nothing is remembered of logins after this."""
+
     def await_greetings(self, begin):
         for port in (self.smtp, self.imap):
             while True:
@@ -161,6 +164,21 @@ class Valise(Server):
     def forget(self):
         self.lab.stop()
         self.start()
+
+    def add_users(self, first, n):
+        table = self.lab.dir.with_name("users.csv")
+        names = (self.user.replace("%d", str(i)) for i in range(first, first + n))
+        table.write_text("address,password\n" + "".join(f"{name},{self.password}\n" for name in names))
+        self.lab.run("user", "add", "--from", str(table), "--dir", str(self.lab.dir), timeout=1800)
+
+    def forget_logins(self):
+        """As a reboot does: nothing that was remembered of logins is there any more."""
+        conf = self.lab.dir / "valise.conf"
+        text = conf.read_text()
+        conf.write_text(text + "\nlogin-memory = 0\n")
+        self.forget()
+        conf.write_text(text)
+        self.forget()
 
     def stop(self):
         self.lab.stop()
@@ -296,11 +314,15 @@ class Rival(Server):
         (self.dir / "postfix" / "master.cf").write_text(POSTFIX_MASTER.format(**words))
         (self.dir / "dovecot.conf").write_text(DOVECOT.format(**words))
         names = [self.user.replace("%d", str(n)) for n in range(1, users + 1)]
-        hashed = crypt.crypt(self.password, crypt.mksalt(crypt.METHOD_SHA512))
-        (self.dir / "users").write_text("".join(f"{n}:{{SHA512-CRYPT}}{hashed}\n" for n in names))
+        self.add_users(1, users)
         (self.dir / "postfix" / "users").write_text("".join(f"{n} ok\n" for n in names))
         self.processes = []
         self.group = Group("rival")
+
+    def add_users(self, first, n):
+        hashed = crypt.crypt(self.password, crypt.mksalt(crypt.METHOD_SHA512))
+        with open(self.dir / "users", "a") as users:
+            users.writelines(f"{self.user.replace('%d', str(i))}:{{SHA512-CRYPT}}{hashed}\n" for i in range(first, first + n))
 
     def _directories(self):
         for name in ("postfix", "spool", "data", "log", "run", "mail"):

@@ -23,6 +23,7 @@
 #include "config/config.h"
 
 enum { SANS_MAX = 48, OWN_NAMES_MAX = 16, PATH_BYTES = 512, ACCOUNTS_MAX = 4 << 20, LISTED_MAX = 10 };
+enum { ARGON2_US = 10000 }; /* what a check of a password is to take of a processor */
 
 static const char build_name[] = ".init";
 
@@ -195,6 +196,17 @@ static int make_certificates(struct init *i, struct error *e)
     return err;
 }
 
+/* What a check of a password costs: as much as it may on this machine. */
+static void write_cost(struct buf *b)
+{
+    const struct directory_cost cost = directory_cost_measure(ARGON2_US);
+    buf_addf(b,
+             "\n# What checking a password costs, for who guesses too: about %d ms of a processor, measured when this was "
+             "written. Hashes follow a\n"
+             "# change at the next login of each user.\nargon2-memory = \"%u MiB\"\nargon2-passes = %u\n",
+             ARGON2_US / 1000, cost.kib / 1024, cost.passes);
+}
+
 static int write_config(struct init *i, struct error *e)
 {
     struct buf b = BUF_INIT(65536);
@@ -205,6 +217,7 @@ static int write_config(struct init *i, struct error *e)
                                                      .address_n = i->class.address_n,
                                                      .network = i->class.network_text,
                                                      .lesson = i->class.lesson });
+    write_cost(&b);
     int err = config_parse("valise.conf", buf_str(&b), &parsed, e);
     config_free(parsed);
     if (err == 0)

@@ -108,6 +108,11 @@ const struct cli_setting cli_settings[] = {
       "Whether it is kept in the kernel's memory as well (keyrings(7)) and so outlives a restart of the server, though not of "
       "the machine. A user "
       "other than root may keep some 500 logins there. `valise status' says whether this machine lets us." },
+    { NULL, "argon2-memory", "19M",
+      "Memory that Argon2id works on to check a password, 19M to 1G. `valise init' measures how long this machine takes and "
+      "writes down what costs "
+      "it about 10 ms. After a change each password's hash is made anew at its next login." },
+    { NULL, "argon2-passes", "2", "How often Argon2id goes over that memory, 2 to 20." },
     { "listener NAME", "protocol", "\"smtp\"",
       "What is spoken: smtp (mail from other servers), submission (mail from people and programs), imap, "
       "lmtp (mail from another mail server on this machine, which says what became of each recipient; Postfix is told "

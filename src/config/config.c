@@ -139,6 +139,8 @@ static const struct {
     { "login-lockout", " seconds", 1, 86400 },
     { "login-history-days", "", 0, 3650 },
     { "login-memory", " seconds", 0, 30 * 86400 },
+    { "argon2-memory", " bytes (19M to 1G)", 19456L * 1024, 1L << 30 },
+    { "argon2-passes", "", 2, 20 },
 };
 
 static int check_range(cfg_t *cfg, cfg_opt_t *opt)
@@ -236,6 +238,8 @@ static int take_login(struct config *c, cfg_t *cfg, struct error *e)
                                       .history_days = (unsigned)cfg_getint(cfg, "login-history-days"),
                                       .memory_s = (unsigned)cfg_getint(cfg, "login-memory"),
                                       .memory_in_kernel = cfg_getbool(cfg, "login-memory-in-kernel"),
+                                      .argon2_bytes = (uint64_t)cfg_getint(cfg, "argon2-memory"),
+                                      .argon2_passes = (unsigned)cfg_getint(cfg, "argon2-passes"),
                                       .scram_sha1 = cfg_getbool(cfg, "scram-sha-1") };
     return config_take_networks(c, cfg, "login-allow", &c->login.allow, e);
 }
@@ -504,6 +508,8 @@ static int parse_locked(const char *name, struct config *c, struct error *e)
                          CFG_INT_CB("login-history-days", 90, CFGF_NONE, take_days),
                          CFG_INT_CB("login-memory", 7 * 86400, CFGF_NONE, take_seconds),
                          CFG_BOOL("login-memory-in-kernel", cfg_true, CFGF_NONE),
+                         CFG_INT_CB("argon2-memory", 19456L * 1024, CFGF_NONE, take_size),
+                         CFG_INT("argon2-passes", 2, CFGF_NONE),
                          CFG_SEC("listener", listener_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_SEC("certificate", certificate_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                          CFG_END() };

@@ -63,14 +63,16 @@ enum {
 enum { CONFIG_VERSION = 1 };              /* of the grammar; `version = 1' */
 enum { CONFIG_PASSWORD_LENGTH_MIN = 10 }; /* where no configuration says otherwise */
 
-/* What failed logins cost (directory/lockout.h) and how long logins are remembered. */
+/* What failed logins cost (directory/lockout.h), what right ones do, and how long logins are remembered. */
 struct config_login {
     unsigned failures_max, network_failures_max; /* 0: no lock-out */
     unsigned lockout_s;                          /* the first; doubled each time */
     unsigned history_days;                       /* 0: no history */
     unsigned memory_s;                           /* how long keeper knows a password that was right; 0: not at all */
     bool memory_in_kernel;                       /* over restarts of the server too */
-    bool scram_sha1;                             /* SCRAM over SHA-1 is offered, and keys are made for it */
+    uint64_t argon2_bytes;                       /* of memory, and passes over it, that a check costs */
+    unsigned argon2_passes;
+    bool scram_sha1; /* SCRAM over SHA-1 is offered, and keys are made for it */
     struct ip_networks allow;
 };
 

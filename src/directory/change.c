@@ -362,7 +362,8 @@ int directory_account_legacy(struct directory *d, str address, unsigned mechanis
         c.old_hash = n.hash;
         r = gate_enter(d->gate);
         if (r == 0) {
-            r = password_fits(n.hash, password, &is_old);
+            struct directory_cost cost = gate_cost(d->gate);
+            r = password_fits(d->gate, &cost, n.hash, password, &is_old);
             gate_leave(d->gate);
         }
         if (r == ERR_REFUSED)

@@ -204,6 +204,20 @@ struct directory_sealer {
 };
 void directory_set_sealer(struct directory *d, const struct directory_sealer *s);
 
+/* What Argon2id costs (RFC 9106), in one lane: memory and passes. Hashes made at another cost are made anew at the next login. */
+struct directory_cost {
+    unsigned kib, passes;
+};
+/* OWASP's least memory-hungry recommendation. */
+enum { DIRECTORY_COST_KIB_MIN = 19456, DIRECTORY_COST_PASSES_MIN = 2 };
+/* Thread-safe. */
+void directory_set_cost(struct directory *d, const struct directory_cost *cost);
+/* The cost that takes this machine about WANTED_US microseconds of a processor, and is never below the least; measured, which takes some five times as
+ * long. */
+struct directory_cost directory_cost_measure(int64_t wanted_us);
+/* The same for a machine on which the least takes TAKEN_US. Pure. */
+struct directory_cost directory_cost_for(int64_t taken_us, int64_t wanted_us);
+
 /* Who remembers, longer than this process lives, that a password was right. A proof is a digest of the account's id, its hash with the salt, and the
  * password: it says nothing to who does not have the hash, and a new password or hash makes another. Its one half is asked about, the other is the
  * answer, which nobody can give who was not told it for the very same password. Calls may block, come from any thread, and may fail in silence: what is

@@ -133,6 +133,7 @@ int row_decode_group(str value, struct entry *ret, engine_part members[DIRECTORY
 
 /* --- password.c: Argon2id and what was verified lately --- */
 
+struct gate;     /* bounds the checks that run at once */
 struct verified; /* the cache of verified logins */
 struct verified *verified_new(void);
 void verified_free(struct verified *v);
@@ -147,19 +148,33 @@ struct directory_witness verified_proof(engine_part id, str hash, str password);
 bool verified_has(struct verified *v, const struct verified_tag *tag);
 void verified_add(struct verified *v, const struct verified_tag *tag);
 
-struct gate; /* bounds the checks that run at once: each takes 19 MiB and a CPU */
+/* The encoded hash of PASSWORD, at the gate's cost. ERR_UNAVAILABLE, ERR_LIMIT. Blocks. */
+int password_hash(struct gate *g, str password, char ret[DIRECTORY_HASH_MAX], struct error *e) MUST_USE;
+/* 0 when PASSWORD fits HASH; ERR_REFUSED when not, or when HASH is empty, after work of COST; ERR_UNAVAILABLE. The caller has a place in the gate.
+ * Blocks. */
+int password_check(struct gate *g, const struct directory_cost *cost, str hash, str password) MUST_USE;
+/* The cost that HASH was made at. */
+bool password_cost_of(str hash, struct directory_cost *ret);
+/* Whether HASH was made at another cost than NOW. */
+bool password_is_outdated(str hash, const struct directory_cost *now);
+
+/* --- gate.c --- */
+
 struct gate *gate_new(void);
+/* No job may be under way. NULL accepted. */
 void gate_free(struct gate *g);
+/* What a new hash costs. Thread-safe. */
+void gate_set_cost(struct gate *g, const struct directory_cost *cost);
+struct directory_cost gate_cost(struct gate *g);
+/* How many may be in at once. */
+unsigned gate_places(const struct gate *g);
 /* Waits for a place, which gate_leave gives back. ERR_UNAVAILABLE: there is none within reason. */
 int gate_enter(struct gate *g) MUST_USE;
-/* The same without waiting. ERR_UNAVAILABLE: try again after *RET_AGAIN_MS; 0: too many wait already. */
-int gate_try(struct gate *g, int64_t *ret_again_ms) MUST_USE;
+/* The same without waiting; WHOSE tells who asks again from others. ERR_UNAVAILABLE: try again after *RET_AGAIN_MS; 0: too many wait already. */
+int gate_try(struct gate *g, uint64_t whose, int64_t *ret_again_ms) MUST_USE;
 void gate_leave(struct gate *g);
-/* The encoded hash of PASSWORD. ERR_UNAVAILABLE, ERR_LIMIT, ERR_INTERNAL. Blocks. */
-int password_hash(struct gate *g, str password, char ret[DIRECTORY_HASH_MAX], struct error *e) MUST_USE;
-/* 0 when PASSWORD fits HASH; ERR_REFUSED when not, or when HASH is empty, after the same work; ERR_UNAVAILABLE. The caller has a place
- * in the gate. */
-int password_check(str hash, str password) MUST_USE;
+/* Has RUN run on CTX on a thread of low priority, and waits for it. The caller has a place. */
+void gate_run(struct gate *g, void (*run)(void *ctx), void *ctx);
 
 /* --- prepare.c --- */
 
@@ -167,10 +182,7 @@ int password_check(str hash, str password) MUST_USE;
 int password_prepare(str password, struct buf *ret) MUST_USE;
 /* password_check of the prepared PASSWORD, and where that is another text and does not fit, of PASSWORD as it is, as it was hashed before there was a
  * preparation: *RET_IS_OLD then. How much work it is depends on PASSWORD only. */
-int password_fits(str hash, str password, bool *ret_is_old) MUST_USE;
-
-/* Whether HASH was made with other parameters than password_hash takes now. */
-bool password_is_outdated(str hash);
+int password_fits(struct gate *g, const struct directory_cost *cost, str hash, str password, bool *ret_is_old) MUST_USE;
 
 /* --- scram.c: keys for SCRAM --- */
 

@@ -18,7 +18,8 @@ struct candidate {
     bool can_log_in; /* with a password */
     struct directory_account account;
     str hash, apps;
-    bool is_outdated; /* something of the credentials is missing or made with old parameters */
+    struct directory_cost cost; /* of who is not there: as it would be of somebody who is */
+    bool is_outdated;           /* something of the credentials is missing or made with old parameters */
 };
 
 enum { CLOSED_MS = 2000 }; /* B13: from the question to the answer; much more than a check takes */
@@ -57,12 +58,34 @@ static bool has_password(const struct entry *n)
     return n->hash.n && n->role != DIRECTORY_PROGRAM;
 }
 
+/* P1: what a check costs where there is no hash to be compared: as for some account, which is the same one for ADDRESS as long as this process lives.
+ * They differ as long as not all have logged in since the cost was changed. Under the lock. */
+static struct directory_cost decoy_cost(struct directory *d, str address, const struct directory_cost *now)
+{
+    enum { TRIES = 16 };
+    struct directory_scram number; /* its salt is the name's own */
+    struct directory_cost cost = *now;
+    const struct map *all = &d->table.by_id;
+    size_t iter;
+    str key;
+    void *value;
+    scram_decoy(d->decoy_secret, address, DIRECTORY_SHA256, 0, 1, &number);
+    memcpy(&iter, number.salt, sizeof iter);
+    iter = all->cap ? iter % all->cap : 0;
+    for (int i = 0; i < TRIES && map_next(all, &iter, &key, &value); i++)
+        if (password_cost_of(((const struct entry *)value)->hash, &cost))
+            break;
+    return cost;
+}
+
 /* Looks the account up; one that is not there, disabled or without password leaves RET unable to log in. 0 or ERR_LIMIT. */
 static int candidate_find(struct directory *d, str address, struct arena *a, struct candidate *ret)
 {
+    const struct directory_cost now = gate_cost(d->gate);
     int r = 0;
     pthread_rwlock_rdlock(&d->lock);
     const struct entry *n = table_entry(&d->table, address);
+    ret->cost = decoy_cost(d, address, &now);
     if (n && n->kind == DIRECTORY_ACCOUNT) {
         ret->is_there = true;
         ret->account = (struct directory_account){
@@ -78,7 +101,7 @@ static int candidate_find(struct directory *d, str address, struct arena *a, str
         ret->is_enabled = r == 0;
         ret->can_log_in = r == 0 && (ret->hash.n || ret->apps.n);
         ret->is_outdated =
-            password_is_outdated(n->hash) || scram_is_outdated(n->scram[DIRECTORY_SHA256], DIRECTORY_SHA256) ||
+            password_is_outdated(n->hash, &now) || scram_is_outdated(n->scram[DIRECTORY_SHA256], DIRECTORY_SHA256) ||
             (d->scram_sha1 ? scram_is_outdated(n->scram[DIRECTORY_SHA1], DIRECTORY_SHA1) : n->scram[DIRECTORY_SHA1].n > 0);
     }
     pthread_rwlock_unlock(&d->lock);
@@ -148,7 +171,7 @@ static int check_password(struct directory *d, const struct directory_attempt *t
         verified_add(d->verified, &tag);
         return 0;
     }
-    int r = gate_try(d->gate, &o->again_ms);
+    int r = gate_try(d->gate, o->try.guess, &o->again_ms);
     if (r < 0)
         return r;
     if (throttle_locked(d->throttle, &o->try, d->clock(), false).wait_ms)
@@ -156,7 +179,7 @@ static int check_password(struct directory *d, const struct directory_attempt *t
     else if (possible && verified_has(d->verified, &tag))
         o->is_remembered = true; /* ten connections of one client: the first has paid for all */
     else
-        r = password_fits(c->hash, t->password, &o->is_old);
+        r = password_fits(d->gate, &c->cost, c->hash, t->password, &o->is_old);
     gate_leave(d->gate);
     if (r == 0 && possible && !o->is_remembered)
         remember(d, t, c, &tag);
@@ -271,7 +294,7 @@ static void upgrade(struct directory *d, const struct directory_attempt *t, cons
 int directory_login(struct directory *d, const struct directory_attempt *t, struct arena *arena, struct directory_account *ret,
                     int64_t *ret_delay_ms)
 {
-    struct candidate c = { 0 };
+    struct candidate c = { .cost = gate_cost(d->gate) };
     struct outcome o = { .now = d->clock(), .began_ms = clock_mono_ms() };
     *ret_delay_ms = 0;
     int r = login_canonical(d, t->login, arena, &o.try.login);

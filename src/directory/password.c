@@ -1,158 +1,169 @@
 /* password: Argon2id (RFC 9106), how many run at once, and what was verified lately.
  *
+ * The implementation is libsodium's, which uses what the processor has; libargon2, as Debian builds it, takes nearly twice as long, and who guesses
+ * does not use that either. Both write hashes in one form.
+ *
  * A success is remembered for some minutes under HMAC-SHA256 with a key of this process: an IMAP client that opens ten
  * connections costs one hash. Nothing that is kept can be tried against offline without that key, and nothing of it reaches a
  * disk. */
 #include "directory/directory_private.h"
 
-#include <argon2.h>
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
+#include <sodium.h>
 #include <stdatomic.h>
 
 #include "base/clock.h"
 #include "base/random.h"
 
-/* RFC 9106 leaves the choice to the machine; these are OWASP's least memory-hungry recommendation for Argon2id. */
-enum { ARGON_PASSES = 2, ARGON_KIB = 19456, ARGON_LANES = 1, SALT_SIZE = 16, HASH_SIZE = 32 };
-enum { GATE_RUNNING_MAX = 2, GATE_WAITING_MAX = 64, GATE_WAIT_MS = 5000 };
-enum { GATE_APART_MS = 15, GATE_AHEAD_MAX_MS = 20000 }; /* between two appointments; how far ahead one may be */
+enum { SALT_SIZE = crypto_pwhash_SALTBYTES, HASH_SIZE = 32 };
+enum { MEASURE_TIMES = 5, MEASURE_KIB_MAX = 128 * 1024, MEASURE_STEP_KIB = 1024 };
 enum { VERIFIED_MAX = 10000, VERIFIED_MS = 10 * 60 * 1000 };
 
-/* --- the gate --- */
-
-struct gate {
-    pthread_mutex_t lock;
-    pthread_cond_t left;
-    unsigned running, waiting;
-    int64_t next_ms; /* clock_mono_ms of the next appointment that can be given */
-};
-
 static _Atomic uint64_t argon2_runs; /* of the process: a figure for the status, nothing depends on it */
+
+/* --- hashing --- */
 
 uint64_t directory_argon2_runs(void)
 {
     return atomic_load(&argon2_runs);
 }
 
-struct gate *gate_new(void)
+/* Idempotent and thread-safe. */
+static void need_sodium(void)
 {
-    struct gate *g = calloc(1, sizeof *g);
-    pthread_condattr_t attr;
-    require(g);
-    pthread_mutex_init(&g->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&g->left, &attr);
-    pthread_condattr_destroy(&attr);
-    return g;
+    if (sodium_init() < 0)
+        panic("libsodium could not be initialised");
 }
 
-void gate_free(struct gate *g)
+/* The work of COST on PASSWORD, whose result nobody needs. 0 or ERR_UNAVAILABLE. */
+static int work(const struct directory_cost *cost, str password)
 {
-    if (!g)
-        return;
-    pthread_cond_destroy(&g->left);
-    pthread_mutex_destroy(&g->lock);
-    free(g);
+    static const unsigned char no_salt[SALT_SIZE];
+    unsigned char out[HASH_SIZE];
+    int r = crypto_pwhash_argon2id(out, sizeof out, password.p ? password.p : "", password.n, no_salt, cost->passes,
+                                   (size_t)cost->kib * 1024, crypto_pwhash_ALG_ARGON2ID13);
+    secret_wipe(out, sizeof out);
+    return r == 0 ? 0 : ERR_UNAVAILABLE;
 }
 
-int gate_enter(struct gate *g)
-{
-    int64_t until = clock_mono_ms() + GATE_WAIT_MS;
-    struct timespec t = { .tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000 };
-    int r = 0;
-    pthread_mutex_lock(&g->lock);
-    if (g->waiting >= GATE_WAITING_MAX)
-        r = ERR_UNAVAILABLE;
-    g->waiting++;
-    while (r == 0 && g->running >= GATE_RUNNING_MAX) {
-        if (pthread_cond_timedwait(&g->left, &g->lock, &t) == ETIMEDOUT)
-            r = ERR_UNAVAILABLE;
-    }
-    g->waiting--;
-    if (r == 0)
-        g->running++;
-    pthread_mutex_unlock(&g->lock);
-    return r;
-}
+struct hashing {
+    const struct directory_cost *cost;
+    str password, hash;
+    char *ret;
+    int r;
+};
 
-int gate_try(struct gate *g, int64_t *ret_again_ms)
+static void run_hash(void *ctx)
 {
-    int64_t now = clock_mono_ms();
-    int r = 0;
-    pthread_mutex_lock(&g->lock);
-    if (g->running + g->waiting < GATE_RUNNING_MAX) {
-        g->running++;
-    } else {
-        /* An appointment behind all others, so that however many wait, few ask again at a time. */
-        if (g->next_ms < now)
-            g->next_ms = now;
-        r = ERR_UNAVAILABLE;
-        if (g->next_ms - now > GATE_AHEAD_MAX_MS) {
-            *ret_again_ms = 0;
-        } else {
-            g->next_ms += GATE_APART_MS;
-            *ret_again_ms = g->next_ms - now;
-        }
-    }
-    pthread_mutex_unlock(&g->lock);
-    return r;
+    struct hashing *h = ctx;
+    h->r = crypto_pwhash_argon2id_str(h->ret, h->password.p ? h->password.p : "", h->password.n, h->cost->passes,
+                                      (size_t)h->cost->kib * 1024);
 }
-
-void gate_leave(struct gate *g)
-{
-    pthread_mutex_lock(&g->lock);
-    g->running--;
-    pthread_cond_signal(&g->left);
-    pthread_mutex_unlock(&g->lock);
-}
-
-/* --- hashing --- */
 
 int password_hash(struct gate *g, str password, char ret[DIRECTORY_HASH_MAX], struct error *e)
 {
-    char salt[SALT_SIZE];
+    struct directory_cost cost = gate_cost(g);
+    struct hashing h = { .cost = &cost, .password = password, .ret = ret };
+    _Static_assert((int)crypto_pwhash_argon2id_STRBYTES <= (int)DIRECTORY_HASH_MAX, "a hash has room");
     if (password.n > DIRECTORY_PASSWORD_MAX)
         return error_set(e, ERR_LIMIT, "a password has at most %d bytes", DIRECTORY_PASSWORD_MAX);
-    random_bytes(salt, sizeof salt);
     if (gate_enter(g) < 0)
         return error_set(e, ERR_UNAVAILABLE, "too many passwords are being checked; try again");
-    int r = argon2id_hash_encoded(ARGON_PASSES, ARGON_KIB, ARGON_LANES, password.p, password.n, salt, sizeof salt, HASH_SIZE, ret,
-                                  DIRECTORY_HASH_MAX);
+    need_sodium();
+    gate_run(g, run_hash, &h);
     gate_leave(g);
     atomic_fetch_add(&argon2_runs, 1);
-    return r == ARGON2_OK ? 0 : error_set(e, ERR_INTERNAL, "the password could not be hashed: %s", argon2_error_message(r));
+    return h.r == 0 ? 0 : error_set(e, ERR_UNAVAILABLE, "the password could not be hashed: no memory for Argon2; try again");
 }
 
-int password_check(str hash, str password)
+static void run_check(void *ctx)
 {
-    static const char no_salt[SALT_SIZE];
-    char encoded[DIRECTORY_HASH_MAX + 1], out[HASH_SIZE];
-    bool possible = hash.n > 0 && hash.n < sizeof encoded && password.n > 0 && password.n <= DIRECTORY_PASSWORD_MAX;
-    int r;
-    atomic_fetch_add(&argon2_runs, 1);
-    if (possible) {
-        memcpy(encoded, hash.p, hash.n);
-        encoded[hash.n] = '\0';
-        r = argon2id_verify(encoded, password.p, password.n);
-    } else {
+    struct hashing *h = ctx;
+    char encoded[crypto_pwhash_argon2id_STRBYTES];
+    bool possible = h->hash.n > 0 && h->hash.n < sizeof encoded && h->password.n > 0 && h->password.n <= DIRECTORY_PASSWORD_MAX;
+    if (!possible) {
         /* The same work for an account that is not there, so that the time does not tell. */
-        size_t n = password.n < DIRECTORY_PASSWORD_MAX ? password.n : DIRECTORY_PASSWORD_MAX;
-        r = argon2id_hash_raw(ARGON_PASSES, ARGON_KIB, ARGON_LANES, password.p, n, no_salt, sizeof no_salt, out, sizeof out);
+        h->r = work(h->cost, str_sub(h->password, 0, DIRECTORY_PASSWORD_MAX)) ? ERR_UNAVAILABLE : ERR_REFUSED;
+        return;
     }
-    if (r == ARGON2_MEMORY_ALLOCATION_ERROR)
-        return ERR_UNAVAILABLE;
-    return possible && r == ARGON2_OK ? 0 : ERR_REFUSED;
+    memset(encoded, 0, sizeof encoded);
+    memcpy(encoded, h->hash.p, h->hash.n);
+    errno = 0;
+    int r = crypto_pwhash_argon2id_str_verify(encoded, h->password.p, h->password.n);
+    h->r = r == 0 ? 0 : errno == ENOMEM ? ERR_UNAVAILABLE : ERR_REFUSED;
 }
 
-bool password_is_outdated(str hash)
+int password_check(struct gate *g, const struct directory_cost *cost, str hash, str password)
 {
-    char now[64];
-    int n =
-        snprintf(now, sizeof now, "$argon2id$v=%d$m=%d,t=%d,p=%d$", ARGON2_VERSION_NUMBER, ARGON_KIB, ARGON_PASSES, ARGON_LANES);
-    return !str_starts(hash, (str){ now, (size_t)n });
+    struct hashing h = { .cost = cost, .password = password, .hash = hash };
+    atomic_fetch_add(&argon2_runs, 1);
+    need_sodium();
+    gate_run(g, run_check, &h);
+    return h.r;
+}
+
+/* --- what it costs --- */
+
+bool password_cost_of(str hash, struct directory_cost *ret)
+{
+    char text[DIRECTORY_HASH_MAX + 1];
+    unsigned version, kib, passes;
+    if (hash.n > DIRECTORY_HASH_MAX)
+        return false;
+    memcpy(text, hash.p, hash.n);
+    text[hash.n] = '\0';
+    if (sscanf(text, "$argon2id$v=%u$m=%u,t=%u,p=1$", &version, &kib, &passes) != 3 || version != 19)
+        return false;
+    *ret = (struct directory_cost){ .kib = kib, .passes = passes };
+    return true;
+}
+
+bool password_is_outdated(str hash, const struct directory_cost *now)
+{
+    struct directory_cost was;
+    return !password_cost_of(hash, &was) || was.kib != now->kib || was.passes != now->passes;
+}
+
+static int64_t thread_cpu_us(void)
+{
+    struct timespec t;
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) != 0)
+        panic("clock_gettime failed");
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+struct directory_cost directory_cost_for(int64_t taken_us, int64_t wanted_us)
+{
+    struct directory_cost cost = { DIRECTORY_COST_KIB_MIN, DIRECTORY_COST_PASSES_MIN };
+    if (taken_us <= 0 || taken_us >= wanted_us)
+        return cost;
+    /* Memory, which costs a guesser more than passes do. */
+    int64_t kib = DIRECTORY_COST_KIB_MIN * wanted_us / taken_us / MEASURE_STEP_KIB * MEASURE_STEP_KIB;
+    if (kib > DIRECTORY_COST_KIB_MIN)
+        cost.kib = (unsigned)(kib < MEASURE_KIB_MAX ? kib : MEASURE_KIB_MAX);
+    return cost;
+}
+
+struct directory_cost directory_cost_measure(int64_t wanted_us)
+{
+    const struct directory_cost least = { DIRECTORY_COST_KIB_MIN, DIRECTORY_COST_PASSES_MIN };
+    int64_t best = INT64_MAX;
+    need_sodium();
+    for (int i = 0; i < MEASURE_TIMES; i++) { /* the shortest: what else runs on the machine only adds */
+        int64_t begin = thread_cpu_us();
+        if (work(&least, STR("how long does it take")))
+            return least;
+        int64_t took = thread_cpu_us() - begin;
+        best = took < best ? took : best;
+    }
+    return directory_cost_for(best, wanted_us);
+}
+
+void directory_set_cost(struct directory *d, const struct directory_cost *cost)
+{
+    gate_set_cost(d->gate, cost);
 }
 
 /* --- what was verified lately --- */

@@ -49,16 +49,16 @@ int password_prepare(str password, struct buf *ret)
     return ok && buf_error(ret) == 0 ? 0 : ERR_SYNTAX;
 }
 
-int password_fits(str hash, str password, bool *ret_is_old)
+int password_fits(struct gate *g, const struct directory_cost *cost, str hash, str password, bool *ret_is_old)
 {
     struct buf prepared;
     buf_init_secret(&prepared, 4 * DIRECTORY_PASSWORD_MAX);
     bool has = password_prepare(password, &prepared) == 0;
     bool differs = has && !str_eq(buf_str(&prepared), password);
-    int r = password_check(hash, has ? buf_str(&prepared) : password);
+    int r = password_check(g, cost, hash, has ? buf_str(&prepared) : password);
     *ret_is_old = false;
     if (r == ERR_REFUSED && differs) {
-        r = password_check(hash, password);
+        r = password_check(g, cost, hash, password);
         *ret_is_old = r == 0;
     }
     buf_done(&prepared);

@@ -33,6 +33,7 @@ enum {
     COLLECT_PRESSED_BUDGET = 4000,
     TEND_EVERY_MS = 5000,
     NOTES_EVERY_MS = 1000,
+    REST_KEEP_BYTES = 8 << 20,
     RENEW_LOOK_MS = 10000,
     RENEW_EVERY_MS = 600000
 };
@@ -368,6 +369,8 @@ static void core_commit(struct role_run *r)
                                                                      .first_ms = (int64_t)login->lockout_s * 1000,
                                                                      .allow = login->allow,
                                                                      .exempt = s->config->limits[0].rules.exempt });
+    directory_set_cost(c->directory,
+                       &(struct directory_cost){ .kib = (unsigned)(login->argon2_bytes / 1024), .passes = login->argon2_passes });
     directory_set_history_days(c->directory, login->history_days);
     directory_set_scram_sha1(c->directory, login->scram_sha1);
     role_snapshot_unref(s);
@@ -496,6 +499,14 @@ static int core_start(struct role_run *r, struct error *e)
     return err;
 }
 
+static void core_rest(struct role_run *r)
+{
+    struct core *c = r->state;
+    size_t kept = mail_store_rest(c->mail, REST_KEEP_BYTES);
+    engine_rest(c->engine);
+    log_info("rest", LOG_NUM("kept-bytes", (int64_t)kept));
+}
+
 static void core_end(struct role_run *r)
 {
     struct core *c = r->state;
@@ -517,4 +528,5 @@ const struct role role_core = { .name = "core",
                                 .context = core_context,
                                 .is_revoked = core_is_revoked,
                                 .commit = core_commit,
+                                .rest = core_rest,
                                 .end = core_end };

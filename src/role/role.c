@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "run/descriptors.h"
@@ -428,6 +429,11 @@ static void set_allocator(void)
 
 static void trim_memory(void *ctx)
 {
+    struct role_run *r = ctx;
+    struct timespec cpu = { 0 };
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
+    if (quiet_is_due(&r->quiet, clock_mono_ms(), (int64_t)cpu.tv_sec * 1000 + cpu.tv_nsec / 1000000) && r->role->rest)
+        r->role->rest(r);
     (void)malloc_trim(0);
 }
 
@@ -529,7 +535,7 @@ static int start(struct role_run *r, const struct role_start *start, const struc
     if (err == 0 && r->tls)
         server_every(r->server, TICKET_CHECK_MS, refresh_ticket_keys, r);
     if (err == 0)
-        server_every(r->server, TRIM_MS, trim_memory, NULL);
+        server_every(r->server, TRIM_MS, trim_memory, r);
     return err;
 }
 

@@ -16,6 +16,7 @@
 
 #include "config/config.h"
 #include "role/descriptors.h"
+#include "role/quiet.h"
 #include "role/rights.h"
 #include "role/wire.h"
 #include "run/keyring.h"
@@ -70,6 +71,7 @@ struct role_run {
     uint64_t file_max;      /* role_spool_max of the configuration that it was started with */
     unsigned generation;    /* of listeners: commits so far */
     atomic_bool ending;     /* told to stop, or cut off */
+    struct quiet quiet;     /* its memory was given back */
     void *state;            /* the role's own */
 };
 
@@ -99,6 +101,8 @@ struct role {
     void (*commit)(struct role_run *r);
     /* Adds to RET what it counts itself, for status. NULL: nothing. */
     void (*count)(struct role_run *r, struct wire_counts *ret);
+    /* Gives back what it keeps for the next use: it has worked and is quiet now. NULL: nothing to do. */
+    void (*rest)(struct role_run *r);
     /* After the server has ended: close what was opened. NULL: nothing to do. */
     void (*end)(struct role_run *r);
 };

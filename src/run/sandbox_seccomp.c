@@ -24,6 +24,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -335,6 +336,9 @@ static void add_limited(scmp_filter_ctx f, const struct sandbox_profile *profile
     for (size_t i = 0; i < sizeof ioctls / sizeof ioctls[0]; i++)
         allow_value(f, CALL(ioctl), 1, ioctls[i], r);
     allow_value(f, CALL(prlimit64), 2, 0, r); /* reading limits, not setting them */
+    if (*r == 0 && profile->threads)          /* a thread's own priority, which it cannot raise again */
+        *r = seccomp_rule_add(f, SCMP_ACT_ALLOW, CALL(setpriority), 2, SCMP_A0(SCMP_CMP_EQ, PRIO_PROCESS),
+                              SCMP_A1(SCMP_CMP_EQ, 0));
 }
 
 static void add_sockets(scmp_filter_ctx f, const struct sandbox_profile *profile, int *r)

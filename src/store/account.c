@@ -130,6 +130,18 @@ static void store_trim(struct mail_store *s)
     }
 }
 
+size_t mail_store_rest(struct mail_store *s, size_t keep)
+{
+    pthread_mutex_lock(&s->lock);
+    size_t max = s->bytes_max;
+    s->bytes_max = max < keep ? max : keep;
+    store_trim(s);
+    s->bytes_max = max;
+    size_t left = s->bytes;
+    pthread_mutex_unlock(&s->lock);
+    return left;
+}
+
 static struct mail_account *account_ref(struct mail_store *s, engine_part id)
 {
     pthread_mutex_lock(&s->lock);

@@ -315,6 +315,12 @@ int engine_checkpoint(struct engine *g, const char *path, struct error *e)
     return g->ops->checkpoint(g, path, e);
 }
 
+void engine_rest(struct engine *g)
+{
+    if (g->ops->rest)
+        g->ops->rest(g);
+}
+
 /* --- state --- */
 
 void engine_state(struct engine *g, struct engine_state *ret)

@@ -164,6 +164,8 @@ bool engine_is_pressed(struct engine *g);
 /* Deletes what is due, and what E6 allows to be early when engine_is_pressed, looking at no more than BUDGET candidates; *RET_DONE (may be NULL) counts the candidates dealt with, so 0 means that
  * nothing is left to do now. Called now and then by core. */
 int engine_collect(struct engine *g, unsigned budget, unsigned *ret_done) MUST_USE;
+/* Gives back memory that only makes the next reads faster: for when there is little to do. Does not block on the disk. Thread-safe. */
+void engine_rest(struct engine *g);
 
 /* --- watching --- */
 

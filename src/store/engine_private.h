@@ -86,6 +86,8 @@ struct engine_ops {
     int (*checkpoint)(struct engine *g, const char *path, struct error *e);
     /* Called now and then, after a collection that deleted about BYTES: give space and memory back where that needs a push. May be NULL. */
     void (*tidy)(struct engine *g, uint64_t bytes);
+    /* As engine_rest. May be NULL. */
+    void (*rest)(struct engine *g);
     /* About how many bytes its files have, without what was deleted. NULL: not known. */
     uint64_t (*stored)(struct engine *g);
 };

@@ -35,6 +35,9 @@ struct mail_account; /* reference counted */
 struct mail_store *mail_store_new(struct engine *g);
 void mail_store_free(struct mail_store *s);
 struct engine *mail_store_engine(struct mail_store *s);
+/* Lets go of what is kept for the next use, but for KEEP bytes of what was used last: for when there is little to do. Bytes that are still kept.
+ * Thread-safe. */
+size_t mail_store_rest(struct mail_store *s, size_t keep);
 /* Memory for accounts and indexes that are kept for the next use; 96 MiB at first. */
 void mail_store_set_cache(struct mail_store *s, size_t bytes);
 /* How many changes of each account its log keeps at least, for clients that come back; 20 000 at first. Before the first account. */

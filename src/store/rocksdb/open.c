@@ -31,6 +31,7 @@ enum {
 enum { WAL_POINT_IN_TIME = 2, COMPRESSION_LZ4 = 4, INFO_LOG_WARN = 2 };
 
 /* Garbage in bytes: so much lies about at least before it is worth a compaction, and when space is scarce. */
+enum { REST_SHARE = 4 }; /* of a cache that stays at rest */
 enum { LEAST_GARBAGE = 8 * MIB, SCARCE_GARBAGE = MIB / 4, REWRITES_MAX = 8, BOTTOMMOST_FORCE = 2 };
 #define REWRITE_SHARE 0.5
 
@@ -120,6 +121,17 @@ static void sync_older_logs(void *ctx)
     struct rocks *r = ctx;
     if (rocks_logs_sync(r))
         rocks_fail(r, ROCKS_BROKEN);
+}
+
+/* The database may be opened anew meanwhile: the caches outlive that. */
+static void rocks_rest(struct engine *g)
+{
+    rocksdb_cache_t *const caches[] = { rocks_of(g)->row_cache, rocks_of(g)->blob_cache };
+    for (size_t i = 0; i < 2; i++) {
+        size_t all = rocksdb_cache_get_capacity(caches[i]);
+        rocksdb_cache_set_capacity(caches[i], all / REST_SHARE);
+        rocksdb_cache_set_capacity(caches[i], all);
+    }
 }
 
 static void rocks_options(struct rocks *r, size_t cache_bytes, uint64_t buffer)
@@ -618,6 +630,7 @@ static const struct engine_ops rocks_ops = {
     .epoch = rocks_epoch,
     .checkpoint = rocks_checkpoint,
     .tidy = rocks_tidy,
+    .rest = rocks_rest,
     .stored = rocks_stored,
 };
 

@@ -133,13 +133,16 @@ static void former_hashes_fit(void **state)
     static const str table[] = { STR_INIT("cafe\u0301"), STR_INIT("a\u00a0b"), STR_INIT("tab\there"), STR_INIT("\u05d0a"),
                                  STR_INIT("raw \xe9") };
     struct gate *g = gate_new();
+    const struct directory_cost cost = { DIRECTORY_COST_KIB_MIN, DIRECTORY_COST_PASSES_MIN };
     char hash[DIRECTORY_HASH_MAX];
     bool is_old;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         assert_int_equal(password_hash(g, table[i], hash, NULL), 0);
-        assert_int_equal(password_fits(str_from_z(hash), table[i], &is_old), 0);
+        assert_int_equal(gate_enter(g), 0);
+        assert_int_equal(password_fits(g, &cost, str_from_z(hash), table[i], &is_old), 0);
         assert_int_equal(is_old, i < 2); /* the others have no other form */
-        assert_int_equal(password_fits(str_from_z(hash), STR("caf\u00e9s"), &is_old), ERR_REFUSED);
+        assert_int_equal(password_fits(g, &cost, str_from_z(hash), STR("caf\u00e9s"), &is_old), ERR_REFUSED);
+        gate_leave(g);
     }
     gate_free(g);
 }
@@ -241,29 +244,6 @@ static void what_is_remembered_is_bounded(void **state)
     verified_free(v);
 }
 
-/* Two are checked at a time; each of the others gets an appointment behind the one before, until they would be too far ahead. */
-static void the_gate_gives_appointments(void **state)
-{
-    struct gate *g = gate_new();
-    int64_t again = 0, last = 0;
-    int n = 0;
-    (void)state;
-    assert_int_equal(gate_try(g, &again), 0);
-    assert_int_equal(gate_try(g, &again), 0);
-    while (gate_try(g, &again) == ERR_UNAVAILABLE && again > 0) {
-        assert_true(again + 500 > last); /* within what the test itself takes */
-        last = again;
-        n++;
-    }
-    assert_int_equal(again, 0);
-    assert_in_range(n, 1000, 2000);
-    gate_leave(g);
-    assert_int_equal(gate_try(g, &again), 0);
-    gate_leave(g);
-    gate_leave(g);
-    gate_free(g);
-}
-
 /* A memory as keeper's is one: of proofs, without a hash. One that lies says yes to everything. */
 static struct {
     bool has, lies;
@@ -293,6 +273,103 @@ static void memory_forget(void *ctx, const engine_part *id)
 }
 
 static const struct directory_memory memory = { .ask = memory_ask, .remember = memory_remember, .forget = memory_forget };
+
+/* As many are checked at a time as there are places; the others are told when to come again, one later than the other, and are served in the order in
+ * which they first came. */
+static void the_gate_is_fair(void **state)
+{
+    struct gate *g = gate_new();
+    unsigned places = gate_places(g), n = 0;
+    int64_t again = 0, last = 0;
+    (void)state;
+    for (unsigned i = 0; i < places; i++)
+        assert_int_equal(gate_try(g, 1 + i, &again), 0);
+    for (; n < 100; n++) {
+        assert_int_equal(gate_try(g, 1000 + n, &again), ERR_UNAVAILABLE);
+        assert_true(again > 0 && again + 1 >= last);
+        last = again;
+    }
+    /* Who comes again before his turn keeps it and gets no other. */
+    assert_int_equal(gate_try(g, 1000, &again), ERR_UNAVAILABLE);
+    assert_true(again < last);
+    gate_leave(g);
+    assert_int_equal(gate_try(g, 5000, &again), ERR_UNAVAILABLE); /* a place is free, but not for who comes last */
+    assert_int_equal(gate_try(g, 1000 + n - 1, &again), ERR_UNAVAILABLE);
+    assert_int_equal(gate_try(g, 1000, &again), 0);
+    gate_leave(g);
+    assert_int_equal(gate_try(g, 1001, &again), 0);
+    again = 1;
+    /* Many more: then somebody is told not to come again. */
+    for (n = 0; n < 3000 && again > 0; n++)
+        assert_int_equal(gate_try(g, 100000 + n, &again), ERR_UNAVAILABLE);
+    assert_in_range(n, 500, 2000);
+    for (unsigned i = 0; i < places; i++)
+        gate_leave(g);
+    gate_free(g);
+}
+
+static void note_thread(void *ctx)
+{
+    *(pthread_t *)ctx = pthread_self();
+}
+
+static void hashing_has_threads_of_its_own(void **state)
+{
+    struct gate *g = gate_new();
+    pthread_t ran = pthread_self();
+    int64_t again;
+    (void)state;
+    assert_int_equal(gate_try(g, 1, &again), 0);
+    gate_run(g, note_thread, &ran);
+    assert_false(pthread_equal(ran, pthread_self()));
+    gate_leave(g);
+    gate_free(g);
+}
+
+/* A weak machine gets the least, a strong one more memory, none without end. */
+static void what_a_hash_costs(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t taken_us;
+        unsigned kib;
+    } rows[] = { { 26000, 19456 }, { 10000, 19456 }, { 9900, 19456 }, { 5000, 38912 },
+                 { 4000, 48128 },  { 100, 131072 },  { 0, 19456 } };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct directory_cost c = directory_cost_for(rows[i].taken_us, 10000);
+        assert_int_equal(c.kib, rows[i].kib);
+        assert_int_equal(c.passes, 2);
+    }
+    struct directory_cost c = directory_cost_measure(1);
+    assert_int_equal(c.kib, DIRECTORY_COST_KIB_MIN);
+    assert_int_equal(c.passes, DIRECTORY_COST_PASSES_MIN);
+}
+
+/* Hashes of another cost, as libargon2 made them, are right, and are made anew once; who is not there costs what somebody costs. */
+static void another_cost_is_taken_over_at_the_next_login(void **state)
+{
+    struct fixture *f = *state;
+    const struct directory_cost more = { 20480, 3 };
+    struct directory_cost got;
+    assert_true(password_cost_of(STR("$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA"), &got));
+    assert_true(got.kib == 19456 && got.passes == 2);
+    assert_false(password_cost_of(STR("$argon2i$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA"), &got));
+    assert_false(password_cost_of(STR(""), &got));
+    directory_set_cost(f->d, &more);
+    directory_set_memory(f->d, &memory);
+    memset(&kept, 0, sizeof kept);
+    assert_int_equal(login(f, "alice", STR("wrong"), "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(login(f, "alice", STR("alice's secret"), "192.0.2.1"), 0);
+    const struct entry *n = table_entry(&f->d->table, STR("alice@a.example"));
+    assert_true(password_cost_of(n->hash, &got));
+    assert_true(got.kib == more.kib && got.passes == more.passes);
+    /* What is remembered is remembered of the new hash. */
+    struct directory_witness w = verified_proof(f->alice, n->hash, STR("alice's secret"));
+    assert_memory_equal(&w, &kept.proof, sizeof w);
+    uint64_t before = directory_argon2_runs();
+    assert_int_equal(login(f, "alice", STR("alice's secret"), "192.0.2.1"), 0);
+    assert_int_equal(directory_argon2_runs() - before, 0);
+}
 
 /* The same store in a new process. */
 static void open_again(struct fixture *f)
@@ -428,7 +505,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(programs_send_with_application_passwords, setup, teardown),
         cmocka_unit_test(what_is_remembered_is_bounded),
         cmocka_unit_test_setup_teardown(certificates, setup, teardown),
-        cmocka_unit_test(the_gate_gives_appointments),
+        cmocka_unit_test(the_gate_is_fair),
+        cmocka_unit_test(hashing_has_threads_of_its_own),
+        cmocka_unit_test(what_a_hash_costs),
+        cmocka_unit_test_setup_teardown(another_cost_is_taken_over_at_the_next_login, setup, teardown),
         cmocka_unit_test_setup_teardown(who_was_known_costs_no_hash_after_a_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(a_memory_that_forgets_nothing_lets_nobody_in, setup, teardown),
         cmocka_unit_test_setup_teardown(many_at_once, setup, teardown),

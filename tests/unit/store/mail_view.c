@@ -414,6 +414,26 @@ static void views_survive_a_small_cache(void **state)
     fixture_close(&f);
 }
 
+/* What rest takes is had again when it is wanted. */
+static void memory_is_given_back(void **state)
+{
+    struct fixture f;
+    fixture_open(&f);
+    struct mail_view *v = fixture_view(&f, "INBOX");
+    for (int i = 0; i < 600; i++)
+        fixture_append(&f, "INBOX", "m", 0);
+    fixture_sync(v, true, "exists 600, recent 600");
+    size_t kept = mail_store_rest(f.s, SIZE_MAX);
+    assert_true(kept > 600 * 8);
+    assert_int_equal(mail_store_rest(f.s, kept), kept);
+    assert_true(mail_store_rest(f.s, 0) < kept / 2);
+    assert_int_equal(fixture_store(v, 300, MAIL_FLAGS_ADD, MAIL_SEEN, true), 0);
+    assert_int_equal(mail_view_uid(v, 600), 600);
+    assert_true(mail_store_rest(f.s, SIZE_MAX) > 600 * 8); /* it is kept as before */
+    mail_view_close(v);
+    fixture_close(&f);
+}
+
 static void note_range(void *ctx, uint32_t from, uint32_t to)
 {
     struct buf *b = ctx;
@@ -470,6 +490,7 @@ int main(void)
         cmocka_unit_test(views_are_woken),
         cmocka_unit_test(vanished_messages_are_known),
         cmocka_unit_test(views_survive_a_small_cache),
+        cmocka_unit_test(memory_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
