@@ -300,6 +300,7 @@ void verifiers_add(struct verifiers *v, const uint8_t id[VERIFIERS_ID], const ui
         put_time(x->at_s, now_s);
         x->wrong = 0;
         v->is_changed[shelf] = true;
+        write_shelf(v, shelf); /* some hundred bytes, beside an Argon2 */
     }
     pthread_mutex_unlock(&v->lock);
 }
