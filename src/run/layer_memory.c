@@ -63,6 +63,15 @@ static int64_t memory_write(struct layer *l, const char *p, size_t n)
     return (int64_t)n;
 }
 
+static int64_t memory_write_both(struct layer *l, str first, str second)
+{
+    int64_t n = memory_write(l, first.p, first.n);
+    if (n < 0 || (size_t)n < first.n)
+        return n;
+    int64_t m = memory_of(l)->write_pause ? 0 : memory_write(l, second.p, second.n);
+    return m > 0 ? n + m : n;
+}
+
 static bool memory_pending(const struct layer *l)
 {
     return false;
@@ -79,9 +88,12 @@ static void memory_close(struct layer *l)
     free(m);
 }
 
-static const struct layer_ops memory_ops = {
-    .read = memory_read, .write = memory_write, .pending = memory_pending, .idle = memory_idle, .close = memory_close
-};
+static const struct layer_ops memory_ops = { .read = memory_read,
+                                             .write = memory_write,
+                                             .write_both = memory_write_both,
+                                             .pending = memory_pending,
+                                             .idle = memory_idle,
+                                             .close = memory_close };
 
 struct layer *layer_memory_new(size_t read_step, size_t write_step)
 {

@@ -43,6 +43,19 @@ static int64_t plain_write(struct layer *l, const char *p, size_t n)
     return r < 0 && errno == EAGAIN ? ERR_AGAIN : ERR_IO;
 }
 
+static int64_t plain_write_both(struct layer *l, str first, str second)
+{
+    struct iovec pieces[2] = { { (void *)(uintptr_t)first.p, first.n }, { (void *)(uintptr_t)second.p, second.n } };
+    const struct msghdr message = { .msg_iov = pieces, .msg_iovlen = 2 };
+    ssize_t r;
+    do
+        r = sendmsg(((struct layer_plain *)l)->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL | (l->more ? MSG_MORE : 0));
+    while (r < 0 && errno == EINTR);
+    if (r > 0)
+        return r;
+    return r < 0 && errno == EAGAIN ? ERR_AGAIN : ERR_IO;
+}
+
 static bool plain_pending(const struct layer *l)
 {
     return false;
@@ -55,9 +68,12 @@ static void plain_close(struct layer *l)
     free(l);
 }
 
-static const struct layer_ops plain_ops = {
-    .read = plain_read, .write = plain_write, .pending = plain_pending, .idle = plain_idle, .close = plain_close
-};
+static const struct layer_ops plain_ops = { .read = plain_read,
+                                            .write = plain_write,
+                                            .write_both = plain_write_both,
+                                            .pending = plain_pending,
+                                            .idle = plain_idle,
+                                            .close = plain_close };
 
 struct layer *layer_plain_new(int fd)
 {

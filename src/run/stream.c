@@ -2,7 +2,8 @@
  *
  * Input is one contiguous buffer that grows from 4 to 64 KiB. Output is a list of segments, each of bytes followed by at most one
  * source. Before each write the first segment is topped up from its source and from the segments behind it, so that a
- * header, a body and the line after it leave in one write, and a large source costs one buffer of at most 192 KiB and no copy.
+ * header, a body and the line after it leave in one write, and a large source costs one buffer of at most 192 KiB and no copy. Where source and layer
+ * can, its bytes are sent from where they lie, and only what the peer does not take is copied.
  *
  * Invariants:
  *   S1  in_at <= in_n <= in_cap <= INPUT_MAX; unread input is in[in_at, in_n).
@@ -23,9 +24,12 @@ enum {
     INPUT_MIN = 4096,
     INPUT_MAX = 65536,
     OUTPUT_MIN = 1024,
-    OUTPUT_CHUNK = 65536,         /* a write is topped up to so many bytes */
-    OUTPUT_PULL = 131072,         /* room that a source is given, if it has so much left */
-    OUTPUT_LOW = 16384,           /* ... when fewer than so many are ready */
+    OUTPUT_CHUNK = 65536,     /* a write is topped up to so many bytes */
+    OUTPUT_PULL = 131072,     /* room that a source is given, if it has so much left */
+    OUTPUT_LOW = 16384,       /* ... when fewer than so many are ready */
+    OUTPUT_LENT = 32768,      /* fewer bytes of a source are copied, and gathered, rather than sent from where they lie */
+    OUTPUT_SOURCES = 1048576, /* what may be left of sources, and how many there may be, before the queue is full */
+    OUTPUT_SOURCES_N = 32,
     OUTPUT_MAX = 64 * 1024 * 1024 /* a session that queues more than this ignores stream_is_full: a bug, ends the connection */
 };
 
@@ -44,6 +48,7 @@ struct stream {
     struct segment *first, *last;
     size_t queued;        /* bytes in segments, sources not counted */
     uint64_t source_left; /* what is left of all sources */
+    size_t source_n;
     uint64_t bytes_in, bytes_out;
     int in_error; /* ERR_EOF or ERR_IO: no more input will come */
     bool starved; /* the last look for input ended in ERR_AGAIN and nothing was consumed since */
@@ -78,6 +83,7 @@ static void output_drop(struct stream *s)
     s->last = NULL;
     s->queued = 0;
     s->source_left = 0;
+    s->source_n = 0;
 }
 
 void stream_abort(struct stream *s)
@@ -362,12 +368,31 @@ void stream_write_source(struct stream *s, struct source *src, uint64_t n)
     s->last->src = src;
     s->last->src_left = n;
     s->source_left += n;
+    s->source_n++;
 }
 
-/* Pulls from G's source until the segment has a chunk ready or the source is used up. */
+/* GOT bytes of G's source are in the segment, or were sent. */
+static void segment_got(struct stream *s, struct segment *g, size_t got)
+{
+    g->src_left -= got;
+    s->source_left -= got;
+    if (g->src_left)
+        return;
+    g->src->close(g->src);
+    g->src = NULL;
+    s->source_n--;
+}
+
+/* Whether G's bytes are few and followed by many that can be sent from where they lie. */
+static bool can_lend(const struct stream *s, const struct segment *g)
+{
+    return g->src && g->src->lend && g->src_left >= OUTPUT_LENT && s->layer->ops->write_both && g->n - g->at < OUTPUT_LOW;
+}
+
+/* Pulls from G's source until the segment has a chunk ready, the source is used up, or it can be lent. */
 static int segment_pull(struct stream *s, struct segment *g)
 {
-    while (g->src && g->n < OUTPUT_CHUNK) {
+    while (g->src && g->n < OUTPUT_CHUNK && !can_lend(s, g)) {
         size_t want = g->src_left < OUTPUT_PULL ? (size_t)g->src_left : OUTPUT_PULL;
         if (g->cap - g->n < want) {
             g->cap = g->n + want;
@@ -381,14 +406,72 @@ static int segment_pull(struct stream *s, struct segment *g)
             return ERR_IO;
         g->n += (size_t)got;
         s->queued += (size_t)got;
-        g->src_left -= (uint64_t)got;
-        s->source_left -= (uint64_t)got;
-        if (g->src_left == 0) {
-            g->src->close(g->src);
-            g->src = NULL;
-        }
+        segment_got(s, g, (size_t)got);
     }
     return 0;
+}
+
+/* Bytes of a source that are lent to us, and what became of them. */
+struct loan {
+    struct stream *s;
+    struct segment *g;
+    int error; /* 0, ERR_AGAIN when the layer did not take all, ERR_IO */
+};
+
+static void segment_add(struct stream *s, struct segment *g, str bytes)
+{
+    if (!bytes.n)
+        return;
+    if (g->at) {
+        memmove(g->bytes, g->bytes + g->at, g->n - g->at);
+        g->n -= g->at;
+        g->at = 0;
+    }
+    if (g->cap - g->n < bytes.n) {
+        g->cap = g->n + bytes.n;
+        g->bytes = resize(g->bytes, g->cap);
+    }
+    memcpy(g->bytes + g->n, bytes.p, bytes.n);
+    g->n += bytes.n;
+    s->queued += bytes.n;
+}
+
+/* Sends what the segment has and BYTES behind it; the rest of these is copied. */
+static void loan_take(void *ctx, str bytes)
+{
+    struct loan *loan = ctx;
+    struct stream *s = loan->s;
+    struct segment *g = loan->g;
+    size_t ready = g->n - g->at;
+    if (bytes.n < OUTPUT_LENT) {
+        segment_add(s, g, bytes);
+        return;
+    }
+    int64_t n = ready ? s->layer->ops->write_both(s->layer, (str){ g->bytes + g->at, ready }, bytes)
+                      : s->layer->ops->write(s->layer, bytes.p, bytes.n);
+    if (n <= 0 && n != ERR_AGAIN) {
+        loan->error = ERR_IO;
+        return;
+    }
+    size_t sent = n > 0 ? (size_t)n : 0, of_ready = sent < ready ? sent : ready;
+    require(sent <= ready + bytes.n);
+    loan->error = sent < ready + bytes.n ? ERR_AGAIN : 0;
+    s->bytes_out += sent;
+    s->queued -= of_ready;
+    g->at += of_ready;
+    segment_add(s, g, str_from(bytes, sent - of_ready));
+}
+
+/* Sends G's bytes and some of its source behind them. 0, ERR_AGAIN, ERR_IO. */
+static int segment_lend(struct stream *s, struct segment *g)
+{
+    struct loan loan = { .s = s, .g = g };
+    size_t want = g->src_left < OUTPUT_PULL ? (size_t)g->src_left : OUTPUT_PULL;
+    int64_t got = g->src->lend(g->src, want, loan_take, &loan);
+    if (got <= 0 || (uint64_t)got > want)
+        return ERR_IO;
+    segment_got(s, g, (size_t)got);
+    return loan.error;
 }
 
 /* Moves the bytes of the segment behind G into G when they fit, and with them its source. */
@@ -445,11 +528,19 @@ int stream_flush(struct stream *s)
     if (s->broken)
         return ERR_IO;
     while (s->first) {
-        if (output_top_up(s) < 0) {
+        int r = output_top_up(s);
+        struct segment *g = s->first;
+        if (r == 0 && can_lend(s, g)) {
+            r = segment_lend(s, g);
+            if (r == 0)
+                continue;
+        }
+        if (r == ERR_AGAIN)
+            return ERR_AGAIN;
+        if (r < 0) {
             stream_abort(s);
             return ERR_IO;
         }
-        struct segment *g = s->first;
         if (g->at == g->n) {
             /* S4: nothing to top up from, so this is the last one. */
             require(!g->src && !g->next);
@@ -478,5 +569,5 @@ size_t stream_queued(const struct stream *s)
 
 bool stream_is_full(const struct stream *s)
 {
-    return s->queued > OUTPUT_CHUNK || s->source_left > 0;
+    return s->queued > OUTPUT_CHUNK || s->source_left > OUTPUT_SOURCES || s->source_n >= OUTPUT_SOURCES_N;
 }

@@ -19,6 +19,9 @@ struct source {
     int64_t (*pull)(struct source *, char *p, size_t n);
     /* Frees the source; called once, also when the connection dies. */
     void (*close)(struct source *);
+    /* NULL, or calls TAKE once with the next bytes, up to N (> 0), where they lie: they live until TAKE returns, which calls nothing of the source. Returns
+     * their number, 0 at the end (TAKE was not called), or a negative enum err. May block on the store. */
+    int64_t (*lend)(struct source *, size_t n, void (*take)(void *ctx, str bytes), void *ctx);
 };
 
 /* --- input --- */
@@ -54,7 +57,7 @@ void stream_write_source(struct stream *s, struct source *src, uint64_t n);
 int stream_flush(struct stream *s) MUST_USE;
 /* Bytes queued (sources count with what is left of them, cut at SIZE_MAX). */
 size_t stream_queued(const struct stream *s);
-/* Whether a producer of much output should stop and return CONN_DRAIN: more than 64 KiB are queued, or a source is. */
+/* Whether a producer of much output should stop and return CONN_DRAIN: more than 64 KiB are queued, or sources of more than 1 MiB or 32 of them. */
 bool stream_is_full(const struct stream *s);
 
 /* Bytes received and sent so far, TLS overhead not counted. */
@@ -73,6 +76,8 @@ struct layer_ops {
     int64_t (*read)(struct layer *, char *p, size_t n);
     /* Bytes written (> 0), ERR_AGAIN, ERR_IO. */
     int64_t (*write)(struct layer *, const char *p, size_t n);
+    /* NULL, or the same for FIRST and SECOND at once, neither empty: how many bytes of the two were written. Fewer than all: the peer takes no more now. */
+    int64_t (*write_both)(struct layer *, str first, str second);
     /* Decrypted bytes waiting inside the layer. */
     bool (*pending)(const struct layer *);
     /* Gives back buffers that an idle connection does not need. */

@@ -318,19 +318,46 @@ struct email_source {
     uint64_t offset, left;
 };
 
+/* WANT, or less: up to the end of a piece, or the next bytes would have to be verified again. */
+static size_t whole_pieces(const struct email_source *s, size_t want)
+{
+    uint64_t end = s->offset + want;
+    if (want < s->left && end > s->prefix_n && (end - s->prefix_n) % ENGINE_PIECE < want)
+        want -= (size_t)((end - s->prefix_n) % ENGINE_PIECE);
+    return want;
+}
+
 static int64_t source_pull(struct source *source, char *p, size_t n)
 {
     struct email_source *s = (struct email_source *)source;
     size_t want = s->left < n ? (size_t)s->left : n, got = 0;
     if (want == 0)
         return 0;
-    uint64_t end = s->offset + want;
-    /* Up to the end of a piece, or the next pull would have the same bytes verified again. */
-    if (want < s->left && end > s->prefix_n && (end - s->prefix_n) % ENGINE_PIECE < want)
-        want -= (size_t)((end - s->prefix_n) % ENGINE_PIECE);
+    want = whole_pieces(s, want);
     int r = read_at(s->g, (str){ s->prefix, s->prefix_n }, &s->blob, s->offset, p, want, &got);
     if (r)
         return r;
+    s->offset += got;
+    s->left -= got;
+    return (int64_t)got;
+}
+
+/* What is in the record, or as much of the blob as is verified together. */
+static int64_t source_lend(struct source *source, size_t n, void (*take)(void *ctx, str bytes), void *ctx)
+{
+    struct email_source *s = (struct email_source *)source;
+    size_t want = s->left < n ? (size_t)s->left : n, got = 0;
+    if (want == 0)
+        return 0;
+    if (s->offset < s->prefix_n) {
+        str part = str_sub((str){ s->prefix, s->prefix_n }, (size_t)s->offset, want);
+        take(ctx, part);
+        got = part.n;
+    } else {
+        int r = engine_blob_lend(s->g, &s->blob, s->offset - s->prefix_n, whole_pieces(s, want), take, ctx, &got);
+        if (r)
+            return r;
+    }
     s->offset += got;
     s->left -= got;
     return (int64_t)got;
@@ -352,7 +379,7 @@ struct source *mail_email_source(struct mail_account *a, const struct mail_email
         panic("out of memory for a source");
     if (email->prefix.n)
         memcpy(prefix, email->prefix.p, email->prefix.n);
-    s->source = (struct source){ .pull = source_pull, .close = source_close };
+    s->source = (struct source){ .pull = source_pull, .close = source_close, .lend = source_lend };
     s->g = a->store->g;
     s->reader = engine_read_on(email->reader); /* it may stream for hours */
     s->blob = email->blob;

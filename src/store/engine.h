@@ -137,6 +137,10 @@ int engine_blob_put(struct engine *g, engine_part owner, str bytes, engine_blob 
 enum { ENGINE_PIECE = 65536 };
 /* Reads N bytes at OFFSET into P, checksum verified. *RET_N is less than N only at the end. ERR_NOTFOUND, ERR_CORRUPT, ERR_IO. */
 int engine_blob_read(struct engine *g, const engine_blob *blob, uint64_t offset, char *p, size_t n, size_t *ret_n) MUST_USE;
+/* Calls TAKE once with the bytes from OFFSET on, up to N of them or the end of their chunk, checksum verified; they live until TAKE returns, and TAKE calls
+ * nothing of the engine. *RET_N: how many; 0 at the end, then TAKE was not called. Errors as engine_blob_read. */
+int engine_blob_lend(struct engine *g, const engine_blob *blob, uint64_t offset, size_t n, void (*take)(void *ctx, str bytes),
+                     void *ctx, size_t *ret_n) MUST_USE;
 /* A reader of PART: names of blobs that are read from its rows after this call can be read until engine_read_end, whoever unlinks them meanwhile
  * (E6; without one, for the grace time only when collection is never early). Cheap; may last for hours, but holds up deletions in PART. From any thread.
  * All end before engine_close. */

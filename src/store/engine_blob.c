@@ -315,6 +315,8 @@ struct chunk_copy {
     size_t size;    /* that the chunk must have */
     size_t from, n; /* the part that is wanted */
     char *p;
+    void (*take)(void *ctx, str bytes); /* instead of a copy at P */
+    void *ctx;
 };
 
 static int chunk_copy_fn(void *ctx, str value)
@@ -326,8 +328,24 @@ static int chunk_copy_fn(void *ctx, str value)
     for (size_t i = c->from / ENGINE_PIECE; i * ENGINE_PIECE < c->from + c->n; i++)
         if (engine_get_be((const uint8_t *)value.p + c->size + i * SUM, SUM) != piece_sum(c->key, bytes, i))
             return ERR_CORRUPT;
-    memcpy(c->p, bytes.p + c->from, c->n);
+    if (c->take)
+        c->take(c->ctx, str_sub(bytes, c->from, c->n));
+    else
+        memcpy(c->p, bytes.p + c->from, c->n);
     return 0;
+}
+
+/* The part of BLOB's chunk with the byte OFFSET that lies in [OFFSET, OFFSET + N), to P or TAKE in *C. */
+static int chunk_part(struct engine *g, const engine_blob *blob, uint64_t offset, size_t n, struct chunk_copy *c)
+{
+    char key[ENGINE_CHUNK_KEY];
+    uint64_t number = offset / ENGINE_CHUNK, left = engine_blob_bytes(blob) - number * ENGINE_CHUNK;
+    engine_chunk_key(blob->b, (uint32_t)number, key);
+    c->key = (str){ key, sizeof key };
+    c->size = left < ENGINE_CHUNK ? (size_t)left : ENGINE_CHUNK;
+    c->from = (size_t)(offset % ENGINE_CHUNK);
+    c->n = c->size - c->from < n ? c->size - c->from : n;
+    return g->ops->chunk(g, c->key, c->n == c->size, chunk_copy_fn, c);
 }
 
 int engine_blob_read(struct engine *g, const engine_blob *blob, uint64_t offset, char *p, size_t n, size_t *ret_n)
@@ -339,21 +357,25 @@ int engine_blob_read(struct engine *g, const engine_blob *blob, uint64_t offset,
     else if (n > size - offset)
         n = (size_t)(size - offset);
     while (done < n) {
-        char key[ENGINE_CHUNK_KEY];
-        uint64_t number = (offset + done) / ENGINE_CHUNK, left = size - number * ENGINE_CHUNK;
-        struct chunk_copy c = { .key = { key, sizeof key },
-                                .size = left < ENGINE_CHUNK ? (size_t)left : ENGINE_CHUNK,
-                                .from = (size_t)((offset + done) % ENGINE_CHUNK),
-                                .p = p + done };
-        c.n = c.size - c.from < n - done ? c.size - c.from : n - done;
-        engine_chunk_key(blob->b, (uint32_t)number, key);
-        int rc = g->ops->chunk(g, c.key, chunk_copy_fn, &c);
+        struct chunk_copy c = { .p = p + done };
+        int rc = chunk_part(g, blob, offset + done, n - done, &c);
         if (rc)
             return rc;
         done += c.n;
     }
     *ret_n = done;
     return 0;
+}
+
+int engine_blob_lend(struct engine *g, const engine_blob *blob, uint64_t offset, size_t n, void (*take)(void *ctx, str bytes),
+                     void *ctx, size_t *ret_n)
+{
+    uint64_t size = engine_blob_bytes(blob);
+    struct chunk_copy c = { .take = take, .ctx = ctx };
+    int rc = offset < size && n ? chunk_part(g, blob, offset, n, &c) : 0;
+    if (!rc)
+        *ret_n = c.n;
+    return rc;
 }
 
 static int chunk_exists_fn(void *ctx, str value)
@@ -370,7 +392,7 @@ int engine_blob_size(struct engine *g, const engine_blob *blob, uint64_t *ret)
     size_t last = (size_t)(size - (uint64_t)(chunks - 1) * ENGINE_CHUNK);
     last += chunk_pieces(last) * SUM;
     engine_chunk_key(blob->b, chunks - 1, key);
-    int rc = g->ops->chunk(g, (str){ key, sizeof key }, chunk_exists_fn, &last);
+    int rc = g->ops->chunk(g, (str){ key, sizeof key }, false, chunk_exists_fn, &last);
     if (!rc)
         *ret = size;
     return rc;

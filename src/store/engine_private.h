@@ -20,7 +20,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { ENGINE_OPS_VERSION = 1 };
+enum { ENGINE_OPS_VERSION = 2 };
 enum { ENGINE_STEM = 19, ENGINE_CHUNK_KEY = ENGINE_STEM + 4, ENGINE_CHUNK = 1 << 20 };
 enum engine_space { ENGINE_SPACE_OWN = 0, ENGINE_SPACE_USER = 1 };
 
@@ -78,8 +78,8 @@ struct engine_ops {
     int (*commit)(struct engine *g, const struct engine_txn *t, uint64_t *ret_version);
     /* As engine_wait_synced. */
     int (*sync)(struct engine *g, engine_part part);
-    /* Calls FN with the chunk KEY and returns what it returns. ERR_NOTFOUND. */
-    int (*chunk)(struct engine *g, str key, engine_chunk_fn *fn, void *ctx);
+    /* Calls FN with the chunk KEY and returns what it returns. ONCE: all of it is wanted now, so that there is no use in keeping it. ERR_NOTFOUND. */
+    int (*chunk)(struct engine *g, str key, bool once, engine_chunk_fn *fn, void *ctx);
     void (*state)(struct engine *g, struct engine_state *ret);
     uint64_t (*epoch)(struct engine *g);
     /* As engine_checkpoint. May be NULL. */

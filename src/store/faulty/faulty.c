@@ -248,14 +248,15 @@ static int corrupting_fn(void *ctx, str value)
     return rc;
 }
 
-static int faulty_chunk(struct engine *g, str key, engine_chunk_fn *fn, void *ctx)
+static int faulty_chunk(struct engine *g, str key, bool once, engine_chunk_fn *fn, void *ctx)
 {
     struct faulty *f = faulty_of(g);
     struct engine_fault fault = strike(f, ENGINE_FAULTY_BLOB_READ);
     if (fault.error)
         return fault.error;
     struct corrupting c = { .fn = fn, .ctx = ctx };
-    return fault.corrupt ? f->live->ops->chunk(f->live, key, corrupting_fn, &c) : f->live->ops->chunk(f->live, key, fn, ctx);
+    return fault.corrupt ? f->live->ops->chunk(f->live, key, once, corrupting_fn, &c)
+                         : f->live->ops->chunk(f->live, key, once, fn, ctx);
 }
 
 static void faulty_state(struct engine *g, struct engine_state *ret)

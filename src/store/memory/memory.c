@@ -274,7 +274,7 @@ static int memory_sync(struct engine *g, engine_part part)
     return 0;
 }
 
-static int memory_chunk(struct engine *g, str key, engine_chunk_fn *fn, void *ctx)
+static int memory_chunk(struct engine *g, str key, bool once, engine_chunk_fn *fn, void *ctx)
 {
     struct memory *m = memory_of(g);
     pthread_mutex_lock(&m->lock);

@@ -156,6 +156,8 @@ static void rocks_options(struct rocks *r, size_t cache_bytes, uint64_t buffer)
 
     rocks_on_seal(r->rows_options, sync_older_logs, r);
     r->read = rocksdb_readoptions_create();
+    r->read_once = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(r->read_once, 0);
     r->write = rocksdb_writeoptions_create();
 }
 
@@ -601,6 +603,7 @@ static void rocks_free(struct rocks *r)
     rocksdb_cache_destroy(r->row_cache);
     rocksdb_cache_destroy(r->blob_cache);
     rocksdb_readoptions_destroy(r->read);
+    rocksdb_readoptions_destroy(r->read_once);
     rocksdb_writeoptions_destroy(r->write);
     free(r->lost);
     free(r->path);

@@ -66,7 +66,8 @@ struct rocks {
     const _Atomic uint64_t *claimed; /* see struct engine_settings; or NULL */
     rocksdb_options_t *rows_options, *blob_options;
     rocksdb_cache_t *row_cache, *blob_cache; /* apart, so that reading one large attachment does not drop the index */
-    rocksdb_readoptions_t *read;
+    rocksdb_readoptions_t *read, *read_once; /* once: what is read does not go into a cache */
+    atomic_uint once;                        /* chunks read once */
     rocksdb_writeoptions_t *write;
 
     pthread_rwlock_t gate; /* R1 */
@@ -142,7 +143,7 @@ int rocks_get(struct engine *g, engine_part part, enum engine_space space, const
               struct arena *a, str *values, uint64_t *ret_version);
 int rocks_scan(struct engine *g, engine_part part, enum engine_space space, str from, str to, enum engine_read mode,
                engine_row_fn *fn, void *ctx, uint64_t *ret_version);
-int rocks_chunk(struct engine *g, str key, engine_chunk_fn *fn, void *ctx);
+int rocks_chunk(struct engine *g, str key, bool once, engine_chunk_fn *fn, void *ctx);
 int rocks_commit(struct engine *g, const struct engine_txn *t, uint64_t *ret_version);
 int rocks_sync(struct engine *g, engine_part part);
 

@@ -1,7 +1,7 @@
 /* rows: reading rows and chunks from RocksDB. See rocksdb_private.h. */
 #include "store/rocksdb/rocksdb_private.h"
 
-enum { GET_TRIES = 3 };
+enum { GET_TRIES = 3, ONCE_FILLS = 16 };
 
 struct rocks_key rocks_key(engine_part part, enum engine_space space, str key)
 {
@@ -150,7 +150,6 @@ int rocks_scan(struct engine *g, engine_part part, enum engine_space space, str 
     struct rocks_key end = to.n ? rocks_key(part, space, to) : rocks_key(part, (enum engine_space)(space + 1), to);
     rocksdb_readoptions_t *options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_iterate_upper_bound(options, end.b, end.n);
-    rocksdb_readoptions_set_prefix_same_as_start(options, 1);
     rocksdb_iterator_t *it = NULL;
     uint64_t version = 0, ticket = 0;
     struct rocks_stripe *s = rocks_stripe(r, part);
@@ -178,14 +177,17 @@ int rocks_scan(struct engine *g, engine_part part, enum engine_space space, str 
     return rc;
 }
 
-int rocks_chunk(struct engine *g, str key, engine_chunk_fn *fn, void *ctx)
+int rocks_chunk(struct engine *g, str key, bool once, engine_chunk_fn *fn, void *ctx)
 {
     struct rocks *r = rocks_of(g);
     char *message = NULL;
     int rc = rocks_enter(r, 0, ENGINE_NEED_NONE);
     if (rc)
         return rc;
-    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(r->db, r->read, r->blobs, key.p, key.n, &message);
+    /* Not to fill the caches means blocks of keys too, and these are wanted for the next chunks: a few fill them. */
+    once = once && atomic_fetch_add_explicit(&r->once, 1, memory_order_relaxed) % ONCE_FILLS;
+    rocksdb_pinnableslice_t *slice =
+        rocksdb_get_pinned_cf(r->db, once ? r->read_once : r->read, r->blobs, key.p, key.n, &message);
     if (message)
         rc = rocks_error(message, "blob");
     else if (!slice)

@@ -238,6 +238,29 @@ static void pattern_close(struct source *src)
     free(x);
 }
 
+/* The same bytes lent, from memory that is gone afterwards. */
+static int64_t pattern_lend(struct source *src, size_t n, void (*take)(void *ctx, str bytes), void *ctx)
+{
+    struct pattern_source *x = (struct pattern_source *)src;
+    size_t step = x->step;
+    char *p = malloc(n + 1);
+    x->step = step * 64; /* more than what is worth a write of its own */
+    int64_t got = pattern_pull(src, p, n);
+    x->step = step;
+    if (got > 0)
+        take(ctx, (str){ p, (size_t)got });
+    free(p);
+    return got;
+}
+
+static struct source *pattern_new(uint64_t end, size_t step, int *closed);
+static struct source *lender_new(uint64_t end, size_t step, int *closed)
+{
+    struct source *s = pattern_new(end, step, closed);
+    s->lend = pattern_lend;
+    return s;
+}
+
 static struct source *pattern_new(uint64_t end, size_t step, int *closed)
 {
     struct pattern_source *x = calloc(1, sizeof *x);
@@ -266,7 +289,8 @@ static void output_keeps_its_order(void **state)
                 buf_add(&want, (str){ p, n });
                 free(p);
             } else {
-                stream_write_source(s, pattern_new(n, random_below(2) ? 0 : 1000, &closed), n);
+                struct source *(*make)(uint64_t, size_t, int *) = random_below(2) ? pattern_new : lender_new;
+                stream_write_source(s, make(n, random_below(2) ? 0 : 1000, &closed), n);
                 opened++;
                 for (size_t k = 0; k < n; k++)
                     buf_add_byte(&want, pattern(k));
@@ -321,6 +345,86 @@ static void one_write_per_flush(void **state)
     stream_free(s);
 }
 
+static int64_t lent_sent, lent_most;
+static const char *lent_at;
+static int64_t lent_write(struct layer *l, const char *p, size_t n)
+{
+    lent_sent += (int64_t)n;
+    return (int64_t)n;
+}
+static int64_t lent_write_both(struct layer *l, str first, str second)
+{
+    int64_t n = (int64_t)(first.n + second.n) < lent_most ? (int64_t)(first.n + second.n) : lent_most;
+    lent_at = second.p;
+    lent_sent += n;
+    return n;
+}
+static char lent_bytes[100000];
+static int64_t lent_lend(struct source *src, size_t n, void (*take)(void *ctx, str bytes), void *ctx)
+{
+    assert_int_equal(n, sizeof lent_bytes);
+    take(ctx, (str){ lent_bytes, n });
+    return (int64_t)n;
+}
+static int64_t lent_pull(struct source *src, char *p, size_t n)
+{
+    fail(); /* that would be a copy */
+    return 0;
+}
+static void lent_close(struct source *src) {}
+
+/* A large body goes from where it lies to the layer, with what is before it; what the peer does not take is kept. */
+static void what_is_lent_is_not_copied(void **state)
+{
+    static const struct layer_ops ops = {
+        .write = lent_write, .write_both = lent_write_both, .close = counting_close, .idle = counting_idle
+    };
+    struct layer l = { &ops };
+    struct source body[2] = { { lent_pull, lent_close, lent_lend }, { lent_pull, lent_close, lent_lend } };
+    struct stream *s = stream_new(&l);
+    stream_write(s, STR("* 1 FETCH (BODY[] {100000}\r\n"));
+    stream_write_source(s, &body[0], sizeof lent_bytes);
+    stream_write(s, STR(")\r\n* 2 FETCH (BODY[] {100000}\r\n"));
+    stream_write_source(s, &body[1], sizeof lent_bytes);
+    stream_write(s, STR(")\r\n"));
+    size_t all = stream_queued(s);
+    assert_false(stream_is_full(s));
+    lent_most = INT64_MAX;
+    lent_sent = 0;
+    assert_int_equal(stream_flush(s), 0);
+    assert_ptr_equal(lent_at, lent_bytes);
+    assert_int_equal(lent_sent, all);
+
+    stream_write(s, STR("* 3 FETCH (BODY[] {100000}\r\n"));
+    stream_write_source(s, &body[0], sizeof lent_bytes);
+    all = stream_queued(s);
+    lent_most = 50000;
+    lent_sent = 0;
+    assert_int_equal(stream_flush(s), ERR_AGAIN);
+    assert_int_equal(lent_sent, 50000);
+    assert_int_equal(stream_queued(s), all - 50000);
+    assert_int_equal(stream_flush(s), 0);
+    assert_int_equal(lent_sent, all);
+    stream_free(s);
+}
+
+/* Some bodies are asked of the store together; how many and how much is bounded. */
+static void sources_fill_the_queue(void **state)
+{
+    struct stream *s = stream_new(layer_memory_new(0, 0));
+    int closed = 0, n = 0;
+    for (; !stream_is_full(s) && n < 1000; n++)
+        stream_write_source(s, pattern_new(20000, 0, &closed), 20000);
+    assert_in_range(n, 2, 64);
+    assert_int_equal(stream_flush(s), 0);
+    assert_int_equal(closed, n);
+    assert_false(stream_is_full(s));
+    for (n = 0; !stream_is_full(s) && n < 1000; n++)
+        stream_write_source(s, pattern_new(10, 0, &closed), 10);
+    assert_in_range(n, 2, 64);
+    stream_free(s);
+}
+
 static void a_source_that_ends_early_breaks_the_connection(void **state)
 {
     struct layer *l = layer_memory_new(0, 0);
@@ -346,9 +450,10 @@ static void sources_are_closed_with_the_stream(void **state)
     stream_write_source(s, pattern_new(10, 0, &closed), 10);
     stream_write_source(s, pattern_new(0, 0, &closed), 0);
     assert_int_equal(closed, 1);
+    stream_write_source(s, pattern_new(2 << 20, 0, &closed), 2 << 20);
     assert_true(stream_is_full(s));
     stream_free(s);
-    assert_int_equal(closed, 3);
+    assert_int_equal(closed, 4);
 }
 
 static void endless_output_breaks_the_connection(void **state)
@@ -377,6 +482,8 @@ int main(void)
         cmocka_unit_test(incomplete_input_is_no_reason_to_run),
         cmocka_unit_test(output_keeps_its_order),
         cmocka_unit_test(one_write_per_flush),
+        cmocka_unit_test(what_is_lent_is_not_copied),
+        cmocka_unit_test(sources_fill_the_queue),
         cmocka_unit_test(a_source_that_ends_early_breaks_the_connection),
         cmocka_unit_test(sources_are_closed_with_the_stream),
         cmocka_unit_test(endless_output_breaks_the_connection),

@@ -158,6 +158,11 @@ static void other_operations_fail_too(void **state)
     arena_done(&a);
 }
 
+static void never_lent(void *ctx, str bytes)
+{
+    fail(); /* it went to somebody already, perhaps */
+}
+
 static void every_flipped_bit_is_noticed(void **state)
 {
     struct engine *g = *state;
@@ -169,6 +174,7 @@ static void every_flipped_bit_is_noticed(void **state)
         random_bytes(bytes, sizeof bytes);
         assert_int_equal(engine_blob_put(g, P, (str){ bytes, n }, &blob), 0);
         assert_int_equal(engine_blob_read(g, &blob, 0, bytes, sizeof bytes, &got), n ? ERR_CORRUPT : 0);
+        assert_int_equal(engine_blob_lend(g, &blob, 0, sizeof bytes, never_lent, NULL, &got), n ? ERR_CORRUPT : 0);
     }
 }
 
