@@ -32,6 +32,9 @@ void arena_reset(struct arena *a)
         free(a->chunks);
         a->chunks = next;
     }
+    if (a->lent_n)
+        secret_wipe(a->lent, a->lent_n);
+    a->lent_n = 0;
     a->used = 0;
 }
 
@@ -62,9 +65,15 @@ void *arena_alloc(struct arena *a, size_t n)
     n = n ? (n + ALIGN - 1) & ~(size_t)(ALIGN - 1) : ALIGN;
     if (n > a->quota || a->used > a->quota - n)
         return NULL;
-    struct arena_chunk *c = chunk_with_room(a, n);
-    void *p = c->bytes + c->n;
-    c->n += n;
+    void *p;
+    if (!a->chunks && n <= a->lent_cap - a->lent_n) {
+        p = a->lent + a->lent_n;
+        a->lent_n += n;
+    } else {
+        struct arena_chunk *c = chunk_with_room(a, n);
+        p = c->bytes + c->n;
+        c->n += n;
+    }
     a->used += n;
     return memset(p, 0, n);
 }

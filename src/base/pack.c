@@ -53,32 +53,14 @@ struct unpack unpack_init(str s)
     return (struct unpack){ .p = p, .end = p + s.n };
 }
 
-/* The one place that checks bounds. */
-static const unsigned char *take(struct unpack *u, size_t n)
-{
-    if (u->error || (size_t)(u->end - u->p) < n) {
-        u->error = ERR_CORRUPT;
-        u->p = u->end;
-        return NULL;
-    }
-    const unsigned char *at = u->p;
-    u->p += n;
-    return at;
-}
-
 static uint64_t unpack_le(struct unpack *u, size_t n)
 {
-    const unsigned char *p = take(u, n);
+    const unsigned char *p = unpack_take(u, n);
     uint64_t v = 0;
     if (p)
         for (size_t i = n; i-- > 0;)
             v = v << 8 | p[i];
     return v;
-}
-
-uint8_t unpack_u8(struct unpack *u)
-{
-    return (uint8_t)unpack_le(u, 1);
 }
 
 uint16_t unpack_u16(struct unpack *u)
@@ -96,11 +78,11 @@ uint64_t unpack_u64(struct unpack *u)
     return unpack_le(u, 8);
 }
 
-uint64_t unpack_varint(struct unpack *u)
+uint64_t unpack_varint_long(struct unpack *u)
 {
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 70; shift += 7) {
-        const unsigned char *p = take(u, 1);
+        const unsigned char *p = unpack_take(u, 1);
         if (!p)
             return 0;
         if (shift == 63 && *p > 1)
@@ -115,28 +97,6 @@ uint64_t unpack_varint(struct unpack *u)
     u->error = ERR_CORRUPT;
     u->p = u->end;
     return 0;
-}
-
-uint64_t unpack_varint_max(struct unpack *u, uint64_t max)
-{
-    uint64_t v = unpack_varint(u);
-    if (v <= max)
-        return v;
-    u->error = ERR_CORRUPT;
-    u->p = u->end;
-    return 0;
-}
-
-str unpack_bytes(struct unpack *u, size_t n)
-{
-    const unsigned char *p = take(u, n);
-    return p ? (str){ (const char *)p, n } : (str){ NULL, 0 };
-}
-
-str unpack_str(struct unpack *u, size_t max)
-{
-    uint64_t n = unpack_varint_max(u, max);
-    return unpack_bytes(u, (size_t)n);
 }
 
 str unpack_rest(const struct unpack *u)

@@ -4,13 +4,16 @@
  * structure, the header fields that most programs ask for from what is kept beside it, sections are ranges of the stored bytes (fetch_section.c). Nothing is parsed again. */
 #include "imap/fetch_private.h"
 
-enum { STRUCTURE_ARENA_MAX = 8 * 1024 * 1024, FETCH_PAGE = 128 };
+#include <stdalign.h>
+
+enum { STRUCTURE_ARENA_MAX = 8 * 1024 * 1024, STRUCTURE_ROOM = 1024, FETCH_PAGE = 128, FETCH_WALK = 256 };
 
 struct fetch_work {
     struct imap_fetch fetch;
     struct imap_set set;
     size_t range; /* where it stands: this range of set, DONE messages of it */
     uint32_t done;
+    bool records;      /* the records of emails answer, as a rule: what else is in the messages is not asked */
     size_t page;       /* messages to be read at once: about as many as the stream takes */
     uint8_t *seen_now; /* bits by sequence number: \Seen was set by this command; NULL: of none */
     bool unknown_cte;  /* a part cannot be decoded for BINARY */
@@ -145,11 +148,9 @@ static bool has_unknown_encoding(const struct imap_fetch *fetch, const struct st
     return false;
 }
 
-/* Whether all that FETCH wants, but the envelope, is in FIELDS. */
+/* Whether all sections that FETCH wants are in FIELDS. */
 static bool is_kept(const struct imap_fetch *fetch, const struct message_fields *fields)
 {
-    if (fetch->items & (IMAP_FETCH_BODY | IMAP_FETCH_BODYSTRUCTURE))
-        return false;
     for (size_t i = 0; i < fetch->section_n; i++) {
         if (!fetch->sections[i].kept || fetch->sections[i].kept & ~fields->known)
             return false;
@@ -198,10 +199,11 @@ static void write_structure(struct imap_session *s, const struct mail_email *ema
 }
 
 /* ENVELOPE, BODY, BODYSTRUCTURE and sections. 0, or an error before anything was given to the stream: ERR_UNSUPPORTED when a part
- * cannot be decoded. */
-static int write_email_items(struct imap_session *s, const struct imap_fetch *fetch, const struct mail_email *email)
+ * cannot be decoded, ERR_AGAIN when RECORDS is set and the record is not enough. */
+static int write_email_items(struct imap_session *s, const struct imap_fetch *fetch, const struct mail_email *email, bool records)
 {
-    struct arena scratch = ARENA_INIT(STRUCTURE_ARENA_MAX);
+    alignas(max_align_t) char room[STRUCTURE_ROOM] __attribute__((uninitialized)); /* the arena zeroes what it gives */
+    struct arena scratch = ARENA_INIT_ON(room, sizeof room, STRUCTURE_ARENA_MAX);
     const struct structure *structure = NULL;
     struct message_fields fields;
     struct buf *b = &s->out;
@@ -211,7 +213,14 @@ static int write_email_items(struct imap_session *s, const struct imap_fetch *fe
         r = message_fields_open(email->fields, &fields);
     if (r < 0)
         goto out;
-    if (!whole && is_kept(fetch, &fields)) {
+    bool kept = is_kept(fetch, &fields);
+    bool cut = structure_is_truncated(email->structure) &&
+               fetch->items & (IMAP_FETCH_ENVELOPE | IMAP_FETCH_BODY | IMAP_FETCH_BODYSTRUCTURE);
+    if (records && (cut || !kept)) {
+        r = ERR_AGAIN;
+        goto out;
+    }
+    if (!whole && kept && !(fetch->items & (IMAP_FETCH_BODY | IMAP_FETCH_BODYSTRUCTURE))) {
         for (size_t i = 0; i < fetch->section_n; i++)
             write_section(s, &fetch->sections[i], email, NULL, &fields);
         goto out;
@@ -238,9 +247,10 @@ out:
     return r;
 }
 
-/* message-data = nz-number SP "FETCH" SP msg-att. EMAIL: NULL when only items of the entry are wanted. */
-static void write_message(struct imap_session *s, struct fetch_work *w, uint32_t seq, struct mail_entry entry,
-                          const struct mail_email *email)
+/* message-data = nz-number SP "FETCH" SP msg-att. EMAIL: NULL when only items of the entry are wanted. False when RECORDS is set and more than the email's
+ * record is needed. */
+static bool write_message(struct imap_session *s, struct fetch_work *w, uint32_t seq, struct mail_entry entry,
+                          const struct mail_email *email, bool records)
 {
     unsigned items = w->fetch.items;
     if (w->seen_now && w->seen_now[seq / 8] >> (seq % 8) & 1) {
@@ -249,15 +259,18 @@ static void write_message(struct imap_session *s, struct fetch_work *w, uint32_t
     }
     size_t start = s->out.n;
     write_entry_items(s, items, &entry, seq);
-    int r = email ? write_email_items(s, &w->fetch, email) : 0;
+    int r = email ? write_email_items(s, &w->fetch, email, records) : 0;
     if (r < 0) {
         buf_truncate(&s->out, start);
+        if (records && r == ERR_AGAIN)
+            return false;
         w->unknown_cte |= r == ERR_UNSUPPORTED;
         w->missing |= r != ERR_UNSUPPORTED;
-        return;
+        return true;
     }
     buf_add(&s->out, STR(")\r\n"));
     s->fetched++;
+    return true;
 }
 
 /* The sequence number where W stands; false at the end. */
@@ -293,19 +306,41 @@ struct fetch_page {
     struct imap_session *s;
     struct fetch_work *w;
     size_t n, next; /* messages; those before next are dealt with */
-    uint32_t seqs[FETCH_PAGE];
-    uint64_t emails[FETCH_PAGE];
-    struct mail_entry entries[FETCH_PAGE];
+    size_t from;    /* where the present reading began */
+    bool records;   /* nothing may be read but the records */
+    bool unmet;     /* which is not enough for the next one */
+    uint32_t seqs[FETCH_WALK];
+    uint64_t emails[FETCH_WALK];
+    struct mail_entry entries[FETCH_WALK];
 };
 enum { PAGE_STOPPED = 1 };
 
 static int page_email(void *ctx, size_t i, const struct mail_email *email)
 {
     struct fetch_page *p = ctx;
+    i += p->from;
     p->w->missing |= i != p->next; /* those between are gone */
-    p->next = i + 1;
-    write_message(p->s, p->w, p->seqs[i], p->entries[i], email);
-    return imap_out_is_full(p->s) ? PAGE_STOPPED : 0;
+    p->next = i;
+    p->unmet = !write_message(p->s, p->w, p->seqs[i], p->entries[i], email, p->records);
+    p->next += !p->unmet;
+    return p->unmet || imap_out_is_full(p->s) ? PAGE_STOPPED : 0;
+}
+
+/* Reads P's messages from the next one on, and answers for them: from the RECORDS, until one is not enough, or from all there is. 0 when all were looked
+ * at, PAGE_STOPPED, or the error of the email that cannot be read. */
+static int page_run(struct fetch_page *p, bool records)
+{
+    p->from = p->next;
+    p->records = records;
+    p->unmet = false;
+    return (records ? mail_email_walk : mail_email_each)(p->s->account, p->emails + p->from, p->n - p->from, page_email, p);
+}
+
+/* Where one message must be looked into, its neighbours are likely to be of the same kind: the rest of the page is not tried twice. */
+static int page_read(struct fetch_page *p)
+{
+    int r = p->w->records ? page_run(p, true) : 0;
+    return !p->w->records || p->unmet ? page_run(p, false) : r;
 }
 
 /* Answers for a page of messages, or for its beginning when the peer takes no more; W stands behind what is done. */
@@ -320,11 +355,12 @@ static void fetch_page(struct imap_session *s, struct fetch_work *w)
         p.emails[p.n] = p.entries[p.n].email;
         p.n++;
     }
-    int r = p.n ? mail_email_each(s->account, p.emails, p.n, page_email, &p) : 0;
+    int r = p.n ? page_read(&p) : 0;
     /* An email that cannot be read must not keep those behind it from being read. */
     w->missing |= r < 0 || (r == 0 && p.next < p.n);
     p.next += r < 0;
-    w->page = p.next < p.n ? p.next + 1 : w->page * 2 < FETCH_PAGE ? w->page * 2 : FETCH_PAGE;
+    size_t most = w->records ? FETCH_WALK : FETCH_PAGE;
+    w->page = p.next < p.n ? p.next + 1 : w->page * 2 < most ? w->page * 2 : most;
     if (r == 0 || p.next >= p.n) {
         w->range = ahead.range;
         w->done = ahead.done;
@@ -347,7 +383,7 @@ bool imap_fetch_write(struct imap_session *s)
             continue;
         }
         if (work_entry(s, w, seq, &entry))
-            write_message(s, w, seq, entry, NULL);
+            (void)write_message(s, w, seq, entry, NULL, false);
         work_step(w);
     }
     return true;
@@ -430,6 +466,15 @@ int imap_fetch_begin(struct imap_session *s, const struct imap_set *set, uint64_
     return keep_changed(s, w);
 }
 
+static bool needs_records_only(const struct imap_fetch *fetch)
+{
+    for (size_t i = 0; i < fetch->section_n; i++) {
+        if (!fetch->sections[i].kept)
+            return false;
+    }
+    return true;
+}
+
 /* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")
  * [fetch-modifiers] */
 IMAP_HANDLER(fetch)
@@ -462,7 +507,8 @@ IMAP_HANDLER(fetch)
         r = keep_changed(s, w);
     if (r < 0)
         return imap_fail(s, r, NULL);
-    w->page = FETCH_PAGE / 8;
+    w->records = needs_records_only(&w->fetch);
+    w->page = w->records ? FETCH_WALK / 4 : FETCH_PAGE / 8;
     set_seen(s, w);
     s->work = w;
     s->resume = fetch_more;

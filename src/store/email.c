@@ -283,6 +283,71 @@ int mail_email_each(struct mail_account *a, const uint64_t *emails, size_t n,
     return r;
 }
 
+/* A walk over a run of emails in the rows themselves. */
+struct walk {
+    int (*fn)(void *ctx, size_t i, const struct mail_email *email);
+    void *ctx;
+    const uint64_t *emails; /* ascending from AT to END */
+    size_t at, end;
+    int result; /* what FN said when it wanted no more */
+};
+enum { WALK_ENDED = 1 };
+
+static int walk_row(void *ctx, str key, str value)
+{
+    struct walk *w = ctx;
+    uint64_t id;
+    if (!key_read_id(key, KEY_EMAIL, &id))
+        return ERR_CORRUPT;
+    while (w->at < w->end && w->emails[w->at] < id)
+        w->at++;
+    if (w->at == w->end)
+        return WALK_ENDED;
+    if (w->emails[w->at] != id)
+        return 0;
+    struct mail_email email;
+    int r = email_of(id, value, &email);
+    for (; w->at < w->end && w->emails[w->at] == id && !r && !w->result; w->at++)
+        w->result = w->fn(w->ctx, w->at, &email);
+    return r ? r : w->result || w->at == w->end ? WALK_ENDED : 0;
+}
+
+static int walk_run(struct mail_account *a, struct walk *w)
+{
+    struct key from = key_of_id(KEY_EMAIL, w->emails[w->at]), to = key_of_id(KEY_EMAIL, w->emails[w->end - 1] + 1);
+    int r = engine_scan(a->store->g, a->id, key_str(&from), key_str(&to), ENGINE_UNSYNCED, walk_row, w, NULL);
+    if (r == 0)
+        w->at = w->end;
+    /* After a commit between two rows: what was shown is good, as emails do not change, and the rest is scanned again. */
+    return r == WALK_ENDED || r == ERR_CONFLICT ? 0 : r;
+}
+
+int mail_email_walk(struct mail_account *a, const uint64_t *emails, size_t n,
+                    int (*fn)(void *ctx, size_t i, const struct mail_email *email), void *ctx)
+{
+    struct walk w = { .fn = fn, .ctx = ctx, .emails = emails };
+    int r = 0;
+    while (w.at < n && !r && !w.result) {
+        w.end = w.at + run_of(emails + w.at, n - w.at);
+        if (w.end - w.at >= 4) {
+            r = walk_run(a, &w);
+            continue;
+        }
+        struct arena arena = ARENA_INIT(ENGINE_VALUE_MAX + 4096);
+        struct key k = key_of_id(KEY_EMAIL, emails[w.at]);
+        str name = key_str(&k), value;
+        struct mail_email email;
+        r = engine_get(a->store->g, a->id, &name, 1, ENGINE_UNSYNCED, &arena, &value, NULL);
+        if (!r && value.p)
+            r = email_of(emails[w.at], value, &email);
+        if (!r && value.p)
+            w.result = fn(ctx, w.at, &email);
+        w.at++;
+        arena_done(&arena);
+    }
+    return w.result ? w.result : r;
+}
+
 /* Up to PREFIX.n the bytes are in the record, behind it in the blob. */
 static int read_at(struct engine *g, str prefix, const engine_blob *blob, uint64_t offset, char *p, size_t n, size_t *ret_n)
 {
@@ -303,6 +368,7 @@ static int read_at(struct engine *g, str prefix, const engine_blob *blob, uint64
 
 int mail_email_read(struct mail_account *a, const struct mail_email *email, uint64_t offset, char *p, size_t n, size_t *ret_n)
 {
+    require(email->reader); /* not within mail_email_walk */
     return read_at(a->store->g, email->prefix, &email->blob, offset, p, n, ret_n);
 }
 

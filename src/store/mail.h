@@ -275,6 +275,10 @@ void mail_email_done(struct mail_email *email);
  * can be read until FN returns, by a source until that is closed. */
 int mail_email_each(struct mail_account *a, const uint64_t *emails, size_t n,
                     int (*fn)(void *ctx, size_t i, const struct mail_email *email), void *ctx) MUST_USE;
+/* The same for FN that needs the records only: nothing is copied, and FN is called while the engine scans, so that it must call nothing of the store, and
+ * the emails have no reader. */
+int mail_email_walk(struct mail_account *a, const uint64_t *emails, size_t n,
+                    int (*fn)(void *ctx, size_t i, const struct mail_email *email), void *ctx) MUST_USE;
 /* Bytes [OFFSET, OFFSET + N) of the message. */
 int mail_email_read(struct mail_account *a, const struct mail_email *email, uint64_t offset, char *p, size_t n,
                     size_t *ret_n) MUST_USE;

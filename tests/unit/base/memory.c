@@ -110,6 +110,32 @@ static void test_arena_quota_and_alignment(void **state)
     arena_done(&a);
 }
 
+/* Lent bytes are used first, zeroed when they are handed out, wiped in the end; what does not fit comes from elsewhere. */
+static void test_arena_on_lent_bytes(void **state)
+{
+    (void)state;
+    _Alignas(max_align_t) char room[256];
+    memset(room, 'x', sizeof room);
+    struct arena a = ARENA_INIT_ON(room, sizeof room, 1000);
+    for (int round = 0; round < 2; round++) {
+        char *p = arena_alloc(&a, 100), *q = arena_alloc(&a, 300), *last = arena_alloc(&a, 16);
+        assert_ptr_equal(p, room);
+        for (size_t i = 0; i < 100; i++)
+            assert_int_equal(p[i], 0);
+        assert_non_null(q);
+        assert_true(q + 300 <= room || q >= room + sizeof room);
+        assert_non_null(last);
+        assert_null(arena_alloc(&a, 600)); /* the quota is of both */
+        memset(p, 's', 100);
+        memset(q, 's', 300);
+        arena_reset(&a);
+        for (size_t i = 0; i < 100; i++)
+            assert_int_equal(room[i], 0);
+        assert_int_equal(room[255], 'x');
+    }
+    arena_done(&a);
+}
+
 static void test_arena_text(void **state)
 {
     (void)state;
@@ -191,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_buf_escapes_what_a_peer_could_forge_with),
         cmocka_unit_test(test_buf_wipes_secrets),
         cmocka_unit_test(test_arena_quota_and_alignment),
+        cmocka_unit_test(test_arena_on_lent_bytes),
         cmocka_unit_test(test_arena_text),
         cmocka_unit_test(test_map_holds_what_an_array_holds),
         cmocka_unit_test(test_errors),

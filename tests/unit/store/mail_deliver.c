@@ -335,6 +335,16 @@ static int see(void *ctx, size_t i, const struct mail_email *email)
     return s->n == 40 ? 77 : 0;
 }
 
+/* The same from the records. */
+static int see_record(void *ctx, size_t i, const struct mail_email *email)
+{
+    struct seen *s = ctx;
+    assert_int_equal(email->id, s->emails[i]);
+    assert_true(email->structure.n > 0 && email->size > 0);
+    s->list[s->n++] = i;
+    return s->n == 40 ? 77 : 0;
+}
+
 static void each_email_in_order(void **state)
 {
     struct fixture f;
@@ -359,11 +369,18 @@ static void each_email_in_order(void **state)
     assert_int_equal(s.n, n - 2);
     for (size_t i = 1; i < s.n; i++)
         assert_true(s.list[i] > s.list[i - 1]);
+    struct seen walked = { .a = f.a, .emails = emails };
+    assert_int_equal(mail_email_walk(f.a, emails, n, see_record, &walked), 0);
+    assert_int_equal(walked.n, s.n);
+    assert_memory_equal(walked.list, s.list, s.n * sizeof *s.list);
+    assert_int_equal(mail_email_walk(f.a, emails, 0, see_record, &walked), 0);
     for (n = 0; n < 50; n++)
         emails[n] = n + 1;
-    s.n = 0;
+    s.n = walked.n = 0;
     assert_int_equal(mail_email_each(f.a, emails, n, see, &s), 77);
     assert_int_equal(s.n, 40);
+    assert_int_equal(mail_email_walk(f.a, emails, n, see_record, &walked), 77);
+    assert_int_equal(walked.n, 40);
     fixture_close(&f);
 }
 
