@@ -24,7 +24,11 @@ static void report(const struct cli *c, json_t *reply, const char *done, str pas
         cli_print_json(reply);
         return;
     }
-    (void)printf("%s %s\n", c->words[0], done);
+    const char *home = json_string_value(json_object_get(reply, "address"));
+    if (home)
+        (void)printf("%s %s as %s\n", c->words[0], done, home);
+    else
+        (void)printf("%s %s\n", c->words[0], done);
     if (generated)
         (void)printf("password: %.*s\n", STR_ARG(password));
 }

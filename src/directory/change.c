@@ -409,9 +409,7 @@ static int account_change(struct directory *d, str address, str password, struct
     for (unsigned i = 0; i < DIRECTORY_HASH_N; i++)
         buf_init_secret(&scram[i], DIRECTORY_SCRAM_MAX);
     buf_init_secret(&prepared, 4 * DIRECTORY_PASSWORD_MAX);
-    /* A new one is made in the domain itself, and check_account_add says so. */
-    int r = c->check == check_account_add ? directory_canonical(address, &a, &c->name, e)
-                                          : directory_home_address(d, address, &a, &c->name, e);
+    int r = directory_home_address(d, address, &a, &c->name, e);
     if (r == 0)
         r = prepare(&password, c, &prepared, e);
     if (r == 0 && password.n && !c->is_question) {

@@ -68,10 +68,10 @@ int directory_alias_remove(struct directory *d, str address, bool with_reference
 /* --- groups --- */
 
 /* The name of a group in its canonical form: an address, or a plain name in lower case. */
-static int group_name(struct directory *d, str name, bool is_new, struct arena *a, str *ret, struct error *e)
+static int group_name(struct directory *d, str name, struct arena *a, str *ret, struct error *e)
 {
     if (str_find_byte(name, '@', 0) < name.n)
-        return is_new ? directory_canonical(name, a, ret, e) : directory_home_address(d, name, a, ret, e);
+        return directory_home_address(d, name, a, ret, e);
     bool ok = name.n > 0 && name.n <= BARE_NAME_MAX;
     char *p = arena_alloc(a, name.n);
     for (size_t i = 0; ok && p && i < name.n; i++) {
@@ -191,9 +191,9 @@ static int group_change(struct directory *d, str name, struct change *c, struct 
 {
     struct arena a = ARENA_INIT(SCRATCH);
     str member = c->other;
-    int r = group_name(d, name, c->check == check_group_add, &a, &c->name, e);
+    int r = group_name(d, name, &a, &c->name, e);
     if (r == 0 && member.n)
-        r = group_name(d, member, false, &a, &c->other, e);
+        r = group_name(d, member, &a, &c->other, e);
     c->kind = 'g';
     if (r == 0)
         r = change_run(d, c, e);

@@ -7,6 +7,7 @@ struct store_work {
     size_t range;
     uint32_t done;      /* of the range */
     size_t n, missing;  /* messages named, and those of them that are gone */
+    uint32_t dropped;   /* keywords that found no room: the change is ignored, its rest done (RFC 3501 section 7.1) */
     uint32_t *modified; /* sequence numbers that failed the condition, ascending */
     size_t modified_n, modified_at;
 };
@@ -38,6 +39,9 @@ static enum imap_next store_end(struct imap_session *s)
     struct store_work *w = s->work;
     if (w->modified_n)
         return answer_modified(s, w);
+    if (!tells_missing(s, w) && w->dropped)
+        return imap_ok_text(
+            s, "STORE completed without new keywords: the mailbox has no room for them, clear some that are not needed");
     if (!tells_missing(s, w))
         return imap_ok(s);
     if (w->missing == w->n)
@@ -102,10 +106,10 @@ IMAP_HANDLER(store)
         imap_condstore_enable(s);
     r = mail_view_store(s->view, seqs, n, w->store.mode, &w->store.flags, true, w->store.unchanged_since, w->modified,
                         &w->modified_n, &w->missing);
-    if (r == ERR_LIMIT)
-        return imap_no(s, "[LIMIT] The mailbox has no room for more keywords; remove some that are not needed");
     if (r < 0)
         return imap_fail(s, r, NULL);
+    w->dropped = mail_view_dropped(s->view);
+    w->store.silent &= !w->dropped; /* the flags are not what the client takes them for */
     if (w->store.silent && !s->condstore)
         return store_end(s);
     r = imap_updates_collect(s, false);

@@ -138,9 +138,14 @@ static int add_account(struct admin *a, const struct directory_new_account *n, c
 
 int admin_add_account(struct admin *a, const struct directory_new_account *n, const json_t *welcome, struct error *e)
 {
+    struct arena arena = ARENA_INIT(1 << 16);
+    struct directory_new_account at_home = *n; /* in the domain itself, where one of its other names was given */
+    int err = directory_home_address(a->directory, n->address, &arena, &at_home.address, e);
     pthread_mutex_lock(&admin_accounts_lock);
-    int err = add_account(a, n, welcome, e);
+    if (err == 0)
+        err = add_account(a, &at_home, welcome, e);
     pthread_mutex_unlock(&admin_accounts_lock);
+    arena_done(&arena);
     return err;
 }
 
@@ -173,7 +178,14 @@ json_t *admin_user_add(struct admin *a, const json_t *request)
     admin_apply_policy(a);
     if (err == 0)
         err = admin_add_account(a, &n, json_object_get(request, "welcome"), &e);
-    return admin_done(err, &e);
+    json_t *v = admin_done(err, &e);
+    struct arena arena = ARENA_INIT(1 << 16);
+    str given, home;
+    if (err == 0 && directory_canonical(n.address, &arena, &given, NULL) == 0 &&
+        directory_home_address(a->directory, n.address, &arena, &home, NULL) == 0 && !str_eq(given, home))
+        json_object_set_new(v, "address", admin_json_text(home));
+    arena_done(&arena);
+    return v;
 }
 
 json_t *admin_user_passwd(struct admin *a, const json_t *request)

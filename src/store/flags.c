@@ -93,15 +93,12 @@ int keyword_plan_add(struct keyword_plan *p, str keyword, uint64_t *ret_flag)
 int mail_flags_resolve(struct keyword_plan *p, const struct mail_flags *flags, enum mail_flags_new new, uint64_t *ret_bits)
 {
     uint64_t bits = flags->system & (MAIL_SEEN | MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_DRAFT), bit;
-    for (size_t i = 0; i < flags->keyword_n; i++)
-        if (new != MAIL_FLAGS_OR_DROP && !keyword_is_valid(flags->keywords[i]))
-            return ERR_SYNTAX;
     /* Known ones first: none of them is in the place that a new one may take. */
     for (size_t i = 0; i < flags->keyword_n; i++)
         bits |= plan_find(p, flags->keywords[i], &bit) ? bit : 0;
     for (size_t i = 0; i < flags->keyword_n && new != MAIL_FLAGS_KNOWN; i++) {
         int r = keyword_is_valid(flags->keywords[i]) ? keyword_plan_add(p, flags->keywords[i], &bit) : ERR_LIMIT;
-        if (r && (r != ERR_LIMIT || new != MAIL_FLAGS_OR_DROP))
+        if (r && r != ERR_LIMIT)
             return r;
         bits |= r ? 0 : bit;
         p->dropped += r != 0;

@@ -235,10 +235,13 @@ enum mail_store_mode { MAIL_FLAGS_SET, MAIL_FLAGS_ADD, MAIL_FLAGS_REMOVE };
  * expunged elsewhere are skipped and counted in *RET_MISSING. Messages whose modseq is above UNCHANGED_SINCE (UINT64_MAX: no
  * condition) are skipped and their SEQS written to MODIFIED (room for N; may be NULL). The changes appear in the next sync of
  * every view; in this one not when SILENT. Unknown keywords are created, in the place of one that no message has where there is no other;
- * ERR_LIMIT when all are in use. */
+ * when all are in use, or a keyword is too long to be one, it is left away and the rest done (RFC 3501 section 7.1: "the server will either ignore the
+ * change ..."), as when mail is appended or copied: mail_view_dropped tells how many. */
 int mail_view_store(struct mail_view *v, const uint32_t *seqs, size_t n, enum mail_store_mode mode,
                     const struct mail_flags *flags, bool silent, uint64_t unchanged_since, uint32_t *modified,
                     size_t *ret_modified_n, size_t *ret_missing) MUST_USE;
+/* How many keywords the last mail_view_store of V left away. */
+uint32_t mail_view_dropped(const struct mail_view *v);
 /* Removes the messages with \Deleted among sequence numbers SEQS (all of the view when SEQS is NULL). They vanish from this
  * view at its next sync that allows expunges. */
 int mail_view_expunge(struct mail_view *v, const uint32_t *seqs, size_t n) MUST_USE;

@@ -309,10 +309,9 @@ int keyword_plan_has_room(struct keyword_plan *p, bool *ret) MUST_USE;
 
 enum mail_flags_new {
     MAIL_FLAGS_KNOWN,   /* unknown keywords are passed over, */
-    MAIL_FLAGS_CREATE,  /* added, or ERR_LIMIT where there is no room, */
     MAIL_FLAGS_OR_DROP, /* added, or passed over where there is no room: no message is refused for them (RFC 3501 section 7.1) */
 };
-/* The bits of FLAGS in P's mailbox. ERR_SYNTAX for a keyword that is none. */
+/* The bits of FLAGS in P's mailbox. */
 int mail_flags_resolve(struct keyword_plan *p, const struct mail_flags *flags, enum mail_flags_new new,
                        uint64_t *ret_bits) MUST_USE;
 /* Writes the keywords of P; after the commit mail_flags_adopt puts them into the table. */

@@ -116,11 +116,12 @@ static int store_some(struct storing *s)
     if (r)
         return r;
     keyword_plan_begin(&s->keywords, v->a, v->mb);
-    r = mail_flags_resolve(&s->keywords, s->flags, s->mode == MAIL_FLAGS_REMOVE ? MAIL_FLAGS_KNOWN : MAIL_FLAGS_CREATE, &bits);
+    r = mail_flags_resolve(&s->keywords, s->flags, s->mode == MAIL_FLAGS_REMOVE ? MAIL_FLAGS_KNOWN : MAIL_FLAGS_OR_DROP, &bits);
     if (r) {
         account_leave(v->a);
         return r;
     }
+    v->dropped = s->keywords.dropped;
     struct update u;
     update_begin(&u, v->a);
     if (s->mode != MAIL_FLAGS_REMOVE && s->flags->system & MAIL_DELETED)
@@ -146,6 +147,11 @@ static int store_some(struct storing *s)
     }
     account_leave(v->a);
     return r;
+}
+
+uint32_t mail_view_dropped(const struct mail_view *v)
+{
+    return v->dropped;
 }
 
 int mail_view_store(struct mail_view *v, const uint32_t *seqs, size_t n, enum mail_store_mode mode,

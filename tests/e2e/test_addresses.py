@@ -94,8 +94,9 @@ def test_commands_know_a_user_by_every_spelling(server, spelled, domain, tmp_pat
     here = ("--dir", str(server.dir))
     if "Autre" in domain:
         server.run("domain", "alias", "add", "autre.example", IDN, *here)
-    server.add_user(f"anna@{IDN}")
     address = f"Anna@{domain}"
+    added = server.run("user", "add", address, "--password-stdin", *here, input="le premier secret\n").stdout
+    assert (" is added as anna@" in added) == ("Autre" in domain)   # who names another domain is told where it is
     try:
         server.run("user", "passwd", address, "--password-stdin", *here, input="un autre secret\n")
         for command in (("user", "disable"), ("user", "enable"), ("user", "history"), ("user", "app-password", "list"), ("lockout", "lift")):
