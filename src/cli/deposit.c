@@ -12,9 +12,12 @@ enum { STRUCTURE_MAX = 16 << 20, REPAIRED_MAX = 2000000000 };
 
 void deposit_init(struct deposit *d, struct port *p, deposit_failed_fn *failed, void *ctx)
 {
-    *d = (struct deposit){
-        .port = p, .mailbox = BUF_INIT(65536), .repaired = BUF_INIT(REPAIRED_MAX), .failed = failed, .ctx = ctx
-    };
+    *d = (struct deposit){ .port = p,
+                           .mailbox = BUF_INIT(65536),
+                           .called = BUF_INIT(65536),
+                           .repaired = BUF_INIT(REPAIRED_MAX),
+                           .failed = failed,
+                           .ctx = ctx };
     known_init(&d->known);
 }
 
@@ -22,6 +25,7 @@ void deposit_done(struct deposit *d)
 {
     known_done(&d->known);
     buf_done(&d->mailbox);
+    buf_done(&d->called);
     buf_done(&d->repaired);
     for (size_t i = 0; i < DEPOSIT_SENT_MAX; i++)
         free(d->sent[i].what);
@@ -98,17 +102,19 @@ int deposit_mailbox(struct deposit *d, str name, const char *use, struct error *
     str called = name;
     int err = d->mailbox.n ? deposit_flush(d, e) : 0;
     buf_reset(&d->mailbox);
+    buf_reset(&d->called);
     known_done(&d->known);
     known_init(&d->known);
     if (err == 0)
         err = create_near(d, name, use, &a, &called, e);
     if (err == 0)
         err = known_read(&d->known, d->port, called, e);
-    arena_done(&a);
     if (err == 0) {
         buf_add(&d->mailbox, name);
+        buf_add(&d->called, called);
         d->mailboxes++;
     }
+    arena_done(&a);
     return err;
 }
 
@@ -192,7 +198,7 @@ int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, 
     d->added++;
     d->bytes += message.n;
     int err = ask(d,
-                  json_pack("{s:s,s:s%,s:I,s:o,s:I}", "command", "bulk.append", "mailbox", d->mailbox.p, d->mailbox.n, "flags",
+                  json_pack("{s:s,s:s%,s:I,s:o,s:I}", "command", "bulk.append", "mailbox", d->called.p, d->called.n, "flags",
                             (json_int_t)flags->system, "keywords", keywords_json(flags), "received", (json_int_t)received),
                   message, e);
     d->added -= err != 0;

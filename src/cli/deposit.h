@@ -18,8 +18,8 @@ typedef void deposit_failed_fn(void *ctx, const char *what, const char *reason);
 
 struct deposit {
     struct port *port;
-    struct known known; /* of the mailbox that is open; valid while mailbox.n */
-    struct buf mailbox;
+    struct known known;         /* of the mailbox that is open; valid while mailbox.n */
+    struct buf mailbox, called; /* as asked for, and as it is called here */
     struct buf repaired;
     deposit_failed_fn *failed; /* NULL: nobody */
     void *ctx;

@@ -134,3 +134,19 @@ def test_many_small_letters(server, account, scratch):
     assert (done["added"], done["skipped"]) == (0, 450)
     server.run("export", "maildir", account.address, str(scratch / "out"), "--dir", str(server.dir))
     assert len(os.listdir(scratch / "out" / "cur")) == 450
+
+
+def test_folders_called_as_no_mailbox_is_come_in_beside(server, account, scratch):
+    """cur, new and tmp, which programs that keep Maildirs cannot make, get another name, which is told; what is decomposed (macOS) becomes composed."""
+    (scratch / "mbox" / "work").mkdir(parents=True)
+    for name in ("new", "work/tmp", "ok", "cafe\u0301"):
+        (scratch / "mbox" / name).write_bytes(b"From a@b.example Thu Jan  1 00:00:00 2026\nFrom: a@b.example\nSubject: " + name.encode() + b"\n\nText.\n\n")
+    for turn in range(2):
+        said = server.run("import", "mbox", account.address, str(scratch / "mbox"), "--dir", str(server.dir)).stdout
+        assert "2 mailboxes have another name here" in said and ("new, which is new_" in said or "work/tmp, which is work/tmp_" in said)
+        assert ("4 messages added" in said) == (turn == 0)
+    with imap(server, account) as session:
+        names = [line.decode().rsplit(" ", 1)[1] for line in ok(session.list())]
+        assert {"new_", "work/tmp_", "ok", "caf&AOk-"} <= set(names) and not {"new", "work/tmp"} & set(names)
+        for name in ("new_", "work/tmp_", "caf&AOk-", "cafe&AwE-"):
+            assert ok(session.select(name, readonly=True)) == [b"1"]
