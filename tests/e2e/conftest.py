@@ -17,8 +17,8 @@ TROUBLE = re.compile(r"level=error|panic|AddressSanitizer|runtime error|assert")
 
 
 # What takes longest is begun first: beside it the rest goes on, and none of it is left alone in the end.
-LONG = ("test_offlineimap", "test_tls_scans", "test_roles_wiring", "test_lockout", "test_mbsync", "test_proxies", "test_scram", "test_owners",
-        "test_reload_certificates", "test_certificates", "test_false_core", "test_backup_sealed", "test_cut_network")
+LONG = ("test_lives", "test_offlineimap", "test_tls_scans", "test_roles_wiring", "test_lockout", "test_mbsync", "test_proxies", "test_scram", "test_owners",
+        "test_reload_certificates", "test_certificates", "test_external", "test_legacy", "test_false_core", "test_backup_sealed")
 
 
 def pytest_collection_modifyitems(items):
