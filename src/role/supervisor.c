@@ -644,11 +644,15 @@ static int enter_sandbox(struct supervisor *s, struct error *e)
 /* The keys of the kernel in which keeper's verifiers outlive this process: one ring a directory. Where there is none, logins after a restart cost more. */
 static int find_keyring(struct supervisor *s, struct error *e)
 {
-    struct stat st;
-    char name[64];
-    if (fstat(s->dir_fd, &st) != 0)
+    struct statx st;
+    char name[96];
+    /* The number of a directory that is gone is soon another's: with when it was made it is its own, where the file system knows. */
+    if (statx(s->dir_fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) != 0)
         return error_set(e, ERR_IO, "%s: %s", s->dir, strerrordesc_np(errno));
-    (void)snprintf(name, sizeof name, "valise:%llx:%llx", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    bool dated = st.stx_mask & STATX_BTIME;
+    (void)snprintf(name, sizeof name, "valise:%x:%x:%llx:%llx.%x", st.stx_dev_major, st.stx_dev_minor,
+                   (unsigned long long)st.stx_ino, dated ? (unsigned long long)st.stx_btime.tv_sec : 0,
+                   dated ? st.stx_btime.tv_nsec : 0);
     int err = keyring_open(name, s->root ? s->owners.keeper.gid : (gid_t)-1, &s->keyring, &s->keyring_gap);
     if (err == ERR_UNAVAILABLE)
         log_info("keyring-missing", LOG_Z("text", s->keyring_gap.text),
