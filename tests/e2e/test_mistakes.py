@@ -144,7 +144,7 @@ def test_users_and_passwords(running):
         (["user", "add", STAFF, "--generate"], TAKEN), (["user", "add", f"a b@{DOMAIN}", "--generate"], "write it as you@example.org"),
         (["user", "add", x], "give --password-stdin or --generate"), (["user", "add", x, "--password-stdin"], "have one made: --generate"),
         (["user", "add", x, "--password-stdin"], "at least 10 are needed", "short\n"), (["user", "add", x, "--password-stdin"], "take another", "password1234\n"),
-        (["user", "add", x, "--password-stdin", "--generate"], "give one of them", "x\n"), (["user", "add", "x@alt.example", "--generate"], "add the address there"),
+        (["user", "add", x, "--password-stdin", "--generate"], "give one of them", "x\n"),
         (["user", "add", x, "--generate", "--role", "boss"], "user, admin or program"), (["user", "add", ""], "is a variable of the shell not set?"),
         (["user", "add", "--from", files / "none.csv"], "is the name right?"), (["user", "add", "--from", files / "password.csv"], "--generate makes one"),
         (["user", "add", "--from", files / "quote.csv"], "within quotes two stand for one"), (["user", "add", "--from", files / "empty.csv"], "address,name,password"),

@@ -123,7 +123,7 @@ def test_a_port_that_cannot_be_had_changes_nothing(lab):
     (lab.dir / "valise.conf").write_text(good)
     add(lab, f'listener again {{\n protocol = "imap"\n port = 993\n tls = "implicit"\n}}\n')
     done = reload(lab, check=False)
-    assert done.returncode == 78 and "another listener" in done.stderr, done.stderr
+    assert done.returncode == 78 and "as listener imaps has; give it another" in done.stderr, done.stderr
     assert lab.stop() == 0
 
 
