@@ -10,6 +10,13 @@
 
 enum { IMPORT_PATH_MAX = 4096, IMPORT_DEPTH_MAX = 64 };
 
+/* How names of folders are written in an mbox tree. */
+enum import_spelling {
+    IMPORT_SPELLING_PLAIN,  /* as they are, with what `valise export` escapes */
+    IMPORT_SPELLING_UTF7,   /* modified UTF-7 (RFC 3501 section 5.1.3) */
+    IMPORT_SPELLING_EITHER, /* modified UTF-7 where there is an '&' and all of it is valid; else as they are */
+};
+
 struct import {
     struct port port;
     struct deposit deposit;
@@ -17,7 +24,7 @@ struct import {
     struct mishaps mishaps;
     str below;          /* --mailbox; empty: none */
     bool ignore_labels; /* --ignore-labels */
-    bool utf7;          /* names in the source are modified UTF-7 */
+    enum import_spelling spelling;
     struct buf raw, message, mailbox;
     struct buf where;            /* path of the folder that is read, from the source on, with a '/' at its end; empty at first */
     struct map copies;           /* messages of Gmail that were seen, by their numbers */

@@ -26,7 +26,19 @@ struct found {
     uint64_t bytes;
     bool maildir;
     const char *foreign;
+    char inner[IMPORT_PATH_MAX]; /* below, the first Maildir++ with folders: an account of its own; empty: none */
 };
+
+/* The directory ENTRY may be a folder of Maildir++: ".Work" in a directory that is a Maildir itself. */
+static void look_for_inner(struct found *found, const struct beneath_entry *entry, str above)
+{
+    bool plus = entry->name[0] == '.' && above.n && !found->inner[0] && is_maildir(entry->dir);
+    int fd = plus ? beneath_directory(entry->dir, entry->name, NULL) : -1;
+    if (fd >= 0 && is_maildir(fd))
+        (void)snprintf(found->inner, sizeof found->inner, "%.*s", STR_ARG(above));
+    if (fd >= 0)
+        (void)close(fd);
+}
 
 static int look_at(void *ctx, const struct beneath_entry *entry, struct error *e)
 {
@@ -34,6 +46,8 @@ static int look_at(void *ctx, const struct beneath_entry *entry, struct error *e
     struct found *found = ctx;
     str path = str_from_z(entry->path), name = str_from_z(entry->name), above = str_sub(path, 0, path.n - name.n);
     above = str_sub(above, 0, above.n ? above.n - 1 : 0);
+    if (S_ISDIR(entry->st.st_mode))
+        look_for_inner(found, entry, above);
     size_t slash = str_rfind_byte(above, '/');
     above = str_from(above, slash < above.n ? slash + 1 : 0);
     if (S_ISDIR(entry->st.st_mode))
@@ -45,19 +59,25 @@ static int look_at(void *ctx, const struct beneath_entry *entry, struct error *e
     return 0;
 }
 
-static struct found look_below(int dir)
+static void look_below(int dir, struct found *ret)
 {
-    struct found found = { .maildir = is_maildir(dir) };
-    (void)!beneath_walk(dir, look_at, &found, NULL);
-    return found;
+    *ret = (struct found){ .maildir = is_maildir(dir) };
+    (void)!beneath_walk(dir, look_at, ret, NULL);
 }
 
 static int look(int source, const struct stat *st, const char *path, uint64_t *ret_bytes, struct error *e)
 {
     if (!S_ISDIR(st->st_mode))
         return error_set(e, ERR_SYNTAX, "%s is a file and no Maildir; `valise import mbox` reads mbox files", path);
-    struct found found = look_below(source);
+    struct found found;
+    look_below(source, &found);
     *ret_bytes = found.bytes;
+    if (found.inner[0] && !is_maildir(source))
+        return error_set(
+            e, ERR_SYNTAX,
+            "%s is no Maildir but holds one with folders of its own, %s/%s: name that (with --mailbox NAME if its mail "
+            "shall not go to INBOX)",
+            path, path, found.inner);
     if (found.maildir)
         return 0;
     if (found.foreign)
@@ -246,57 +266,75 @@ static int import_folder(struct import *m, int folder, str mailbox, struct error
 
 /* --- folders --- */
 
-static int import_tree(struct import *m, int dir, str mailbox, unsigned depth, struct error *e);
+static int import_tree(struct import *m, int dir, str mailbox, unsigned depth, bool apart, struct error *e);
 
-/* The open directory FD, NAME in the one that is read: mailbox NAMED, or none when that is empty. */
-static int import_named(struct import *m, int fd, str named, bool tree, unsigned depth, struct error *e)
+/* There is mail in NAME, of FOUND->bytes, that no mailbox of this source can be made for. */
+static void leave_out(struct import *m, const char *name, const struct found *found)
 {
-    int err = 0;
-    if (is_maildir(fd))
-        err = import_folder(m, fd, named, e);
-    return err == 0 && tree ? import_tree(m, fd, named, depth, e) : err;
+    struct error own = ERROR_NONE;
+    (void)error_set(
+        &own, ERR_SYNTAX,
+        "it holds mail, but folders of a Maildir lie directly in it, as .A.B, or are called without a dot; bring this one in "
+        "alone: `valise import maildir ... --mailbox NAME`");
+    import_failed(m, name, &own);
+    progress_step(&m->progress, found->bytes);
 }
 
-/* NAME in the open directory DIR, which is mailbox PARENT (empty: the source): a folder of Maildir++ there, or one of LAYOUT=fs. */
-static int import_name(struct import *m, int dir, const char *name, str parent, unsigned depth, struct error *e)
+/* NAME, open as FD, is a folder: of Maildir++ if PLUS, else of LAYOUT=fs, with what is below it. */
+static int import_named(struct import *m, int fd, const char *name, bool plus, str parent, const struct found *found,
+                        unsigned depth, struct error *e)
 {
-    bool plus = name[0] == '.';
-    if ((plus && parent.n) || is_part(str_from_z(name)) || strcmp(name, "tmp") == 0 || !import_is_kind(m, dir, name, S_IFDIR))
-        return 0;
     struct error own = ERROR_NONE;
     struct arena a = ARENA_INIT(1 << 16);
+    struct buf whole = BUF_INIT(4 * IMPORT_PATH_MAX);
+    size_t before = import_enter(m, name);
+    str level = { NULL, 0 };
+    int bad = plus ? maildir_folder_parse(str_from_z(name), &a, &level) : maildir_level_parse(str_from_z(name), &a, &level),
+        err = 0;
+    buf_add_all(&whole, parent, parent.n ? STR("/") : STR(""), level);
+    if (bad == 0 && depth < IMPORT_DEPTH_MAX) {
+        if (is_maildir(fd))
+            err = import_folder(m, fd, buf_str(&whole), e);
+        if (err == 0)
+            err = import_tree(m, fd, buf_str(&whole), depth + 1, plus, e);
+    } else {
+        (void)error_set(&own, ERR_SYNTAX,
+                        "the folder's name is not modified UTF-7, or has an empty level; bring it in alone: `valise import "
+                        "maildir ... --mailbox NAME`");
+        import_failed(m, "", &own);
+        progress_step(&m->progress, found->bytes);
+    }
+    buf_done(&whole);
+    import_leave(m, before);
+    arena_done(&a);
+    return err;
+}
+
+/* NAME in the open directory DIR, which is mailbox PARENT (empty: the source): a folder of Maildir++ there, or one of LAYOUT=fs. With APART, DIR is
+ * a folder of Maildir++ itself, which has none below: what is there all the same is told. */
+static int import_name(struct import *m, int dir, const char *name, str parent, unsigned depth, bool apart, struct error *e)
+{
+    bool plus = name[0] == '.';
+    if (is_part(str_from_z(name)) || strcmp(name, "tmp") == 0 || !import_is_kind(m, dir, name, S_IFDIR))
+        return 0;
+    struct error own = ERROR_NONE;
     int fd = beneath_directory(dir, name, &own), err = 0;
     struct found found = { 0 };
-    if (fd >= 0 && (is_maildir(fd) || !plus))
-        found = look_below(fd);
-    str level = { NULL, 0 };
-    if (fd < 0 && fd != ERR_NOTFOUND) {
+    if (fd >= 0)
+        look_below(fd, &found);
+    if (fd < 0 && fd != ERR_NOTFOUND)
         import_failed(m, name, &own);
-    } else if (found.maildir) {
-        size_t before = import_enter(m, name);
-        struct buf whole = BUF_INIT(4 * IMPORT_PATH_MAX);
-        int bad = plus ? maildir_folder_parse(str_from_z(name), &a, &level) : maildir_level_parse(str_from_z(name), &a, &level);
-        buf_add_all(&whole, parent, parent.n ? STR("/") : STR(""), level);
-        if (bad == 0 && depth < IMPORT_DEPTH_MAX) {
-            err = import_named(m, fd, buf_str(&whole), !plus, depth + 1, e);
-        } else {
-            (void)error_set(&own, ERR_SYNTAX,
-                            "the folder's name is not modified UTF-7, or has an empty level; bring it in alone: `valise import "
-                            "maildir ... --mailbox NAME`");
-            import_failed(m, "", &own);
-            progress_step(&m->progress, found.bytes);
-        }
-        buf_done(&whole);
-        import_leave(m, before);
-    }
-    arena_done(&a);
+    else if (found.maildir && (apart || (plus && (parent.n || !is_maildir(fd)))))
+        leave_out(m, name, &found);
+    else if (found.maildir)
+        err = import_named(m, fd, name, plus, parent, &found, depth, e);
     if (fd >= 0)
         (void)close(fd);
     return err;
 }
 
 /* What lies below mailbox MAILBOX, whose open directory is DIR. */
-static int import_tree(struct import *m, int dir, str mailbox, unsigned depth, struct error *e)
+static int import_tree(struct import *m, int dir, str mailbox, unsigned depth, bool apart, struct error *e)
 {
     struct beneath_names names = { 0 };
     struct error own = ERROR_NONE;
@@ -304,7 +342,7 @@ static int import_tree(struct import *m, int dir, str mailbox, unsigned depth, s
     if (beneath_list(dir, &names, &own))
         import_failed(m, "", &own);
     for (size_t i = 0; i < names.n && err == 0; i++)
-        err = import_name(m, dir, names.list[i], mailbox, depth, e);
+        err = import_name(m, dir, names.list[i], mailbox, depth, apart, e);
     beneath_names_free(&names);
     return err;
 }
@@ -314,7 +352,7 @@ static int read_source(struct import *m, int source, const struct stat *st, cons
     (void)st;
     (void)path;
     int err = is_maildir(source) ? import_folder(m, source, STR("INBOX"), e) : 0;
-    return err ? err : import_tree(m, source, (str){ NULL, 0 }, 0, e);
+    return err ? err : import_tree(m, source, (str){ NULL, 0 }, 0, false, e);
 }
 
 const struct import_form import_maildir = { look, read_source };

@@ -1,5 +1,6 @@
 /* import_mbox: valise import mbox. A file is a mailbox; a directory holds those below: "Work/2026.mbox" as export writes it, "Work.sbd/2026" as Thunderbird does,
- * "Work.mbox/mbox" as Apple Mail, and Dovecot's, which has ".imap" beside and names in modified UTF-7. Messages of Google Takeout go where their labels say (archive/gmail.h).
+ * "Work.mbox/mbox" as Apple Mail, and Dovecot's, which has ".imap" beside and names in modified UTF-7, as folders of
+ * an IMAP server have in Thunderbird. Messages of Google Takeout go where their labels say (archive/gmail.h).
  *
  * A file is read twice: where messages begin and where each belongs, then the messages of one mailbox after the other, since changing between mailboxes costs a
  * commit. Its owner may shorten or lengthen it meanwhile, so it is read and never mapped, in parts of WINDOW bytes or one message. */
@@ -12,6 +13,7 @@
 #include "archive/mbox.h"
 #include "cli/import.h"
 #include "cli/tree.h"
+#include "imap/utf7.h"
 #include "message/date.h"
 
 enum {
@@ -472,6 +474,35 @@ static bool is_thunderbird(const struct beneath_names *names)
     return false;
 }
 
+/* Whether the part of PATH after its last slash, or one before, is NAME. */
+static bool has_part(str path, str name)
+{
+    str part;
+    while (str_split(&path, '/', &part))
+        if (str_eq(part, name))
+            return true;
+    return false;
+}
+
+/* How names of folders are spelt in SOURCE, called PATH. Dovecot and UW imapd, which leave files of their own, write all in modified UTF-7; Thunderbird
+ * an IMAP server's, as the server spells them, and its own local ones as they are. */
+static enum import_spelling spelling_of(int source, const char *path)
+{
+    static const char *const servers[] = { ".imap", ".subscriptions", ".mailboxlist", "dovecot-uidvalidity",
+                                           "dovecot.list.index.log" };
+    struct beneath_names names = { 0 };
+    str whole = str_from_z(path);
+    enum import_spelling ret = IMPORT_SPELLING_PLAIN;
+    for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++)
+        if (beneath_exists(source, servers[i]))
+            return IMPORT_SPELLING_UTF7;
+    if (beneath_list(source, &names, NULL) == 0 &&
+        (is_thunderbird(&names) || has_part(whole, STR("ImapMail")) || str_ends(whole, STR(".sbd"))))
+        ret = IMPORT_SPELLING_EITHER;
+    beneath_names_free(&names);
+    return ret;
+}
+
 /* Undoes what export did to a level of a mailbox's name, or takes it as it is. */
 static void add_level(struct buf *b, str level, bool escaped)
 {
@@ -487,15 +518,18 @@ static void add_level(struct buf *b, str level, bool escaped)
     }
 }
 
-/* The same for a whole level; Dovecot's are modified UTF-7, and what is none stays as it is. */
+/* The same for a whole level; modified UTF-7 where that is what names are in, and what is none stays as it is. */
 static void add_name(const struct import *m, struct buf *b, str level, bool escaped)
 {
     struct arena a = ARENA_INIT(1 << 16);
     str decoded;
-    if (m->utf7 && maildir_level_parse(level, &a, &decoded) == 0)
+    bool shifted = str_find_byte(level, '&', 0) < level.n;
+    if (m->spelling == IMPORT_SPELLING_UTF7 && maildir_level_parse(level, &a, &decoded) == 0)
+        buf_add(b, decoded);
+    else if (m->spelling == IMPORT_SPELLING_EITHER && shifted && imap_utf7_decode(level, &a, &decoded) == 0)
         buf_add(b, decoded);
     else
-        add_level(b, level, escaped && !m->utf7);
+        add_level(b, level, escaped && m->spelling == IMPORT_SPELLING_PLAIN);
     arena_done(&a);
 }
 
@@ -560,6 +594,38 @@ static int import_name(struct import *m, int folder, const char *name, str paren
     return err;
 }
 
+static int look_for_mbox(void *ctx, const struct beneath_entry *entry, struct error *e)
+{
+    (void)e;
+    bool *found = ctx;
+    *found = *found || (S_ISREG(entry->st.st_mode) && kind_at(entry->dir, entry->name) == KIND_MBOX);
+    return 0;
+}
+
+/* NAME begins with a dot, as what programs keep for themselves: when there is mail in it, that is told. */
+static void tell_hidden(struct import *m, int folder, const char *name)
+{
+    struct error own = ERROR_NONE;
+    struct stat st;
+    bool found = false;
+    if (beneath_look(folder, name, &st, NULL))
+        return;
+    int fd = S_ISDIR(st.st_mode) ? beneath_directory(folder, name, NULL) : -1;
+    if (fd >= 0) {
+        (void)!beneath_walk(fd, look_for_mbox, &found, NULL);
+        (void)close(fd);
+    } else if (S_ISREG(st.st_mode)) {
+        found = kind_at(folder, name) == KIND_MBOX;
+    }
+    if (!found)
+        return;
+    (void)error_set(
+        &own, ERR_SYNTAX,
+        "it holds mail, but names with a dot at their beginning are not read; bring it in alone: `valise import mbox ... "
+        "--mailbox NAME`");
+    import_failed(m, name, &own);
+}
+
 static int import_tree(struct import *m, int folder, str parent, unsigned depth, struct error *e)
 {
     struct beneath_names names = { 0 };
@@ -569,8 +635,12 @@ static int import_tree(struct import *m, int folder, str parent, unsigned depth,
     if (bad)
         import_failed(m, "", &own);
     bool thunderbird = is_thunderbird(&names);
+    if (thunderbird && m->spelling == IMPORT_SPELLING_PLAIN)
+        m->spelling = IMPORT_SPELLING_EITHER; /* accounts of Thunderbird below what was named */
     for (size_t i = 0; i < names.n && err == 0; i++)
-        if (names.list[i][0] != '.')
+        if (names.list[i][0] == '.')
+            tell_hidden(m, folder, names.list[i]);
+        else
             err = import_name(m, folder, names.list[i], parent, thunderbird, depth, e);
     beneath_names_free(&names);
     return err;
@@ -579,7 +649,7 @@ static int import_tree(struct import *m, int folder, str parent, unsigned depth,
 static int read_source(struct import *m, int source, const struct stat *st, const char *path, struct error *e)
 {
     if (S_ISDIR(st->st_mode)) {
-        m->utf7 = beneath_exists(source, ".imap");
+        m->spelling = spelling_of(source, path);
         return import_tree(m, source, (str){ NULL, 0 }, 0, e);
     }
     int copy = dup(source);

@@ -1,6 +1,7 @@
 """valise import of what other programs wrote, well and badly: where messages begin, their status, trees of folders, labels of Google; and that one bad file,
 message or folder ends nothing."""
 
+import base64
 import json
 import mailbox
 import os
@@ -291,6 +292,68 @@ def test_other_forms_are_refused_with_a_way_out(server, account, scratch):
     (scratch / "empty").mkdir()
     assert "no mbox file" in refused(server, "mbox", account, scratch / "empty")
     assert "no Maildir" in refused(server, "maildir", account, scratch / "empty")
+
+
+# --- nothing is left behind without a word ---
+
+def test_a_maildir_from_one_directory_too_high(server, account, scratch):
+    """It was taken for a mailbox "Maildir", and its folders were skipped in silence."""
+    good = lambda i: {"1:2,": f"Subject: {i}\nMessage-ID: <{i}@high>\n\nx\n".encode()}
+    for user in ("home/marie", "home/jean"):
+        for folder in ("Maildir", "Maildir/.Sent", "Maildir/.Clients.Dupont"):
+            make_maildir(scratch / user / folder, good(folder))
+    for source in ("home/marie", "home"):
+        said = refused(server, "maildir", account, scratch / source)
+        assert f"{scratch}/home/{'jean' if source == 'home' else 'marie'}/Maildir: name that" in said, said
+    assert run(server, "maildir", account, scratch / "home/marie/Maildir")["added"] == 3
+    assert sorted(mail(server, account)) == ["Clients/Dupont", "INBOX", "Sent"]
+    # Folders where none can be, in a Maildir that is read
+    root = scratch / "mixed"
+    for folder in ("", ".A", ".A/below", "old", "old/.Sent", ".B/deep"):
+        make_maildir(root / folder, good(f"m{folder}"))
+    done = run(server, "maildir", account, root, "--mailbox", "Mixed", status=65)
+    assert sorted(failure["name"] for failure in done["failures"]) == [".A/below", ".B", "old/.Sent"]
+    assert all("--mailbox NAME" in failure["reason"] for failure in done["failures"])
+    assert (done["added"], done["failed"]) == (3, 3)
+
+
+def test_hidden_mboxes_are_told(server, account, scratch):
+    letter = f"From a@b {DATE}\nMessage-ID: <h@x>\n\nx\n"
+    (scratch / "m" / ".old").mkdir(parents=True)
+    for name in ("seen", ".Drafts", ".old/2001"):
+        (scratch / "m" / name).write_text(letter)
+    (scratch / "m" / ".DS_Store").write_text("x")
+    done = run(server, "mbox", account, scratch / "m", status=65)
+    assert sorted(failure["name"] for failure in done["failures"]) == [".Drafts", ".old"] and done["added"] == 1
+
+
+def test_names_of_an_imap_server_in_thunderbird(server, account, scratch):
+    names = ("Entw&APw-rfe", "R&-D", "Q&A", "Q&A-Sessions", "Gel\u00f6scht", "plain")
+    wanted = ["Entwürfe", "R&D", "Q&A", "Q&A-Sessions", "Gelöscht", "plain"]
+    def fill(folder, ends):
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / name).write_text(f"From - {DATE}\nMessage-ID: <{folder.name}@tb>\n\nx\n")
+            for end in ends:
+                (folder / f"{name}{end}").write_text("// <!-- <mdb:mork:z v=\"1.4\"/> -->\n")
+    host = scratch / "ImapMail" / "imap.example.org"
+    fill(host / "INBOX.sbd", [".msf"])
+    fill(scratch / "ImapMail" / "bare", [])
+    fill(scratch / "plain", [])
+    for source, below, decoded in ((host, "INBOX", True), (host / "INBOX.sbd", "", True), (scratch / "ImapMail" / "bare", "", True), (scratch / "plain", "", False)):
+        target = f"t{source.name.replace('.', '')}"
+        run(server, "mbox", account, source, "--mailbox", target)
+        expected = {imap_name("/".join(filter(None, (target, below if source == host else "", name)))) for name in (wanted if decoded else names)}
+        assert expected <= set(boxes(server, account)), (source, boxes(server, account))
+
+
+def imap_name(name):
+    """As LIST shows it to who has not enabled UTF8."""
+    out = []
+    for run_of in re.findall(r"[\x20-\x7e]+|[^\x20-\x7e]+", name):
+        plain = run_of.isascii()
+        out.append(run_of.replace("&", "&-") if plain else "&" + base64.b64encode(run_of.encode("utf-16-be")).rstrip(b"=").decode().replace("/", ",") + "-")
+    return "".join(out)
 
 
 # --- one bad thing ends nothing ---
