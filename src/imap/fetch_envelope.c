@@ -30,7 +30,7 @@ static void write_text(const struct header *h, str name)
     }
     imap_header_fields_done(&fields);
     message_header_unfold(&line, buf_str(&raw));
-    imap_write_nstring(&out, there ? (str){ line.n ? line.p : "", line.n } : (str){ NULL, 0 });
+    imap_write_unfolded(&out, there ? (str){ line.n ? line.p : "", line.n } : (str){ NULL, 0 });
     imap_out_add(h->s, buf_str(&out));
     buf_done(&raw);
     buf_done(&line);

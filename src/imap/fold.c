@@ -46,3 +46,16 @@ void imap_fold(struct buf *b, str s)
         s = str_from(s, n ? n : 1);
     }
 }
+
+void imap_fold_blanks(struct buf *b, size_t from, bool *blank)
+{
+    size_t to = from;
+    for (size_t i = from; i < b->n; i++) {
+        char c = b->p[i];
+        bool is_blank = c == ' ' || c == '\t' || c == '\r' || c == '\n';
+        if (!is_blank || !*blank)
+            b->p[to++] = is_blank ? ' ' : c;
+        *blank = is_blank;
+    }
+    buf_truncate(b, to);
+}

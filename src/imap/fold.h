@@ -9,4 +9,11 @@
  * are not seen (soft hyphen, zero width space) are left out. Bytes that are not UTF-8 become U+FFFD. */
 void imap_fold(struct buf *b, str s);
 
+/* Makes one blank of each run of white space (blank, TAB, CR, LF) in B from its byte FROM on, which is folded. *BLANK: whether a blank is in front
+ * of these bytes, with which a run may go on; whether one is at their end afterwards.
+ *
+ * Header fields are compared so: where a program folds a field, and whether it begins the next line with a blank or a TAB, is not what was
+ * written (RFC 5322 section 2.2.3). */
+void imap_fold_blanks(struct buf *b, size_t from, bool *blank);
+
 #endif

@@ -1,6 +1,7 @@
 /* search_match: see search_match.h. What looks at a message's words is in search_text.c. */
 #include "imap/search_match.h"
 
+#include "imap/finder.h"
 #include "imap/fold.h"
 #include "imap/search_text.h"
 #include "message/charset.h"
@@ -65,12 +66,15 @@ static void sort_keys(struct imap_search_key **list)
 }
 
 /* TEXT in CHARSET as folded UTF-8 in the arena. */
-static int fold_text(struct imap_session *s, str charset, str text, str *ret)
+static int fold_text(struct imap_session *s, str charset, str text, enum imap_blanks blanks, str *ret)
 {
+    bool blank = false;
     struct buf utf8 = BUF_INIT(4 * IMAP_LITERALS_MAX), folded = BUF_INIT(8 * IMAP_LITERALS_MAX);
     int r = message_charset_to_utf8(charset, text, &utf8);
     if (r == 0) {
         imap_fold(&folded, buf_str(&utf8));
+        if (blanks == IMAP_BLANKS_AS_ONE)
+            imap_fold_blanks(&folded, 0, &blank);
         r = buf_error(&folded);
     }
     if (r == 0)
@@ -101,9 +105,10 @@ static int prepare_keys(struct imap_session *s, str charset, struct imap_search_
             key->number = (int64_t)keyword_bit(s, key->text);
         if (key->type == IMAP_SEARCH_HEADER || key->type == IMAP_SEARCH_ADDRESSES)
             key->kept = message_fields_bit(key->field);
-        if (key->type == IMAP_SEARCH_HEADER || key->type == IMAP_SEARCH_ADDRESSES || key->type == IMAP_SEARCH_BODY ||
-            key->type == IMAP_SEARCH_TEXT)
-            r = fold_text(s, charset, key->text, &key->text);
+        if (key->type == IMAP_SEARCH_HEADER || key->type == IMAP_SEARCH_ADDRESSES)
+            r = fold_text(s, charset, key->text, IMAP_BLANKS_AS_ONE, &key->text);
+        else if (key->type == IMAP_SEARCH_BODY || key->type == IMAP_SEARCH_TEXT) /* of which headers are only a part */
+            r = fold_text(s, charset, key->text, IMAP_BLANKS_AS_THEY_ARE, &key->text);
         if (key->child)
             r = prepare_keys(s, charset, &key->child);
         if (r < 0)
@@ -135,8 +140,8 @@ struct candidate {
     struct message_fields fields;
 };
 
-/* VALUE unfolded and folded into TEXT, which has room for it: for the many that are printable ASCII without encoded words, what
- * message_encoded_word_decode and imap_fold make of it. False for others. */
+/* VALUE unfolded and folded into TEXT, which has room for it, runs of white space as one blank: for the many that are printable ASCII without
+ * encoded words, what message_encoded_word_decode, imap_fold and imap_fold_blanks make of it. False for others. */
 static bool fold_plain(str value, char *text, size_t *ret_n)
 {
     size_t n = 0;
@@ -147,7 +152,8 @@ static bool fold_plain(str value, char *text, size_t *ret_n)
             continue;
         if ((c < ' ' && c != '\t') || c == 127 || (c == '=' && !last && value.p[i + 1] == '?'))
             return false;
-        text[n++] = ascii_lower(c);
+        if ((c != ' ' && c != '\t') || !n || text[n - 1] != ' ')
+            text[n++] = c == '\t' ? ' ' : ascii_lower(c);
     }
     *ret_n = n;
     return true;

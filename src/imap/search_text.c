@@ -1,5 +1,5 @@
 /* search_text: see search_text.h. Text is compared as UTF-8, folded (fold.h): fields after RFC 2047, parameters after RFC 2231, text parts
- * after their transfer encoding and charset. */
+ * after their transfer encoding and charset. In header fields runs of white space compare as one blank. */
 #include "imap/search_text.h"
 
 #include "imap/finder.h"
@@ -75,7 +75,7 @@ static void find_in_field(struct imap_finder *finder, str text)
 bool imap_search_text_has(str value, str needle)
 {
     struct imap_finder finder;
-    imap_finder_init(&finder, needle);
+    imap_finder_init(&finder, needle, IMAP_BLANKS_AS_ONE);
     find_in_field(&finder, value);
     bool found = finder.found;
     imap_finder_done(&finder);
@@ -90,7 +90,7 @@ static bool fields_have(struct imap_search_message *m, const struct part *part, 
     bool found = false;
     open_fields(m, part, &fields);
     struct imap_finder finder;
-    imap_finder_init(&finder, needle);
+    imap_finder_init(&finder, needle, IMAP_BLANKS_AS_ONE);
     while (!found && imap_header_fields_next(&fields, &piece)) {
         if (field.n && !str_ieq(piece.name, field))
             continue;
@@ -182,7 +182,7 @@ bool imap_search_addresses(struct imap_search_message *m, str field, str needle)
                                            : str_ieq(field, STR("Bcc"))  ? &e->bcc
                                                                          : NULL;
     struct address_text text = { .begun = false };
-    imap_finder_init(&text.finder, needle);
+    imap_finder_init(&text.finder, needle, IMAP_BLANKS_AS_ONE);
     text.finder.found = false; /* an empty needle is in each list that there is */
     if (m->email && structure_is_truncated(m->email->structure) && load(m))
         find_in_address_fields(m, field, &text);
@@ -236,7 +236,7 @@ static bool text_in_charset(struct imap_search_message *m, const struct part *pa
                               .valid = true };
     char raw[PIECE];
     int64_t n;
-    imap_finder_init(&t.finder, needle);
+    imap_finder_init(&t.finder, needle, IMAP_BLANKS_AS_THEY_ARE);
     message_decoder_init(&t.decoder, message_encoding_from_name(part->encoding));
     m->cost += IMAP_COST_BODY / 10;
     while (!t.finder.found && (n = t.source->pull(t.source, raw, sizeof raw)) > 0) {
@@ -286,7 +286,7 @@ static bool params_have(const struct message_param *params, unsigned n, str need
             continue;
         struct buf text = BUF_INIT(FIELD_TEXT_MAX);
         struct imap_finder finder;
-        imap_finder_init(&finder, needle);
+        imap_finder_init(&finder, needle, IMAP_BLANKS_AS_ONE);
         message_param_text(&params[i], &text);
         imap_finder_add(&finder, buf_str(&text));
         found = finder.found;

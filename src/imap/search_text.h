@@ -1,5 +1,5 @@
 /* search_text: the words of one message, as SEARCH's keys look at them (RFC 3501 section 6.4.4): fields, addresses, the texts of all parts
- * with their MIME headers. Everything is read in pieces, so no size is too large to be found in. */
+ * with their MIME headers. In header fields a run of white space compares as one blank, since programs fold them anywhere, with blanks or TABs. Everything is read in pieces, so no size is too large to be found in. */
 #ifndef VALISE_IMAP_SEARCH_TEXT_H
 #define VALISE_IMAP_SEARCH_TEXT_H
 

@@ -85,6 +85,23 @@ void imap_write_nstring(struct buf *b, str s)
         buf_add(b, STR("NIL"));
 }
 
+void imap_write_unfolded(struct buf *b, str s)
+{
+    const char *tab = s.n ? memchr(s.p, '\t', s.n) : NULL;
+    if (!tab) {
+        imap_write_nstring(b, s);
+        return;
+    }
+    struct buf line = BUF_INIT(s.n);
+    buf_add(&line, s);
+    for (char *p = line.p + (tab - s.p); p < line.p + line.n; p++) {
+        if (*p == '\t')
+            *p = ' ';
+    }
+    imap_write_string(b, buf_str(&line));
+    buf_done(&line);
+}
+
 /* astring = 1*ASTRING-CHAR / string */
 void imap_write_astring(struct buf *b, str s)
 {

@@ -13,6 +13,9 @@
 void imap_write_string(struct buf *b, str s);
 /* NIL when S.p is NULL. */
 void imap_write_nstring(struct buf *b, str s);
+/* The same of a field's text in ENVELOPE and BODYSTRUCTURE, each TAB as a blank: where a field was folded before a TAB, removing the line end (RFC 5322
+ * section 2.2.3) leaves the TAB, which is no part of what was written; lists would show it as a gap or a box. BODY[HEADER] has it. */
+void imap_write_unfolded(struct buf *b, str s);
 /* An atom when S is one and not NIL, else a string. */
 void imap_write_astring(struct buf *b, str s);
 /* A mailbox name, from UTF-8, in modified UTF-7. */

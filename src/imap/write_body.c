@@ -8,7 +8,7 @@ enum { DEPTH_MAX = 200 };
 /* nstring where an empty value means that there is none. */
 static void write_or_nil(struct buf *b, str s)
 {
-    imap_write_nstring(b, s.n ? s : (str){ NULL, 0 });
+    imap_write_unfolded(b, s.n ? s : (str){ NULL, 0 });
 }
 
 /* NIL hosts begin and end groups. */
@@ -19,9 +19,9 @@ void imap_write_address(struct buf *b, const struct message_address *a)
     buf_add_byte(b, ' ');
     write_or_nil(b, a->route);
     buf_add_byte(b, ' ');
-    imap_write_nstring(b, a->mailbox);
+    imap_write_unfolded(b, a->mailbox);
     buf_add_byte(b, ' ');
-    imap_write_nstring(b, a->host);
+    imap_write_unfolded(b, a->host);
     buf_add_byte(b, ')');
 }
 
@@ -46,17 +46,17 @@ void imap_write_envelope(struct buf *b, const struct envelope *e)
         e = &nothing;
     const struct message_addresses *lists[] = { &e->from, &e->sender, &e->reply_to, &e->to, &e->cc, &e->bcc };
     buf_add_byte(b, '(');
-    imap_write_nstring(b, e->date);
+    imap_write_unfolded(b, e->date);
     buf_add_byte(b, ' ');
-    imap_write_nstring(b, e->subject);
+    imap_write_unfolded(b, e->subject);
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         buf_add_byte(b, ' ');
         write_addresses(b, lists[i]);
     }
     buf_add_byte(b, ' ');
-    imap_write_nstring(b, e->in_reply_to);
+    imap_write_unfolded(b, e->in_reply_to);
     buf_add_byte(b, ' ');
-    imap_write_nstring(b, e->message_id);
+    imap_write_unfolded(b, e->message_id);
     buf_add_byte(b, ')');
 }
 

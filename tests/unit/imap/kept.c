@@ -120,6 +120,9 @@ static void deliver_odd(void)
     deliver_z("");
     deliver_z("Subject: =?utf-8?q?caf=C3=A9?= =?utf-8?b?w6k=?=\r\nFrom: anne @ example . org (Anne \\) comment)\r\n\r\n");
     deliver_z("From: \"Anne\"\"Marie\" <an\"ne\"@example.org>, x\"y\"z@[1.2.3.4]\r\nTo: a.\r\n b@example.org (c)\r\n\r\n");
+    deliver_z("Subject: quarterly budget\r\n\tmeeting  agenda\r\nFrom: \"Name Of\r\n\tSomebody\" <s@t.u>\r\nTo: a@b.c,\n\t  d "
+              "e\tf <g@h.i>\r\n\r\n");
+    deliver_z("Subject: r\xc3\xa9union budget\r\n\t meeting\r\nReferences: <a@b>\r\n\t<c@d>\r\n\r\n");
     deliver_z("From: Anne<anne@example.org>\r\nBcc: group: x@y.z, w@v.u;\r\nDate: Fri, 32 Dec 2025 00:00:00 +0000\r\n\r\n");
     deliver_z("Date: Thu, 1 Jan 1970 00:00:00 +0000\nSubject: bare\n line ends\n\nbody\n");
     deliver_z("Date: Thu, 1 Jan 9999 00:00:00 +0000\r\n\r\n");
@@ -342,7 +345,13 @@ static void test_search_answers_the_same(void **state)
                                            "=?",
                                            "w@v.u",
                                            "group",
-                                           "line ends" };
+                                           "line ends",
+                                           "budget meeting",
+                                           "meeting   agenda",
+                                           "name of somebody",
+                                           "d e f",
+                                           ">  <",
+                                           " " };
     static const char *const others[] = { "SENTSINCE 1-Jan-2020",
                                           "SENTBEFORE 1-Jan-2020",
                                           "SENTON 1-Jan-1970",

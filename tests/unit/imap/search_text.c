@@ -66,7 +66,9 @@ static void large_headers(void **state)
     buf_add(&b, STR("unbroken needle\r\n"));
     for (unsigned i = 0; i < 3000; i++)
         buf_addf(&b, "X-%u: y\r\n", i);
-    buf_add(&b, STR("X-Words:"));
+    buf_add(&b, STR("X-Blanks: one"));
+    add_n(&b, "\r\n\t ", 100000);
+    buf_add(&b, STR("two\r\nX-Words:"));
     add_n(&b, "\r\n =?utf-8?q?=C3=A9t=C3=A9?=", 9000);
     buf_add(&b, STR("\r\nFrom: Anne <anne@example.org>\r\nTo: first@example.org"));
     for (unsigned i = 0; i < 9000; i++)
@@ -77,6 +79,9 @@ static void large_headers(void **state)
     assert_true(imap_search_header(&w.m, STR("x-folded"), STR("many lines, folded needle")));
     assert_true(imap_search_header(&w.m, STR("X-Line"), STR("xunbroken needle")));
     assert_false(imap_search_header(&w.m, STR("X-Folded"), STR("unbroken")));
+    assert_true(imap_search_header(&w.m, STR("X-Blanks"), STR("one two"))); /* also where pieces meet */
+    assert_true(imap_search_header(&w.m, STR("X-Blanks"), STR("one \t\r\n two")));
+    assert_false(imap_search_header(&w.m, STR("X-Blanks"), STR("onetwo")));
     assert_true(imap_search_header(&w.m, STR("X-2999"), STR("y")));
     assert_true(imap_search_header(&w.m, STR("X-2999"), STR("")));
     assert_false(imap_search_header(&w.m, STR("X-3000"), STR("")));
