@@ -62,8 +62,8 @@ static enum imap_frame_event end_line(struct imap_frame *f)
     return IMAP_FRAME_LITERAL;
 }
 
-/* Adds PIECE, the next bytes of a line; of a spoilt command only its head, with the tag, and a tail that
- * can show an announcement are kept. */
+/* Adds PIECE, the next bytes of a line; of a spoilt command only its head, with the tag, and a tail that can show an announcement are kept. The head
+ * is filled first, however the bytes came: a piece of the tail in its place would be told as the tag. */
 static void add_line(struct imap_frame *f, str piece)
 {
     f->line_n += piece.n;
@@ -72,6 +72,11 @@ static void add_line(struct imap_frame *f, str piece)
     if (f->spoilt == IMAP_FRAME_MORE) {
         buf_add(&f->unit, piece);
         return;
+    }
+    if (f->unit.n < HEAD) {
+        str head = str_sub(piece, 0, HEAD - f->unit.n);
+        buf_add(&f->unit, head);
+        piece = str_from(piece, head.n);
     }
     buf_add(&f->unit, piece.n > TAIL ? str_from(piece, piece.n - TAIL) : piece);
     size_t keep = f->line_start > HEAD ? f->line_start : HEAD;

@@ -135,6 +135,37 @@ static void a_spoilt_line_keeps_its_head_and_little_memory(void **state)
     imap_frame_done(&f);
 }
 
+/* What is told as the tag is the beginning of the command, at every split: never a piece of a password. */
+static void a_spoilt_command_keeps_its_tag_at_every_split(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *in;
+        enum imap_frame_event event;
+    } lines[] = {
+        { "a LOGIN marie@example.org mauvais-mot-de-passe\r\r\n", IMAP_FRAME_BAD_LINE },
+        { "a LOGIN marie@example.org \r mauvais-mot-de-passe-secret\r\n", IMAP_FRAME_BAD_LINE },
+        { "a LOGIN marie@example.org mauvais-mot-de-passe-secret\n", IMAP_FRAME_BAD_LINE },
+        { "a LOGIN " LONG " mauvais-mot-de-passe-secret\r\n", IMAP_FRAME_TOO_LONG },
+        { "a LOGIN " LONG LONG LONG LONG LONG LONG LONG LONG " mauvais-mot-de-passe-secret\r\n", IMAP_FRAME_TOO_LONG },
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        for (size_t first = 0; first < strlen(lines[i].in); first++) {
+            struct imap_frame f;
+            imap_frame_init(&f, LINE_MAX_HERE, LITERAL_MAX_HERE);
+            char *copy = heap_copy(lines[i].in);
+            str in = { copy, strlen(lines[i].in) };
+            size_t used = 0;
+            if (first)
+                assert_int_equal(imap_frame_feed(&f, str_sub(in, 0, first), &used), IMAP_FRAME_MORE);
+            assert_int_equal(used, first);
+            assert_int_equal(imap_frame_feed(&f, str_from(in, first), &used), lines[i].event);
+            assert_true(str_starts(buf_str(&f.unit), STR("a LOGIN ")));
+            imap_frame_done(&f);
+            free(copy);
+        }
+}
+
 static void a_diverted_literal_is_the_callers(void **state)
 {
     (void)state;
@@ -204,6 +235,7 @@ int main(void)
         cmocka_unit_test(commands_end_where_they_should_at_every_split),
         cmocka_unit_test(nul_spoils_a_line),
         cmocka_unit_test(a_spoilt_line_keeps_its_head_and_little_memory),
+        cmocka_unit_test(a_spoilt_command_keeps_its_tag_at_every_split),
         cmocka_unit_test(a_diverted_literal_is_the_callers),
         cmocka_unit_test(what_is_diverted_is_forgotten),
         cmocka_unit_test(a_spoilt_command_has_any_number_of_literals),
