@@ -303,5 +303,6 @@ def test_make_run_takes_the_class(scratch):
         process.stdout.close()
         return said
     said = run()
+    assert "cannot open" not in said and "No such file" not in said  # the log that is not there the first time
     assert f"user2@{DOMAIN}" in said and ON in said and f"lab sheet --dir {lab} --port-offset {offset}" in said
     assert "is there already" in run()
