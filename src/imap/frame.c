@@ -1,11 +1,14 @@
 /* frame: see frame.h. */
 #include "imap/frame.h"
 
+/* Of a spoilt command the first bytes, with the tag, and the last ones, in which the longest announcement lies. */
+enum { TAIL = 32, HEAD = 512, DIGITS_MAX = 20 };
+
 void imap_frame_init(struct imap_frame *f, size_t line_max, size_t literal_max)
 {
     *f = (struct imap_frame){ .line_max = line_max, .literal_max = literal_max };
     /* A command may hold passwords: wiped when given back. An announcement adds at most its CRLF to what is counted. */
-    buf_init_secret(&f->unit, line_max + literal_max + line_max);
+    buf_init_secret(&f->unit, line_max + literal_max + line_max + HEAD + 5 * TAIL);
 }
 
 void imap_frame_done(struct imap_frame *f)
@@ -24,9 +27,6 @@ bool imap_frame_is_begun(const struct imap_frame *f)
 {
     return f->line_n > 0 || f->state != IMAP_FRAME_IN_LINE;
 }
-
-/* Of a spoilt command the last bytes, in which the longest announcement lies. */
-enum { TAIL = 32, HEAD = 512, DIGITS_MAX = 20 };
 
 /* A literal's announcement at the end of LINE: "{" number ["+"] "}". */
 static bool parse_announcement(str line, uint64_t *ret_n, bool *ret_sync)
