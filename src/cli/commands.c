@@ -400,9 +400,10 @@ const struct cli_command cli_commands[] = {
       "whether it was encrypted, and given a key or a passphrase takes none in the clear.",
       backup_options, cmd_backup },
     { "restore", "BACKUP", "bring back a backup: all of it into a new directory, or one account's mail",
-      "BACKUP is one made by backup, or the directory of many, of which the latest is taken. Messages that are there already, by "
-      "Message-ID and size, are "
-      "left alone. A whole backup does not bring back certificates that were revoked after it was made, as far as that is known: "
+      "BACKUP is one made by backup, or the directory of many, of which the latest is taken. A message that is in the mailbox "
+      "already, "
+      "the same byte for byte, is not brought back: of three copies in the backup and one in the mailbox, two come. "
+      "A whole backup does not bring back certificates that were revoked after it was made, as far as that is known: "
       "from "
       "ca.revoked beside the backups or in the directory, which may hold that file only, from --revoked-from, and from the "
       "system in "
@@ -417,8 +418,9 @@ const struct cli_command cli_commands[] = {
     { "import maildir", "ADDRESS SOURCE", "bring the mail of a Maildir into an account",
       "SOURCE is a Maildir++, as of Dovecot or Courier, or a tree of Dovecot's LAYOUT=fs; folders, flags, dates and keywords of "
       "both come along. "
-      "Messages that are there already, by Message-ID and size, are left out: an interrupted import is run again. What is wrong "
-      "with one "
+      "A message that is in the mailbox already, the same byte for byte as it is kept there, is left out: an interrupted import "
+      "is run again. Of three copies in SOURCE and one in the mailbox two are added, whatever their Message-IDs and dates are; "
+      "flags are left as they are. What is wrong with one "
       "message, file or folder is named, it is left out, and the exit status at the end is 65. Not read: Dovecot's dbox "
       "(`doveadm backup -u "
       "USER maildir:DIRECTORY:LAYOUT=fs` makes Maildirs of it), spools of Cyrus (bring them over IMAP, by mbsync or imapsync), "
@@ -435,9 +437,10 @@ const struct cli_command cli_commands[] = {
       "folder of its "
       "first own label, Sent, or else Archive; Unread and Starred are flags, Important is a keyword. Lines \"From ...\" that may "
       "or may not "
-      "begin a message are counted and told. Messages that are there already, by Message-ID and size, are left out: an "
-      "interrupted import "
-      "is run again. What is wrong with one message, file or folder is named, it is left out, and the exit status at the end is "
+      "begin a message are counted and told. A message that is in the mailbox already, the same byte for byte as it is "
+      "kept there, is left out: an interrupted import is run again. Of three copies in SOURCE and one in the mailbox two are "
+      "added, whatever their Message-IDs and dates are; fields of status are no part of a message, and its flags there are left "
+      "as they are. What is wrong with one message, file or folder is named, it is left out, and the exit status at the end is "
       "65. Not "
       "read: MMDF and Babyl (Python's mailbox module makes mboxes of them), Outlook's PST (readpst does), compressed files.",
       import_mbox_options, cmd_import_mbox },

@@ -126,19 +126,6 @@ void deposit_tell_names(const struct deposit *d)
                      (unsigned long long)d->apart_n, d->apart);
 }
 
-/* The Message-ID of MESSAGE, escaped as bulk.list does it. */
-static void add_message_id(struct buf *id, str message)
-{
-    struct arena a = ARENA_INIT(STRUCTURE_MAX);
-    struct buf structure = BUF_INIT(STRUCTURE_MAX);
-    const struct envelope *envelope;
-    if (message_parse(message, &message_limits_default, &structure) == 0 &&
-        structure_envelope(buf_str(&structure), &a, &envelope) == 0)
-        buf_add_escaped(id, envelope->message_id);
-    buf_done(&structure);
-    arena_done(&a);
-}
-
 static json_t *keywords_json(const struct mail_flags *flags)
 {
     json_t *list = json_array();
@@ -184,23 +171,22 @@ static void remember(struct deposit *d, const char *what, uint64_t bytes)
 int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, int64_t received_ms, const char *what,
                 struct error *e)
 {
-    struct buf id = BUF_INIT(65536);
+    bool there;
     int64_t received = received_ms == INT64_MIN ? clock_real_ms() : received_ms;
     message = as_stored(d, message);
-    add_message_id(&id, message);
-    bool there = known_take(&d->known, buf_str(&id), message.n, received);
-    buf_done(&id);
-    if (there) {
-        d->skipped++;
-        return 0;
-    }
+    int err = known_take(&d->known, message, &there, e);
+    if (err == 0 && !there && d->ends_lines && str_ends(message, STR("\r\n")))
+        err = known_take(&d->known, str_sub(message, 0, message.n - 2), &there, e);
+    d->skipped += err == 0 && there;
+    if (err || there)
+        return err;
     remember(d, what, message.n);
     d->added++;
     d->bytes += message.n;
-    int err = ask(d,
-                  json_pack("{s:s,s:s%,s:I,s:o,s:I}", "command", "bulk.append", "mailbox", d->called.p, d->called.n, "flags",
-                            (json_int_t)flags->system, "keywords", keywords_json(flags), "received", (json_int_t)received),
-                  message, e);
+    err = ask(d,
+              json_pack("{s:s,s:s%,s:I,s:o,s:I}", "command", "bulk.append", "mailbox", d->called.p, d->called.n, "flags",
+                        (json_int_t)flags->system, "keywords", keywords_json(flags), "received", (json_int_t)received),
+              message, e);
     d->added -= err != 0;
     d->bytes -= err ? message.n : 0;
     return err;

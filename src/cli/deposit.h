@@ -2,7 +2,7 @@
 #ifndef VALISE_CLI_DEPOSIT_H
 #define VALISE_CLI_DEPOSIT_H
 
-#include "cli/port.h"
+#include "cli/known.h"
 #include "store/mail.h"
 
 enum { DEPOSIT_SENT_MAX = 64 }; /* more than the other side lets wait */
@@ -21,6 +21,7 @@ struct deposit {
     struct known known;         /* of the mailbox that is open; valid while mailbox.n */
     struct buf mailbox, called; /* as asked for, and as it is called here */
     struct buf repaired;
+    bool ends_lines;           /* the source gives each message's last line an end (an mbox): what lacks it here is the same */
     deposit_failed_fn *failed; /* NULL: nobody */
     void *ctx;
     struct deposit_sent sent[DEPOSIT_SENT_MAX];
@@ -41,7 +42,7 @@ void deposit_tell_names(const struct deposit *d);
  * error speaks of this mailbox only, and another can be tried. */
 int deposit_mailbox(struct deposit *d, str name, const char *use, struct error *e) MUST_USE;
 /* One message, called WHAT in reports. RECEIVED_MS INT64_MIN: now. It is kept when deposit_flush has answered 0 and FAILED was not called. What is there already
- * is left out; compared is what the store makes of it: a message with NULs is not the one that was in the file. */
+ * is left out (known.h); compared is what the store makes of it: a message with NULs is not the one that was in the file. */
 int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, int64_t received_ms, const char *what,
                 struct error *e) MUST_USE;
 int deposit_flush(struct deposit *d, struct error *e) MUST_USE;

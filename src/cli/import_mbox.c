@@ -648,6 +648,7 @@ static int import_tree(struct import *m, int folder, str parent, unsigned depth,
 
 static int read_source(struct import *m, int source, const struct stat *st, const char *path, struct error *e)
 {
+    m->deposit.ends_lines = true;
     if (S_ISDIR(st->st_mode)) {
         m->spelling = spelling_of(source, path);
         return import_tree(m, source, (str){ NULL, 0 }, 0, e);

@@ -15,7 +15,7 @@
 #include "role/format.h"
 #include "role/lock.h"
 
-enum { LOCK_WAIT_MS = 10000, KEY_MAX = 70000 };
+enum { LOCK_WAIT_MS = 10000 };
 
 /* --- our own process --- */
 
@@ -151,57 +151,4 @@ int port_each(struct port *p, str mailbox, int (*fn)(void *ctx, const json_t *en
         from = next;
     }
     return err;
-}
-
-void known_init(struct known *k)
-{
-    map_init(&k->counts);
-}
-
-void known_done(struct known *k)
-{
-    map_done(&k->counts);
-}
-
-static void make_key(struct buf *b, str id, uint64_t size, int64_t received_ms)
-{
-    buf_add(b, id);
-    if (id.n == 0)
-        buf_addf(b, "@%lld", (long long)((received_ms - (received_ms % 1000 + 1000) % 1000) / 1000));
-    buf_addf(b, " %llu", (unsigned long long)size);
-}
-
-static uintptr_t count_of(const struct known *k, str key)
-{
-    return (uintptr_t)map_get(&k->counts, key);
-}
-
-static int count_entry(void *ctx, const json_t *entry, struct error *e)
-{
-    struct known *k = ctx;
-    struct buf key = BUF_INIT(KEY_MAX);
-    make_key(&key, str_from_z(json_string_value(json_object_get(entry, "id"))),
-             (uint64_t)json_integer_value(json_object_get(entry, "size")),
-             json_integer_value(json_object_get(entry, "received")));
-    (void)map_put(&k->counts, buf_str(&key), (void *)(count_of(k, buf_str(&key)) + 1));
-    buf_done(&key);
-    return 0;
-}
-
-int known_read(struct known *k, struct port *p, str mailbox, struct error *e)
-{
-    return port_each(p, mailbox, count_entry, k, e);
-}
-
-bool known_take(struct known *k, str id, uint64_t size, int64_t received_ms)
-{
-    struct buf key = BUF_INIT(KEY_MAX);
-    make_key(&key, id, size, received_ms);
-    uintptr_t n = count_of(k, buf_str(&key));
-    if (n > 1)
-        (void)map_put(&k->counts, buf_str(&key), (void *)(n - 1));
-    else if (n)
-        (void)map_remove(&k->counts, buf_str(&key));
-    buf_done(&key);
-    return n > 0;
 }

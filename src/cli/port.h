@@ -5,7 +5,6 @@
 
 #include <sys/types.h>
 
-#include "base/map.h"
 #include "role/bulk.h"
 
 struct port {
@@ -19,18 +18,6 @@ int port_open(const char *dir, struct port *ret, struct error *e) MUST_USE;
  * other descriptor of ours. */
 int port_open_store(int top, const char *name, struct port *ret, struct error *e) MUST_USE;
 void port_close(struct port *p);
-
-/* How often a mailbox has a message: what is there already is not brought in again, and what a source has twice comes twice. A message is known by its
- * Message-ID and size; one without by the second it came and its size. */
-struct known {
-    struct map counts;
-};
-void known_init(struct known *k);
-void known_done(struct known *k);
-/* Counts the messages in MAILBOX of the open account. */
-int known_read(struct known *k, struct port *p, str mailbox, struct error *e) MUST_USE;
-/* Whether one more like this was counted; takes it off then. ID is escaped as in bulk.list. */
-bool known_take(struct known *k, str id, uint64_t size, int64_t received_ms);
 
 /* Calls FN with each entry of MAILBOX (as in bulk.list); what it returns other than 0 ends it. */
 int port_each(struct port *p, str mailbox, int (*fn)(void *ctx, const json_t *entry, struct error *e), void *ctx,

@@ -14,6 +14,7 @@ enum {
     WAITING_BYTES_MAX = 16 << 20,
     ARENA_MAX = 32 << 20,
     PUMP_BYTES = 65536,
+    DIGEST_BYTES_MAX = 64 << 20,
     BACKUP_LETTERS_MAX = 32
 };
 
@@ -155,12 +156,6 @@ static json_t *create_mailbox(struct bulk *b, const json_t *request)
 
 /* --- out --- */
 
-struct listing {
-    struct bulk *b;
-    const struct mail_entry *entries;
-    json_t *list;
-};
-
 static json_t *keywords_json(struct bulk *b, uint64_t flags)
 {
     size_t n;
@@ -172,29 +167,17 @@ static json_t *keywords_json(struct bulk *b, uint64_t flags)
     return list;
 }
 
-static int list_entry(void *ctx, size_t i, const struct mail_email *email)
+static json_t *entry_json(struct bulk *b, const struct mail_entry *m)
 {
-    struct listing *l = ctx;
-    const struct mail_entry *m = &l->entries[i];
-    struct arena a = ARENA_INIT(1 << 20);
-    struct buf id = BUF_INIT(65536);
-    const struct envelope *envelope;
-    if (structure_envelope(email->structure, &a, &envelope) == 0)
-        buf_add_escaped(&id, envelope->message_id);
-    json_array_append_new(l->list,
-                          json_pack("{s:I,s:I,s:I,s:I,s:o,s:I,s:s%}", "uid", (json_int_t)m->uid, "size", (json_int_t)m->size,
-                                    "received", (json_int_t)m->received_ms, "flags", (json_int_t)(m->flags & 0xff), "keywords",
-                                    keywords_json(l->b, m->flags), "email", (json_int_t)m->email, "id", id.n ? id.p : "", id.n));
-    buf_done(&id);
-    arena_done(&a);
-    return 0;
+    return json_pack("{s:I,s:I,s:I,s:I,s:o,s:I}", "uid", (json_int_t)m->uid, "size", (json_int_t)m->size, "received",
+                     (json_int_t)m->received_ms, "flags", (json_int_t)(m->flags & 0xff), "keywords", keywords_json(b, m->flags),
+                     "email", (json_int_t)m->email);
 }
 
 static json_t *list_messages(struct bulk *b, const json_t *request)
 {
-    struct mail_entry entries[ENTRIES_MAX];
-    uint64_t emails[ENTRIES_MAX], from = get_number(request, "from");
-    size_t n = 0;
+    struct mail_entry entry;
+    uint64_t from = get_number(request, "from");
     struct error e = ERROR_NONE;
     int err = 0;
     str name = get_text(request, "mailbox");
@@ -207,20 +190,18 @@ static json_t *list_messages(struct bulk *b, const json_t *request)
         return admin_error(err, "the mailbox cannot be opened");
     uint32_t count = mail_view_count(b->view);
     uint32_t seq = from > UINT32_MAX ? count + 1 : mail_view_seq_from(b->view, (uint32_t)from);
-    for (; seq <= count && n < ENTRIES_MAX && err == 0; seq++) {
-        err = mail_view_entry(b->view, seq, &entries[n]);
+    json_t *list = json_array();
+    for (; seq <= count && json_array_size(list) < ENTRIES_MAX && err == 0; seq++) {
+        err = mail_view_entry(b->view, seq, &entry);
         if (err == 0)
-            emails[n] = entries[n].email, n++;
+            json_array_append_new(list, entry_json(b, &entry));
         else if (err == ERR_NOTFOUND)
-            err = 0;
+            err = 0; /* expunged meanwhile */
     }
-    struct listing l = { b, entries, json_array() };
     if (err == 0)
-        err = mail_email_each(b->account, emails, n, list_entry, &l);
-    if (err == 0)
-        return json_pack("{s:b,s:o,s:I}", "ok", 1, "entries", l.list, "next",
+        return json_pack("{s:b,s:o,s:I}", "ok", 1, "entries", list, "next",
                          seq <= count ? (json_int_t)mail_view_uid(b->view, seq) : 0);
-    json_decref(l.list);
+    json_decref(list);
     (void)error_set(&e, err, "mailbox %.*s cannot be read", STR_ARG(name));
     return done(err, &e);
 }
@@ -237,6 +218,49 @@ static json_t *read_message(struct bulk *b, const json_t *request, struct source
     }
     arena_done(&a);
     return err ? admin_error(err, "the message is not there") : json_pack("{s:b,s:I}", "ok", 1, "bytes", (json_int_t)*ret_n);
+}
+
+/* The digest of EMAIL, of *RET_N bytes; JSON's null when it is gone or damaged. */
+static int digest_email(struct bulk *b, uint64_t email, json_t **ret, uint64_t *ret_n)
+{
+    struct arena a = ARENA_INIT(ARENA_MAX);
+    struct mail_email found;
+    char digest[BULK_DIGEST + 1];
+    int err = mail_email_get(b->account, email, &a, &found);
+    *ret_n = 0;
+    if (err == 0) {
+        struct source *message = mail_email_source(b->account, &found, 0, found.size);
+        err = bulk_digest_source(message, found.size, digest);
+        message->close(message);
+        *ret_n = found.size;
+        mail_email_done(&found);
+    }
+    arena_done(&a);
+    *ret = err ? json_null() : json_string(digest);
+    return err == ERR_NOTFOUND || err == ERR_CORRUPT ? 0 : err;
+}
+
+/* An answer takes its time, and another conversation waits: after DIGEST_BYTES_MAX it ends. */
+static json_t *digest_messages(struct bulk *b, const json_t *request)
+{
+    const json_t *emails = json_object_get(request, "emails"), *v;
+    json_t *list = json_array(), *one;
+    uint64_t bytes = 0, n;
+    size_t i;
+    int err = json_array_size(emails) > BULK_DIGESTS_MAX ? ERR_LIMIT : 0;
+    json_array_foreach(emails, i, v)
+    {
+        if (err || bytes > DIGEST_BYTES_MAX)
+            break;
+        json_int_t email = json_integer_value(v);
+        err = digest_email(b, email > 0 ? (uint64_t)email : 0, &one, &n);
+        json_array_append_new(list, one);
+        bytes += n;
+    }
+    if (err == 0)
+        return json_pack("{s:b,s:o}", "ok", 1, "digests", list);
+    json_decref(list);
+    return admin_error(err, err == ERR_LIMIT ? "digests of too many messages at once" : "the messages cannot be read");
 }
 
 /* --- in --- */
@@ -423,8 +447,9 @@ static const struct {
     json_t *(*run)(struct bulk *b, const json_t *request);
     bool needs_account;
 } commands[] = {
-    { "bulk.open", open_account, false },    { "bulk.create", create_mailbox, true }, { "bulk.list", list_messages, true },
-    { "bulk.append", append_message, true }, { "bulk.flush", flush, true },           { "backup.begin", begin_backup, false },
+    { "bulk.open", open_account, false },     { "bulk.create", create_mailbox, true }, { "bulk.list", list_messages, true },
+    { "bulk.digest", digest_messages, true }, { "bulk.append", append_message, true }, { "bulk.flush", flush, true },
+    { "backup.begin", begin_backup, false },
 };
 
 json_t *bulk_run(struct bulk *b, const json_t *request, struct source **ret_body, uint64_t *ret_n)

@@ -3,8 +3,10 @@
  *
  *   bulk.open address                     -> mailboxes[] {name use subscribed messages}
  *   bulk.create mailbox [use]             makes and subscribes it; no mistake when it is there
- *   bulk.list mailbox from                -> entries[] {uid size received flags keywords[] email id}, next: uid to go on from, 0 at the end
+ *   bulk.list mailbox from                -> entries[] {uid size received flags keywords[] email}, next: uid to go on from, 0 at the end
  *   bulk.read email                       -> bytes, and the message behind the reply
+ *   bulk.digest emails[]                  -> digests[]: SHA-256 of those messages in their order, in hexadecimal, null for one that cannot be read;
+ *                                         the first of them or more, at least one: who wants the rest asks for it
  *   bulk.append mailbox flags keywords[] received bytes, and the message behind the request
  *   bulk.flush                            what was appended since the last flush is in the store, durable
  *     both tell what became of earlier ones  -> failed[] {number text}: messages that cannot be kept, counted from 0 over all bulk.append since
@@ -18,7 +20,7 @@
 #include "base/buf.h"
 #include "role/admin.h"
 
-enum { BULK_LINE_MAX = 60000, BULK_MESSAGE_MAX = 1 << 30 };
+enum { BULK_LINE_MAX = 60000, BULK_MESSAGE_MAX = 1 << 30, BULK_DIGEST = 64 /* characters */, BULK_DIGESTS_MAX = 200 };
 
 /* --- answering --- */
 
@@ -33,6 +35,11 @@ int bulk_expects(const json_t *request, uint64_t *ret) MUST_USE;
 void bulk_take(struct bulk *b, str bytes);
 /* Carries out REQUEST, whose bytes have been taken. The reply is the caller's; *RET_BODY (NULL: none) is what follows it, *RET_N bytes. */
 json_t *bulk_run(struct bulk *b, const json_t *request, struct source **ret_body, uint64_t *ret_n);
+
+/* SHA-256 of MESSAGE in hexadecimal, as bulk.digest gives it. */
+void bulk_digest(str message, char ret[BULK_DIGEST + 1]);
+/* The same of N bytes of MESSAGE, which stays the caller's. Its errors; ERR_IO when it has less. Blocks. */
+int bulk_digest_source(struct source *message, uint64_t n, char ret[BULK_DIGEST + 1]) MUST_USE;
 
 /* Answers on descriptor FD until its peer closes. Blocks. */
 void bulk_serve(struct admin *a, int fd);

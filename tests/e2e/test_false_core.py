@@ -2,6 +2,7 @@
 written or removed, and nothing hangs."""
 
 import ctypes
+import hashlib
 import json
 import os
 import pwd
@@ -197,7 +198,8 @@ def export_answers(addresses, mailboxes):
     return {
         "user.list": {"ok": True, "users": [{"address": a} for a in addresses]},
         "bulk.open": {"ok": True, "mailboxes": [{"name": m, "messages": 1, "use": ""} for m in mailboxes]},
-        "bulk.list": {"ok": True, "next": 0, "entries": [{"uid": 1, "size": 10, "received": 0, "flags": 0, "keywords": [], "email": "e", "id": ""}]},
+        "bulk.list": {"ok": True, "next": 0, "entries": [{"uid": 1, "size": len(MESSAGE), "received": 0, "flags": 0, "keywords": [], "email": 1}]},
+        "bulk.digest": {"ok": True, "digests": [None]},
         "bulk.read": ({"ok": True, "bytes": len(MESSAGE)}, MESSAGE),
     }
 
@@ -232,6 +234,11 @@ def test_export_stays_in_its_folder(lab, scratch, form, addresses, mailboxes):
     {"bulk.list": {"ok": True, "next": "x", "entries": {"a": [1, None, {"uid": "x"}]}}},
     {"bulk.list": {"ok": True, "entries": [None, 7, {}, {"email": None}, []]}},
     {"bulk.open": {"ok": True, "mailboxes": [None, {}, {"name": None}]}},
+    {"bulk.digest": {"ok": True, "digests": []}},
+    {"bulk.digest": {"ok": True, "digests": 7}},
+    {"bulk.digest": {"ok": True, "digests": ["x" * 64, "x", None, {}]}},
+    {"bulk.digest": {"ok": True, "digests": ["x" * 100000]}},
+    {"bulk.digest": {"ok": False, "error": "corrupt"}},
     {"bulk.open": [], "user.list": {"ok": True, "users": 7}},
 ])
 def test_answers_of_no_sense_end_the_command(lab, scratch, answers):
@@ -260,6 +267,17 @@ def test_lists_of_a_false_core_crash_nothing(lab, reply):
 
 
 # --- import ---
+
+@pytest.mark.parametrize("digest, known", [(hashlib.sha256(MESSAGE).hexdigest(), 1), (hashlib.sha256(MESSAGE + b"x").hexdigest(), 0), (None, 0)], ids=["same", "other", "damaged"])
+def test_what_is_there_has_the_same_bytes(lab, scratch, digest, known):
+    """The size alone says nothing, nor does a message that cannot be read any more."""
+    source = scratch / "in.mbox"
+    source.write_text("From a Thu Jan  1 00:00:00 1970\nSubject: x\n\nx\n")
+    took = {"ok": True}
+    with FalseCore(lab, {**export_answers(["u@x"], ["INBOX"]), "bulk.create": took, "bulk.append": took, "bulk.flush": took, "bulk.digest": {"ok": True, "digests": [digest]}}):
+        done = json.loads(run(lab, "import", "mbox", "u@x", str(source), "--json").stdout)
+    assert (done["added"], done["skipped"]) == (1 - known, known)
+
 
 def maildir(path, messages=1):
     for part in ("cur", "new", "tmp"):
