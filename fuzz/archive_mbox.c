@@ -11,6 +11,7 @@ static void read_labels(str text)
 {
     struct arena a = ARENA_INIT(MAX);
     struct gmail_labels labels;
+    (void)gmail_is_takeout(STR("1@xxx"), text);
     str value = gmail_labels_find(text);
     if (value.p && gmail_labels_read(value, &a, &labels) == 0)
         require(labels.folder.n && labels.folder.p[0] != '/' && labels.flags.keyword_n <= MAIL_KEYWORDS_MAX);

@@ -146,6 +146,18 @@ int gmail_labels_read(str value, struct arena *a, struct gmail_labels *ret)
     return err;
 }
 
+bool gmail_is_takeout(str sender, str text)
+{
+    static const str later[] = { STR_INIT("X-Mozilla-Status:"), STR_INIT("X-Evolution:"), STR_INIT("X-UID:") };
+    size_t digits = 0;
+    while (digits < sender.n && ascii_is_digit(sender.p[digits]))
+        digits++;
+    bool good = digits && str_eq(str_from(sender, digits), STR("@xxx")) && !mbox_is_ours(text);
+    for (size_t i = 0; i < sizeof later / sizeof later[0] && good; i++)
+        good = !mbox_field(text, later[i]).p;
+    return good;
+}
+
 str gmail_labels_find(str text)
 {
     static const str transport[] = { STR_INIT("Received:"), STR_INIT("X-Received:"), STR_INIT("Return-Path:"),

@@ -17,6 +17,10 @@ struct gmail_labels {
     struct mail_flags flags;
 };
 
+/* Whether the message TEXT is as Takeout wrote it, SENDER being the first word of its line "From 1594782345678@xxx date". Not so what another program has had
+ * since, whose own fields say so, or valise's export: there the message lies where its owner has put it, whatever labels it once had. */
+bool gmail_is_takeout(str sender, str text);
+
 /* The value of that field in the header of TEXT; p NULL when it has none, or one that came with the mail: Google writes its own above those of transport. */
 str gmail_labels_find(str text);
 

@@ -62,10 +62,26 @@ static int add_courier(const struct maildir_courier *c, str file, struct keyword
     return err;
 }
 
+/* Where the flags of file NAME begin: at ":2,", or at what stands there in copies that were on a file system of Windows, whose names have no colon: ";2," or "!2,"
+ * with nothing but letters behind it. Its end when there are none. */
+static size_t info_of(str name)
+{
+    size_t at = str_find(name, STR(":2,"));
+    for (size_t i = 0; i < 2 && at == name.n; i++) {
+        size_t mark = str_rfind_byte(name, ";!"[i]), end = mark + 3;
+        if (mark == name.n || !str_starts(str_from(name, mark + 1), STR("2,")))
+            continue;
+        while (end < name.n && ascii_is_alpha(name.p[end]))
+            end++;
+        at = end == name.n ? mark : at;
+    }
+    return at;
+}
+
 int maildir_name_parse(str name, const struct maildir_keywords *k, const struct maildir_courier *c, struct arena *a,
                        struct mail_flags *ret, uint32_t *ret_lost)
 {
-    size_t at = str_find(name, STR(":2,"));
+    size_t at = info_of(name);
     str given = str_from(name, at < name.n ? at + 3 : name.n);
     struct keyword_list l = { .arena = a };
     uint64_t system = 0;

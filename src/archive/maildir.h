@@ -32,7 +32,7 @@ int maildir_courier_parse(str text, struct arena *a, struct maildir_courier *ret
 int maildir_courier_replace(struct maildir_courier *c, str file, str text, struct arena *a) MUST_USE;
 void maildir_courier_done(struct maildir_courier *c);
 
-/* Flags of the file NAME: the letters D, F, R, S and T, P (passed on) as $Forwarded, keywords of K and, when it is not NULL, of C. Names of keywords in A;
+/* Flags of the file NAME, after ":2,", or ";2," or "!2," as programs of Windows copy it: the letters D, F, R, S and T, P (passed on) as $Forwarded, keywords of K and, when it is not NULL, of C. Names of keywords in A;
  * *RET_LOST counts those that are more than a message can have. ERR_LIMIT. */
 int maildir_name_parse(str name, const struct maildir_keywords *k, const struct maildir_courier *c, struct arena *a,
                        struct mail_flags *ret, uint32_t *ret_lost) MUST_USE;

@@ -57,6 +57,7 @@ bool mbox_skip(struct mbox_reader *r, bool inside);
 struct mbox_status {
     struct mail_flags flags;
     uint32_t keywords_lost; /* more than a message can have here */
+    bool expunged;          /* Thunderbird has deleted it and not compacted the file yet; \Deleted is among the flags */
     bool internal;          /* no mail, but what c-client and Pine keep in a folder for themselves ("FOLDER INTERNAL DATA") */
 };
 

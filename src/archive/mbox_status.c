@@ -44,6 +44,8 @@ static const struct {
     { 'D', FIELD_X_STATUS, MAIL_DELETED }, { 'T', FIELD_X_STATUS, MAIL_DRAFT },
 };
 
+enum { MOZILLA_EXPUNGED = 0x0008 };
+
 /* Bits of hexadecimal fields: nsMsgMessageFlags of Thunderbird, CamelMessageFlags of Evolution. */
 static const struct {
     enum field field;
@@ -52,7 +54,7 @@ static const struct {
     const char *keyword;
 } bits[] = {
     { FIELD_MOZILLA, 0x0001, MAIL_SEEN, NULL },     { FIELD_MOZILLA, 0x0002, MAIL_ANSWERED, NULL },
-    { FIELD_MOZILLA, 0x0004, MAIL_FLAGGED, NULL },  { FIELD_MOZILLA, 0x0008, MAIL_DELETED, NULL },
+    { FIELD_MOZILLA, 0x0004, MAIL_FLAGGED, NULL },  { FIELD_MOZILLA, MOZILLA_EXPUNGED, MAIL_DELETED, NULL },
     { FIELD_MOZILLA, 0x1000, 0, "$Forwarded" },     { FIELD_MOZILLA_2, 0x00200000, MAIL_DELETED, NULL },
     { FIELD_MOZILLA_2, 0x00800000, 0, "$MDNSent" }, { FIELD_EVOLUTION, 0x01, MAIL_ANSWERED, NULL },
     { FIELD_EVOLUTION, 0x02, MAIL_DELETED, NULL },  { FIELD_EVOLUTION, 0x04, MAIL_DRAFT, NULL },
@@ -64,7 +66,7 @@ struct decoding {
     struct keyword_list keywords;
     uint64_t system;
     bool measured;
-    bool folder, internal;
+    bool folder, internal, expunged;
     int error;
 };
 
@@ -118,6 +120,7 @@ static void take_bits(struct decoding *d, enum field field, str value)
         if (bits[i].keyword)
             add_keywords(d, str_from_z(bits[i].keyword));
     }
+    d->expunged = d->expunged || (field == FIELD_MOZILLA && v & MOZILLA_EXPUNGED);
     if (field == FIELD_MOZILLA_2)
         take_mozilla_label(d, v);
 }
@@ -206,6 +209,6 @@ int mbox_decode(const struct mbox_message *m, struct buf *b, struct arena *a, st
     if (err == 0)
         err = buf_error(b);
     if (err == 0)
-        *ret = (struct mbox_status){ flags, d.keywords.lost, d.folder && d.internal };
+        *ret = (struct mbox_status){ flags, d.keywords.lost, d.expunged, d.folder && d.internal };
     return err;
 }

@@ -80,6 +80,7 @@ static const struct cli_option import_options[] = {
 static const struct cli_option import_mbox_options[] = {
     { "mailbox", "NAME", "put the inbox of the source into this mailbox and its other folders below it" },
     { "ignore-labels", NULL, "put a file of Google Takeout into one mailbox, rather than each message where its labels say" },
+    { "with-expunged", NULL, "bring in, marked as deleted, what Thunderbird has deleted and not compacted yet" },
     { NULL, NULL, NULL },
 };
 static const struct cli_option man_options[] = {
@@ -433,9 +434,11 @@ const struct cli_command cli_commands[] = {
       "(name the "
       "directory of one account in its profile), or Apple Mail's Work.mbox/mbox. Fields of status come along as c-client, mutt, "
       "Dovecot, Thunderbird and Evolution write "
-      "them. In an mbox of Google Takeout a message goes, once, where its labels say: Trash, Spam (Junk), Drafts, INBOX, a "
+      "them. What Thunderbird has deleted and not compacted yet is left out and counted. In an mbox of Google Takeout, whose "
+      "lines are \"From NUMBER@xxx date\", a message goes, once, where its labels say: Trash, Spam (Junk), Drafts, INBOX, a "
       "folder of its "
-      "first own label, Sent, or else Archive; Unread and Starred are flags, Important is a keyword. Lines \"From ...\" that may "
+      "first own label, Sent, or else Archive; Unread and Starred are flags, Important is a keyword. Labels say nothing where "
+      "valise export or another program has written the file since: its folders count. Lines \"From ...\" that may "
       "or may not "
       "begin a message are counted and told. A message that is in the mailbox already, the same byte for byte as it is "
       "kept there, is left out: an interrupted import is run again. Of three copies in SOURCE and one in the mailbox two are "

@@ -90,11 +90,12 @@ static int import_all(struct import *m, const struct cli *c, const struct import
 static void report_json(const struct import *m)
 {
     const struct deposit *d = &m->deposit;
-    json_t *v = json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "ok", 1, "mailboxes", (json_int_t)d->mailboxes,
-                          "added", (json_int_t)d->added, "skipped", (json_int_t)d->skipped, "bytes", (json_int_t)d->bytes,
-                          "left-out", (json_int_t)m->left_out, "internal", (json_int_t)m->internal, "copies",
-                          (json_int_t)m->copied, "doubtful-taken", (json_int_t)m->taken, "doubtful-left", (json_int_t)m->left,
-                          "keywords-lost", (json_int_t)(d->keywords_lost + m->keywords_lost));
+    json_t *v =
+        json_pack("{s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "ok", 1, "mailboxes", (json_int_t)d->mailboxes, "added",
+                  (json_int_t)d->added, "skipped", (json_int_t)d->skipped, "bytes", (json_int_t)d->bytes, "left-out",
+                  (json_int_t)m->left_out, "internal", (json_int_t)m->internal, "expunged", (json_int_t)m->expunged, "copies",
+                  (json_int_t)m->copied, "doubtful-taken", (json_int_t)m->taken, "doubtful-left", (json_int_t)m->left,
+                  "keywords-lost", (json_int_t)(d->keywords_lost + m->keywords_lost));
     json_object_set_new(v, "other-names", json_integer((json_int_t)d->apart_n));
     mishaps_add_json(&m->mishaps, v);
     cli_print_json(v);
@@ -114,6 +115,10 @@ static void report(const struct import *m, const struct cli *c)
     if (m->internal)
         (void)printf("%llu messages are no mail but what Pine or an IMAP server kept in a folder for itself, and were left out\n",
                      (unsigned long long)m->internal);
+    if (m->expunged)
+        (void)printf("%llu messages were deleted in Thunderbird, which had not compacted the folder yet, and were left out; "
+                     "--with-expunged brings them in, marked as deleted\n",
+                     (unsigned long long)m->expunged);
     if (m->copied)
         (void)printf("%llu further copies of messages with several labels were left out\n", (unsigned long long)m->copied);
     if (m->taken || m->left)
@@ -136,6 +141,7 @@ static int run(struct cli *c, const struct import_form *form)
 {
     struct import m = { .below = str_from_z(cli_value(c, "mailbox")),
                         .ignore_labels = cli_value(c, "ignore-labels") != NULL,
+                        .with_expunged = cli_value(c, "with-expunged") != NULL,
                         .raw = BUF_INIT((size_t)BULK_MESSAGE_MAX),
                         .message = BUF_INIT((size_t)BULK_MESSAGE_MAX),
                         .where = BUF_INIT(1 << 16),

@@ -24,12 +24,14 @@ struct import {
     struct mishaps mishaps;
     str below;          /* --mailbox; empty: none */
     bool ignore_labels; /* --ignore-labels */
+    bool with_expunged; /* --with-expunged */
     enum import_spelling spelling;
     struct buf raw, message, mailbox;
     struct buf where;            /* path of the folder that is read, from the source on, with a '/' at its end; empty at first */
     struct map copies;           /* messages of Gmail that were seen, by their numbers */
     uint64_t left_out;           /* names in the source that are neither regular files nor folders */
     uint64_t internal;           /* messages that other programs keep for themselves */
+    uint64_t expunged;           /* messages that Thunderbird has deleted and not taken out of its files */
     uint64_t copied;             /* further copies of messages with labels */
     uint64_t taken, left;        /* doubtful lines in mbox files (archive/mbox.h) */
     uint64_t keywords_lost;      /* more than a message can have */

@@ -129,6 +129,7 @@ struct letter {
     uint64_t at, n; /* where it is in the file */
     int64_t received;
     bool measured;
+    bool takeout;    /* its labels count (archive/gmail.h) */
     uint32_t folder; /* of names; UINT32_MAX: nowhere */
 };
 
@@ -156,22 +157,30 @@ static int folder_number(struct reading *r, str name, uint32_t *ret)
     return 0;
 }
 
-/* Whether Google's message SENDER was met already: "From 1594782345678@xxx Mon ...". */
-static bool is_copy(struct import *m, str sender)
+/* Whether Google's message was met already, under the same number and Message-ID; one without an ID in the same words. */
+static bool is_copy(struct import *m, const struct mbox_message *message)
 {
-    str tail = STR("@xxx");
-    if (!str_ends(sender, tail))
-        return false;
-    return map_put(&m->copies, sender, m) != NULL;
+    char digest[BULK_DIGEST + 1];
+    struct buf key = BUF_INIT(HEAD_BYTES);
+    str id = str_trim(mbox_field(message->text, STR("Message-ID:")));
+    if (id.n == 0 || id.n > HEAD_BYTES / 2) {
+        bulk_digest(message->text, digest);
+        id = str_from_z(digest);
+    }
+    buf_add_all(&key, str_sub(message->sender, 0, HEAD_BYTES / 4), STR(" "), id);
+    bool known = map_put(&m->copies, buf_str(&key), m) != NULL;
+    buf_done(&key);
+    return known;
 }
 
 /* Where the message goes: into MAILBOX, or where its labels say. */
 static int place(struct import *m, struct reading *r, const struct mbox_message *message, struct letter *l, str mailbox)
 {
-    str labels = m->ignore_labels ? (str){ NULL, 0 } : gmail_labels_find(message->text);
+    l->takeout = gmail_is_takeout(message->sender, message->text);
+    str labels = m->ignore_labels || !l->takeout ? (str){ NULL, 0 } : gmail_labels_find(message->text);
     if (!labels.p)
         return folder_number(r, mailbox, &l->folder);
-    if (is_copy(m, message->sender)) {
+    if (is_copy(m, message)) {
         m->copied++;
         l->folder = UINT32_MAX;
         return 0;
@@ -367,7 +376,7 @@ static int import_letter(struct import *m, int fd, const struct letter *l, size_
     int err = 0, unread = read_letter(m, fd, l, &message, &own), bad = unread;
     if (bad == 0)
         bad = mbox_decode(&message, &m->message, &a, &status);
-    if (bad == 0)
+    if (bad == 0 && l->takeout)
         bad = add_labels(&message, &a, &status.flags);
     if (bad) {
         if (!unread)
@@ -375,6 +384,8 @@ static int import_letter(struct import *m, int fd, const struct letter *l, size_
         import_failed(m, z ? z : name, &own);
     } else if (status.internal) {
         m->internal++;
+    } else if (status.expunged && !m->with_expunged) {
+        m->expunged++;
     } else {
         struct buf path = BUF_INIT(2 * IMPORT_PATH_MAX);
         buf_add_all(&path, buf_str(&m->where), buf_str(&what));
@@ -646,12 +657,26 @@ static int import_tree(struct import *m, int folder, str parent, unsigned depth,
     return err;
 }
 
+/* What a directory of Apple Mail at PATH, "Sent Messages.mbox" with its file "mbox", is called; empty for any other. */
+static str apple_name(int source, const char *path)
+{
+    struct stat st;
+    str name = str_from_z(path);
+    while (str_ends(name, STR("/")))
+        name = str_sub(name, 0, name.n - 1);
+    size_t slash = str_rfind_byte(name, '/');
+    name = str_from(name, slash < name.n ? slash + 1 : 0);
+    str level = without_end(name, STR(".mbox"));
+    bool apple = level.n < name.n && beneath_look(source, "mbox", &st, NULL) == 0 && S_ISREG(st.st_mode);
+    return apple ? level : (str){ NULL, 0 };
+}
+
 static int read_source(struct import *m, int source, const struct stat *st, const char *path, struct error *e)
 {
     m->deposit.ends_lines = true;
     if (S_ISDIR(st->st_mode)) {
         m->spelling = spelling_of(source, path);
-        return import_tree(m, source, (str){ NULL, 0 }, 0, e);
+        return import_tree(m, source, apple_name(source, path), 0, e);
     }
     int copy = dup(source);
     return copy < 0 ? error_set(e, err_from_errno(errno), "%s: %s", path, strerrordesc_np(errno))

@@ -158,7 +158,7 @@ def test_random_mailboxes_of_each_form(server, account, scratch):
 def test_status_of_other_programs(server, account, scratch):
     mark = f"From - {DATE}\n"
     rows = [("X-Mozilla-Status: 0001\nX-Mozilla-Status2: 00000000\nX-Mozilla-Keys:                 \n", {"\\Seen"}),
-            ("X-Mozilla-Status: 100f\nX-Mozilla-Keys: $label3 nonjunk\n", {"\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "$Forwarded", "$label3", "nonjunk"}),
+            ("X-Mozilla-Status: 1007\nX-Mozilla-Keys: $label3 nonjunk\n", {"\\Seen", "\\Answered", "\\Flagged", "$Forwarded", "$label3", "nonjunk"}),
             ("X-UID: 4\nStatus: RO\nX-Status: AF\nX-Keywords: work $Label1          \n", {"\\Seen", "\\Answered", "\\Flagged", "work", "$Label1"}),
             ("X-Evolution: 00000017-0010\n", {"\\Seen"}), ("Status: O\n", set())]
     pine = "From: Mail System Internal Data <a@b>\nSubject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\nX-IMAP: 1 2 work\nStatus: RO\n\nThis text is not mail.\n"
@@ -175,6 +175,54 @@ def test_status_of_other_programs(server, account, scratch):
     box.close()
     run(server, "mbox", account, scratch / "python", "--mailbox", "P")
     assert [flags for flags, _ in mail(server, account)["P"]] == [set(), {"\\Seen"}, {"\\Seen"}, {"\\Seen", "\\Answered", "\\Flagged"}, {"\\Deleted", "\\Draft"}]
+
+
+def test_what_thunderbird_has_deleted(server, account, scratch):
+    """It stays in the file until the folder is compacted, and in no list of messages."""
+    letter = lambda i, status: f"From - {DATE}\nX-Mozilla-Status: {status}\nX-Mozilla-Status2: 00000000\nSubject: {i}\n\nx\n\n"
+    (scratch / "box").write_text("".join(letter(i, status) for i, status in enumerate(("0001", "0009", "0000", "0008"))))
+    done = run(server, "mbox", account, scratch / "box")
+    assert (done["added"], done["expunged"]) == (2, 2)
+    assert [body for _, body in mail(server, account)["INBOX"]] == [b"Subject: 0\r\n\r\nx\r\n", b"Subject: 2\r\n\r\nx\r\n"]
+    text = server.run("import", "mbox", account.address, str(scratch / "box"), "--dir", str(server.dir)).stdout
+    assert "2 were there already" in text and "2 messages were deleted in Thunderbird" in text and "--with-expunged" in text
+    done = run(server, "mbox", account, scratch / "box", "--with-expunged")
+    assert (done["added"], done["skipped"], done["expunged"]) == (2, 2, 0)
+    assert sorted(map(sorted, (flags for flags, _ in mail(server, account)["INBOX"]))) == [[], ["\\Deleted"], ["\\Deleted", "\\Seen"], ["\\Seen"]]
+
+
+def test_labels_are_no_more_than_where_mail_came_from(server, account, other, scratch):
+    """What its owner has moved since stays where he has put it, by way of valise's own export and of Thunderbird."""
+    letter = lambda i, labels: f"From 15947823456780{i}@xxx Mon Jan 06 10:20:30 +0000 2025\nX-GM-THRID: {i}\nX-Gmail-Labels: {labels}\nReceived: by x\nSubject: {i}\nMessage-ID: <m{i}@x>\n\nbody\n\n"
+    (scratch / "takeout").write_text(letter(1, "Inbox,Unread") + letter(2, "Work,Opened,Starred"))
+    assert run(server, "mbox", account, scratch / "takeout")["added"] == 2
+    with imap(server, account) as session:
+        ok(session.create("Kept"))
+        for box in ("INBOX", "Work"):
+            ok(session.select(box))
+            ok(session.store("1", "FLAGS", "(\\Answered)"))
+            ok(session._simple_command("MOVE", "1", "Kept"))
+    moved = mail(server, account)
+    assert {box: len(v) for box, v in moved.items()} == {"Kept": 2}
+    server.run("export", "mbox", account.address, str(scratch / "out"), "--dir", str(server.dir))
+    assert run(server, "mbox", other, scratch / "out")["added"] == 2
+    assert mail(server, other) == moved
+    tree = scratch / "Local"
+    tree.mkdir()
+    for name, mark in (("Rewritten", "From - "), ("Copied", "From 159478234567801@xxx ")):
+        (tree / name).write_text(f"{mark}{DATE}\nX-Mozilla-Status: 0001\nX-Mozilla-Status2: 00000000\nX-Gmail-Labels: Trash\nSubject: x\n\nx\n")
+    assert run(server, "mbox", other, tree, "--mailbox", "TB")["added"] == 2
+    assert {box: len(v) for box, v in mail(server, other).items()} == {"Kept": 2, "TB/Rewritten": 1, "TB/Copied": 1}
+
+
+def test_copies_of_takeout_have_the_same_message_id(server, account, scratch):
+    """Numbers are those of one account of Google; without a Message-ID the words tell."""
+    letter = lambda number, extra, body: f"From {number}@xxx Mon Jan 06 10:20:30 +0000 2025\nX-Gmail-Labels: Work,Later\n{extra}Subject: x\n\n{body}\n\n"
+    rows = [letter(1, "Message-ID: <a@x>\n", "a"), letter(1, "Message-ID: <b@x>\n", "b"), letter(1, "", "c"), letter(1, "", "d"), letter(2, "Message-ID: <a@x>\n", "e")]
+    (scratch / "box").write_text("".join(rows + rows))
+    done = run(server, "mbox", account, scratch / "box")
+    assert (done["added"], done["copies"]) == (5, 5)
+    assert sorted(body[-3:-2] for body in bodies(server, account, "Work")) == [b"a", b"b", b"c", b"d", b"e"]
 
 
 def test_labels_of_takeout(server, account, scratch):
@@ -233,6 +281,11 @@ def test_an_apple_mailbox(server, account, scratch):
     (scratch / "Old stuff.mbox" / "table_of_contents").write_bytes(b"\0\1")
     assert run(server, "mbox", account, scratch)["added"] == 1
     assert list(mail(server, account)) == ["Old stuff"]
+    for path in (scratch / "Old stuff.mbox", f"{scratch}/Old stuff.mbox/"):  # by itself
+        assert run(server, "mbox", account, path)["skipped"] == 1
+    assert list(mail(server, account)) == ["Old stuff"] and "mbox" not in boxes(server, account)
+    assert run(server, "mbox", account, scratch / "Old stuff.mbox", "--mailbox", "Apple")["added"] == 1
+    assert sorted(mail(server, account)) == ["Apple/Old stuff", "Old stuff"]
 
 
 def make_maildir(path, letters, keywords=None):

@@ -77,8 +77,35 @@ static void test_whose_field_it_is(void **state)
     assert_null(gmail_labels_find(STR("From: x\n\nX-Gmail-Labels: Trash\n")).p);
 }
 
+/* Where another program has had the file since, its owner's folders count and not the labels. */
+static void test_whose_file_it_is(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sender, *text;
+        bool takeout;
+    } rows[] = {
+        { "1594782345678@xxx", "X-GM-THRID: 1\nX-Gmail-Labels: a\nReceived: x\n\nbody", true },
+        { "1@xxx", "Status: x\nX-Gmail-Labels: a\n\nX-Mozilla-Status: 0001", true },
+        { "1@xxxx", "X-Gmail-Labels: a\n\n", false },
+        { "@xxx", "X-Gmail-Labels: a\n\n", false },
+        { "a1@xxx", "X-Gmail-Labels: a\n\n", false },
+        { "MAILER-DAEMON", "X-Gmail-Labels: a\n\n", false },
+        { "-", "X-Gmail-Labels: a\n\n", false },
+        { "", "X-Gmail-Labels: a\n\n", false },
+        { "1@xxx", "Status: RO\nX-Status: F\nX-Keywords:\nX-Gmail-Labels: a\n\n", false },
+        { "1@xxx", "X-Mozilla-Status: 0001\nX-Gmail-Labels: a\n\n", false },
+        { "1@xxx", "X-Gmail-Labels: a\nX-Evolution: 1-10\n\n", false },
+        { "1@xxx", "X-Gmail-Labels: a\nStatus: RO\nX-UID: 7\n\n", false },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (gmail_is_takeout(str_from_z(rows[i].sender), str_from_z(rows[i].text)) != rows[i].takeout)
+            fail_msg("row %zu", i);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_labels), cmocka_unit_test(test_whose_field_it_is) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_labels), cmocka_unit_test(test_whose_field_it_is),
+                                        cmocka_unit_test(test_whose_file_it_is) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

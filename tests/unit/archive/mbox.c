@@ -372,6 +372,7 @@ static void test_status(void **state)
             buf_add_all(&keywords, status.flags.keywords[k], STR(" "));
         if (status.flags.system != rows[i].system || !str_eq(buf_str(&keywords), str_from_z(rows[i].keywords)))
             fail_msg("header %zu gave %llx, '%.*s'", i, (unsigned long long)status.flags.system, STR_ARG(buf_str(&keywords)));
+        assert_int_equal(status.expunged, str_starts(str_from_z(rows[i].header), STR("X-Mozilla-Status: 0009")));
         if (str_find(buf_str(&out), STR("ozilla")) < out.n || !str_ends(buf_str(&out), STR("\r\nbody\r\n")))
             fail_msg("header %zu left '%.*s'", i, STR_ARG(buf_str(&out)));
         buf_done(&file);
