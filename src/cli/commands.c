@@ -238,10 +238,14 @@ const struct cli_command cli_commands[] = {
       serve_options, cmd_serve },
     { "reload", NULL, "read configuration and certificates again",
       "Sessions go on. A mistake is refused with file, line and reason; the old settings stay in force.", NULL, cmd_reload },
-    { "status", NULL, "what runs, where it listens, how much it does", NULL, status_options, cmd_status },
+    { "status", NULL, "what runs, where it listens, how much it does",
+      "What needs attention comes first, each with what to do: a full disk, a role that does not run or has over 80 % of its "
+      "descriptors open, a certificate near its end.",
+      status_options, cmd_status },
     { "metrics", NULL, "what the server counts, for Prometheus",
       "Text in exposition format 0.0.4, as a textfile collector takes it. A listener of protocol metrics in valise.conf serves "
-      "the same over HTTP.",
+      "the same over HTTP. Worth an alarm: valise_role_up 0, valise_store_writable 0, valise_role_descriptors over 80 % of "
+      "valise_role_descriptors_max, valise_certificate_not_after_seconds near.",
       NULL, cmd_metrics },
     { "role rights", NULL, "what keeper does for which role with which keys",
       "Private keys are in the process keeper alone. This is the whole of what others can have done with them; all else is "

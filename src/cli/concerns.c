@@ -5,7 +5,7 @@
 #include "role/admin.h"
 #include "role/lesson.h"
 
-enum { RESTARTED_MS = 3600000, EXPIRY_DAYS = 15, FREE_BYTES_MIN = 1 << 30 };
+enum { RESTARTED_MS = 3600000, EXPIRY_DAYS = 15, FREE_BYTES_MIN = 1 << 30, DESCRIPTORS_PERCENT = 80 };
 
 static const char *text_of(const json_t *o, const char *key)
 {
@@ -30,6 +30,25 @@ static void add_roles(json_t *list, const json_t *status)
         else if (number_of(v, "restarts") && number_of(v, "uptime-ms") < RESTARTED_MS)
             json_array_append_new(list, json_sprintf("%s had to be started again %lld minutes ago; look for role-died in the log",
                                                      text_of(v, "name"), number_of(v, "uptime-ms") / 60000));
+    }
+}
+
+/* A role that has nearly all open that it may. */
+static void add_descriptors(json_t *list, const json_t *status)
+{
+    json_t *v;
+    size_t i;
+    json_array_foreach(json_object_get(status, "roles"), i, v)
+    {
+        long long used = number_of(v, "descriptors"), max = number_of(v, "descriptors-max");
+        if (used * 100 <= max * DESCRIPTORS_PERCENT)
+            continue;
+        json_array_append_new(
+            list,
+            json_sprintf("%s (pid %lld) has %lld of its %lld descriptors open: LimitNOFILE= in the unit, or `ulimit "
+                         "-Hn' before serve, gives more%s",
+                         text_of(v, "name"), number_of(v, "pid"), used, max,
+                         number_of(v, "connections") ? "; connections-per-address in valise.conf leaves each client fewer" : ""));
     }
 }
 
@@ -70,6 +89,7 @@ json_t *concerns_of(const json_t *status)
         json_array_append_new(list, json_string(LESSON_IS_ON));
     add_store(list, status);
     add_roles(list, status);
+    add_descriptors(list, status);
     add_certificates(list, status);
     const char *few = text_of(json_object_get(status, "descriptors"), "note");
     if (few[0])

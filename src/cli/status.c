@@ -175,7 +175,7 @@ static void print_status(const json_t *s)
         else
             (void)printf("%lld days left\n", days);
     }
-    (void)printf("\nroles           pid   up (s)  restarts  connections  accepted  refused  threads  most\n");
+    (void)printf("\nroles           pid   up (s)  restarts  connections  accepted  refused  threads  most  descriptors\n");
     json_array_foreach(json_object_get(s, "roles"), i, v)
     {
         if (number_of(v, "pid") == 0) {
@@ -183,9 +183,10 @@ static void print_status(const json_t *s)
                          number_of(v, "restarts"));
             continue;
         }
-        (void)printf("  %-10s %7lld %8lld %9lld %12lld %9lld %8lld %8lld %5lld\n", text_of(v, "name"), number_of(v, "pid"),
+        (void)printf("  %-10s %7lld %8lld %9lld %12lld %9lld %8lld %8lld %5lld %12lld\n", text_of(v, "name"), number_of(v, "pid"),
                      number_of(v, "uptime-ms") / 1000, number_of(v, "restarts"), number_of(v, "connections"),
-                     number_of(v, "accepted"), number_of(v, "refused"), number_of(v, "workers"), number_of(v, "workers-peak"));
+                     number_of(v, "accepted"), number_of(v, "refused"), number_of(v, "workers"), number_of(v, "workers-peak"),
+                     number_of(v, "descriptors"));
     }
     print_signatures(json_object_get(s, "roles"));
     const json_t *descriptors = json_object_get(s, "descriptors");

@@ -317,12 +317,13 @@ static json_t *roles_json(struct role_run *r, json_t **ret_sandbox, struct error
     json_t *list = err ? NULL : json_array();
     for (size_t i = 0; list && i < n; i++) {
         const struct wire_role_status *s = &roles[i];
-        json_array_append_new(list,
-                              json_pack("{s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", admin_json_text(s->name), "pid",
-                                        (json_int_t)s->pid, "restarts", (json_int_t)s->restarts, "uptime-ms",
-                                        (json_int_t)s->uptime_ms, "connections", (json_int_t)s->counts.connections, "workers",
-                                        (json_int_t)s->counts.workers, "workers-peak", (json_int_t)s->counts.workers_peak,
-                                        "accepted", (json_int_t)s->counts.accepted, "refused", (json_int_t)s->counts.refused));
+        json_array_append_new(
+            list, json_pack("{s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", admin_json_text(s->name), "pid",
+                            (json_int_t)s->pid, "restarts", (json_int_t)s->restarts, "uptime-ms", (json_int_t)s->uptime_ms,
+                            "connections", (json_int_t)s->counts.connections, "workers", (json_int_t)s->counts.workers,
+                            "workers-peak", (json_int_t)s->counts.workers_peak, "accepted", (json_int_t)s->counts.accepted,
+                            "refused", (json_int_t)s->counts.refused, "descriptors", (json_int_t)s->counts.descriptors,
+                            "descriptors-max", (json_int_t)s->counts.descriptors_max));
         if (str_eq(s->name, STR("keeper"))) {
             json_object_set_new(json_array_get(list, i), "signatures", signatures_json(&s->counts));
             json_object_set_new(

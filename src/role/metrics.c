@@ -37,6 +37,9 @@ static const struct {
     { "valise_role_workers_busy", "gauge", "Threads that are at work.", FIELD(counts.workers_busy), 1 },
     { "valise_role_workers_peak", "gauge", "Most threads at a time since the role started.", FIELD(counts.workers_peak), 1 },
     { "valise_role_queued", "gauge", "Connections that have something to do and wait for a thread.", FIELD(counts.queued), 1 },
+    { "valise_role_descriptors", "gauge", "Files and sockets that the role has open.", FIELD(counts.descriptors), 1 },
+    { "valise_role_descriptors_max", "gauge", "Files and sockets that the role may have open.", FIELD(counts.descriptors_max),
+      1 },
 #undef FIELD
 };
 

@@ -331,6 +331,8 @@ static int on_status(void *ctx, const struct frame *request, struct arena *a, st
                                   .workers_busy = n.workers_busy,
                                   .workers_peak = n.workers_peak,
                                   .queued = n.queued,
+                                  .descriptors = descriptors_used(),
+                                  .descriptors_max = descriptors_limit(),
                                   .accepted = n.accepted,
                                   .refused = n.refused };
     if (r->role->count)
@@ -476,6 +478,7 @@ static int plan_descriptors(struct role_run *r, struct error *e)
     if (err)
         return err;
     descriptors_keep(r->plan.reserve);
+    (void)descriptors_last_hold(); /* with a low number, which stays below the limit even if somebody lowers that */
     log_info("descriptors", LOG_NUM("limit", descriptors_limit()), LOG_NUM("reserve", r->plan.reserve),
              LOG_NUM("connections-max", r->plan.connections), LOG_NUM("workers-max", r->plan.workers));
     return 0;

@@ -310,9 +310,11 @@ static int on_status(void *ctx, const struct frame *request, struct arena *a, st
     if (!roles)
         return ERR_LIMIT;
     int64_t now = clock_mono_ms();
-    roles[0] = (struct wire_role_status){ .name = STR("supervisor"),
-                                          .pid = (uint32_t)getpid(),
-                                          .uptime_ms = (uint64_t)(now - s->started_ms) };
+    roles[0] =
+        (struct wire_role_status){ .name = STR("supervisor"),
+                                   .pid = (uint32_t)getpid(),
+                                   .uptime_ms = (uint64_t)(now - s->started_ms),
+                                   .counts = { .descriptors = descriptors_used(), .descriptors_max = descriptors_limit() } };
     for (size_t i = 0; i < s->child_n; i++) {
         struct child *c = &s->children[i];
         roles[i + 1] = (struct wire_role_status){ .name = str_from_z(c->kind),

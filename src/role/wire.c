@@ -124,6 +124,8 @@ void wire_pack_counts(struct buf *b, const struct wire_counts *c)
     pack_u32(b, c->workers_busy);
     pack_u32(b, c->workers_peak);
     pack_u32(b, c->queued);
+    pack_u32(b, c->descriptors);
+    pack_u32(b, c->descriptors_max);
     pack_u64(b, c->accepted);
     pack_u64(b, c->refused);
     for (size_t i = 0; i < WIRE_SIGNERS_MAX; i++) {
@@ -141,6 +143,8 @@ static struct wire_counts read_counts(struct unpack *u)
     c.workers_busy = unpack_u32(u);
     c.workers_peak = unpack_u32(u);
     c.queued = unpack_u32(u);
+    c.descriptors = unpack_u32(u);
+    c.descriptors_max = unpack_u32(u);
     c.accepted = unpack_u64(u);
     c.refused = unpack_u64(u);
     for (size_t i = 0; i < WIRE_SIGNERS_MAX; i++) {

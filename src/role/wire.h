@@ -96,6 +96,7 @@ int wire_unpack_setup(str payload, struct arena *a, struct wire_setup *ret) MUST
 
 struct wire_counts {
     uint32_t connections, workers, workers_busy, workers_peak, queued;
+    uint32_t descriptors, descriptors_max; /* open now; that may be. 0: not known */
     uint64_t accepted, refused;
     struct {
         uint64_t made, refused;

@@ -6,6 +6,8 @@
 #ifndef VALISE_RUN_DESCRIPTORS_H
 #define VALISE_RUN_DESCRIPTORS_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 /* Raises what this process, and those that it starts, may have open to the most that the system allows without asking (RLIMIT_NOFILE, soft to hard). */
@@ -16,5 +18,14 @@ unsigned descriptors_limit(void);
 void descriptors_keep(unsigned reserve);
 /* FD, new and the caller's, when it is none of those that are kept; else it is closed: ERR_UNAVAILABLE. A negative FD stays. */
 int descriptors_spare(int fd);
+/* How many this process has open now, without those that only name a file (O_PATH). One system call for each 256 numbers. Thread-safe. */
+unsigned descriptors_used(void);
+
+/* One descriptor more is held back for what must be answered even when there are none left: the administrator. Thread-safe.
+ * Takes it where it is not held: whoever opens descriptors for strangers does this before, so that the next that is free is the one held back. False
+ * with errno: there is none. */
+bool descriptors_last_hold(void);
+/* Lets go of it, so that the next that is opened finds one. False: it is lent already. */
+bool descriptors_last_lend(void);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "run/descriptors.h"
 #include "run/server_private.h"
 
 enum {
@@ -92,6 +93,23 @@ static enum accept_outcome accept_failed(const struct acceptor *a, int error)
     }
 }
 
+/* As accept4. On a reserved listener there is one descriptor more, and the others do not take it when it comes back. */
+static int accept_one(const struct acceptor *a)
+{
+    bool reserved = a->listener->settings.reserved;
+    if (!descriptors_last_hold() && !reserved)
+        return -1;
+    int fd = accept4(a->task.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0 || errno != EMFILE || !reserved || !descriptors_last_lend())
+        return fd;
+    fd = accept4(a->task.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    int error = errno;
+    if (fd < 0) /* there was nobody: the kernel looks for a descriptor first */
+        (void)descriptors_last_hold();
+    errno = error;
+    return fd;
+}
+
 static bool acceptor_step(struct task *t, unsigned flags, struct task_wait *ret)
 {
     struct acceptor *a = (struct acceptor *)t;
@@ -99,7 +117,7 @@ static bool acceptor_step(struct task *t, unsigned flags, struct task_wait *ret)
         return false;
     ret->events = EPOLLIN;
     for (int i = 0; i < ACCEPT_TURNS; i++) {
-        int fd = accept4(t->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int fd = accept_one(a);
         if (fd >= 0) {
             /* What goes wrong is logged there. */
             int r = server_conn_start(a->server, fd, a->listener, pool_start_next);

@@ -34,7 +34,7 @@ struct listener_settings {
     unsigned group;         /* what server_unlisten knows it by; 0: it stays until the end */
     struct tls_holder *tls; /* NULL: no TLS on this listener. Must outlive the server. */
     bool implicit_tls;
-    bool reserved;                    /* there is room on it when all others are crowded */
+    bool reserved;                    /* there is room on it when all others are crowded, and a descriptor when there are none */
     const struct access *access;      /* whom to serve and how much (a reference is taken); NULL: everybody */
     int64_t handshake_ms;             /* 0 = 30 000 */
     enum tls_client_cert client_cert; /* 0: clients are not asked for certificates */

@@ -59,6 +59,8 @@ struct engine_settings {
         claimed; /* space of the file system that others were promised and have not taken yet: it is not free. NULL: none. Outlives the engine */
     unsigned
         open_files; /* that are kept open, RocksDB's own count; 0: as many as the descriptors of this process allow, at most 256 */
+    uint64_t
+        buffer_bytes; /* of memory that is written out at a time, from which the sizes of files follow; 0 = 1/32 of the file system, at least 2 MiB, at most 16 MiB. Less makes a large store of a small one, for tests */
     int64_t grace_ms; /* before an unlinked or orphaned blob is deleted; 0 = 24 h */
     uint64_t
         early_bytes; /* so much must be unlinked, and half of what is stored, before collection is early for its weight (E6); 0 = 16 MiB */

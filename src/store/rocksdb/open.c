@@ -99,8 +99,8 @@ static rocksdb_options_t *options_new(struct rocks *r, uint64_t buffer)
     rocksdb_options_set_stats_dump_period_sec(o, 0);
     rocksdb_options_set_stats_persist_period_sec(o, 0);
     rocksdb_options_set_compression(o, COMPRESSION_LZ4);
-    rocksdb_options_set_target_file_size_base(o, clamp(buffer * 2, 2 * MIB, 32 * MIB));
-    rocksdb_options_set_max_bytes_for_level_base(o, clamp(buffer * 8, 8 * MIB, 128 * MIB));
+    rocksdb_options_set_target_file_size_base(o, clamp(buffer * 2, 0, 32 * MIB));
+    rocksdb_options_set_max_bytes_for_level_base(o, clamp(buffer * 8, 0, 128 * MIB));
     return o;
 }
 
@@ -147,7 +147,7 @@ static void rocks_options(struct rocks *r, size_t cache_bytes, uint64_t buffer)
     table_options(r->blob_options, r->row_cache, 16384);
     rocksdb_options_set_enable_blob_files(r->blob_options, 1);
     rocksdb_options_set_min_blob_size(r->blob_options, 4096);
-    rocksdb_options_set_blob_file_size(r->blob_options, clamp(buffer * 4, 4 * MIB, 64 * MIB));
+    rocksdb_options_set_blob_file_size(r->blob_options, clamp(buffer * 4, 0, 64 * MIB));
     rocksdb_options_set_blob_compression_type(r->blob_options, COMPRESSION_LZ4);
     rocksdb_options_set_enable_blob_gc(r->blob_options, 1);
     rocksdb_options_set_blob_gc_age_cutoff(r->blob_options, REWRITE_SHARE);
@@ -656,7 +656,8 @@ static struct rocks *rocks_new(const char *path, const struct engine_settings *s
     pthread_mutex_init(&r->reviving, NULL);
     pthread_rwlock_init(&r->append, NULL);
     pthread_mutex_init(&r->sync_lock, NULL);
-    rocks_options(r, settings && settings->cache_bytes ? settings->cache_bytes : 16 * MIB, clamp(size / 32, 2 * MIB, 16 * MIB));
+    uint64_t buffer = settings && settings->buffer_bytes ? settings->buffer_bytes : clamp(size / 32, 2 * MIB, 16 * MIB);
+    rocks_options(r, settings && settings->cache_bytes ? settings->cache_bytes : 16 * MIB, buffer);
     return r;
 }
 

@@ -163,7 +163,9 @@ static void test_setup_counts_and_roles_round_trip(void **state)
     buf_add_byte(&b, 0);
     assert_int_equal(wire_unpack_setup(buf_str(&b), &a, &got), ERR_CORRUPT);
     buf_reset(&b);
-    const struct wire_role_status roles[] = { { STR("mx"), 77, 1, 1234, { 1, 2, 3, 4, 5, 6, 7, { { 8, 9 }, { 10, 11 } } } } };
+    const struct wire_role_status roles[] = {
+        { STR("mx"), 77, 1, 1234, { 1, 2, 3, 4, 5, 12, 13, 6, 7, { { 8, 9 }, { 10, 11 } } } }
+    };
     struct wire_role_status *list;
     size_t n;
     wire_pack_roles(&b, &(struct wire_sandbox){ 2, true }, roles, 1);
@@ -173,6 +175,8 @@ static void test_setup_counts_and_roles_round_trip(void **state)
     assert_int_equal(n, 1);
     assert_int_equal(list[0].counts.queued, 5);
     assert_int_equal(list[0].counts.refused, 7);
+    assert_int_equal(list[0].counts.descriptors, 12);
+    assert_int_equal(list[0].counts.descriptors_max, 13);
     assert_int_equal(list[0].counts.signatures[1].made, 10);
     assert_int_equal(list[0].counts.signatures[1].refused, 11);
     assert_int_equal(list[0].pid, 77);

@@ -1,10 +1,12 @@
 /* server: real sockets on loopback; no assertion depends on time. */
 #include "loopback.h"
 
+#include <dirent.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/buf.h"
+#include "run/descriptors.h"
 
 static const struct server_settings small = { .workers_min = 2, .workers_max = 3 };
 
@@ -494,11 +496,19 @@ static void no_descriptors_left(void **state)
     int log = mkstemp(name);
     assert_true(log >= 0);
     (void)unlink(name);
-    struct loopback l;
-    loopback_start(&l, &small, NULL, false);
+    struct loopback l, admin;
+    loopback_init(&l, &small, NULL, false);
+    int reserved = loopback_listen(&admin.port);
+    assert_int_equal(
+        server_listen(l.server, reserved,
+                      &(struct listener_settings){ .name = "control", .ops = &echo_ops, .ctx = &l.world, .reserved = true }),
+        0);
+    loopback_run(&l);
     int early = client_connect(&l);
     client_expect(early, STR("hello\r\n"));
     struct rlimit old, low;
+    const int urgent[3] = { socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                            socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
     int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), top = dup(late);
     (void)close(top);
@@ -511,6 +521,18 @@ static void no_descriptors_left(void **state)
     eventually(fstat(log, &st) == 0 && st.st_size > 0);
     client_send(early, STR("x\r\n")); /* the others are served */
     client_expect(early, STR("x\r\n"));
+    for (size_t i = 0; i < 3;
+         i++) { /* the administrator is answered, again and again: LATE waits, and takes none that comes back */
+        a.sin_port = htons(admin.port);
+        assert_int_equal(connect(urgent[i], (struct sockaddr *)&a, sizeof a), 0);
+        client_expect(urgent[i], STR("hello\r\n"));
+        client_send(urgent[i], STR("y\r\nQUIT\r\n"));
+        client_expect(urgent[i], STR("y\r\nbye\r\n"));
+        client_expect_eof(urgent[i]);
+        (void)shutdown(urgent[i], SHUT_WR);
+    }
+    struct pollfd still = { .fd = late, .events = POLLIN };
+    assert_int_equal(poll(&still, 1, 0), 0);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
     client_expect(late, STR("hello\r\n"));
     assert_int_equal(fstat(log, &st), 0);
@@ -519,7 +541,47 @@ static void no_descriptors_left(void **state)
     (void)close(log);
     (void)close(early);
     (void)close(late);
+    for (size_t i = 0; i < 3; i++)
+        (void)close(urgent[i]);
     loopback_stop(&l, 10000);
+}
+
+static unsigned listed_descriptors(void)
+{
+    unsigned n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    for (const struct dirent *d; (d = readdir(dir));)
+        n += d->d_name[0] != '.';
+    (void)closedir(dir);
+    return n - 1; /* DIR's own */
+}
+
+/* As the kernel counts, also when the limit was lowered below what is open, and over gaps. */
+static void descriptors_are_counted(void **state)
+{
+    if (!check_many(1, 0))
+        return;
+    struct rlimit old;
+    unsigned before = descriptors_used();
+    assert_int_equal(before, listed_descriptors());
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    int high = fcntl(0, F_DUPFD_CLOEXEC, 900), some[300];
+    assert_true(high >= 900);
+    for (size_t i = 0; i < 300; i++)
+        some[i] = fcntl(0, F_DUPFD_CLOEXEC, 10);
+    assert_int_equal(descriptors_used(), before + 301);
+    assert_int_equal(listed_descriptors(), before + 301);
+    static const rlim_t limits[] = { 1, 100, 256, 400, 900 };
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ limits[i], old.rlim_max }), 0);
+        assert_int_equal(descriptors_used(), before + 301);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    }
+    for (size_t i = 0; i < 300; i++)
+        (void)close(some[i]);
+    (void)close(high);
+    assert_int_equal(descriptors_used(), before);
 }
 
 /* --- periodic work --- */
@@ -621,6 +683,7 @@ int main(void)
         cmocka_unit_test(a_full_server_says_so),
         cmocka_unit_test(access_decides_who_is_served),
         cmocka_unit_test(no_descriptors_left),
+        cmocka_unit_test(descriptors_are_counted),
         cmocka_unit_test(a_socket_passes_from_listener_to_listener),
         cmocka_unit_test(periodic_work),
     };
