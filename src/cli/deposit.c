@@ -18,12 +18,19 @@ void deposit_init(struct deposit *d, struct port *p, deposit_failed_fn *failed, 
                            .repaired = BUF_INIT(REPAIRED_MAX),
                            .failed = failed,
                            .ctx = ctx };
-    known_init(&d->known);
+    map_init(&d->knowns);
 }
 
 void deposit_done(struct deposit *d)
 {
-    known_done(&d->known);
+    size_t iter = 0;
+    str name;
+    void *known;
+    while (map_next(&d->knowns, &iter, &name, &known)) {
+        known_done(known);
+        free(known);
+    }
+    map_done(&d->knowns);
     buf_done(&d->mailbox);
     buf_done(&d->called);
     buf_done(&d->repaired);
@@ -89,8 +96,36 @@ static int create_near(struct deposit *d, str name, const char *use, struct aren
     if (err)
         return err;
     *ret = apart;
-    if (!d->apart_n++)
-        (void)snprintf(d->apart, sizeof d->apart, "%.*s, which is %.*s", STR_ARG(name), STR_ARG(apart));
+    return 0;
+}
+
+/* What the mailbox CALLED had when this run first came to it: read again, it would have what the run has brought since. *RET_NEW: this is the first time. */
+static int find_known(struct deposit *d, str called, bool *ret_new, struct error *e)
+{
+    char room[MAIL_NAME_ROOM];
+    str composed = mailbox_name_composed(called, room);
+    size_t inbox = mailbox_name_inbox(composed);
+    struct buf key = BUF_INIT(MAIL_NAME_ROOM);
+    buf_add_all(&key, str_sub(STR("INBOX"), 0, inbox), str_from(composed, inbox));
+    struct known *known = map_get(&d->knowns, buf_str(&key));
+    int err = 0;
+    *ret_new = !known;
+    if (!known) {
+        known = calloc(1, sizeof *known);
+        if (!known)
+            panic("out of memory for what a mailbox has");
+        known_init(known);
+        err = known_read(known, d->port, called, e);
+        if (err == 0)
+            (void)map_put(&d->knowns, buf_str(&key), known);
+    }
+    buf_done(&key);
+    if (err) {
+        known_done(known);
+        free(known);
+        return err;
+    }
+    d->known = known;
     return 0;
 }
 
@@ -100,19 +135,20 @@ int deposit_mailbox(struct deposit *d, str name, const char *use, struct error *
         return 0;
     struct arena a = ARENA_INIT(1 << 20);
     str called = name;
+    bool first;
     int err = d->mailbox.n ? deposit_flush(d, e) : 0;
     buf_reset(&d->mailbox);
     buf_reset(&d->called);
-    known_done(&d->known);
-    known_init(&d->known);
     if (err == 0)
         err = create_near(d, name, use, &a, &called, e);
     if (err == 0)
-        err = known_read(&d->known, d->port, called, e);
+        err = find_known(d, called, &first, e);
     if (err == 0) {
         buf_add(&d->mailbox, name);
         buf_add(&d->called, called);
-        d->mailboxes++;
+        d->mailboxes += first;
+        if (first && !str_eq(called, name) && !d->apart_n++)
+            (void)snprintf(d->apart, sizeof d->apart, "%.*s, which is %.*s", STR_ARG(name), STR_ARG(called));
     }
     arena_done(&a);
     return err;
@@ -174,9 +210,9 @@ int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, 
     bool there;
     int64_t received = received_ms == INT64_MIN ? clock_real_ms() : received_ms;
     message = as_stored(d, message);
-    int err = known_take(&d->known, message, &there, e);
+    int err = known_take(d->known, message, &there, e);
     if (err == 0 && !there && d->ends_lines && str_ends(message, STR("\r\n")))
-        err = known_take(&d->known, str_sub(message, 0, message.n - 2), &there, e);
+        err = known_take(d->known, str_sub(message, 0, message.n - 2), &there, e);
     d->skipped += err == 0 && there;
     if (err || there)
         return err;

@@ -5,8 +5,7 @@
 
 struct one {
     uint64_t email;
-    bool asked; /* for its digest; which is empty when the message cannot be read */
-    char digest[BULK_DIGEST + 1];
+    char *digest; /* NULL: not asked for yet; empty when the message cannot be read */
 };
 
 /* The messages of one size that were not taken. */
@@ -27,7 +26,10 @@ void known_done(struct known *k)
     str size;
     void *value;
     while (map_next(&k->sizes, &iter, &size, &value)) {
-        free(((struct same *)value)->list);
+        struct same *same = value;
+        for (size_t i = 0; i < same->n; i++)
+            free(same->list[i].digest);
+        free(same->list);
         free(value);
     }
     map_done(&k->sizes);
@@ -87,9 +89,9 @@ static int ask_some(struct known *k, struct one *list, size_t n, size_t *ret, st
         const char *digest = json_string_value(v);
         if (err)
             break;
-        if (digest && strlen(digest) == BULK_DIGEST)
-            memcpy(list[i].digest, digest, BULK_DIGEST + 1);
-        list[i].asked = true;
+        list[i].digest = strdup(digest && strlen(digest) == BULK_DIGEST ? digest : "");
+        if (!list[i].digest)
+            panic("out of memory for the messages of a mailbox");
     }
     json_decref(reply);
     return err;
@@ -106,7 +108,7 @@ int known_take(struct known *k, str message, bool *ret, struct error *e)
     bulk_digest(message, digest);
     for (size_t i = 0; i < same->n; i++) {
         size_t n = 0, got;
-        while (i + n < same->n && !same->list[i + n].asked)
+        while (i + n < same->n && !same->list[i + n].digest)
             n++;
         int err = n ? ask_some(k, same->list + i, n, &got, e) : 0;
         if (err)
@@ -114,6 +116,7 @@ int known_take(struct known *k, str message, bool *ret, struct error *e)
         if (strcmp(same->list[i].digest, digest) != 0)
             continue;
         *ret = true;
+        free(same->list[i].digest);
         memmove(&same->list[i], &same->list[i + 1], (same->n - i - 1) * sizeof *same->list);
         same->n--;
         return 0;

@@ -135,3 +135,21 @@ def test_without_a_server(lab, alice, scratch):
     assert lab.stop() == 0
     assert run(lab, "mbox", alice, mbox(scratch / "n", SCANS[1:] + TWINS[:1]))["added"] == 1
     assert run(lab, "mbox", alice, path)["skipped"] == 3
+
+
+@pytest.mark.parametrize("form", ["mbox", "maildir"])
+def test_source_that_comes_back_to_a_mailbox(server, account, scratch, form):
+    """INBOX has no case, and composed and decomposed are one name: what the run has brought itself is not there already."""
+    top, boxes = scratch / "tree", ("INBOX", "Work", "caf\u00e9", "cafe\u0301", "inbox")
+    top.mkdir()
+    letters = [*SCANS, SCANS[0]]
+    for name in boxes:
+        if form == "mbox":
+            mbox(top / name, letters)
+        else:
+            source(form, top / name, letters)
+    done = run(server, form, account, top)
+    assert (done["added"], done["skipped"], done["mailboxes"]) == (5 * len(letters), 0, 3)
+    assert sorted(len(kept) for kept in mail(server, account).values()) == [4, 8, 8]
+    done = run(server, form, account, top)
+    assert (done["added"], done["skipped"], done["mailboxes"]) == (0, 5 * len(letters), 3)
