@@ -31,6 +31,16 @@ enum imap_next imap_ok_text(struct imap_session *s, const char *fmt, ...)
     return IMAP_DONE;
 }
 
+void imap_ok_without(struct imap_session *s, const struct mail_dropped *d)
+{
+    if (!d || (!d->n && !d->more))
+        return;
+    buf_add(&s->answer, d->n ? STR(" without the keywords ") : STR(" without some keywords"));
+    buf_add(&s->answer, (str){ d->names, d->n });
+    buf_addf(&s->answer, "%s: a mailbox has room for %d, of %d characters at most; clear some that are not needed",
+             d->n && d->more ? " and more" : "", MAIL_KEYWORDS_MAX, MAIL_KEYWORD_BYTES_MAX);
+}
+
 enum imap_next imap_no(struct imap_session *s, const char *fmt, ...)
 {
     va_list ap;

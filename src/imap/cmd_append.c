@@ -175,10 +175,12 @@ IMAP_HANDLER(append)
     (void)args;
     struct imap_append_work *w = s->append;
     uint32_t uid, uidvalidity = 0;
+    struct mail_dropped dropped = { 0 };
     if (!w || s->frame.unit.n != w->unit_n)
         return imap_bad_arguments(s, ERR_SYNTAX);
     if (w->batch)
         gather(s);
+    w->last.ret_names = &dropped;
     int r = w->has_nul ? ERR_SYNTAX : w->result;
     if (r == 0 && w->batch)
         r = mail_batch_append_begin(s->account, w->mailbox, w->batch, &uid, &uidvalidity, &s->pending, &w->why);
@@ -192,5 +194,6 @@ IMAP_HANDLER(append)
     if (w->n > 1)
         buf_addf(&s->answer, ":%u", uid + (uint32_t)w->n - 1);
     buf_add(&s->answer, STR("] APPEND completed"));
+    imap_ok_without(s, w->batch ? mail_batch_dropped(w->batch) : &dropped);
     return IMAP_DONE;
 }

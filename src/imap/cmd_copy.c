@@ -26,6 +26,7 @@ static enum imap_next answer(struct imap_session *s, bool move, const struct mai
     imap_ok(s);
     if (!n)
         return IMAP_DONE;
+    const struct mail_dropped *dropped = mail_view_copy_dropped(s->view);
     struct buf code = BUF_INIT(IMAP_OUT_MAX);
     if (write_copyuid(s, &code, pairs, n, uidvalidity) == 0 && buf_error(&code) == 0) {
         /* "servers ... SHOULD send the COPYUID response code in an untagged OK before sending EXPUNGE" (RFC 6851 section 4.3) */
@@ -37,6 +38,7 @@ static enum imap_next answer(struct imap_session *s, bool move, const struct mai
         }
     }
     buf_done(&code);
+    imap_ok_without(s, dropped);
     return IMAP_DONE;
 }
 

@@ -162,12 +162,16 @@ static inline str imap_tag(const struct imap_session *s)
     return (str){ s->tag, s->tag_n };
 }
 
-#define IMAP_NO_UTF7 "[CANNOT] The mailbox name is not in modified UTF-7; write & as &-, and what is not ASCII as RFC 3501 section 5.1.3 says"
+#define IMAP_NO_UTF7                                                                                                             \
+    "[CANNOT] The mailbox name is not in modified UTF-7; write & as &-, and what is not ASCII as RFC 3501 section 5.1.3 says"
 
 /* --- answers: set the tagged answer of the running command; all return IMAP_DONE --- */
 
 enum imap_next imap_ok(struct imap_session *s); /* "OK NAME completed" */
 enum imap_next imap_ok_text(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Goes on with an OK, of STORE's kind: which keywords D, NULL or none, the messages do without (RFC 3501 section 7.1: "the server will either ignore
+ * the change ..."). */
+void imap_ok_without(struct imap_session *s, const struct mail_dropped *d);
 enum imap_next imap_no(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 enum imap_next imap_bad(struct imap_session *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* BAD with the command's usage, NO for a name that no mailbox can have; R is what a parser returned. */

@@ -81,6 +81,7 @@ static int append_get(struct append *p, size_t i, struct incoming *ret)
     ret->flags = p->items[i].flags;
     ret->received_ms = p->items[i].received_ms;
     ret->ret_dropped = p->items[i].ret_dropped;
+    ret->ret_names = p->items[i].ret_names;
     return 0;
 }
 
@@ -99,6 +100,8 @@ static int append_one(struct append *p, struct update *u, struct thread_rows *ro
         return r;
     if (in.ret_dropped)
         *in.ret_dropped = p->keywords.dropped - dropped;
+    if (in.ret_names)
+        *in.ret_names = p->keywords.names;
     bool small = deposit_is_small(in.message.n);
     struct mail_entry *entry = &p->entries[i];
     email_fields_write((str){ 0 }, str_sub(in.message, 0, in.summary.header_n), in.structure.n, fields);
@@ -321,6 +324,7 @@ int mail_batch_append_begin(struct mail_account *a, str name, struct mail_batch 
         r = append_begin(&p, mail_batch_bytes(b) > ENGINE_TXN_BLOB_MAX, ret, e);
     if (r)
         return r;
+    batch_set_dropped(b, &p.keywords.names);
     *ret_uid = p.uid;
     *ret_uidvalidity = p.uidvalidity;
     return 0;

@@ -14,6 +14,8 @@ struct mail_batch {
     size_t n, cap;
     uint64_t sum; /* bytes of the messages alone */
     uint64_t released;
+    bool too_long;               /* a keyword was, and is not in bytes */
+    struct mail_dropped dropped; /* keywords that the messages do without; set with them */
 };
 
 struct batch_row {
@@ -53,26 +55,39 @@ uint64_t mail_batch_bytes(const struct mail_batch *b)
     return b->sum;
 }
 
+const struct mail_dropped *mail_batch_dropped(const struct mail_batch *b)
+{
+    return &b->dropped;
+}
+
+void batch_set_dropped(struct mail_batch *b, const struct mail_dropped *d)
+{
+    b->dropped = *d;
+    b->dropped.more |= b->too_long;
+}
+
 uint64_t mail_batch_kept(const struct mail_batch *b)
 {
     return mail_deposit_size(b->bytes);
 }
 
-static int write_keywords(struct mail_deposit *d, const struct mail_flags *flags, struct batch_row *row)
+static int write_keywords(struct mail_batch *b, const struct mail_flags *flags, struct batch_row *row)
 {
     struct buf words = BUF_INIT(flags->keyword_n * (MAIL_KEYWORD_BYTES_MAX + 1) + 1);
     for (size_t i = 0; i < flags->keyword_n; i++) {
         str word = flags->keywords[i];
-        if (word.n > MAIL_KEYWORD_BYTES_MAX) /* no mailbox takes it */
+        if (word.n > MAIL_KEYWORD_BYTES_MAX) { /* no mailbox takes it */
+            b->too_long = true;
             continue;
+        }
         buf_add_byte(&words, (char)word.n);
         buf_add(&words, word);
         row->keyword_n++;
     }
     row->keywords_n = (uint32_t)words.n;
-    int r = mail_deposit_write(d, (str){ (const char *)row, sizeof *row });
+    int r = mail_deposit_write(b->bytes, (str){ (const char *)row, sizeof *row });
     if (!r)
-        r = mail_deposit_write(d, buf_str(&words));
+        r = mail_deposit_write(b->bytes, buf_str(&words));
     buf_done(&words);
     return r;
 }
@@ -96,7 +111,7 @@ int mail_batch_add(struct mail_batch *b, struct mail_deposit *d, const struct ma
             panic("out of memory for %zu messages", b->cap);
     }
     b->at[b->n] = mail_deposit_size(b->bytes);
-    r = write_keywords(b->bytes, flags, &row);
+    r = write_keywords(b, flags, &row);
     if (!r)
         r = mail_deposit_write(b->bytes, buf_str(&d->structure));
     if (!r)

@@ -92,8 +92,10 @@ int account_purge(struct mail_account *a)
 
 /* --- keywords travel by name --- */
 
-/* The bits that the flags of a message in FROM have in TO's mailbox, which gets the keywords that it lacks as far as it has room. */
-static int translate(const struct mailbox *from, struct keyword_plan *to, uint64_t flags, uint64_t *ret)
+/* The bits that the flags of a message in FROM have in TO's mailbox, which gets the keywords that it lacks as far as it has room; others come into
+ * DROPPED. */
+static int translate(const struct mailbox *from, struct keyword_plan *to, uint64_t flags, struct mail_dropped *dropped,
+                     uint64_t *ret)
 {
     uint64_t bits = flags & ((1 << MAIL_KEYWORD_BIT) - 1), bit;
     for (size_t i = 0; i < mailbox_keyword_n(from); i++) {
@@ -103,6 +105,8 @@ static int translate(const struct mailbox *from, struct keyword_plan *to, uint64
         if (r && r != ERR_LIMIT)
             return r;
         bits |= r ? 0 : bit;
+        if (r)
+            mail_dropped_add(dropped, from->keywords->list[i]);
     }
     *ret = bits;
     return 0;
@@ -117,13 +121,14 @@ struct copying {
     size_t n;
     struct mail_uid_pair *pairs;
     struct keyword_plan keywords; /* of TO */
+    struct mail_dropped dropped;
 };
 
 /* The source's entries become the target's: email, size, date stay; flags are translated. */
 static int entry_copy(struct copying *c, const struct mail_entry *e, struct mail_entry *ret)
 {
     *ret = *e;
-    return translate(c->from, &c->keywords, e->flags, &ret->flags);
+    return translate(c->from, &c->keywords, e->flags, &c->dropped, &ret->flags);
 }
 
 static int retain(struct update *u, const struct mail_entry *list, size_t n)
@@ -272,6 +277,7 @@ struct view_copy {
     struct mail_uid_pair *pairs;
     uint32_t uidvalidity;
     uint64_t epoch, modseq;
+    struct mail_dropped dropped;
     struct mailbox *to; /* referenced once something was committed */
 };
 
@@ -321,6 +327,7 @@ static int copy_try(struct view_copy *p)
         mailbox_ref(c.to);
         mailbox_ref(v->mb);
         p->to = c.to;
+        p->dropped = c.dropped;
         p->epoch = v->a->epoch;
         p->modseq = v->a->h.modseq;
     }
@@ -337,6 +344,14 @@ int mail_view_copy(struct mail_view *v, const uint32_t *seqs, size_t n, str targ
     for (int attempt = 0; (r = copy_try(&p)) == ERR_CONFLICT && p.done == 0 && attempt < 5; attempt++)
         ;
     *ret_n = p.done;
+    free(v->copy_dropped);
+    v->copy_dropped = NULL;
+    if (p.dropped.n || p.dropped.more) {
+        v->copy_dropped = malloc(sizeof *v->copy_dropped);
+        if (!v->copy_dropped)
+            panic("out of memory for keywords");
+        *v->copy_dropped = p.dropped;
+    }
     if (p.done) {
         int waited = view_finish(v, p.to, p.epoch, p.modseq);
         mailbox_wake(v->a, v->mb, v);
@@ -345,4 +360,9 @@ int mail_view_copy(struct mail_view *v, const uint32_t *seqs, size_t n, str targ
     if (!r)
         *ret_uidvalidity = p.uidvalidity;
     return r;
+}
+
+const struct mail_dropped *mail_view_copy_dropped(const struct mail_view *v)
+{
+    return v->copy_dropped;
 }

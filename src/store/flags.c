@@ -90,6 +90,23 @@ int keyword_plan_add(struct keyword_plan *p, str keyword, uint64_t *ret_flag)
     return 0;
 }
 
+void mail_dropped_add(struct mail_dropped *d, str keyword)
+{
+    str rest = { d->names, d->n }, name;
+    while (rest.n && str_split(&rest, ' ', &name)) {
+        if (str_ieq(name, keyword))
+            return;
+    }
+    if (!keyword_is_valid(keyword) || keyword.n + 1 > sizeof d->names - d->n) {
+        d->more = true;
+        return;
+    }
+    if (d->n)
+        d->names[d->n++] = ' ';
+    memcpy(d->names + d->n, keyword.p, keyword.n);
+    d->n += keyword.n;
+}
+
 int mail_flags_resolve(struct keyword_plan *p, const struct mail_flags *flags, enum mail_flags_new new, uint64_t *ret_bits)
 {
     uint64_t bits = flags->system & (MAIL_SEEN | MAIL_ANSWERED | MAIL_FLAGGED | MAIL_DELETED | MAIL_DRAFT), bit;
@@ -102,6 +119,8 @@ int mail_flags_resolve(struct keyword_plan *p, const struct mail_flags *flags, e
             return r;
         bits |= r ? 0 : bit;
         p->dropped += r != 0;
+        if (r)
+            mail_dropped_add(&p->names, flags->keywords[i]);
     }
     *ret_bits = bits;
     return 0;

@@ -230,6 +230,13 @@ int mail_view_vanished(struct mail_view *v, uint64_t since, void (*fn)(void *ctx
                        void *ctx) MUST_USE;
 
 /* What STORE does: replace, add, remove. */
+/* Different keywords that messages do without, because a mailbox has MAIL_KEYWORDS_MAX others in use, or because they are too long to be any. */
+struct mail_dropped {
+    size_t n;        /* bytes of names */
+    bool more;       /* some that have no place there */
+    char names[192]; /* a blank between two; printable */
+};
+
 enum mail_store_mode { MAIL_FLAGS_SET, MAIL_FLAGS_ADD, MAIL_FLAGS_REMOVE };
 /* Changes flags of the messages with sequence numbers SEQS (ascending, N of them) in few commits, durable on return. Messages
  * expunged elsewhere are skipped and counted in *RET_MISSING. Messages whose modseq is above UNCHANGED_SINCE (UINT64_MAX: no
@@ -252,10 +259,12 @@ struct mail_uid_pair {
 /* Copies the messages SEQS to mailbox TARGET of the same account, flags and dates kept: all or nothing. PAIRS (room for N)
  * gets source and target uids of those that still existed, *RET_N of them. With MOVE they are removed from here in the same
  * commit. A move of more than 240 messages is done in several commits (RFC 6851 section 3.3: each message is moved whole):
- * *RET_N is right also on error. ERR_NOTFOUND when there is no TARGET,
- * ERR_REFUSED when the copies are more than the quota allows (a move never is). */
+ * *RET_N is right also on error. Keywords that TARGET has no room for are left away: mail_view_copy_dropped tells which.
+ * ERR_NOTFOUND when there is no TARGET, ERR_REFUSED when the copies are more than the quota allows (a move never is). */
 int mail_view_copy(struct mail_view *v, const uint32_t *seqs, size_t n, str target, bool move, struct mail_uid_pair *pairs,
                    size_t *ret_n, uint32_t *ret_uidvalidity) MUST_USE;
+/* Which keywords some message of the last mail_view_copy of V does without, until the next; NULL: none. */
+const struct mail_dropped *mail_view_copy_dropped(const struct mail_view *v);
 
 /* --- emails --- */
 
@@ -314,6 +323,7 @@ struct mail_append {
     struct mail_flags flags;
     int64_t received_ms;
     uint32_t *ret_dropped; /* how many keywords were left away, where the mailbox had no room for them; NULL: nobody asks */
+    struct mail_dropped *ret_names; /* which, of this one and those before it in the same call; NULL: nobody asks */
 };
 int mail_append(struct mail_account *a, str name, const struct mail_append *items, size_t n, uint32_t *ret_uids,
                 uint32_t *ret_uidvalidity, struct error *e) MUST_USE;
@@ -343,6 +353,8 @@ uint64_t mail_batch_kept(const struct mail_batch *b);
 /* mail_append_begin of all in B, to which nothing can be added then. *RET_UID is the first message's, the others follow it without a gap. */
 int mail_batch_append_begin(struct mail_account *a, str name, struct mail_batch *b, uint32_t *ret_uid, uint32_t *ret_uidvalidity,
                             struct mail_pending *ret, struct error *e) MUST_USE;
+/* Which keywords its messages do without; as long as B. */
+const struct mail_dropped *mail_batch_dropped(const struct mail_batch *b);
 
 /* Waits until P of account A is durable and wakes who watches its mailbox; once for each. An error: nobody knows whether it was
  * kept. */

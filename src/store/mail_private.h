@@ -297,9 +297,12 @@ struct keyword_plan {
     uint32_t n;
     uint64_t used; /* flags that the change gives to messages and, once LOOKED, that messages have */
     bool looked;
-    bool reuses;      /* a name has taken the place of one that was not used */
-    uint32_t dropped; /* keywords that messages do without (MAIL_FLAGS_OR_DROP) */
+    bool reuses;               /* a name has taken the place of one that was not used */
+    uint32_t dropped;          /* keywords that messages do without (MAIL_FLAGS_OR_DROP) */
+    struct mail_dropped names; /* of these */
 };
+/* Adds KEYWORD to D, once. */
+void mail_dropped_add(struct mail_dropped *d, str keyword);
 void keyword_plan_begin(struct keyword_plan *p, struct mail_account *a, struct mailbox *mb);
 /* The flag of KEYWORD, which becomes one of the mailbox's; in a full mailbox in the place of one that no message has. ERR_LIMIT when all
  * are in use, or as mailbox_index_load. */
@@ -371,11 +374,14 @@ struct incoming {
     struct mail_flags flags;
     int64_t received_ms;   /* INT64_MIN: now */
     uint32_t *ret_dropped; /* see struct mail_append */
+    struct mail_dropped *ret_names;
 };
 /* The deposit D, which is ready. */
 void incoming_of(const struct mail_deposit *d, struct incoming *ret);
 /* Ends the adding: the messages can be read, and read again from the first on. */
 int batch_finish(struct mail_batch *b, struct error *e) MUST_USE;
+/* What mail_batch_dropped tells of them, besides keywords that are too long. */
+void batch_set_dropped(struct mail_batch *b, const struct mail_dropped *d);
 /* Message I of B, which is finished; its keywords are in ARENA. May give back memory of the messages before, which are read again from the disk when asked for. */
 int batch_get(struct mail_batch *b, size_t i, struct arena *arena, struct incoming *ret) MUST_USE;
 

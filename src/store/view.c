@@ -160,6 +160,7 @@ void mail_view_close(struct mail_view *v)
     }
     mail_account_unref(a);
     keyword_table_unref(v->keywords);
+    free(v->copy_dropped);
     free((char *)(uintptr_t)v->name.p);
     free(v->uids);
     free(v->recent);

@@ -42,7 +42,8 @@ struct mail_view {
     size_t silent_n, silent_cap;
     uint32_t *echo; /* to be told although nothing changed: STORE without effect */
     size_t echo_n, echo_cap;
-    uint32_t dropped; /* keywords that the last STORE left away */
+    uint32_t dropped;                  /* keywords that the last STORE left away */
+    struct mail_dropped *copy_dropped; /* those that the last COPY left away; NULL: none */
 };
 
 /* Makes what is recent in the mailbox recent here; takes the counts to be told. Lock held. */
