@@ -133,7 +133,7 @@ struct directory_attempt {
     str peer;
     str mechanism, tls; /* for the history; TLS empty: none */
 };
-/* Checks ATTEMPT of a login (an address; without "@" the first domain is assumed). 0 with *RET; ERR_REFUSED for a wrong name or password
+/* Checks ATTEMPT of a login (an address; without "@" the first domain is assumed; white space around it means nothing). 0 with *RET; ERR_REFUSED for a wrong name or password
  * alike (the same time for both); ERR_AGAIN: locked out, nothing was checked (lockout.h); ERR_UNSUPPORTED: it is all right, but the
  * account's role has no business with this service; ERR_UNAVAILABLE while
  * too many checks run: with *RET_DELAY_MS the same attempt is to be made again after that time, 0: never mind; ERR_LIMIT. Argon2id: may take 50 ms of

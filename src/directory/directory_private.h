@@ -286,7 +286,9 @@ struct directory {
 
 /* --- login.c --- */
 
-/* LOGIN as a canonical address, the first domain assumed when it names none. */
+/* LOGIN as a canonical address, the first domain assumed when it names none. White space around it means nothing: telephones' keyboards write a blank
+ * behind a word that they complete. No address begins or ends with any, so that nobody is taken for somebody else; inside it is no name. A
+ * password is what it is. */
 int login_canonical(struct directory *d, str login, struct arena *a, str *ret) MUST_USE;
 
 extern const engine_part directory_part;

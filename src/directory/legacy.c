@@ -201,7 +201,7 @@ int directory_digest_find(struct directory *d, str name, str realm, uint8_t ret[
     int r = open_secrets(d, name, DIRECTORY_DIGEST_MD5, &a, &address, &plain, &s, &flagged);
     random_bytes(ret, DIRECTORY_DIGEST_SIZE);
     if (r == 0 && flagged && str_eq(realm, s.realm)) {
-        /* The hash covers the name byte for byte. */
+        /* The hash covers the name byte for byte, a blank around it too: who writes one has another hash. */
         if (str_eq(name, address))
             memcpy(ret, s.hashes[0].p, DIRECTORY_DIGEST_SIZE);
         else if (str_eq(name, str_sub(address, 0, str_rfind_byte(address, '@'))))

@@ -39,6 +39,7 @@ struct outcome {
 
 int login_canonical(struct directory *d, str login, struct arena *a, str *ret)
 {
+    login = str_trim(login);
     str full = login;
     if (str_find_byte(login, '@', 0) == login.n) {
         pthread_rwlock_rdlock(&d->lock);

@@ -57,7 +57,7 @@ static int certificate_address(struct core *c, const struct tls_info *tls, str w
     int err = certificates_owners(c->engine, tls->client_serial, &owners);
     if (err)
         return err;
-    if (wanted.n && directory_find_account(c->directory, wanted, arena, &asked) != 0)
+    if (wanted.n && directory_find_account(c->directory, str_trim(wanted), arena, &asked) != 0)
         return ERR_REFUSED;
     for (size_t i = 0; i < tls->client_address_n; i++) {
         if (directory_find_account(c->directory, tls->client_addresses[i], arena, &named) == 0 && named.enabled &&

@@ -113,6 +113,6 @@ struct sasl_attempt sasl_attempt_of(const struct sasl_credentials *c, str mechan
 
 bool sasl_is_oneself(const struct sasl_credentials *c, str address)
 {
-    /* A certificate's login is to the address that was asked for, in its canonical form. */
-    return !c->authzid.n || c->proof == SASL_PROOF_CERTIFICATE || str_ieq(c->authzid, address);
+    /* A certificate's login is to the address that was asked for, in its canonical form. White space around a name means nothing. */
+    return !c->authzid.n || c->proof == SASL_PROOF_CERTIFICATE || str_ieq(str_trim(c->authzid), address);
 }

@@ -106,6 +106,24 @@ def test_imap_by_hand(server, account, hash):
         assert d.imap("SELECT INBOX")[0].startswith("OK")
 
 
+def test_blanks_around_a_name_mean_nothing(server, account):
+    """Telephones' keyboards write a blank behind a word that they complete. A password is what it is."""
+    name = f" {account.address} "
+    plain = lambda *fields: base64.b64encode("\0".join(fields).encode()).decode()
+    with secured(server) as d:
+        line = imap_scram(d, Scram(name, account.password))
+        assert line.startswith("s OK"), line
+    for command in (f'LOGIN "{name}" "{account.password}"', "AUTHENTICATE PLAIN " + plain("", name, account.password),
+                    "AUTHENTICATE PLAIN " + plain(name, name, account.password)):
+        with secured(server) as d:
+            assert d.imap(command)[0].startswith("OK"), command
+    with secured(server) as d:
+        assert d.imap(f'LOGIN "{name}" "{account.password} "')[0].startswith("NO [AUTHENTICATIONFAILED]")
+    with smtp(server) as d:
+        d.smtp("EHLO client.example.org")
+        assert d.smtp("AUTH PLAIN " + plain("", name, account.password))[0] == 235
+
+
 def test_smtp_by_hand(server, account):
     with smtp(server) as d:
         lines = d.smtp("EHLO client.example.org")[1]

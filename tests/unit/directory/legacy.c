@@ -111,11 +111,13 @@ static void flagged_accounts_only(void **state)
         0);
     assert_true(cram_is(f, "alice", "pencil"));
     assert_true(cram_is(f, "ALICE@a.example", "pencil"));
+    assert_true(cram_is(f, " alice@a.example ", "pencil"));
     assert_false(cram_is(f, "bob@b.example", "\xc3\xa9t\xc3\xa9"));
     assert_true(digest_is(f, "alice", "a.example", "alice:a.example:pencil"));
     assert_true(digest_is(f, "alice@a.example", "a.example", "alice@a.example:a.example:pencil"));
     /* The hash is of the name as it is written, in our realm. */
     assert_false(digest_is(f, "ALICE", "a.example", "ALICE:a.example:pencil"));
+    assert_false(digest_is(f, "alice ", "a.example", "alice :a.example:pencil"));
     assert_false(digest_is(f, "alice", "b.example", "alice:b.example:pencil"));
     assert_false(digest_is(f, "alice", "", "alice::pencil"));
     assert_int_equal(directory_account_legacy(f->d, STR("alice@a.example"), 0, STR(""), NULL), 0);

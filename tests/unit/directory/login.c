@@ -86,6 +86,16 @@ static void names_and_passwords(void **state)
                      0);
     assert_memory_equal(account.id.b, f->alice.b, sizeof f->alice.b);
     assert_true(str_eq(account.address, STR("alice@a.example")));
+    /* White space around a name, which telephones write, means nothing; within it, and around a password, it does. */
+    static const char *const spaced[] = { "alice@a.example ", " alice@a.example", "\talice@a.example \r\n", "alice ",
+                                          " ALICE@a.example" };
+    for (size_t i = 0; i < sizeof spaced / sizeof *spaced; i++)
+        assert_int_equal(login(f, spaced[i], STR("alice's secret"), "192.0.2.1"), 0);
+    static const char *const split[] = { "alice @a.example", "alice@ a.example", "al ice", " ", "\xc2\xa0" };
+    for (size_t i = 0; i < sizeof split / sizeof *split; i++)
+        assert_int_equal(login(f, split[i], STR("alice's secret"), "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(login(f, "alice@a.example ", STR("alice's secret "), "192.0.2.1"), ERR_REFUSED);
+    assert_int_equal(login(f, "alice@a.example", STR(" alice's secret"), "192.0.2.1"), ERR_REFUSED);
     char *big = calloc(1, 5000);
     assert_int_equal(login(f, "alice", (str){ big, 5000 }, "192.0.2.1"), ERR_REFUSED);
     assert_int_equal(directory_account_password(f->d, STR("alice@a.example"), (str){ big, 1025 }, NULL), ERR_LIMIT);

@@ -81,6 +81,9 @@ static void keys_follow_the_password(void **state)
         enum directory_hash hash = (enum directory_hash)i;
         assert_true(fits(f, STR("alice@a.example"), "pencil", hash));
         assert_true(fits(f, STR("ALICE"), "pencil", hash));
+        assert_true(fits(f, STR(" alice@a.example "), "pencil", hash));
+        assert_true(fits(f, STR("alice "), "pencil", hash));
+        assert_true(same_salt(f, STR("none@a.example "), STR("none@a.example"), hash));
         assert_false(fits(f, STR("alice@a.example"), "Pencil", hash));
         assert_false(fits(f, STR("none@a.example"), "", hash));
         reopen(f);
