@@ -1,4 +1,5 @@
 /* alias: valise alias add|remove|list. */
+#include "base/count.h"
 #include "cli/cli.h"
 
 int cmd_alias_add(struct cli *c)
@@ -7,7 +8,7 @@ int cmd_alias_add(struct cli *c)
     for (size_t i = 1; i < c->word_n; i++)
         json_array_append_new(targets, json_string(c->words[i]));
     return cli_call_and_say(c, json_pack("{s:s,s:s,s:o}", "command", "alias.add", "address", c->words[0], "targets", targets),
-                            "%s leads to %zu address%s\n", c->words[0], c->word_n - 1, c->word_n == 2 ? "" : "es");
+                            "%s leads to %s\n", c->words[0], COUNT(c->word_n - 1, "address", "addresses"));
 }
 
 int cmd_alias_remove(struct cli *c)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/id.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
@@ -663,14 +664,14 @@ static void report(const struct cli *c, const struct backup *b, const char *targ
         json_decref(v);
         return;
     }
-    (void)printf("%s/%s: %llu bytes copied, %llu shared with the backup before. %s\n", target, b->name,
-                 (unsigned long long)b->copied, (unsigned long long)b->shared,
+    (void)printf("%s/%s: %s copied, %llu shared with the backup before. %s\n", target, b->name, COUNT(b->copied, "byte", "bytes"),
+                 (unsigned long long)b->shared,
                  b->lock.used ? "It is encrypted; without a key or the passphrase nobody reads it again."
                               : "It holds private keys: guard it.");
     if (b->has_ca_key && !b->with_ca_key)
         (void)printf("The CA's key is not in it: keep a copy of %s/keys/ca.key in a safe (or --with-ca-key).\n", b->dir);
     if (pruned)
-        (void)printf("%llu older ones removed\n", (unsigned long long)pruned);
+        (void)printf("%s removed\n", COUNT(pruned, "older one", "older ones"));
 }
 
 /* Everything, from an error on nothing more. */

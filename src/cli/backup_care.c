@@ -1,6 +1,7 @@
 /* backup_care: valise backup list, check and prune. See backup.h for what a backup looks like. */
 #include <unistd.h>
 
+#include "base/count.h"
 #include "cli/backup.h"
 #include "cli/cli.h"
 #include "cli/progress.h"
@@ -203,8 +204,8 @@ int cmd_backup_check(struct cli *c)
     size_t n = json_array_size(k.damage);
     if (err == 0 && n) {
         json_array_foreach(k.damage, i, v)(void) fprintf(stderr, "%s\n", cli_string(v));
-        err = error_set(&e, ERR_CORRUPT, "%zu of %llu files are damaged; make a new backup, and restore from another one", n,
-                        (unsigned long long)k.files);
+        err = error_set(&e, ERR_CORRUPT, "%zu of %s %s damaged; make a new backup, and restore from another one", n,
+                        COUNT(k.files, "file", "files"), n == 1 ? "is" : "are");
     }
     if (err == 0 && c->json) {
         json_t *whole = json_pack("{s:b,s:I,s:I}", "ok", 1, "files", (json_int_t)k.files, "unread", (json_int_t)k.unread);
@@ -212,12 +213,13 @@ int cmd_backup_check(struct cli *c)
         json_decref(whole);
     } else if (err == 0) {
         if (k.files > k.unread || k.files == 0)
-            (void)printf("%llu files are as they were backed up\n", (unsigned long long)(k.files - k.unread));
+            (void)printf("%s backed up\n", COUNT(k.files - k.unread, "file is as it was", "files are as they were"));
         if (k.unread)
             (void)printf(
-                "%llu encrypted files have the checksums that they were written with. That finds a bad disk; whether they can be "
-                "decrypted, and whether somebody has changed them, is seen with --key, --p12 or --passphrase only\n",
-                (unsigned long long)k.unread);
+                "%s written with. That finds a bad disk; whether they can be "
+                "decrypted, and whether somebody has changed what is in them, is seen with --key, --p12 or --passphrase only\n",
+                COUNT(k.unread, "encrypted file has the checksum that it was",
+                      "encrypted files have the checksums that they were"));
     }
     json_decref(k.damage);
     buf_done(&k.asked);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/beneath.h"
+#include "base/count.h"
 #include "base/csv.h"
 #include "base/show.h"
 
@@ -334,12 +335,10 @@ static void say_done(const struct table *t, const json_t *done, const json_t *th
         json_decref(v);
         return;
     }
-    (void)printf("%zu %s%s", n, n == 1 ? (t->members ? "member " : "user ") : (t->members ? "members " : "users "),
-                 dry      ? "would be added"
-                 : n == 1 ? "is added"
-                          : "are added");
+    const char *counted = t->members ? COUNT(n, "member", "members") : COUNT(n, "user", "users");
+    (void)printf("%s %s", counted, dry ? "would be added" : n == 1 ? "is added" : "are added");
     if (old)
-        (void)printf(", %zu %s there already", old, old == 1 ? "is" : "are");
+        (void)printf(", %s there already", COUNT(old, "is", "are"));
     (void)printf("\n");
 }
 
@@ -351,8 +350,9 @@ static int apply(struct table *t, json_t *done, json_t *there, int passwords_fd)
     if (whole)
         say_done(t, done, there, false, passwords_fd >= 0);
     int given = give_passwords(t, done, passwords_fd);
-    (void)snprintf(text, sizeof text, "%zu were added before that line, and stay; give the same file again%s",
-                   json_array_size(done), t->members ? "" : " with --skip-existing");
+    (void)snprintf(text, sizeof text, "%s; give the same file again%s",
+                   COUNT(json_array_size(done), "was added before that line, and stays", "were added before that line, and stay"),
+                   t->members ? "" : " with --skip-existing");
     if (status == 0 && !whole)
         status = say_errors(t, text, done, passwords_fd >= 0);
     return status ? status : given;

@@ -2,6 +2,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/count.h"
 #include "cli/ca_list.h"
 #include "cli/owned.h"
 #include "role/supervisor.h"
@@ -42,8 +43,9 @@ static int check_config(const struct cli *c)
         cli_print_json(v);
         json_decref(v);
     } else {
-        (void)printf("%.*svalise.conf is right: %zu listeners, %zu certificates\n", STR_ARG(buf_str(&notes)), config->listener_n,
-                     config->certificate_n);
+        (void)printf("%.*svalise.conf is right: %s, %s\n", STR_ARG(buf_str(&notes)),
+                     COUNT(config->listener_n, "listener", "listeners"),
+                     COUNT(config->certificate_n, "certificate", "certificates"));
     }
     config_free(config);
     buf_done(&notes);
@@ -82,12 +84,12 @@ int cmd_check(struct cli *c)
     } else {
         json_array_foreach(list, i, problem)(void) printf("%s\n", cli_string(problem));
         json_array_foreach(json_object_get(reply, "notes"), i, problem)(void) printf("note: %s\n", cli_string(problem));
-        (void)printf("%lld accounts, %lld mailboxes, %lld messages, %lld emails, %lld blobs: %lld problems\n",
-                     (long long)json_integer_value(json_object_get(reply, "accounts")),
-                     (long long)json_integer_value(json_object_get(reply, "mailboxes")),
-                     (long long)json_integer_value(json_object_get(reply, "entries")),
-                     (long long)json_integer_value(json_object_get(reply, "emails")),
-                     (long long)json_integer_value(json_object_get(reply, "blobs")), (long long)problems);
+        (void)printf(
+            "%s, %s, %s, %s, %s: %s\n", COUNT(json_integer_value(json_object_get(reply, "accounts")), "account", "accounts"),
+            COUNT(json_integer_value(json_object_get(reply, "mailboxes")), "mailbox", "mailboxes"),
+            COUNT(json_integer_value(json_object_get(reply, "entries")), "message", "messages"),
+            COUNT(json_integer_value(json_object_get(reply, "emails")), "email", "emails"),
+            COUNT(json_integer_value(json_object_get(reply, "blobs")), "blob", "blobs"), COUNT(problems, "problem", "problems"));
         if (misowned)
             (void)puts(geteuid() == 0 ? "`valise upgrade' sets owners and modes right."
                                       : "chown and chmod set owners and modes right.");

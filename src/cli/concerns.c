@@ -2,6 +2,7 @@
 #include "cli/concerns.h"
 
 #include "base/clock.h"
+#include "base/count.h"
 #include "role/admin.h"
 #include "role/lesson.h"
 
@@ -64,7 +65,8 @@ static void add_certificates(json_t *list, const json_t *status)
                 list, json_sprintf("the certificate %s has expired, clients refuse it; replace it and run `valise reload'",
                                    text_of(v, "chain")));
         else if (days < EXPIRY_DAYS)
-            json_array_append_new(list, json_sprintf("the certificate %s ends in %lld days", text_of(v, "chain"), days));
+            json_array_append_new(list,
+                                  json_sprintf("the certificate %s ends in %s", text_of(v, "chain"), COUNT(days, "day", "days")));
         if (json_object_get(v, "renewal"))
             json_array_append_new(
                 list, json_sprintf("the certificate %s will not be renewed: %s", text_of(v, "chain"), text_of(v, "renewal")));

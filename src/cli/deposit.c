@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/log.h"
 #include "message/binary.h"
 #include "message/structure.h"
@@ -157,9 +158,9 @@ int deposit_mailbox(struct deposit *d, str name, const char *use, struct error *
 void deposit_tell_names(const struct deposit *d)
 {
     if (d->apart_n)
-        (void)printf("%llu mailboxes have another name here, because no mailbox is called \".\", \"..\", cur, new or tmp; the "
+        (void)printf("%s another name here, because no mailbox is called \".\", \"..\", cur, new or tmp; the "
                      "first is %s\n",
-                     (unsigned long long)d->apart_n, d->apart);
+                     COUNT(d->apart_n, "mailbox has", "mailboxes have"), d->apart);
 }
 
 static json_t *keywords_json(const struct mail_flags *flags)

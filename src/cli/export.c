@@ -10,6 +10,7 @@
 #include "archive/maildir.h"
 #include "archive/mbox.h"
 #include "base/beneath.h"
+#include "base/count.h"
 #include "cli/cli.h"
 #include "cli/mishaps.h"
 #include "cli/owner.h"
@@ -251,7 +252,7 @@ static int export_mailbox(struct export *x, str name, uint64_t messages, struct 
     x->mailbox = name;
     if (nameless) {
         char what[2 * MAIL_NAME_MAX];
-        (void)snprintf(what, sizeof what, "mailbox %.*s, %llu messages", STR_ARG(name), (unsigned long long)messages);
+        (void)snprintf(what, sizeof what, "mailbox %.*s, %s", STR_ARG(name), COUNT(messages, "message", "messages"));
         mishaps_add(&x->mishaps, what, e->text);
         progress_step(&x->progress, messages);
         *e = ERROR_NONE;
@@ -410,11 +411,11 @@ static void report(const struct cli *c, const struct export *x, const char *targ
         json_decref(v);
         return;
     }
-    (void)printf("%s: %llu messages of %llu mailboxes, %llu bytes\n", target, (unsigned long long)x->messages,
-                 (unsigned long long)x->mailboxes, (unsigned long long)x->bytes);
+    (void)printf("%s: %s of %s, %s\n", target, COUNT(x->messages, "message", "messages"),
+                 COUNT(x->mailboxes, "mailbox", "mailboxes"), COUNT(x->bytes, "byte", "bytes"));
     if (x->keywords_lost)
-        (void)printf("%llu times a keyword is left out: a folder of a Maildir has at most 26\n",
-                     (unsigned long long)x->keywords_lost);
+        (void)printf("%s a keyword is left out: a folder of a Maildir has at most 26\n",
+                     COUNT(x->keywords_lost, "time", "times"));
 }
 
 static int run(struct cli *c, bool maildir)

@@ -1,4 +1,5 @@
 /* history: valise user history. */
+#include "base/count.h"
 #include "cli/cli.h"
 #include "cli/when.h"
 
@@ -18,7 +19,7 @@ static void print_login(const json_t *l)
     if (app && app[0])
         (void)printf("  with %s", app);
     if (count > 1)
-        (void)printf("  %lld times since %s", count,
+        (void)printf("  %s since %s", COUNT(count, "time", "times"),
                      when_text((long long)json_integer_value(json_object_get(l, "first")), first));
     (void)printf("\n");
 }

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include "base/count.h"
 #include "cli/owner.h"
 
 bool import_is_kind(struct import *m, int dir, const char *name, mode_t asked)
@@ -106,29 +107,32 @@ static void report(const struct import *m, const struct cli *c)
 {
     const struct deposit *d = &m->deposit;
     unsigned long long lost = d->keywords_lost + m->keywords_lost;
-    (void)printf("%s: %llu messages added to %llu mailboxes, %llu bytes; %llu were there already\n", c->words[0],
-                 (unsigned long long)d->added, (unsigned long long)d->mailboxes, (unsigned long long)d->bytes,
-                 (unsigned long long)d->skipped);
+    (void)printf("%s: %s added to %s, %s; %s there already\n", c->words[0], COUNT(d->added, "message", "messages"),
+                 COUNT(d->mailboxes, "mailbox", "mailboxes"), COUNT(d->bytes, "byte", "bytes"), COUNT(d->skipped, "was", "were"));
     if (m->left_out)
-        (void)printf("%llu names are links, FIFOs or the like and were left out; `find %s ! -type f ! -type d` lists them\n",
-                     (unsigned long long)m->left_out, c->words[1]);
-    if (m->internal)
-        (void)printf("%llu messages are no mail but what Pine or an IMAP server kept in a folder for itself, and were left out\n",
-                     (unsigned long long)m->internal);
-    if (m->expunged)
-        (void)printf("%llu messages were deleted in Thunderbird, which had not compacted the folder yet, and were left out; "
-                     "--with-expunged brings them in, marked as deleted\n",
-                     (unsigned long long)m->expunged);
-    if (m->copied)
-        (void)printf("%llu further copies of messages with several labels were left out\n", (unsigned long long)m->copied);
-    if (m->taken || m->left)
         (void)printf(
-            "%llu lines \"From ...\" are doubtful: %llu were taken for the beginning of a message, %llu for text; look at "
-            "the first, %s\n",
-            (unsigned long long)(m->taken + m->left), (unsigned long long)m->taken, (unsigned long long)m->left, m->doubt);
+            "%s left out; `find %s ! -type f ! -type d` lists them\n",
+            COUNT(m->left_out, "name is a link, a FIFO or the like and was", "names are links, FIFOs or the like and were"),
+            c->words[1]);
+    if (m->internal)
+        (void)printf("%s left out\n",
+                     COUNT(m->internal, "message is no mail but what Pine or an IMAP server kept in a folder for itself, and was",
+                           "messages are no mail but what Pine or an IMAP server kept in a folder for itself, and were"));
+    if (m->expunged)
+        (void)printf("%s left out; --with-expunged brings them in, marked as deleted\n",
+                     COUNT(m->expunged, "message was deleted in Thunderbird, which had not compacted the folder yet, and was",
+                           "messages were deleted in Thunderbird, which had not compacted the folder yet, and were"));
+    if (m->copied)
+        (void)printf("%s left out\n", COUNT(m->copied, "further copy of a message with several labels was",
+                                            "further copies of messages with several labels were"));
+    if (m->taken || m->left)
+        (void)printf("%s doubtful: %s taken for the beginning of a message, %llu for text; look at "
+                     "the first, %s\n",
+                     COUNT(m->taken + m->left, "line \"From ...\" is", "lines \"From ...\" are"), COUNT(m->taken, "was", "were"),
+                     (unsigned long long)m->left, m->doubt);
     deposit_tell_names(d);
     if (lost)
-        (void)printf("%llu times a keyword was left out: a mailbox has at most %d; its message is kept\n", lost,
+        (void)printf("%s a keyword was left out: a mailbox has at most %d; its message is kept\n", COUNT(lost, "time", "times"),
                      MAIL_KEYWORDS_MAX);
 }
 

@@ -11,6 +11,7 @@
 #include "archive/gmail.h"
 #include "archive/maildir.h"
 #include "archive/mbox.h"
+#include "base/count.h"
 #include "cli/import.h"
 #include "cli/tree.h"
 #include "imap/utf7.h"
@@ -420,7 +421,7 @@ static int import_folder(struct import *m, int fd, const struct reading *r, uint
         progress_step(&m->progress, r->letters[i].n);
     }
     if (!good) {
-        (void)error_prefix(&own, "mailbox %.*s, %llu messages", STR_ARG(r->names[folder]), (unsigned long long)refused);
+        (void)error_prefix(&own, "mailbox %.*s, %s", STR_ARG(r->names[folder]), COUNT(refused, "message", "messages"));
         import_failed(m, name, &own);
     }
     return err;

@@ -1,6 +1,7 @@
 /* known: see known.h. */
 #include "cli/known.h"
 
+#include "base/count.h"
 #include "base/log.h"
 
 struct one {
@@ -83,7 +84,8 @@ static int ask_some(struct known *k, struct one *list, size_t n, size_t *ret, st
     const json_t *digests = json_object_get(reply, "digests");
     *ret = json_array_size(digests);
     if (*ret == 0 || *ret > asked)
-        err = error_set(e, ERR_CORRUPT, "the server's answer has %zu digests of %zu messages", *ret, asked);
+        err = error_set(e, ERR_CORRUPT, "the server's answer has %s for %s", COUNT(*ret, "digest", "digests"),
+                        COUNT(asked, "message", "messages"));
     json_array_foreach(digests, i, v)
     {
         const char *digest = json_string_value(v);

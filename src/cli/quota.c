@@ -2,6 +2,7 @@
 #include "cli/quota.h"
 
 #include "base/amount.h"
+#include "base/count.h"
 
 static long long number_of(const json_t *o, const char *key)
 {
@@ -24,11 +25,11 @@ const char *quota_text(const json_t *quota, char text[QUOTA_TEXT_MAX])
     long long bytes = number_of(quota, "bytes"), messages = number_of(quota, "messages");
     char size[QUOTA_TEXT_MAX];
     if (bytes && messages)
-        (void)snprintf(text, QUOTA_TEXT_MAX, "%s, %lld messages", quota_size_text(bytes, size), messages);
+        (void)snprintf(text, QUOTA_TEXT_MAX, "%s, %s", quota_size_text(bytes, size), COUNT(messages, "message", "messages"));
     else if (bytes)
         (void)quota_size_text(bytes, text);
     else if (messages)
-        (void)snprintf(text, QUOTA_TEXT_MAX, "%lld messages", messages);
+        (void)snprintf(text, QUOTA_TEXT_MAX, "%s", COUNT(messages, "message", "messages"));
     else
         (void)snprintf(text, QUOTA_TEXT_MAX, "none");
     return text;
@@ -88,8 +89,9 @@ int cmd_user_quota(struct cli *c)
     if (c->json)
         cli_print_json(reply);
     else
-        (void)printf("%s keeps %s in %lld messages; quota: %s\n", c->words[0], quota_size_text(number_of(kept, "bytes"), used),
-                     number_of(kept, "messages"), quota_text(json_object_get(reply, "quota"), limit));
+        (void)printf("%s keeps %s in %s; quota: %s\n", c->words[0], quota_size_text(number_of(kept, "bytes"), used),
+                     COUNT(number_of(kept, "messages"), "message", "messages"),
+                     quota_text(json_object_get(reply, "quota"), limit));
     json_decref(reply);
     return 0;
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/count.h"
 #include "cli/backup.h"
 #include "cli/cli.h"
 #include "cli/deposit.h"
@@ -462,7 +463,8 @@ static void report_whole(const struct cli *c, const struct vault *v, const struc
         (void)printf("That backup says it was made at %.4s-%.2s-%.2s %.2s:%.2s UTC, and is %s; see that it is the one you mean\n",
                      made, made + 4, made + 6, made + 9, made + 11, v->sealed ? "encrypted" : "not encrypted");
     if (r->revoked)
-        (void)printf("%llu certificates were revoked since; they are revoked here too\n", (unsigned long long)r->revoked);
+        (void)printf("%s revoked here too\n",
+                     COUNT(r->revoked, "certificate was revoked since; it is", "certificates were revoked since; they are"));
     else if (r->has_ca && r->known == 0)
         (void)printf(
             "No list of certificates revoked since the backup was found (%s beside the backups, --revoked-from); what was "
@@ -492,7 +494,7 @@ static void report(const struct cli *c, const struct vault *v, const struct depo
     } else if (whole) {
         report_whole(c, v, r);
     } else {
-        (void)printf("%llu messages came back, %llu were there\n", (unsigned long long)d->added, (unsigned long long)d->skipped);
+        (void)printf("%s came back, %s there\n", COUNT(d->added, "message", "messages"), COUNT(d->skipped, "was", "were"));
         deposit_tell_names(d);
     }
 }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/ip.h"
 #include "cli/cli.h"
 #include "cli/concerns.h"
@@ -100,8 +101,9 @@ static void print_limits(const json_t *limits)
         const json_t *limited = json_object_get(v, "limited");
         if (!json_array_size(limited) && !number_of(v, "strikes"))
             continue;
-        (void)printf("  %-12s %-31s %lld connections, struck %lld times%s", text_of(v, "protocol"), text_of(v, "who"),
-                     number_of(v, "connections"), number_of(v, "strikes"), json_array_size(limited) ? ", LIMITED NOW by" : "");
+        (void)printf("  %-12s %-31s %s, struck %s%s", text_of(v, "protocol"), text_of(v, "who"),
+                     COUNT(number_of(v, "connections"), "connection", "connections"),
+                     COUNT(number_of(v, "strikes"), "time", "times"), json_array_size(limited) ? ", LIMITED NOW by" : "");
         json_array_foreach(limited, k, name)(void) printf(" %s", cli_string(name));
         (void)printf("\n");
     }
@@ -117,7 +119,7 @@ static void print_signatures(const json_t *roles)
     {
         json_object_foreach(json_object_get(v, "signatures"), name, n)
         {
-            (void)printf("  signed for %-5s %lld handshakes, refused %lld\n", name, number_of(n, "made"),
+            (void)printf("  signed for %-5s %s, refused %lld\n", name, COUNT(number_of(n, "made"), "handshake", "handshakes"),
                          number_of(n, "refused"));
         }
     }
@@ -132,7 +134,8 @@ static void print_remembered(const json_t *roles, long long hashes)
     {
         const json_t *r = json_object_get(v, "remembered-logins");
         if (r)
-            (void)printf("  %lld hashes computed; %lld users log in without, %s\n", hashes, number_of(r, "accounts"),
+            (void)printf("  %s computed; %s in without, %s\n", COUNT(hashes, "hash", "hashes"),
+                         COUNT(number_of(r, "accounts"), "user logs", "users log"),
                          json_is_true(json_object_get(r, "in-kernel")) ? "after a restart of the server too"
                                                                        : "until the server is started anew");
     }
@@ -171,16 +174,16 @@ static void print_status(const json_t *s)
         long long days = number_of(v, "days-left");
         (void)printf("  %-12s %-24s ", text_of(v, "name"), text_of(v, "chain"));
         if (number_of(v, "not-after") * 1000 <= clock_real_ms())
-            (void)printf("EXPIRED %lld days ago\n", -days);
+            (void)printf("EXPIRED %s ago\n", COUNT(-days, "day", "days"));
         else
-            (void)printf("%lld days left\n", days);
+            (void)printf("%s left\n", COUNT(days, "day", "days"));
     }
     (void)printf("\nroles           pid   up (s)  restarts  connections  accepted  refused  threads  most  descriptors\n");
     json_array_foreach(json_object_get(s, "roles"), i, v)
     {
         if (number_of(v, "pid") == 0) {
-            (void)printf("  %-10s    down; started again soon, %lld restarts so far\n", text_of(v, "name"),
-                         number_of(v, "restarts"));
+            (void)printf("  %-10s    down; started again soon, %s so far\n", text_of(v, "name"),
+                         COUNT(number_of(v, "restarts"), "restart", "restarts"));
             continue;
         }
         (void)printf("  %-10s %7lld %8lld %9lld %12lld %9lld %8lld %8lld %5lld %12lld\n", text_of(v, "name"), number_of(v, "pid"),
@@ -190,27 +193,29 @@ static void print_status(const json_t *s)
     }
     print_signatures(json_object_get(s, "roles"));
     const json_t *descriptors = json_object_get(s, "descriptors");
-    (void)printf("  each role has %lld descriptors, which leave room for %lld connections to core\n",
-                 number_of(descriptors, "limit"), number_of(descriptors, "connections-max"));
+    (void)printf("  each role has %s, which leave room for %s to core\n",
+                 COUNT(number_of(descriptors, "limit"), "descriptor", "descriptors"),
+                 COUNT(number_of(descriptors, "connections-max"), "connection", "connections"));
     const json_t *sandbox = json_object_get(s, "sandbox");
     (void)printf("\nsandbox\n  Landlock ABI %lld; %s\n", number_of(sandbox, "landlock-abi"),
                  strcmp(text_of(sandbox, "users"), "one") == 0 ? "all roles are one user's"
                                                                : "each kind of role has a user of its own");
     json_array_foreach(json_object_get(sandbox, "open"), i, v)(void) printf("  - %s\n", cli_string(v));
     const json_t *logins = json_object_get(s, "logins");
-    (void)printf(
-        "\nlogins\n  %lld succeeded, %lld failed, %lld turned away; locked out now: %lld networks, %lld users from somewhere\n",
-        number_of(logins, "succeeded"), number_of(logins, "failed"), number_of(logins, "turned-away"),
-        number_of(logins, "networks-locked-out"), number_of(logins, "logins-locked-out"));
+    (void)printf("\nlogins\n  %lld succeeded, %lld failed, %lld turned away; locked out now: %s, %s from somewhere\n",
+                 number_of(logins, "succeeded"), number_of(logins, "failed"), number_of(logins, "turned-away"),
+                 COUNT(number_of(logins, "networks-locked-out"), "network", "networks"),
+                 COUNT(number_of(logins, "logins-locked-out"), "user", "users"));
     print_remembered(json_object_get(s, "roles"), number_of(logins, "argon2"));
     print_limits(json_object_get(s, "limits"));
     const json_t *quotas = json_object_get(s, "quotas");
     (void)printf("\nquotas\n ");
     json_array_foreach(quotas, i, v)(void)
-        printf("%s %lld users over %lld %%", i ? "," : "", number_of(v, "users"), number_of(v, "percent"));
+        printf("%s %s over %lld %%", i ? "," : "", COUNT(number_of(v, "users"), "user", "users"), number_of(v, "percent"));
     (void)printf("; valise user list --over names them\n");
-    (void)printf("\nstore\n  %s, %lld commits in %lld syncs, %lld MiB free on its disk\n", text_of(store, "state"),
-                 number_of(store, "commits"), number_of(store, "syncs"), number_of(store, "free-bytes") >> 20);
+    (void)printf("\nstore\n  %s, %s in %s, %lld MiB free on its disk\n", text_of(store, "state"),
+                 COUNT(number_of(store, "commits"), "commit", "commits"), COUNT(number_of(store, "syncs"), "sync", "syncs"),
+                 number_of(store, "free-bytes") >> 20);
 }
 
 /* The server's own state, and with WAIT what a client sees. */

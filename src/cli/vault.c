@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <unistd.h>
 
+#include "base/count.h"
 #include "base/random.h"
 #include "cli/owner.h"
 
@@ -383,9 +384,13 @@ static int unlock_file(struct vault *v, const struct cli *c, bool p12, struct bu
 
 static int nobody(const struct vault *v, struct error *e)
 {
-    return error_set(e, ERR_REFUSED, "%s is encrypted, for %zu %s%s; give --key or --p12%s", v->g->path, v->who.certificates,
-                     v->who.certificates == 1 ? "certificate" : "certificates", v->who.passphrases ? " and a passphrase" : "",
-                     v->who.passphrases ? ", or --passphrase" : "");
+    return error_set(e, ERR_REFUSED, "%s is encrypted, for %s%s%s; give %s%s", v->g->path,
+                     v->who.certificates ? COUNT(v->who.certificates, "certificate", "certificates") : "",
+                     v->who.certificates && v->who.passphrases ? " and " : "", v->who.passphrases ? "a passphrase" : "",
+                     v->who.certificates ? "--key or --p12" : "",
+                     !v->who.passphrases   ? ""
+                     : v->who.certificates ? ", or --passphrase"
+                                           : "--passphrase");
 }
 
 static int unlock_by_options(struct vault *v, const struct cli *c, struct buf *asked, struct error *e)

@@ -1,4 +1,5 @@
 /* change_domain: domains, their other names, who gets what is for nobody, quotas. */
+#include "base/count.h"
 #include "base/ip.h"
 #include "directory/change_private.h"
 
@@ -42,10 +43,11 @@ static int check_domain_remove(const struct table *t, struct change *c, struct b
     if (r < 0)
         return r;
     if (d.accounts || d.aliases)
-        return error_set(e, ERR_REFUSED, "the domain %.*s still has %zu accounts and %zu aliases; remove them first",
-                         STR_ARG(c->name), d.accounts, d.aliases);
+        return error_set(e, ERR_REFUSED, "the domain %.*s still has %s and %s; remove them first", STR_ARG(c->name),
+                         COUNT(d.accounts, "account", "accounts"), COUNT(d.aliases, "alias", "aliases"));
     if (d.groups)
-        return error_set(e, ERR_REFUSED, "the domain %.*s still has %zu groups; remove them first", STR_ARG(c->name), d.groups);
+        return error_set(e, ERR_REFUSED, "the domain %.*s still has %s; remove %s first", STR_ARG(c->name),
+                         COUNT(d.groups, "group", "groups"), d.groups == 1 ? "it" : "them");
     const struct domain *alias = other_name(t, c->name);
     return alias ? error_set(e, ERR_REFUSED, "%.*s is another name of the domain %.*s; remove it first", STR_ARG(alias->name),
                              STR_ARG(c->name))

@@ -1,5 +1,6 @@
 /* policy: which passwords are accepted when they are set. Length first, common ones refused, kinds of characters only where somebody
  * insists (NIST SP 800-63B section 5.1.1.2 says why in this order). */
+#include "base/count.h"
 #include "directory/directory_private.h"
 
 /* Among the first of every list of passwords that were found out, lower case, without the digits and signs people put behind them. */
@@ -77,7 +78,8 @@ int policy_check(const struct directory_policy *p, str address, str password, st
     for (size_t i = 0; i < password.n; i++)
         n += ((unsigned char)password.p[i] & 0xc0) != 0x80; /* a character of UTF-8 begins */
     if (n < p->length_min)
-        return error_set(e, ERR_REFUSED, "the password has %zu characters; at least %u are needed", n, p->length_min);
+        return error_set(e, ERR_REFUSED, "the password has %s; at least %u are needed", COUNT(n, "character", "characters"),
+                         p->length_min);
     if (p->refuse_common && (distinct_bytes(password) < DISTINCT_MIN || is_sequence(password)))
         return error_set(e, ERR_REFUSED, "the password is too regular; take one that is harder to guess");
     if (p->refuse_common && is_common(password))

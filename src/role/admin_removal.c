@@ -3,6 +3,7 @@
  * A removed account is kept for REMOVED_DAYS with its mail: nobody can reach it, its address is free, its certificates are revoked at once. Then it is
  * erased, by whoever looks next (admin_finish_removals), or at once when that is asked for. */
 #include "base/clock.h"
+#include "base/count.h"
 #include "base/log.h"
 #include "role/admin_private.h"
 #include "role/certificates.h"
@@ -68,9 +69,9 @@ static int find_removed(struct admin *a, str what, struct arena *arena, struct s
                          REMOVED_DAYS);
     return ret->n == 1 ? 0
                        : error_set(e, ERR_REFUSED,
-                                   "%zu accounts with that address were removed; give the id of one, as `valise user list "
+                                   "%s removed; give the id of one, as `valise user list "
                                    "--removed' shows it",
-                                   ret->n);
+                                   COUNT(ret->n, "account with that address was", "accounts with that address were"));
 }
 
 struct listing {

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/count.h"
 #include "run/channel.h"
 
 enum {
@@ -83,10 +84,9 @@ bool descriptors_are_few(const struct config *c, unsigned limit, char text[DESCR
     unsigned n = err ? 0 : least(core.connections, mx.connections);
     if (n >= c->connections_max || (!c->has_connections_max && n >= CONNECTIONS_FEW))
         return false;
-    (void)snprintf(
-        text, DESCRIPTORS_TEXT_MAX,
-        "connections-max is %u, but %u descriptors leave room for %u connections: LimitNOFILE= in the unit, or `ulimit "
-        "-Hn' before serve, gives more",
-        c->connections_max, limit, n);
+    (void)snprintf(text, DESCRIPTORS_TEXT_MAX,
+                   "connections-max is %u, but %u descriptors leave room for %s: LimitNOFILE= in the unit, or `ulimit "
+                   "-Hn' before serve, gives more",
+                   c->connections_max, limit, COUNT(n, "connection", "connections"));
     return true;
 }

@@ -6,6 +6,7 @@
 
 #include "base/beneath.h"
 #include "base/clock.h"
+#include "base/count.h"
 #include "pki/pki.h"
 #include "role/lesson.h"
 #include "role/owners.h"
@@ -42,11 +43,12 @@ static void check_time(struct snapshot *s, str chain, str pem)
     if (pki_certificate_describe(pem, &a, &d, NULL) == 0) {
         long long days = (d.not_after - now) / 86400;
         if (d.not_after <= now)
-            buf_addf(&s->notes, "%.*s expired %lld days ago; clients will refuse it\n", STR_ARG(chain), -days);
+            buf_addf(&s->notes, "%.*s expired %s ago; clients will refuse it\n", STR_ARG(chain), COUNT(-days, "day", "days"));
         else if (d.not_before > now)
             buf_addf(&s->notes, "%.*s is not valid yet; clients will refuse it\n", STR_ARG(chain));
         else if (days < EXPIRY_NOTE_DAYS)
-            buf_addf(&s->notes, "%.*s expires in %lld days; replace it and run `valise reload`\n", STR_ARG(chain), days);
+            buf_addf(&s->notes, "%.*s expires in %s; replace it and run `valise reload`\n", STR_ARG(chain),
+                     COUNT(days, "day", "days"));
     }
     arena_done(&a);
 }

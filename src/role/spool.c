@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/count.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "run/descriptors.h"
@@ -146,7 +147,7 @@ int spool_open(struct spool *s, unsigned peer, uint64_t max, struct error *e)
         has += s->files[i].peer == peer;
     int fd;
     if (has >= SPOOL_FILES_MAX || s->n >= SPOOL_ALL_MAX)
-        fd = error_set(e, ERR_UNAVAILABLE, "%zu spool files are open; try again", has);
+        fd = error_set(e, ERR_UNAVAILABLE, "%s open; try again", COUNT(has, "spool file is", "spool files are"));
     else if (!has_room(s, max))
         fd =
             error_set(e, ERR_FULL, "there is no room for a spool file of %llu bytes beside the reserve", (unsigned long long)max);

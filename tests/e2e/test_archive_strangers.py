@@ -562,7 +562,7 @@ def test_names_that_are_in_each_others_way(server, account, other, scratch):
         ok(session.append(f'"{long}"', None, None, message))
     done = server.run("export", "mbox", "--all", str(scratch / "all"), "--dir", str(server.dir), "--json", check=False)
     result = json.loads(done.stdout)
-    assert done.returncode == 65 and [f["name"] for f in result["failures"]] == [f"mailbox {long}, 1 messages"], done
+    assert done.returncode == 65 and [f["name"] for f in result["failures"]] == [f"mailbox {long}, 1 message"], done
     for owner in (account, other):
         assert len([p for p in (scratch / "all" / owner.address).rglob("*.mbox") if p.is_file() and p.stat().st_size]) == len(names)
     assert run(server, "mbox", other, scratch / "all" / account.address, "--mailbox", "back")["added"] == len(names)

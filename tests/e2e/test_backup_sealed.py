@@ -105,12 +105,12 @@ def test_an_account_comes_back_and_leaves_nothing_in_the_clear(lab, alice, scrat
         session.expunge()
     there = everything(scratch / "b")
     done = run(lab, "restore", str(scratch / "b"), "--account", alice.address)  # by the server's own key
-    assert "1 messages came back" in done.stdout and content(lab, alice) == before
+    assert "1 message came back" in done.stdout and content(lab, alice) == before
     forget(lab)
     done = run(lab, "restore", str(scratch / "b"), "--account", alice.address, check=False)
     assert done.returncode == EX_NOPERM and "for 2 certificates;" in done.stderr and "--key" in done.stderr
     done = run(lab, "restore", str(scratch / "b"), "--account", alice.address, *ways(keys)["ec"])
-    assert "1 were there" in done.stdout
+    assert "1 was there" in done.stdout
     assert everything(scratch / "b") == there
     assert not [p for p in os.listdir(lab.dir) if p.startswith("restore-")]
     assert lab.stop() == 0
@@ -394,7 +394,7 @@ def test_the_usual_system_is_asked_by_itself(lab, alice, scratch, monkeypatch):
     run(lab, "ca", "renew")  # the same key, so the same CA
     monkeypatch.setenv("VALISE_DIR", str(lab.dir))
     other = second(lab, scratch / "restored")
-    assert "1 certificates were revoked" in other.run("restore", str(scratch / "b"), "--dir", str(other.dir)).stdout
+    assert "1 certificate was revoked" in other.run("restore", str(scratch / "b"), "--dir", str(other.dir)).stdout
     assert revoked(other) == {serial}
     # Its store is lost: its file says as much, and that is told.
     shutil.rmtree(lab.dir / "store")
@@ -402,7 +402,7 @@ def test_the_usual_system_is_asked_by_itself(lab, alice, scratch, monkeypatch):
     (lab.dir / "store" / "CURRENT").write_text("no such thing\n")
     other = second(lab, scratch / "another")
     done = other.run("restore", str(scratch / "b"), "--dir", str(other.dir))
-    assert "1 certificates were revoked" in done.stdout and "could not be read to the end" in done.stderr
+    assert "1 certificate was revoked" in done.stdout and "could not be read to the end" in done.stderr
     assert revoked(other) == {serial}
 
 

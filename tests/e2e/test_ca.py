@@ -316,7 +316,7 @@ def test_a_renewed_ca_is_still_the_ca_of_its_backups(lab, scratch, monkeypatch):
     (scratch / "b" / "ca.revoked").unlink(missing_ok=True)
     restored = harness.Valise(harness.make_directory() / "restored")
     told = restored.run("restore", str(scratch / "b"), "--dir", str(restored.dir)).stdout
-    assert "1 certificates were revoked" in told
+    assert "1 certificate was revoked" in told
     assert as_json(restored, "cert", "show", serial)["revoked-at"] > 0
     done = valise(restored, "ca", "renew", check=False)
     assert done.returncode != 0 and "keys/ca.key is not there" in done.stderr

@@ -82,7 +82,7 @@ def test_a_quota_is_told_at_80_and_95_percent_once_each(lab):
     assert "Bonjour Anne Été," in note.get_content() and f"postmaster@{DOMAIN}" in note.get_content() and re.search("8\\d\u00a0Kio sur 100\u00a0Kio", note.get_content())
     assert re.search(r"pleine à 8\d\u00a0%", note["Subject"]), note["Subject"]
     assert over(lab) == ["anne"] and counted(lab) == [1, 0]
-    assert "% used" in lab.run("user", "list", "--dir", str(lab.dir)).stdout and "1 users over 80 %" in lab.run("status", "--dir", str(lab.dir)).stdout
+    assert "% used" in lab.run("user", "list", "--dir", str(lab.dir)).stdout and "1 user over 80 %" in lab.run("status", "--dir", str(lab.dir)).stdout
     fill(lab, marie, 1)                      # above 80 still: nothing more is said
     fill(lab, marie, 11)
     settle(lab, marie, "pleine", 2)

@@ -78,7 +78,7 @@ def test_the_example_of_valise_conf_is_right(server, scratch):
     (own / "tls").mkdir()
     (own / "tls" / "server.pem").write_text((server.dir / "tls" / "server.pem").read_text())
     done = server.run("check", "--config", "--dir", str(own), check=False)
-    assert "3 listeners, 1 certificates" in done.stdout, done.stdout + done.stderr
+    assert "3 listeners, 1 certificate" in done.stdout, done.stdout + done.stderr
 
 
 def test_help_fits_80_columns(server):

@@ -97,7 +97,7 @@ static void changes_are_checked(void **state)
     assert_int_equal(directory_account_enable(f->d, STR("info@a.example"), false, &e), ERR_NOTFOUND);
     assert_int_equal(directory_alias_remove(f->d, STR("alice@a.example"), false, &e), ERR_NOTFOUND);
     assert_int_equal(directory_domain_remove(f->d, STR("a.example"), &e), ERR_REFUSED);
-    assert_string_equal(e.text, "the domain a.example still has 1 accounts and 1 aliases; remove them first");
+    assert_string_equal(e.text, "the domain a.example still has 1 account and 1 alias; remove them first");
     assert_int_equal(directory_account_remove(f->d, STR("alice@a.example"), false, &id, &e), ERR_REFUSED);
     assert_string_equal(e.text,
                         "alice@a.example is still what others lead to: alias info@a.example; change these first, or let them go "

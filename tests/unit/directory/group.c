@@ -151,7 +151,7 @@ static void changes_of_groups_are_checked(void **state)
     assert_int_equal(directory_group_add(d, STR("g@b.example"), DIRECTORY_SENDERS_ANYONE, &e), 0);
     assert_int_equal(directory_account_remove(d, STR("carol@b.example"), false, &f->carol, &e), 0);
     assert_int_equal(directory_domain_remove(d, STR("b.example"), &e), ERR_REFUSED);
-    assert_string_equal(e.text, "the domain b.example still has 1 groups; remove them first");
+    assert_string_equal(e.text, "the domain b.example still has 1 group; remove it first");
     assert_int_equal(directory_group_remove(d, STR("g@b.example"), false, &e), 0);
     assert_int_equal(directory_domain_remove(d, STR("b.example"), &e), 0);
 }
