@@ -7,9 +7,15 @@ static const str english[WORDS] = {
     [WORD_QUOTA_SUBJECT] = STR_INIT("Your mailbox is {percent} % full"),
     [WORD_QUOTA_TEXT] = STR_INIT("{hello}\n\n"
                                  "the mailbox {address} on {hostname} is {percent} % full: {used} of {limit}.\n\n"
-                                 "When nothing more fits, mail for you is refused. Please delete what you no\n"
-                                 "longer need, and empty the trash. If that is not enough, ask\n"
-                                 "{postmaster} for more room.\n"),
+                                 "{full}\n"
+                                 "Please delete what you no longer need, and empty the trash. If that is not\n"
+                                 "enough, ask {postmaster} for more room.\n"),
+    [WORD_QUOTA_SOON_WAITS] = STR_INIT("When nothing more fits, mail for you waits with its senders, who get it back\n"
+                                       "after some days."),
+    [WORD_QUOTA_SOON_REFUSED] = STR_INIT("When nothing more fits, mail for you is refused."),
+    [WORD_QUOTA_NOW_WAITS] = STR_INIT("Nothing more fits: mail for you waits with its senders, who get it back after\n"
+                                      "some days."),
+    [WORD_QUOTA_NOW_REFUSED] = STR_INIT("Nothing more fits: mail for you is refused."),
     [WORD_WELCOME_SUBJECT] = STR_INIT("Welcome to {domain}"),
     [WORD_WELCOME_TEXT] = STR_INIT("{hello}\n\n"
                                    "your mailbox {address} is ready. A mail program asks for:\n\n"
@@ -21,6 +27,7 @@ static const str english[WORDS] = {
     [WORD_KIB] = STR_INIT("{n} KiB"),
     [WORD_MIB] = STR_INIT("{n} MiB"),
     [WORD_MESSAGES] = STR_INIT("{n} messages"),
+    [WORD_MESSAGE] = STR_INIT("{n} message"),
     [WORD_REPORT_DELIVERED_SUBJECT] = STR_INIT("Your message was delivered"),
     [WORD_REPORT_PARTLY_SUBJECT] = STR_INIT("Your message was not delivered to everyone"),
     [WORD_REPORT_FAILED_SUBJECT] = STR_INIT("Your message was not delivered"),
@@ -40,9 +47,15 @@ static const str french[WORDS] = {
     [WORD_QUOTA_TEXT] =
         STR_INIT("{hello}\n\n"
                  "la boîte aux lettres {address} sur {hostname} est pleine à {percent}" NB "%" NB ": {used} sur {limit}.\n\n"
-                 "Quand plus rien n'y tiendra, le courrier qui vous est adressé sera refusé.\n"
-                 "Supprimez ce dont vous n'avez plus besoin et videz la corbeille. Si cela ne\n"
+                 "{full}\n"
+                 "Supprimez ce dont vous n’avez plus besoin et videz la corbeille. Si cela ne\n"
                  "suffit pas, demandez plus de place à {postmaster}.\n"),
+    [WORD_QUOTA_SOON_WAITS] = STR_INIT("Quand plus rien n’y tiendra, le courrier pour vous attendra chez ses\n"
+                                       "expéditeurs, à qui il reviendra au bout de quelques jours."),
+    [WORD_QUOTA_SOON_REFUSED] = STR_INIT("Quand plus rien n’y tiendra, le courrier pour vous sera refusé."),
+    [WORD_QUOTA_NOW_WAITS] = STR_INIT("Plus rien n’y tient" NB ": le courrier pour vous attend chez ses expéditeurs, à qui\n"
+                                      "il reviendra au bout de quelques jours."),
+    [WORD_QUOTA_NOW_REFUSED] = STR_INIT("Plus rien n’y tient" NB ": le courrier pour vous est refusé."),
     [WORD_WELCOME_SUBJECT] = STR_INIT("Bienvenue sur {domain}"),
     [WORD_WELCOME_TEXT] = STR_INIT("{hello}\n\n"
                                    "votre boîte aux lettres {address} est prête. Un logiciel de messagerie demande" NB ":\n\n"
@@ -54,11 +67,12 @@ static const str french[WORDS] = {
     [WORD_KIB] = STR_INIT("{n}" NB "Kio"),
     [WORD_MIB] = STR_INIT("{n}" NB "Mio"),
     [WORD_MESSAGES] = STR_INIT("{n} messages"),
+    [WORD_MESSAGE] = STR_INIT("{n} message"),
     [WORD_REPORT_DELIVERED_SUBJECT] = STR_INIT("Votre message a été remis"),
-    [WORD_REPORT_PARTLY_SUBJECT] = STR_INIT("Votre message n'a pas été remis à tous"),
-    [WORD_REPORT_FAILED_SUBJECT] = STR_INIT("Votre message n'a pas été remis"),
+    [WORD_REPORT_PARTLY_SUBJECT] = STR_INIT("Votre message n’a pas été remis à tous"),
+    [WORD_REPORT_FAILED_SUBJECT] = STR_INIT("Votre message n’a pas été remis"),
     [WORD_REPORT_ABOUT] = STR_INIT("Ici le serveur de messagerie {hostname}, au sujet de votre message du"),
-    [WORD_REPORT_FAILED] = STR_INIT("Il n'a pas pu être remis à" NB ":"),
+    [WORD_REPORT_FAILED] = STR_INIT("Il n’a pas pu être remis à" NB ":"),
     [WORD_REPORT_DELIVERED] = STR_INIT("Il se trouve dans la boîte aux lettres de" NB ":"),
     [WORD_REPORT_EXPANDED] = STR_INIT("Il a été transmis à tous ceux que cette adresse représente" NB ":"),
     [WORD_REPORT_END] = STR_INIT("Aucun autre essai ne sera fait. Ce qui a été envoyé se trouve ci-dessous."),
@@ -68,6 +82,11 @@ str words_in(enum language language, enum word word)
 {
     require(language == LANGUAGE_EN || language == LANGUAGE_FR);
     return (language == LANGUAGE_FR ? french : english)[word];
+}
+
+enum word words_messages(enum language language, uint64_t n)
+{
+    return n == 1 || (n == 0 && language == LANGUAGE_FR) ? WORD_MESSAGE : WORD_MESSAGES;
 }
 
 void words_fill(struct buf *out, str text, const struct word_value *values, size_t n)

@@ -8,13 +8,18 @@
 enum word {
     WORD_HELLO, /* {name} */
     WORD_HELLO_SOMEBODY,
-    WORD_QUOTA_SUBJECT, /* {percent} */
-    WORD_QUOTA_TEXT,    /* {hello} {address} {hostname} {percent} {used} {limit} {postmaster} */
+    WORD_QUOTA_SUBJECT,    /* {percent} */
+    WORD_QUOTA_TEXT,       /* {hello} {address} {hostname} {percent} {used} {limit} {full} {postmaster} */
+    WORD_QUOTA_SOON_WAITS, /* {full}: what becomes of mail when nothing more fits; the default of refuse-over-quota */
+    WORD_QUOTA_SOON_REFUSED,
+    WORD_QUOTA_NOW_WAITS, /* the same when it is full already */
+    WORD_QUOTA_NOW_REFUSED,
     WORD_WELCOME_SUBJECT,
     WORD_WELCOME_TEXT, /* {hello} {address} {domain} {hostname} {imap} {smtp} {postmaster} */
     WORD_KIB,          /* {n} */
     WORD_MIB,
     WORD_MESSAGES, /* {n} */
+    WORD_MESSAGE,  /* the same of one */
     WORD_REPORT_DELIVERED_SUBJECT,
     WORD_REPORT_PARTLY_SUBJECT,
     WORD_REPORT_FAILED_SUBJECT,
@@ -28,6 +33,9 @@ enum word {
 
 /* The text WORD in LANGUAGE, which is not UNSAID: UTF-8, lines end with LF. */
 str words_in(enum language language, enum word word);
+
+/* WORD_MESSAGES, or WORD_MESSAGE where LANGUAGE has N in the singular: one, in French also none. */
+enum word words_messages(enum language language, uint64_t n);
 
 struct word_value {
     const char *name;

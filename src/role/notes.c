@@ -65,8 +65,8 @@ bool notes_touch(void *ctx, engine_part id)
 
 struct setting {
     enum language language;
-    bool welcome, quota_warnings;
-    unsigned imap, submission; /* ports */
+    bool welcome, quota_warnings, refuses; /* mail over quota, for good */
+    unsigned imap, submission;             /* ports */
     str hostname;
 };
 
@@ -75,6 +75,7 @@ static void take_setting(const struct config *c, unsigned offset, struct arena *
     *ret = (struct setting){ .language = c->language,
                              .welcome = c->welcome,
                              .quota_warnings = c->quota_warnings,
+                             .refuses = c->refuse_over_quota,
                              .imap = IMAPS + offset,
                              .submission = SUBMISSIONS + offset,
                              .hostname = STR("localhost") };
@@ -252,7 +253,7 @@ static int write_level(struct engine *g, const engine_part *id, unsigned level)
 static int amount(struct letter *l, bool bytes, uint64_t n, str *ret)
 {
     enum { KIB = 1 << 10, MIB = 1 << 20, IN_KIB = 10 * MIB };
-    enum word word = !bytes ? WORD_MESSAGES : n < IN_KIB ? WORD_KIB : WORD_MIB;
+    enum word word = !bytes ? words_messages(l->language, n) : n < IN_KIB ? WORD_KIB : WORD_MIB;
     struct buf b = BUF_INIT(256);
     str number;
     int err = word == WORD_MIB ? arena_printf(&l->arena, &number, "%llu%c%llu", (unsigned long long)(n / MIB),
@@ -272,16 +273,19 @@ static int warn(struct letter *l, const struct mail_quota *q)
     struct error e = ERROR_NONE;
     const struct mail_quota of_bytes = { .bytes = q->bytes, .bytes_max = q->bytes_max };
     bool bytes = q->bytes_max && mail_quota_percent(&of_bytes) == mail_quota_percent(q);
+    enum word soon = l->setting.refuses ? WORD_QUOTA_SOON_REFUSED : WORD_QUOTA_SOON_WAITS;
+    enum word now = l->setting.refuses ? WORD_QUOTA_NOW_REFUSED : WORD_QUOTA_NOW_WAITS;
     str percent, used, limit;
     int err = arena_printf(&l->arena, &percent, "%u", mail_quota_percent(q));
     if (err == 0)
-        err = amount(l, bytes, bytes ? q->bytes : q->messages, &used);
+        err = bytes ? amount(l, true, q->bytes, &used) : arena_printf(&l->arena, &used, "%llu", (unsigned long long)q->messages);
     if (err == 0)
         err = amount(l, bytes, bytes ? q->bytes_max : q->messages_max, &limit);
     if (err == 0) {
         letter_value(l, "percent", percent);
         letter_value(l, "used", used);
         letter_value(l, "limit", limit);
+        letter_value(l, "full", words_in(l->language, mail_quota_percent(q) >= 100 ? now : soon));
         err = letter_send(l, l->language, words_in(l->language, WORD_QUOTA_SUBJECT), words_in(l->language, WORD_QUOTA_TEXT), &e);
     }
     log_note(l, "quota", err);

@@ -110,7 +110,27 @@ def test_a_number_of_messages_is_told_too_and_what_imap_adds(lab, alice):
     settle(lab, alice, "full", 1)
     note = notes(lab, alice, "full")[0]
     check_form(note, alice, "en")
-    assert "80 % full: 16 messages of 20 messages" in note.get_content() and note.get_content().startswith("Hello,")
+    assert "80 % full: 16 of 20 messages." in note.get_content() and "When nothing more fits, mail for you waits" in note.get_content() and note.get_content().startswith("Hello,")
+    assert lab.stop() == 0
+
+
+def test_who_is_full_is_told_what_becomes_of_his_mail_now(lab, alice):
+    """Over the limit already, and with refuse-over-quota: neither in the future nor as waiting."""
+    warnings_on(lab)
+    conf = lab.dir / "valise.conf"
+    conf.write_text("refuse-over-quota = true\n" + conf.read_text())
+    lab.start()
+    with imap(lab, alice) as session:
+        for _ in range(3):
+            session.append("INBOX", None, None, letter(alice.address)[0])
+    lab.run("user", "quota", alice.address, "--messages", "1", "--dir", str(lab.dir))
+    with imap(lab, alice) as session:
+        session.select()
+        session.store("1", "+FLAGS", r"(\Deleted)")
+        session.expunge()
+    settle(lab, alice, "full", 1)
+    told = notes(lab, alice, "full")[0].get_content()
+    assert "200 % full: 2 of 1 message." in told and "Nothing more fits: mail for you is refused." in told, told
     assert lab.stop() == 0
 
 

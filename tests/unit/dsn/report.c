@@ -199,12 +199,12 @@ static void the_words_are_in_the_senders_language(void **state)
     struct buf out;
     r.language = LANGUAGE_FR;
     write_report(&out, &r, STR("delivery-status"), STR("rfc822"));
-    assert_true(has(&out, "Il n'a pas pu être remis à\xc2\xa0:") && has(&out, "Content-Language: fr\r\n"));
+    assert_true(has(&out, "Il n’a pas pu être remis à\xc2\xa0:") && has(&out, "Content-Language: fr\r\n"));
     assert_false(has(&out, "It could not be delivered"));
     buf_done(&out);
     r.language = LANGUAGE_UNSAID;
     write_report(&out, &r, STR("delivery-status"), STR("rfc822"));
-    assert_true(has(&out, "Il n'a pas pu être remis à\xc2\xa0:") && has(&out, "It could not be delivered to:"));
+    assert_true(has(&out, "Il n’a pas pu être remis à\xc2\xa0:") && has(&out, "It could not be delivered to:"));
     assert_false(has(&out, "Content-Language"));
     buf_done(&out);
 }

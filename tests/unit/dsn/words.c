@@ -27,8 +27,21 @@ static void every_text_is_there_in_every_language(void **state)
         str en = words_in(LANGUAGE_EN, w), fr = words_in(LANGUAGE_FR, w);
         if (!en.n || !fr.n || !utf8_is_ascii(en) || !utf8_valid(fr))
             fail_msg("text %d is missing or is no text", (int)w);
+        if (str_find_byte(fr, '\'', 0) < fr.n)
+            fail_msg("text %d has a straight apostrophe in French", (int)w);
         if (!has_places_of(en, fr) || !has_places_of(fr, en))
             fail_msg("the places of text %d differ", (int)w);
+    }
+}
+
+static void one_message_is_one(void **state)
+{
+    (void)state;
+    assert_int_equal(words_messages(LANGUAGE_EN, 0), WORD_MESSAGES);
+    assert_int_equal(words_messages(LANGUAGE_FR, 0), WORD_MESSAGE);
+    for (enum language l = LANGUAGE_EN; l <= LANGUAGE_FR; l++) {
+        assert_int_equal(words_messages(l, 1), WORD_MESSAGE);
+        assert_int_equal(words_messages(l, 2), WORD_MESSAGES);
     }
 }
 
@@ -102,6 +115,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_text_is_there_in_every_language),
+        cmocka_unit_test(one_message_is_one),
         cmocka_unit_test(places_are_filled),
         cmocka_unit_test(a_note_is_a_message),
     };
