@@ -729,7 +729,7 @@ int cmd_backup(struct cli *c)
     if (!b)
         panic("out of memory for a backup");
     uint64_t keep = 0, pruned = 0;
-    int status = cli_number(c, "keep", 100000, &keep);
+    int status = cli_number(c, "keep", 0, 100000, &keep);
     if (status || (stream && keep)) {
         free(b);
         return status ? status : cli_usage(c, "backup: --keep is for a directory");

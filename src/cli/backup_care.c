@@ -268,7 +268,7 @@ int cmd_backup_prune(struct cli *c)
 {
     struct error e = ERROR_NONE;
     uint64_t keep = 0, removed = 0;
-    int status = cli_number(c, "keep", KEEP_MAX, &keep);
+    int status = cli_number(c, "keep", 1, KEEP_MAX, &keep);
     if (status)
         return status;
     if (keep == 0)

@@ -55,17 +55,20 @@ static int column_of(str field)
     return -1;
 }
 
-/* Whether the first record says what the columns are; then *RET_BAD may be one that is not known. */
-static bool take_header(struct table *t, const str *fields, size_t n, str *ret_bad)
+/* Whether the first record says what the columns are; then *RET_BAD may be one that is not known, *RET_TWICE one that is there already. */
+static bool take_header(struct table *t, const str *fields, size_t n, str *ret_bad, str *ret_twice)
 {
     int columns[CSV_FIELDS_MAX];
     bool header = false;
-    *ret_bad = (str){ 0 };
+    *ret_bad = *ret_twice = (str){ 0 };
     for (size_t i = 0; i < n; i++) {
         columns[i] = column_of(fields[i]);
         header |= columns[i] == COLUMN_ADDRESS;
         if (columns[i] < 0 && fields[i].n)
             *ret_bad = fields[i];
+        for (size_t k = 0; k < i && columns[i] >= 0; k++)
+            if (columns[k] == columns[i])
+                *ret_twice = fields[i];
     }
     if (header) {
         memcpy(t->columns, columns, n * sizeof *columns);
@@ -165,18 +168,21 @@ static int read_table(struct table *t, str text, struct error *e)
 {
     struct arena a = ARENA_INIT(2 * FILE_MAX);
     struct csv csv;
-    str fields[CSV_FIELDS_MAX], bad;
+    str fields[CSV_FIELDS_MAX], bad, twice;
     size_t n, line;
     bool first = true;
     int r = csv_init(&csv, text, e);
     while (r == 0 && (r = csv_next(&csv, &a, fields, &n, &line, e)) == 1) {
-        bool header = first && take_header(t, fields, n, &bad);
+        bool header = first && take_header(t, fields, n, &bad, &twice);
         first = false;
         r = 0;
         if (header && bad.n && !t->members)
             r = error_set(e, ERR_SYNTAX,
                           "line %zu: there is no column '%.*s'; columns are address, name, password, groups, language", line,
                           STR_ARG(bad));
+        else if (header && twice.n)
+            r = error_set(e, ERR_SYNTAX, "line %zu: '%.*s' is a column that is there already; leave one of them out", line,
+                          STR_ARG(twice));
         else if (!header && json_array_size(t->lines) == LINES_MAX)
             r = error_set(e, ERR_LIMIT, "more than %d lines; cut the file", LINES_MAX);
         else if (!header)

@@ -15,6 +15,7 @@
 #include "role/format.h"
 #include "role/keeper.h"
 #include "role/lock.h"
+#include "role/owners.h"
 #include "role/sealer.h"
 #include "run/sandbox.h"
 
@@ -33,7 +34,7 @@ int cli_enter(const char *dir, struct error *e)
 {
     int top = beneath_start(dir, e);
     if (top < 0)
-        return error_set(e, top, "%s: %s; `valise init` makes a directory", dir, strerrordesc_np(errno));
+        return owners_no_directory(dir, e);
     int err = cli_enter_open(top, dir, e);
     (void)close(top);
     return err;

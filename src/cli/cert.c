@@ -11,6 +11,7 @@
 #include "cli/cert_private.h"
 #include "cli/revoked.h"
 #include "config/config.h"
+#include "role/owners.h"
 
 enum { SERIAL_TEXT_MAX = 200, DAY = 86400, SERVER_DAYS = PKI_SERVER_DAYS_MAX, USER_DAYS = 731 };
 
@@ -19,7 +20,7 @@ int cert_directory(struct cli *c, char dir[CERT_PATH_MAX])
     struct error e = ERROR_NONE;
     char whole[PATH_MAX];
     if (!realpath(c->dir, whole)) {
-        (void)error_set(&e, err_from_errno(errno), "%s: %s; `valise init` makes a directory", c->dir, strerrordesc_np(errno));
+        (void)owners_no_directory(c->dir, &e);
         return cli_fail_files(c, &e);
     }
     if (strlen(whole) >= CERT_PATH_MAX)

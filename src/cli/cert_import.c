@@ -3,6 +3,23 @@
 #include "cli/cert_private.h"
 #include "pki/import.h"
 
+/* Whether the file of the key, which others may read, is none at all: then that is said (E), not its mode, which suits a certificate. */
+static bool is_no_key(struct pki_import_files f, struct buf *key, struct arena *a, struct error *e)
+{
+    struct error said = ERROR_NONE;
+    struct pki_import seen = { 0 };
+    struct buf chain = BUF_INIT(PKI_PEM_MAX);
+    int err = pki_file_read(f.key_name, key, &said);
+    f.key = buf_str(key);
+    if (err == 0)
+        err = pki_import_read(&f, a, &seen, &chain, &said);
+    pki_key_free(seen.key);
+    buf_done(&chain);
+    if (err == ERR_SYNTAX)
+        *e = said;
+    return err == ERR_SYNTAX;
+}
+
 /* Everything of both files is read before anything is changed. */
 static int read_files(const struct cli *c, struct arena *a, struct pki_import *ret, struct buf *chain)
 {
@@ -14,9 +31,12 @@ static int read_files(const struct cli *c, struct arena *a, struct pki_import *r
                                   .now = clock_real_ms() / 1000 };
     buf_init_secret(&key, PKI_PEM_MAX);
     int err = pki_file_read(f.chain_name, &pem, &e);
-    if (err == 0)
-        err = pki_key_read(f.key_name, &key, &e);
     f.chain = buf_str(&pem);
+    if (err == 0) {
+        err = pki_key_read(f.key_name, &key, &e);
+        if (err == ERR_REFUSED && is_no_key(f, &key, a, &e))
+            err = ERR_SYNTAX;
+    }
     f.key = buf_str(&key);
     if (err == 0)
         err = pki_import_read(&f, a, ret, chain, &e);

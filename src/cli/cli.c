@@ -196,6 +196,10 @@ static int check_operands(const struct cli *c)
     if ((c->word_n >= least && c->word_n <= least + optional) || (open_ended && c->word_n > least))
         return 0;
     const char *operands = c->command->operands;
+    if (c->word_n > least + optional && least + optional)
+        return cli_usage(c,
+                         "%s: '%s' is too much: valise %s [OPTION]... %s; what has a blank in it stands in quotes, as \"2 GiB\"",
+                         c->command->name, c->words[least + optional], c->command->name, operands);
     return cli_usage(c, "%s wants %s%s: valise %s [OPTION]...%s%s; `valise %s --help` tells more", c->command->name,
                      operands ? operands : "no operand",
                      c->word_n == 0          ? ""
@@ -218,12 +222,16 @@ const char *const *cli_values(const struct cli *c, const char *name, size_t *ret
     return c->values[k];
 }
 
-int cli_number(const struct cli *c, const char *name, uint64_t max, uint64_t *ret)
+int cli_number(const struct cli *c, const char *name, uint64_t min, uint64_t max, uint64_t *ret)
 {
     const char *z = cli_value(c, name);
-    if (!z || str_to_u64(str_from_z(z), max, ret))
-        return 0;
-    return cli_usage(c, "%s: --%s needs a number from 0 to %llu, not '%s'", c->command->name, name, (unsigned long long)max, z);
+    uint64_t n = 0;
+    if (z && (!str_to_u64(str_from_z(z), max, &n) || n < min))
+        return cli_usage(c, "%s: --%s needs a number from %llu to %llu, not '%s'", c->command->name, name,
+                         (unsigned long long)min, (unsigned long long)max, z);
+    if (z)
+        *ret = n;
+    return 0;
 }
 
 int cli_duration(const struct cli *c, const char *name, uint64_t unit, uint64_t max, uint64_t *ret)

@@ -48,9 +48,9 @@ int cli_main(int argc, char **argv);
 const char *cli_value(const struct cli *c, const char *name);
 /* All values of a repeated option. */
 const char *const *cli_values(const struct cli *c, const char *name, size_t *ret_n);
-/* The value of option NAME as a number in *RET, which stays as it is when the option was not given. 0, or an exit status after a
- * message. */
-int cli_number(const struct cli *c, const char *name, uint64_t max, uint64_t *ret) MUST_USE;
+/* The value of option NAME as a number from MIN to MAX in *RET, which stays as it is when the option was not given. 0, or an exit status after a
+ * message with both bounds. */
+int cli_number(const struct cli *c, const char *name, uint64_t min, uint64_t max, uint64_t *ret) MUST_USE;
 
 /* The same for a length of time (base/amount.h): *RET in seconds, at most MAX; a number alone counts units of UNIT seconds. */
 int cli_duration(const struct cli *c, const char *name, uint64_t unit, uint64_t max, uint64_t *ret) MUST_USE;

@@ -423,6 +423,9 @@ static int check_names(struct init *i, struct arena *a, struct error *e)
     err = directory_canonical_domain(i->hostname, a, &i->hostname, e);
     if (err || !config_is_hostname(i->hostname))
         return error_set(e, ERR_SYNTAX, "--hostname %s is no host name", cli_value(i->cli, "hostname"));
+    if (str_find_byte(i->hostname, '.', 0) == i->hostname.n)
+        return error_set(e, ERR_SYNTAX, "--hostname %.*s has no domain, and others cannot find it; write it whole, as %.*s.%.*s",
+                         STR_ARG(i->hostname), STR_ARG(i->hostname), STR_ARG(i->domain));
     for (size_t k = 0; k < n; k++) {
         unsigned char bytes[16];
         str name = str_from_z(sans[k]);

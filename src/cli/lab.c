@@ -146,9 +146,7 @@ static int read_file(const struct cli *c, str domain, struct lab *l)
 static int make_students(const struct cli *c, str domain, struct lab *l)
 {
     uint64_t n = 0;
-    int status = cli_number(c, "students", LAB_STUDENTS_MAX, &n);
-    if (status == 0 && n == 0)
-        status = cli_usage(c, "init: --students needs a number from 1 to %d", LAB_STUDENTS_MAX);
+    int status = cli_number(c, "students", 1, LAB_STUDENTS_MAX, &n);
     if (status)
         return status;
     l->users = arena_array(&l->arena, n, sizeof *l->users);

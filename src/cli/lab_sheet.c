@@ -215,7 +215,7 @@ int cmd_lab_sheet(struct cli *c)
     struct config *config = NULL;
     struct buf accounts;
     uint64_t offset = 0;
-    int status = cli_number(c, "port-offset", 65000, &offset);
+    int status = cli_number(c, "port-offset", 0, 65000, &offset);
     s.offset = (unsigned)offset;
     if (status == 0 && language && !texts_of(str_from_z(language)))
         status = cli_usage(c, "lab sheet: --language is en or fr, not '%s'", language);

@@ -59,7 +59,7 @@ int owned_compare(const struct cli *c, bool mend, bool take, json_t *list, struc
     bool root = geteuid() == 0;
     int dir = beneath_start(c->dir, e);
     if (dir < 0)
-        return error_set(e, dir, "%s: %s; `valise init` makes a directory", c->dir, strerrordesc_np(errno));
+        return owners_no_directory(c->dir, e);
     int err = fstat(dir, &st) == 0 ? 0 : error_set(e, err_from_errno(errno), "%s: %s", c->dir, strerrordesc_np(errno));
     bool systems = err == 0 && (st.st_uid == 0 || take);
     if (err == 0 && root) {

@@ -14,6 +14,7 @@
 #include "role/control.h"
 #include "role/format.h"
 #include "role/lock.h"
+#include "role/owners.h"
 
 enum { LOCK_WAIT_MS = 10000 };
 
@@ -100,7 +101,7 @@ static int open_without(const char *dir, struct port *ret, struct error *e)
 {
     int top = beneath_start(dir, e);
     if (top < 0)
-        return error_set(e, top, "%s: %s; `valise init` makes a directory", dir, strerrordesc_np(errno));
+        return owners_no_directory(dir, e);
     int err = port_open_store(top, dir, ret, e);
     (void)close(top);
     return err;

@@ -46,11 +46,11 @@ static int take_options(const struct cli *c, json_t *request, bool *ret_nothing)
         return cli_usage(c, "%s: limits, --none and --default exclude each other", c->command->name);
     if (storage && (!amount_bytes(str_from_z(storage), 1ULL << 60, &bytes) || !bytes))
         return cli_usage(c, "%s: '%s' is no size; write " AMOUNT_SIZE_FORMS, c->command->name, storage);
-    int status = cli_number(c, "messages", 1ULL << 40, &messages);
+    int status = counted && strcmp(cli_value(c, "messages"), "0") == 0
+                     ? cli_usage(c, "%s: at least one message; --none for no limit", c->command->name)
+                     : cli_number(c, "messages", 1, 1ULL << 40, &messages);
     if (status)
         return status;
-    if (counted && !messages)
-        return cli_usage(c, "%s: at least one message; --none for no limit", c->command->name);
     if (storage)
         json_object_set_new(request, "storage", json_integer((json_int_t)bytes));
     if (counted)

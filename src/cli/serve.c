@@ -110,7 +110,7 @@ int cmd_serve(struct cli *c)
     struct error e = ERROR_NONE;
     struct serving s = { .cli = c };
     uint64_t offset = 0;
-    int status = cli_number(c, "port-offset", 65000, &offset);
+    int status = cli_number(c, "port-offset", 0, 65000, &offset);
     if (status)
         return status;
     s.offset = (uint16_t)offset;

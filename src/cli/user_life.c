@@ -16,7 +16,7 @@ static int ask(const struct cli *c, const char *what)
     (void)fprintf(stderr, "%s [y/N] ", what);
     (void)fflush(stderr);
     char *line = fgets(answer, sizeof answer, stdin);
-    if (line && (answer[0] == 'y' || answer[0] == 'Y'))
+    if (line && answer[0] && strchr("yYoO", answer[0])) /* "oui" is a yes too */
         return 0;
     return cli_fail(c, ERR_REFUSED, "nothing was changed");
 }

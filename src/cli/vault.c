@@ -131,6 +131,19 @@ int vault_seal_manifest(const struct vault_lock *l, str manifest, struct buf *ou
 
 /* --- keys of a new backup --- */
 
+/* Whether the file NAME of --encrypt-to has a certificate in it: its key is the file beside it. */
+static int check_certificate(const char *name, str text, struct error *e)
+{
+    if (str_find(text, STR("CERTIFICATE-----")) < text.n)
+        return 0;
+    if (str_find(text, STR("PRIVATE KEY-----")) < text.n)
+        return error_set(e, ERR_SYNTAX, "%s holds a private key; --encrypt-to wants its certificate, and the key stays with you",
+                         name);
+    return error_set(e, ERR_SYNTAX,
+                     "%s holds no certificate in PEM form; --encrypt-to wants one, as `valise cert issue --user` or openssl makes it",
+                     name);
+}
+
 static int read_named(const char *path, size_t max, struct buf *out, struct error *e)
 {
     buf_init_secret(out, max);
@@ -157,6 +170,8 @@ int vault_lock_init(struct vault_lock *l, const struct cli *c, bool server)
     for (size_t i = 0; i < n && err == 0; i++) {
         err = read_named(names[i], KEYBOX_FILE_MAX, &files[i], &e);
         certificates[i] = buf_str(&files[i]);
+        if (err == 0)
+            err = check_certificate(names[i], certificates[i], &e);
     }
     random_bytes(l->secret, sizeof l->secret);
     if (server) {

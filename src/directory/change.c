@@ -91,6 +91,12 @@ static int change_commit(struct directory *d, const struct change *c, str key, s
     return 0;
 }
 
+/* As what a name is there. */
+static const char *kind_text(enum directory_kind kind)
+{
+    return kind == DIRECTORY_ALIAS ? "an alias" : kind == DIRECTORY_GROUP ? "a group" : "a user";
+}
+
 int change_check_new_address(const struct table *t, const struct change *c, struct error *e)
 {
     str domain = str_from(c->name, str_rfind_byte(c->name, '@') + 1);
@@ -100,8 +106,9 @@ int change_check_new_address(const struct table *t, const struct change *c, stru
     if (d->alias_of.n)
         return error_set(e, ERR_REFUSED, "%.*s is another name of %.*s; add the address there", STR_ARG(domain),
                          STR_ARG(d->alias_of));
-    if (table_entry(t, c->name))
-        return error_set(e, ERR_EXISTS, "%.*s is there already", STR_ARG(c->name));
+    const struct entry *there = table_entry(t, c->name);
+    if (there)
+        return error_set(e, ERR_EXISTS, "%.*s is there already, as %s", STR_ARG(c->name), kind_text(there->kind));
     return 0;
 }
 

@@ -39,6 +39,10 @@ static const struct domain *other_name(const struct table *t, str name)
 static int check_domain_remove(const struct table *t, struct change *c, struct buf *value, struct error *e)
 {
     struct domain d;
+    const struct domain *named = table_domain(t, c->name);
+    if (named && named->alias_of.n)
+        return error_set(e, ERR_REFUSED, "%.*s is another name of %.*s; `valise domain alias remove %.*s' takes that name away",
+                         STR_ARG(c->name), STR_ARG(named->alias_of), STR_ARG(c->name));
     int r = check_domain(t, c, &d, e);
     if (r < 0)
         return r;

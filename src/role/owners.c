@@ -311,3 +311,11 @@ struct beneath_rights owners_rights_in(const struct stat *folder, mode_t plain, 
         return BENEATH_MODE(plain);
     return (struct beneath_rights){ folder->st_uid == 0 ? of_root : plain, folder->st_uid, folder->st_gid };
 }
+
+int owners_no_directory(const char *dir, struct error *e)
+{
+    int why = errno;
+    bool none = why == ENOENT || why == ENOTDIR;
+    return error_set(e, err_from_errno(why), "%s: %s%s", dir, strerrordesc_np(why),
+                     none ? "; --dir DIR or VALISE_DIR names another one, `valise init` makes a directory" : "");
+}

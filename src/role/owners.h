@@ -50,4 +50,7 @@ int owners_compare(int dir, const struct owners *o, bool mend, owners_tell_fn *t
  * files are his, with mode PLAIN. */
 struct beneath_rights owners_rights_in(const struct stat *folder, mode_t plain, mode_t of_root);
 
+/* Says in E that errno keeps us from the valise directory DIR, and when it is not there, how another is named or made. Returns errno's code. */
+int owners_no_directory(const char *dir, struct error *e);
+
 #endif

@@ -529,7 +529,7 @@ static int open_signals(void)
 static int enter_directory(struct supervisor *s, struct error *e)
 {
     if (chdir(s->dir) != 0)
-        return error_set(e, err_from_errno(errno), "%s: %s; `valise init` makes a directory", s->dir, strerrordesc_np(errno));
+        return owners_no_directory(s->dir, e);
     if (!beneath_exists(AT_FDCWD, "valise.conf"))
         return error_set(e, ERR_NOTFOUND, "%s has no valise.conf; `valise init` makes a directory", s->dir);
     s->dir_fd = beneath_start(".", e);

@@ -43,7 +43,7 @@ def running(place):
     place.stop()
 
 
-def missed(lab, cases):
+def missed(lab, cases, at_once=4):
     """Each case is (words, next step[, standard input]); those that do not fail, or do not say it."""
     def one(case):
         words, step, text = (*case, "")[:3]
@@ -51,7 +51,7 @@ def missed(lab, cases):
         done = valise(*words, *([] if "--dir" in words else ["--dir", str(lab.dir)]), text=text)
         bad = done.returncode == 0 or step not in done.stderr or "Traceback" in done.stderr
         return f"{' '.join(words)}: {done.returncode} {done.stderr or done.stdout}\n   wanted: {step}" if bad else None
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         return "\n".join(bad for bad in pool.map(one, cases) if bad)
 
 
@@ -159,7 +159,7 @@ def test_users_and_passwords(running):
         (["user", "app-password", "add", ALICE, "x" * 300], "1 to 64 bytes"), (["user", "app-password", "remove", ALICE, "tablet"], "`valise user app-password list ADDRESS` lists"),
         (["user", "app-password", "list", NOBODY], USERS), (["user", "list", "--domain", "nowhere.example"], DOMAINS), (["user", "list", "--domain", "x y"], "write it as example.org"),
         (["user", "enable", NOBODY], USERS), (["user", "quota", NOBODY, "--none"], USERS), (["user", "quota", ALICE, "--storage", "5XB"], SIZES),
-        (["user", "quota", ALICE, "--storage", "-5M"], SIZES), (["user", "quota", ALICE, "--messages", "5M"], "a number from 0 to"),
+        (["user", "quota", ALICE, "--storage", "-5M"], SIZES), (["user", "quota", ALICE, "--messages", "5M"], "a number from 1 to"),
         (["user", "quota", ALICE, "--none", "--storage", "5M"], "exclude each other"), (["lockout", "lift", "nonsense"], "as 192.0.2.7"),
         (["session", "end", "nothing"], "`valise session list' shows them"), (["status", "--wait", "5 fortnights"], "or write it as 90s")]
     assert missed(running, cases) == ""
@@ -172,13 +172,13 @@ def test_groups_aliases_and_domains(running):
         (["group", "member", "add", STAFF, STAFF], "name a user or another group"), (["group", "member", "add", STAFF, ALICE], "`valise group list` shows who"),
         (["group", "member", "remove", STAFF, BOB], "`valise group list` shows who"), (["group", "member", "add", STAFF, "--from", running.files / "none.txt"], "is the name right?"),
         (["group", "from", STAFF, "everybody"], "anyone, members or domain"), (["group", "quota", f"nothing@{DOMAIN}", "--none"], GROUPS),
-        (["group", "quota", STAFF, "--storage", "5q"], SIZES), (["group", "remove", f"nothing@{DOMAIN}"], GROUPS), (["group", "list", "--domain", "nowhere.example"], DOMAINS),
-        (["alias", "add", INFO, BOB], TAKEN), (["alias", "add", "x@nowhere.example", ALICE], "add it first"),
+        (["group", "quota", STAFF, "--storage", "5q"], SIZES), (["group", "quota", STAFF, "--storage", "2", "Go"], "'Go' is too much: "), (["group", "remove", f"nothing@{DOMAIN}"], GROUPS), (["group", "list", "--domain", "nowhere.example"], DOMAINS),
+        (["alias", "add", INFO, BOB], f"{INFO} is there already, as an alias; "), (["alias", "add", BOB, ALICE], f"{BOB} is there already, as a user; "), (["alias", "add", "x@nowhere.example", ALICE], "add it first"),
         (["alias", "add", f"y@{DOMAIN}", "a@gmail.com"], "a user, a group or an alias of this server"), (["alias", "add", "nonsense", ALICE], "write it as you@example.org"),
         (["alias", "add", f"loop@{DOMAIN}", f"loop@{DOMAIN}"], ALL), (["alias", "remove", f"nothing@{DOMAIN}"], "`valise alias list` lists"),
         (["alias", "list", "--domain", "x y"], "write it as example.org"), (["domain", "add", DOMAIN], TAKEN), (["domain", "add", "a_b..c"], "write it as example.org"),
         (["domain", "add", "[192.0.2.1]"], "give a name, as example.org"), (["domain", "add", "192.0.2.1"], "give a name, as example.org"),
-        (["domain", "remove", DOMAIN], "remove them first"), (["domain", "remove", "alt.example"], "name that one"),
+        (["domain", "remove", DOMAIN], "remove them first"), (["domain", "remove", "alt.example"], "`valise domain alias remove alt.example' takes that name away"),
         (["domain", "alias", "add", "alt2.example", "nowhere.example"], DOMAINS), (["domain", "alias", "add", "alt3.example", "alt.example"], "name that one"),
         (["domain", "alias", "remove", "nothing.example"], "`valise domain list` shows them"), (["domain", "catch-all", DOMAIN], "or give --none"),
         (["domain", "catch-all", DOMAIN, NOBODY], ALL), (["domain", "quota", "nowhere.example", "--none"], DOMAINS), (["domain", "quota", DOMAIN], "--storage, --messages or --none")]
@@ -221,7 +221,7 @@ def test_certificates(running, pem):
         ("other.pem", "other.key", "take the one for that name"), ("cut.pem", "good.key", "is it the right file, and whole?"), ("empty.pem", "good.key", "have it made again"),
         ("none.pem", "good.key", "is the name right?"), ("good.pem", "none.key", "is the name right?"), ("good.p12", "good.key", "openssl pkcs12 -in"),
         ("weak.pem", "weak.key", "openssl genpkey"), ("good.pem", "open.key", "chmod 600"), ("request.pem", "good.key", "what the CA has answered to it"),
-        (".", "good.key", "give a file, not a directory"), ("good.key", "good.pem", "")]
+        (".", "good.key", "give a file, not a directory"), ("good.key", "good.pem", "swapped?")]  # though a certificate is open to others
     cases = [(["cert", "import", HOSTNAME, "--chain", pem / chain, "--key", pem / key], step) for chain, key, step in files]
     issue = ["cert", "issue", "--user", ALICE]
     cases += [
@@ -247,7 +247,8 @@ def test_backups_and_archives(running):
         (["backup"], "valise backup [OPTION]... TARGET"), (["backup", files / "plain"], "give a directory"), (["backup", lab], "best on another disk"),
         (["backup", f"{lab}/store"], "best on another disk"), (["backup", f"{lab}/backups"], "best on another disk"), (["backup", files / "no" / "where"], "is the name right?"),
         (["backup", "--keep", "-1", good], "a number from 0 to"), (["backup", "prune", good], "--keep N is needed, at least 1"),
-        (["backup", "--encrypt-to", files / "plain", files / "b1"], "in PEM form"), (["backup", "--encrypt-to", files / "none.pem", files / "b1"], "is the name right?"),
+        (["backup", "--encrypt-to", files / "plain", files / "b1"], "in PEM form"), (["backup", "--encrypt-to", running.dir / "keys" / "server.key", files / "b1"], "--encrypt-to wants its certificate"),
+        (["backup", "--encrypt-to", files / "none.pem", files / "b1"], "is the name right?"),
         (["backup", "--passphrase-file", files / "none", files / "b1"], "is the name right?"), (["backup", "list", files / "nowhere"], "is the name right?"),
         (["backup", "check", files / "dirty"], "that `valise backup` has written to"), (["restore", files / "nowhere", "--dir", files / "r"], "is the name right?"),
         (["restore", files / "dirty", "--dir", files / "r"], "that `valise backup` has written to"), (["restore", good, "--dir", files / "dirty"], "goes into a new or empty directory"),
@@ -261,7 +262,7 @@ def test_backups_and_archives(running):
         (["import", "mbox", NOBODY, files / "plain"], USERS), (["import", "pst", ALICE, files / "plain"], "these there are:"), (["help", "nonsense"], "`valise help` lists them"),
         (["completion", "tcsh"], "bash, zsh or fish"), (["man", "5"], "`valise man --help` tells more")]
     (files / "bare").mkdir()
-    assert missed(running, cases) == ""
+    assert missed(running, cases, at_once=1) == ""  # one backup of a directory is made at a time
     assert not list(running.dir.glob("backups"))
 
 
@@ -277,3 +278,29 @@ def test_a_full_or_read_only_disk(running):
         assert missed(running, [(["backup", mount / "c"], "mount it for writing, or give another place")]) == ""
     finally:
         subprocess.run(["umount", "-l", str(mount)], check=True)
+
+
+def test_an_import_over_quota_names_whose_and_the_command(running):
+    maildir = running.files / "over"
+    for sub in ("cur", "new", "tmp"):
+        (maildir / sub).mkdir(parents=True)
+    for i in range(3):
+        (maildir / "cur" / f"{i}:2,").write_text(f"From: a@example.net\nSubject: {i}\n\nx\n")
+    lab = str(running.dir)
+    assert valise("user", "quota", BOB, "--messages", "1", "--dir", lab).returncode == 0
+    done = valise("import", "maildir", BOB, str(maildir), "--dir", lab)
+    assert done.returncode == 77 and f"the quota of {BOB} is used up; `valise user quota {BOB}' shows it" in done.stderr, done
+    assert valise("user", "quota", BOB, "--none", "--dir", lab).returncode == 0
+    done = valise("import", "maildir", BOB, str(maildir), "--dir", lab)
+    assert done.returncode == 0 and "already" in done.stdout, done
+
+
+def test_bounds_and_names_of_a_new_lab(scratch):
+    for args, step in ((["--students", "0"], "a number from 1 to 1000, not '0'"), (["--students", "1000000"], "a number from 1 to 1000, not '1000000'"),
+                       (["--hostname", "mail"], f"write it whole, as mail.{DOMAIN}")):
+        done = valise("init", "--lab", "--domain", DOMAIN, "--hostname", HOSTNAME, *args, "--dir", str(scratch / "l"))
+        assert done.returncode != 0 and step in done.stderr and not (scratch / "l").exists(), done
+    twice = scratch / "twice.csv"
+    twice.write_text(f"address,name,name\nx@{DOMAIN},a,b\n")
+    done = valise("init", "--lab", "--domain", DOMAIN, "--hostname", HOSTNAME, "--from", str(twice), "--dir", str(scratch / "l"))
+    assert done.returncode == 65 and "line 1: 'name' is a column that is there already" in done.stderr, done

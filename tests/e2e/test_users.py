@@ -139,7 +139,7 @@ def test_now_erases(house):
 def test_a_terminal_is_asked(house):
     address = f"denis@{DOMAIN}"
     house.add_user(address)
-    for answer, there in (("n", True), ("", True), ("y", False)):
+    for answer, there in (("n", True), ("", True), ("oui", False)):
         terminal = Terminal(["sh", "-c", f"{os.path.abspath(house.program)} user remove {address} --dir {house.dir}; cat"], os.environ,
                             house.dir.parent)
         try:
