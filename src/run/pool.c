@@ -185,8 +185,8 @@ static bool task_park(struct task *t, const struct task_wait *w, unsigned *ret_f
     return slots_park(&p->slots, i, g, w->expiry_ms, ret_flags);
 }
 
-/* Runs T, which the caller owns, until it is parked or over. */
-static void task_execute(struct task *t, unsigned flags)
+/* Runs T, which the caller owns, until it is parked or over, or has had its turn (false): then it is in the queue behind the others. */
+static bool task_execute(struct task *t, unsigned flags)
 {
     struct pool *p = t->pool;
     flags |= slots_flags(&p->slots, t->slot);
@@ -197,10 +197,14 @@ static void task_execute(struct task *t, unsigned flags)
             t->kind->end(t);
             /* Counted down last: a pool without tasks has freed them all. */
             atomic_fetch_sub(&p->task_n, 1);
-            return;
+            return true;
+        }
+        if (w.again) {
+            queue_push(p, t, false); /* this worker comes back to it */
+            return false;
         }
         if (task_park(t, &w, &flags))
-            return;
+            return true;
     }
 }
 
@@ -218,7 +222,7 @@ static void handle_event(struct pool *p, uint64_t data)
     } else {
         struct task *t = slots_claim(&p->slots, i, g, TASK_IO);
         if (t)
-            task_execute(t, TASK_IO);
+            (void)task_execute(t, TASK_IO);
     }
 }
 
@@ -271,8 +275,9 @@ static bool work(struct pool *p, bool spare)
     while (!atomic_load(&p->quit)) {
         struct task *t = queue_pop(p);
         if (t) {
-            task_execute(t, 0);
-            if (++turns < QUEUE_TURNS)
+            /* Long turns may fill the queue for ever: what is ready elsewhere is looked at after each. */
+            turns = task_execute(t, 0) ? turns + 1 : QUEUE_TURNS;
+            if (turns < QUEUE_TURNS)
                 continue;
         }
         bool polling = turns >= QUEUE_TURNS;

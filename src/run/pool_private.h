@@ -26,15 +26,20 @@ enum task_flag {
     TASK_KILL = 32      /* end now */
 };
 
+/* So long a step may go on while others wait, in microseconds: then AGAIN is for it. */
+enum { TASK_TURN_US = 10000 };
+
 /* What a step waits for. */
 struct task_wait {
     uint32_t events;   /* EPOLLIN, EPOLLOUT; 0: not for the descriptor */
     int64_t expiry_ms; /* monotonic; 0: none */
+    bool again;        /* for nothing: it has more to do, and others have their turn first */
 };
 
 struct task_kind {
     const char *name;
-    /* Works until it would wait. True: park for *RET (all zero when called). False: the task is over, END follows. */
+    /* Works until it would wait, or for TASK_TURN_US if it can. True: park for *RET (all zero when called), or with AGAIN run it once more
+     * later, perhaps with FLAGS 0. False: the task is over, END follows. */
     bool (*step)(struct task *t, unsigned flags, struct task_wait *ret);
     /* Closes the descriptor and frees the task. No flag can reach it any more. */
     void (*end)(struct task *t);

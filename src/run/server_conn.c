@@ -547,6 +547,7 @@ static bool conn_task_step(struct task *t, unsigned flags, struct task_wait *w)
         c->pending |= CONN_ENDED;
         c->cut_ms = clock_mono_ms() + ENDED_MS;
     }
+    int64_t began_us = clock_mono_us();
     for (;;) {
         enum progress p = PROGRESS_OVER;
         switch ((enum phase)c->phase) {
@@ -577,6 +578,12 @@ static bool conn_task_step(struct task *t, unsigned flags, struct task_wait *w)
             return p == PROGRESS_WAIT;
         }
         flags &= TASK_SHUTDOWN;
+        /* A long answer to a peer that takes it as fast as it comes, or a long search, is no reason to let others wait. */
+        if (c->phase == PHASE_SESSION && clock_mono_us() - began_us > TASK_TURN_US) {
+            count_bytes(c);
+            w->again = true;
+            return true;
+        }
     }
 }
 

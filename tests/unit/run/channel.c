@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -314,14 +315,14 @@ static void send_times_out_when_nobody_reads(void **state)
 
 /* --- memfds and spool files --- */
 
-static int closes_before_taking = -1;
+static atomic_int closes_before_taking = -1;
 
 /* In the place of the C library's: closes what is to be closed between the look at a message and its taking. */
 ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 {
-    if (closes_before_taking >= 0)
-        close(closes_before_taking);
-    closes_before_taking = -1;
+    int ours = atomic_exchange(&closes_before_taking, -1);
+    if (ours >= 0)
+        close(ours);
     return syscall(SYS_recvmsg, fd, m, flags);
 }
 
@@ -338,9 +339,9 @@ static void last_words_are_heard(void **state)
         if (at_once)
             close(pair[1]);
         else
-            closes_before_taking = pair[1];
+            atomic_store(&closes_before_taking, pair[1]);
         assert_int_equal(frame_receive(pair[0], &a, CALL_MS, &got), 0);
-        assert_int_equal(closes_before_taking, -1);
+        assert_int_equal(atomic_load(&closes_before_taking), -1);
         assert_true(str_eq(got.payload, STR("farewell")));
         assert_int_equal(frame_receive(pair[0], &a, CALL_MS, &got), ERR_EOF);
         close(pair[0]);

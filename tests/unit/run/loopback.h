@@ -20,11 +20,11 @@
 
 /* Commands, one a line: "BIG n" (n bytes from a source), "MANY n" (n lines by CONN_DRAIN), "DEADLINE ms", "TLS" (STARTTLS),
  * "INFO" (what is known of TLS), "CLIENT" (of its certificate), "EXPORTER", "ENDPOINT" (channel bindings), "PEER" (both addresses), "BLOCK" (meets the others that block), "WAKE" (reports the counter at
- * each event), "ACCOUNT c" (logs in), "STUBBORN" (ignores shutdown), "QUIT". Anything else is echoed. */
+ * each event), "ACCOUNT c" (logs in), "STUBBORN" (ignores shutdown), "BUSY" (works until another says "FREE"), "QUIT". Anything else is echoed. */
 struct echo {
     struct conn *conn;
     unsigned many;
-    bool wakes, stubborn;
+    bool wakes, stubborn, busy;
 };
 
 /* What a test shares with its sessions. */
@@ -159,6 +159,11 @@ static enum conn_next echo_command(struct conn *c, struct echo_session *e, str l
         str why = { 0 };
         const struct conn_login login = { .account = { (uint8_t)line.p[8] }, .how = STR("TEST") };
         stream_printf(s, "%s\r\n", conn_log_in(c, &login, &why) ? "in" : "out");
+    } else if (str_eq(line, STR("BUSY"))) {
+        e->echo.busy = true;
+        return CONN_DRAIN;
+    } else if (str_eq(line, STR("FREE"))) {
+        atomic_fetch_add(&e->world->counter, 1);
     } else if (str_eq(line, STR("STUBBORN"))) {
         e->echo.stubborn = true;
     } else if (str_eq(line, STR("WAKE"))) {
@@ -212,6 +217,10 @@ static enum conn_next echo_run(struct conn *c, void *session, unsigned why)
     }
     if (why & CONN_DRAINED && echo_many(&e->echo, s) == CONN_DRAIN)
         return CONN_DRAIN;
+    if (why & CONN_DRAINED && e->echo.busy && !atomic_load(&e->world->counter)) {
+        (void)poll(NULL, 0, 1);
+        return CONN_DRAIN;
+    }
     for (;;) {
         str line;
         int r = stream_line(s, 100, &line);

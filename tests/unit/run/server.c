@@ -103,6 +103,30 @@ static void drains_piece_by_piece(void **state)
     loopback_stop(&l, 10000);
 }
 
+/* With one worker: two that always have something to do, and one that comes then. */
+static void who_is_busy_lets_others_have_their_turn(void **state)
+{
+    struct loopback l;
+    loopback_start(&l, &(struct server_settings){ .workers_min = 1, .workers_max = 1 }, NULL, false);
+    int busy[2];
+    for (int i = 0; i < 2; i++) {
+        busy[i] = client_connect(&l);
+        client_send(busy[i], STR("before\r\nBUSY\r\n"));
+        client_expect(busy[i], STR("hello\r\nbefore\r\n"));
+    }
+    int fd = client_connect(&l);
+    client_expect(fd, STR("hello\r\n"));
+    client_send(fd, STR("FREE\r\nafter\r\n"));
+    client_expect(fd, STR("after\r\n"));
+    for (int i = 0; i < 2; i++) {
+        client_send(busy[i], STR("free\r\n"));
+        client_expect(busy[i], STR("free\r\n"));
+        (void)close(busy[i]);
+    }
+    (void)close(fd);
+    loopback_stop(&l, 10000);
+}
+
 enum { SLOW_MAX = 320 };
 
 /* Silent from the start, silent in a line, not reading much, not reading a drain: none holds a thread. */
@@ -681,6 +705,7 @@ int main(void)
         cmocka_unit_test(a_server_that_never_ran_is_freed),
         cmocka_unit_test(chaos),
         cmocka_unit_test(a_full_server_says_so),
+        cmocka_unit_test(who_is_busy_lets_others_have_their_turn),
         cmocka_unit_test(access_decides_who_is_served),
         cmocka_unit_test(no_descriptors_left),
         cmocka_unit_test(descriptors_are_counted),
