@@ -198,6 +198,15 @@ static void write_commands(struct buf *b)
     buf_add(b, STR(".SH ENVIRONMENT\n.TP\n.B VALISE_DIR\n"));
     add_line(b, "", STR("The directory when --dir is not given."));
     add_files(b);
+    buf_add(b, STR(".SH LIMITS\n"));
+    add_line(b, "",
+             STR("Mail is kept byte for byte, whatever its form. IMAP counts at most 1000 parts of a message, fewer where their "
+                 "descriptions are more than "
+                 "60 000 bytes, and 32 levels of parts within parts: what follows is bytes of the last part that is counted "
+                 "(BODY[999] of a "
+                 "multipart), where deeper ones begin they are bytes of the part around them, and numbers beyond are NIL. BODY[] "
+                 "has it "
+                 "all, and `valise export' too. A mailbox has 56 keywords in use at the same time, of 64 characters each."));
     add_examples(b);
     buf_add(b, STR(".SH \"SEE ALSO\"\n.BR valise.conf (5)\n"));
 }

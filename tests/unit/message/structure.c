@@ -463,6 +463,18 @@ static void ten_thousand_parts(void **state)
     buf_add(&m, STR("--b--\r\n"));
     assert_int_equal(count_parts(buf_str(&m), &message_limits_default, &truncated), 1000);
     assert_true(truncated);
+    /* No byte is out of reach: the last part that is counted goes on to the end (valise(1), LIMITS). */
+    struct buf flat = BUF_INIT(60000);
+    struct opened o;
+    const uint32_t last[] = { 999 }, beyond[] = { 1000 };
+    parse_limits(buf_str(&m), &message_limits_default, &flat);
+    (void)open_checked(&o, buf_str(&flat), m.n);
+    const struct part *part = structure_part(o.s, last, 1);
+    assert_non_null(part);
+    assert_int_equal(part->body_offset + part->body_size, m.n);
+    assert_null(structure_part(o.s, beyond, 1));
+    close_opened(&o);
+    buf_done(&flat);
     struct message_limits l = message_limits_default;
     l.parts_max = 100000; /* does not fit into 60 000 bytes: fewer parts */
     assert_in_range(count_parts(buf_str(&m), &l, &truncated), 1000, 9999);
