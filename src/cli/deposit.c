@@ -223,7 +223,9 @@ int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, 
 {
     bool there;
     int64_t received = received_ms == INT64_MIN ? clock_real_ms() : received_ms;
-    message = as_stored(d, message);
+    str kept = as_stored(d, message);
+    bool changed = kept.p != message.p;
+    message = kept;
     int err = known_take(d->known, message, &there, e);
     if (err == 0 && !there && d->ends_lines && str_ends(message, STR("\r\n")))
         err = known_take(d->known, str_sub(message, 0, message.n - 2), &there, e);
@@ -232,6 +234,7 @@ int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, 
         return err;
     remember(d, what, message.n);
     d->added++;
+    d->with_nul += changed;
     d->bytes += message.n;
     err = ask(d,
               json_pack("{s:s,s:s%,s:I,s:o,s:I}", "command", "bulk.append", "mailbox", d->called.p, d->called.n, "flags",

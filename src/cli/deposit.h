@@ -29,6 +29,7 @@ struct deposit {
     uint64_t sent_n; /* in all */
     uint64_t added, skipped, bytes;
     uint64_t mailboxes;     /* that messages went to, each counted once however often the source comes back to it */
+    uint64_t with_nul;      /* messages that the store keeps otherwise than they came, since they hold NULs */
     uint64_t failures;      /* messages that were not kept */
     uint64_t keywords_lost; /* the mailbox had no room for; their messages are kept */
     uint64_t apart_n;       /* mailboxes that could not be called as their folders (mailbox_name_apart) */

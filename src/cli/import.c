@@ -44,6 +44,19 @@ void import_failed(struct import *m, const char *name, struct error *e)
     *e = ERROR_NONE;
 }
 
+int import_message(struct import *m, const struct mail_flags *flags, int64_t received_ms, const char *name, struct error *e)
+{
+    struct buf path = BUF_INIT(2 * IMPORT_PATH_MAX);
+    m->empty += m->message.n == 0;
+    if (m->message.n == 0)
+        return 0;
+    buf_add_all(&path, buf_str(&m->where), str_from_z(name));
+    const char *z = buf_z(&path);
+    int err = deposit_add(&m->deposit, buf_str(&m->message), flags, received_ms, z ? z : name, e);
+    buf_done(&path);
+    return err;
+}
+
 size_t import_enter(struct import *m, const char *name)
 {
     size_t before = m->where.n;
@@ -97,6 +110,8 @@ static void report_json(const struct import *m)
                   (json_int_t)m->left_out, "internal", (json_int_t)m->internal, "expunged", (json_int_t)m->expunged, "copies",
                   (json_int_t)m->copied, "doubtful-taken", (json_int_t)m->taken, "doubtful-left", (json_int_t)m->left,
                   "keywords-lost", (json_int_t)(d->keywords_lost + m->keywords_lost));
+    json_object_set_new(v, "empty", json_integer((json_int_t)m->empty));
+    json_object_set_new(v, "with-nul", json_integer((json_int_t)d->with_nul));
     json_object_set_new(v, "other-names", json_integer((json_int_t)d->apart_n));
     mishaps_add_json(&m->mishaps, v);
     cli_print_json(v);
@@ -114,6 +129,13 @@ static void report(const struct import *m, const struct cli *c)
             "%s left out; `find %s ! -type f ! -type d` lists them\n",
             COUNT(m->left_out, "name is a link, a FIFO or the like and was", "names are links, FIFOs or the like and were"),
             c->words[1]);
+    if (m->empty)
+        (void)printf("%s left out\n", COUNT(m->empty, "message is empty, without header or text, and was",
+                                            "messages are empty, without header or text, and were"));
+    if (d->with_nul)
+        (void)printf("%s NUL bytes, which no mail program takes: what holds them is kept in base64, or where that cannot be each "
+                     "NUL as a question mark\n",
+                     COUNT(d->with_nul, "message held", "messages held"));
     if (m->internal)
         (void)printf("%s left out\n",
                      COUNT(m->internal, "message is no mail but what Pine or an IMAP server kept in a folder for itself, and was",

@@ -30,6 +30,7 @@ struct import {
     struct buf where;            /* path of the folder that is read, from the source on, with a '/' at its end; empty at first */
     struct map copies;           /* messages of Gmail that were seen, by their numbers */
     uint64_t left_out;           /* names in the source that are neither regular files nor folders */
+    uint64_t empty;              /* messages without a byte: IMAP has none such either (APPEND refuses them) */
     uint64_t internal;           /* messages that other programs keep for themselves */
     uint64_t expunged;           /* messages that Thunderbird has deleted and not taken out of its files */
     uint64_t copied;             /* further copies of messages with labels */
@@ -54,6 +55,10 @@ int import_mailbox(struct import *m, str name, bool *ret_good, struct error *e) 
 
 /* NAME in the folder that is read could not be brought in for the reason in E, which is cleared. */
 void import_failed(struct import *m, const char *name, struct error *e);
+
+/* Brings in the message in m->message, called NAME in the folder that is read; one that is empty is left out and counted. An error ends the import. */
+int import_message(struct import *m, const struct mail_flags *flags, int64_t received_ms, const char *name,
+                   struct error *e) MUST_USE;
 
 /* Adds NAME and a '/' to m->where; import_leave with what this returns takes it away. */
 size_t import_enter(struct import *m, const char *name);

@@ -192,12 +192,8 @@ static int import_file(struct import *m, int dir, const char *name, const struct
     if (bad) {
         import_failed(m, name, &own);
     } else {
-        struct buf what = BUF_INIT(2 * IMPORT_PATH_MAX);
-        buf_add_all(&what, buf_str(&m->where), str_from_z(name));
-        const char *z = buf_z(&what);
         m->keywords_lost += lost;
-        err = deposit_add(&m->deposit, buf_str(&m->message), &flags, (int64_t)st.st_mtim.tv_sec * 1000, z ? z : name, e);
-        buf_done(&what);
+        err = import_message(m, &flags, (int64_t)st.st_mtim.tv_sec * 1000, name, e);
     }
     if (fd >= 0)
         (void)close(fd);

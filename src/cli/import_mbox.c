@@ -126,6 +126,8 @@ static int look(int source, const struct stat *st, const char *path, uint64_t *r
 
 /* --- where messages begin --- */
 
+#define BAD_LABELS "its labels are too many or too long; --ignore-labels brings it in without them"
+
 struct letter {
     uint64_t at, n; /* where it is in the file */
     int64_t received;
@@ -174,8 +176,22 @@ static bool is_copy(struct import *m, const struct mbox_message *message)
     return known;
 }
 
+/* Labels that cannot be read say nothing of where their message goes: no mailbox is made for it. */
+static void tell_labels(struct import *m, struct letter *l, const char *name, size_t number, int bad)
+{
+    struct error own = ERROR_NONE;
+    struct buf what = BUF_INIT(2 * IMPORT_PATH_MAX);
+    buf_addf(&what, "%s, message %zu", name, number);
+    const char *z = buf_z(&what);
+    (void)error_set(&own, bad, BAD_LABELS);
+    import_failed(m, z ? z : name, &own);
+    buf_done(&what);
+    l->folder = UINT32_MAX;
+}
+
 /* Where the message goes: into MAILBOX, or where its labels say. */
-static int place(struct import *m, struct reading *r, const struct mbox_message *message, struct letter *l, str mailbox)
+static int place(struct import *m, struct reading *r, const struct mbox_message *message, struct letter *l, str mailbox,
+                 const char *name)
 {
     l->takeout = gmail_is_takeout(message->sender, message->text);
     str labels = m->ignore_labels || !l->takeout ? (str){ NULL, 0 } : gmail_labels_find(message->text);
@@ -188,10 +204,10 @@ static int place(struct import *m, struct reading *r, const struct mbox_message 
     }
     struct arena a = ARENA_INIT(LABELS_ARENA);
     struct gmail_labels found;
-    int err = gmail_labels_read(labels, &a, &found);
-    if (err == 0)
-        err = folder_number(r, found.folder, &l->folder);
+    int bad = gmail_labels_read(labels, &a, &found), err = bad ? 0 : folder_number(r, found.folder, &l->folder);
     arena_done(&a);
+    if (bad)
+        tell_labels(m, l, name, r->n + 1, bad);
     return err ? folder_number(r, mailbox, &l->folder) : 0;
 }
 
@@ -277,13 +293,13 @@ static int skip_letter(struct import *m, struct window *w, struct mbox_reader *f
 }
 
 static int find_letter(struct import *m, struct reading *r, struct mbox_reader *from, const struct mbox_message *found,
-                       str mailbox)
+                       str mailbox, const char *name)
 {
     struct letter l = { .at = from->base + (uint64_t)(found->text.p - from->file.p),
                         .n = found->text.n,
                         .received = found->received,
                         .measured = found->measured };
-    int err = place(m, r, found, &l, mailbox);
+    int err = place(m, r, found, &l, mailbox, name);
     if (err == 0)
         add_letter(r, &l);
     return err;
@@ -306,7 +322,7 @@ static int find_letters(struct import *m, struct reading *r, struct window *w, s
     for (bool more = true; more && err == 0 && full == 0;) {
         more = mbox_next(&from, &found);
         if (more) {
-            full = find_letter(m, r, &from, &found, mailbox);
+            full = find_letter(m, r, &from, &found, mailbox, name);
         } else if (from.wants) {
             more = true;
             err = from.at == 0 && w->bytes.n == w->bytes.max ? skip_letter(m, w, &from, name, e) : move_window(w, &from, e);
@@ -375,25 +391,22 @@ static int import_letter(struct import *m, int fd, const struct letter *l, size_
     const char *z = buf_z(&what);
     buf_reset(&m->message);
     int err = 0, unread = read_letter(m, fd, l, &message, &own), bad = unread;
-    if (bad == 0)
-        bad = mbox_decode(&message, &m->message, &a, &status);
-    if (bad == 0 && l->takeout)
-        bad = add_labels(&message, &a, &status.flags);
+    if (bad == 0 && (bad = mbox_decode(&message, &m->message, &a, &status)) && buf_error(&m->message))
+        (void)error_set(&own, bad, "it is larger than %d bytes", (int)BULK_MESSAGE_MAX);
+    else if (bad && !unread)
+        (void)error_set(&own, bad, "its fields X-Keywords and the like are too long");
+    int labels = bad == 0 && l->takeout ? add_labels(&message, &a, &status.flags) : 0;
+    if (labels && !m->ignore_labels)
+        bad = error_set(&own, labels, BAD_LABELS);
     if (bad) {
-        if (!unread)
-            (void)error_set(&own, bad, "it is larger than %d bytes, or its flags are too many", (int)BULK_MESSAGE_MAX);
         import_failed(m, z ? z : name, &own);
     } else if (status.internal) {
         m->internal++;
     } else if (status.expunged && !m->with_expunged) {
         m->expunged++;
     } else {
-        struct buf path = BUF_INIT(2 * IMPORT_PATH_MAX);
-        buf_add_all(&path, buf_str(&m->where), buf_str(&what));
         m->keywords_lost += status.keywords_lost;
-        const char *full = buf_z(&path);
-        err = deposit_add(&m->deposit, buf_str(&m->message), &status.flags, received_ms(&message, st), full ? full : name, e);
-        buf_done(&path);
+        err = import_message(m, &status.flags, received_ms(&message, st), z ? z : name, e);
     }
     buf_done(&what);
     arena_done(&a);

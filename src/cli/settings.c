@@ -26,7 +26,9 @@ const struct cli_setting cli_settings[] = {
     { NULL, "log-level", "\"info\"",
       "The least level that is logged: debug, info (one line a session, one a message), warning or error." },
     { NULL, "mx-processes", "1", "Processes that talk to strangers; more use more cores. 1 to 64." },
-    { NULL, "message-size-max", "50M", "The largest message, 64K to 2G." },
+    { NULL, "message-size-max", "50M",
+      "The largest message, 64K to 2G. The messages of one APPEND of IMAP are no larger together, where each counts 1K at "
+      "least." },
     { NULL, "recipients-max", "1000", "Recipients of one message, 100 to 1000." },
     { NULL, "refuse-over-quota", "false",
       "Whether mail for a mailbox over quota is answered with 552, for good, rather than with 452, try again later." },

@@ -153,3 +153,28 @@ def test_source_that_comes_back_to_a_mailbox(server, account, scratch, form):
     assert sorted(len(kept) for kept in mail(server, account).values()) == [4, 8, 8]
     done = run(server, form, account, top)
     assert (done["added"], done["skipped"], done["mailboxes"]) == (0, 5 * len(letters), 3)
+
+
+@pytest.mark.parametrize("form", ["mbox", "maildir"])
+def test_empty_messages_and_nuls_are_counted(server, account, other, scratch, form):
+    """APPEND takes no empty message, and import neither; no mail program takes NULs."""
+    path = source(form, scratch / "m", [SCANS[0], b"", b"Subject: a\0b\n\nx\0\n", b"", SCANS[1]])
+    if form == "mbox":  # one that is empty but for what Thunderbird writes
+        path.write_bytes(path.read_bytes() + f"From a@b {DATE}\nX-Mozilla-Status: 0001\n\n".encode())
+    done = run(server, form, account, path)
+    assert (done["added"], done["empty"], done["with-nul"], done["failed"]) == (3, 2 + (form == "mbox"), 1, 0)
+    assert sorted(bodies(server, account)) == sorted([crlf(SCANS[0]), b"Subject: a?b\r\n\r\nx?\r\n", crlf(SCANS[1])])
+    done = run(server, form, account, path)
+    assert (done["added"], done["skipped"], done["with-nul"]) == (0, 3, 0)
+    text = server.run("import", form, other.address, str(path), "--dir", str(server.dir)).stdout
+    assert "messages are empty" in text and "1 message held NUL bytes" in text
+
+
+def test_labels_that_cannot_be_read_make_no_mailbox(server, account, scratch):
+    letter = lambda i, labels: f"From 15947823456780{i}@xxx Mon Jan 06 10:20:30 +0000 2025\nX-GM-THRID: {i}\nX-Gmail-Labels: {labels}\nReceived: by x\nSubject: {i}\n\nbody\n\n"
+    (scratch / "takeout").write_text(letter(1, ",".join(f"label{i}" for i in range(20000))) + letter(2, "Work,Opened"))
+    done = run(server, "mbox", account, scratch / "takeout", status=65)
+    assert (done["added"], done["mailboxes"], done["failed"]) == (1, 1, 1)
+    text = server.run("import", "mbox", account.address, str(scratch / "takeout"), "--dir", str(server.dir), check=False).stderr
+    assert "takeout, message 1: its labels are too many or too long; --ignore-labels" in text
+    assert run(server, "mbox", account, scratch / "takeout", "--ignore-labels", "--mailbox", "All")["added"] == 2
