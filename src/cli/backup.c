@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/count.h"
 #include "base/id.h"
+#include "base/map.h"
 #include "base/utf8.h"
 #include "cli/cli.h"
 #include "cli/mishaps.h"
@@ -68,18 +69,45 @@ bool backup_stays_below(str path)
     return good;
 }
 
+/* What of a valise directory goes into a backup beside keys/, tls/ and the store. */
+static const char *const single[] = { "valise.conf", "ca.pem",         REVOKED_FILE,    "lab-accounts.txt",
+                                      "welcome.txt", "welcome.en.txt", "welcome.fr.txt" };
+
+/* Whether a backup of ours can have PATH: restore would put what else a list names where a server, or root, believes it. */
+static bool is_ours(str path)
+{
+    static const str folders[] = { STR_INIT("keys/"), STR_INIT("tls/"), STR_INIT("store/") };
+    for (size_t i = 0; i < sizeof single / sizeof single[0]; i++)
+        if (str_eq(path, str_from_z(single[i])))
+            return true;
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++)
+        if (str_starts(path, folders[i]))
+            return path.n > folders[i].n && str_find_byte(path, '/', folders[i].n) == path.n;
+    return false;
+}
+
 int backup_list_whole(const json_t *files, struct error *e)
 {
     const json_t *file;
     size_t i;
     bool conf = false, store = false;
+    int err = 0;
+    struct map seen;
+    map_init(&seen);
     json_array_foreach(files, i, file)
     {
         str path = str_from_z(json_string_value(json_object_get(file, "path")));
         conf = conf || str_eq(path, STR("valise.conf"));
         store = store || str_starts(path, STR("store/"));
+        if (err == 0 && backup_stays_below(path) && !is_ours(path))
+            err = error_set(e, ERR_CORRUPT, "it lists %.*s, which no backup has", STR_ARG(path));
+        if (err == 0 && path.n && map_put(&seen, path, &seen))
+            err = error_set(e, ERR_CORRUPT, "it lists %.*s twice", STR_ARG(path));
     }
-    return conf && store ? 0 : error_set(e, ERR_CORRUPT, "it does not list valise.conf and the store, which every backup has");
+    map_done(&seen);
+    if (err == 0 && !(conf && store))
+        err = error_set(e, ERR_CORRUPT, "it does not list valise.conf and the store, which every backup has");
+    return err;
 }
 
 static int check_manifest(const json_t *v, const char *path, struct error *e)
@@ -453,8 +481,6 @@ static int make_folders(struct backup *b, struct error *e)
 
 static int add_all(struct backup *b, struct error *e)
 {
-    static const char *const single[] = { "valise.conf", "ca.pem",         REVOKED_FILE,    "lab-accounts.txt",
-                                          "welcome.txt", "welcome.en.txt", "welcome.fr.txt" };
     static const char *const folders[] = { "keys", "tls" };
     int err = b->target >= 0 ? make_folders(b, e) : 0;
     for (size_t i = 0; err == 0 && i < sizeof single / sizeof single[0]; i++)

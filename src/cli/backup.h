@@ -25,8 +25,8 @@ bool backup_is_name(str name);
 /* Whether PATH is relative and leads nowhere else. */
 bool backup_stays_below(str path);
 
-/* Whether FILES, the list of a manifest, is one and has what every backup has: valise.conf and files of the store. ERR_CORRUPT: else nothing to restore would
- * pass for a good backup. */
+/* Whether FILES, the list of a manifest, is one and has what every backup has: valise.conf and files of the store, nothing twice, and nothing that a backup
+ * never has. ERR_CORRUPT: else nothing to restore would pass for a good backup, and a list that somebody wrote himself would put files where a server obeys them. */
 int backup_list_whole(const json_t *files, struct error *e) MUST_USE;
 
 /* The names of the generations in the open directory TARGET (called NAME), oldest first; freed with backup_list_done, which may be called after a

@@ -132,6 +132,10 @@ static void take_record(struct table *t, size_t line, const str *fields, size_t 
     size_t size = 0;
     for (size_t i = 0; i < n; i++) {
         size += fields[i].n;
+        if (str_find_byte(fields[i], '\0', 0) < fields[i].n) {
+            wrong(t, line, "a field holds a NUL byte, which no address, name or password has; save the table as CSV in UTF-8");
+            return;
+        }
         if (i >= t->column_n && fields[i].n) {
             wrong(t, line,
                   t->members ? "a line has an address and nothing else"

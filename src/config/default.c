@@ -12,8 +12,10 @@ static void write_addresses(struct buf *b, const struct config_start *s)
         if (!str_eq(s->addresses[i], STR("127.0.0.1")))
             buf_add_all(b, STR(", \""), s->addresses[i], STR("\""));
     buf_add(b, STR("}\n"));
+    bool other = !str_starts(s->network, STR("127.")); /* a class on this machine alone */
     if (s->network.n)
-        buf_add_all(b, STR("  networks = {\"127.0.0.0/8\", \""), s->network, STR("\"}\n"));
+        buf_add_all(b, STR("  networks = {\"127.0.0.0/8\""), other ? STR(", \"") : STR(""), other ? s->network : STR(""),
+                    other ? STR("\"") : STR(""), STR("}\n"));
 }
 
 static void write_listener(struct buf *b, const struct config_start *s, const char *title, const char *protocol, unsigned port,

@@ -323,7 +323,7 @@ static int check_kind(const struct pki_import_files *f, X509 *cert, const struct
     return key && pki_pkey_is_supported(key)
                ? 0
                : error_set(
-                     e, ERR_UNSUPPORTED,
+                     e, ERR_REFUSED,
                      "the certificate in %s has a key of the kind %.*s; have one issued for ECDSA on P-256 or P-384, or RSA "
                      "of 2048 to 8192 bits",
                      f->chain_name, STR_ARG(d->key_kind));
@@ -362,7 +362,7 @@ static int read_key(const struct pki_import_files *f, struct pki_key **ret, stru
     int r = holds == HOLDS_KEY ? pki_key_from_pem(f->key, ret, &why) : ERR_SYNTAX;
     if (r == 0)
         return 0;
-    return r == ERR_UNSUPPORTED ? error_set(e, r, "%s: %s", f->key_name, why.text) : say(e, no_key[holds], f->key_name);
+    return r == ERR_UNSUPPORTED ? error_set(e, ERR_REFUSED, "%s: %s", f->key_name, why.text) : say(e, no_key[holds], f->key_name);
 }
 
 int pki_import_read(const struct pki_import_files *f, struct arena *a, struct pki_import *ret, struct buf *chain, struct error *e)

@@ -104,6 +104,8 @@ def test_damage_is_told_whole(lab, alice, scratch):
     texts = ["", "{", "[]", '{"version": 9, "files": []}', json.dumps({**good, "files": [*good["files"], foreign]})]
     # Nothing to restore is no good backup.
     lists = [None, {}, "x", [], [foreign], [f for f in good["files"] if f["path"] != "valise.conf"], [f for f in good["files"] if not f["path"].startswith("store/")]]
+    # Nor is one that names a file twice, or what a server would believe and no backup has.
+    lists += [[*good["files"], {**good["files"][0], "path": path}] for path in ("valise.conf", "control.sock", "keys/a/b", "keys/", "suid")]
     for text in [*texts, '{"version": 1}', '{"version": 2}', *(json.dumps({**good, "files": files}) for files in lists)]:
         (generation / "manifest.json").write_text(text)
         done = run(lab, "backup", "check", str(generation), check=False)

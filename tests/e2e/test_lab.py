@@ -202,6 +202,7 @@ def test_students_from_a_table_and_their_sheets(place, scratch):
     table = scratch / "class.csv"
     table.write_text(STUDENTS, encoding="utf-8")
     init(place, "--lab", "--from", str(table), "--network", "127.0.0.0/8")
+    assert set(re.findall(r"networks = (.*)", (place.dir / "valise.conf").read_text())) == {'{"127.0.0.0/8"}'}
     assert list(place.accounts) == [f"anna@{DOMAIN}", f"ben@{DOMAIN}"]
     assert place.accounts[f"ben@{DOMAIN}"] == "Correct-Horse-7" and len(place.accounts[f"anna@{DOMAIN}"]) == 19
     sheets = place.run("lab", "sheet", "--dir", str(place.dir), "--port-offset", "10000").stdout.split("8< - -")

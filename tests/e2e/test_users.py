@@ -282,6 +282,12 @@ def test_members_come_from_a_table(house):
     assert run(house, "group", "member", "add", "list", check=False).returncode == USAGE
 
 
+def test_a_nul_in_a_table_is_told_with_its_line(house):
+    for command, text in (["user", "add"], f"u1@{DOMAIN},One,Correct-Horse-7,\nu2@{DOMAIN},Tw\0o,Correct-Horse-7,\n"), (["group", "member", "add", "staff"], f"alice@{DOMAIN}\nal\0ice@{DOMAIN}\n"):
+        refused = run(house, *command, "--from", table(house, text, "nul.csv"), check=False)
+        assert refused.returncode == DATAERR and "nul.csv: line 2: a field holds a NUL byte" in refused.stderr
+
+
 def test_more_than_one_request_holds(house):
     """300 members and as many users' lines: in several requests, each line once."""
     lines = "".join(f"pupil{i}@{DOMAIN};{'x' * 100};;\n" for i in range(250))

@@ -140,7 +140,7 @@ static void each_mistake_has_its_sentence(void **state)
         { "chain.pem", "empty", "mail.a.example", "empty is empty", 0, ERR_SYNTAX },
         { "chain.pem", "text", "mail.a.example", "text holds no private key", 0, ERR_SYNTAX },
         { "chain.pem", "cert.der", "mail.a.example", "a certificate, in DER, and no private key", 0, ERR_SYNTAX },
-        { "chain.pem", "ed.key", "mail.a.example", "ed.key: keys are EC P-256", 0, ERR_UNSUPPORTED },
+        { "chain.pem", "ed.key", "mail.a.example", "ed.key: keys are EC P-256", 0, ERR_REFUSED },
         { "chain.pem", "other.key", "mail.a.example",
           "other.key is not the key of the certificate in chain.pem, whose key is ECDSA P-256", 0, ERR_REFUSED },
         { "cert.der", "s.key", "mail.a.example", "openssl x509 -inform DER -in cert.der", 0, ERR_SYNTAX },
