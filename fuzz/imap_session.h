@@ -16,6 +16,8 @@ static int authenticate(void *ctx, const struct sasl_attempt *t, struct arena *a
     if (t->proof == SASL_PROOF_CERTIFICATE ? t->login.n > 0
                                            : !str_eq(t->login, STR("alice")) || !str_eq(t->password, STR("secret")))
         return ERR_REFUSED;
+    if (t->acting_as.n)
+        return ERR_UNSUPPORTED;
     *ret = (struct imap_login){ .account = alice, .address = STR("alice") };
     return 0;
 }

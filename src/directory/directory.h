@@ -131,11 +131,13 @@ struct directory_attempt {
     enum directory_proof proof;     /* PASSWORD: to be checked here; else what came of a mechanism that proves the password */
     str password;
     str peer;
-    str mechanism, tls; /* for the history; TLS empty: none */
+    str mechanism, tls;           /* for the history; TLS empty: none */
+    str acting_as;                /* the authorization identity, as an address or a name like LOGIN; empty: oneself */
+    const engine_part *certified; /* of CERTIFIED: the account that the certificate is for; NULL: whoever has LOGIN */
 };
 /* Checks ATTEMPT of a login (an address; without "@" the first domain is assumed; white space around it means nothing). 0 with *RET; ERR_REFUSED for a wrong name or password
- * alike (the same time for both); ERR_AGAIN: locked out, nothing was checked (lockout.h); ERR_UNSUPPORTED: it is all right, but the
- * account's role has no business with this service; ERR_UNAVAILABLE while
+ * alike (the same time for both); ERR_AGAIN: locked out, nothing was checked (lockout.h); ERR_UNSUPPORTED: it is all right, but what is
+ * asked for is not theirs: this service (by the account's role), or to act as another; that counts neither as a success nor as a failure; ERR_UNAVAILABLE while
  * too many checks run: with *RET_DELAY_MS the same attempt is to be made again after that time, 0: never mind; ERR_LIMIT. Argon2id: may take 50 ms of
  * CPU; a success is remembered some minutes under a keyed hash in memory. A success with a password makes what is missing or outdated
  * of the account's credentials; that it could not be stored is no failure. */

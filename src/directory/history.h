@@ -15,7 +15,7 @@ enum directory_result {
     DIRECTORY_LOGGED_IN,
     DIRECTORY_WRONG,      /* password, proof or certificate */
     DIRECTORY_LOCKED_OUT, /* nothing was checked */
-    DIRECTORY_NOT_FOR_IT, /* right, but the account's role has no business there */
+    DIRECTORY_NOT_FOR_IT, /* right, but the account's role has no business there, or it was to act as another */
     DIRECTORY_DISABLED,   /* nothing was checked */
     DIRECTORY_RESULTS
 };

@@ -5,7 +5,10 @@
  *  P3  What failures cost is B1 to B13 of lockout.h. Whoever waited for the check while others failed in the same place is turned away
  *      without it, so that many guesses at once are no way around a lock-out.
  *      No thread waits for the check: whoever finds no place is told when to ask again.
- *  P4  A program's account has no password of its own: what is in its row counts for nothing. */
+ *  P4  A program's account has no password of its own: what is in its row counts for nothing.
+ *  P5  What is right and refused all the same (a service that is not for it, to act as another) is no success: it makes no network known,
+ *      forgives nothing, and stands in the history as not allowed. Nor is it a failure: whoever is let down by his program's settings is not
+ *      locked out. */
 #include "directory/directory_private.h"
 
 #include "base/clock.h"
@@ -191,7 +194,10 @@ static int check_password(struct directory *d, const struct directory_attempt *t
 static int attempt_check(struct directory *d, const struct directory_attempt *t, const struct candidate *c, struct outcome *o)
 {
     if (t->proof == DIRECTORY_CERTIFIED)
-        return c->is_enabled ? 0 : ERR_REFUSED;
+        /* The address may have got another account since the certificate was looked at. */
+        return c->is_enabled && (!t->certified || memcmp(t->certified->b, c->account.id.b, sizeof t->certified->b) == 0)
+                   ? 0
+                   : ERR_REFUSED;
     if (t->proof != DIRECTORY_PASSWORD)
         return t->proof == DIRECTORY_PROVED && c->can_log_in && c->hash.n ? 0 : ERR_REFUSED;
     if (c->can_log_in && app_passwords_find(c->apps, t->password, &o->app, &o->app_tag))
@@ -203,6 +209,8 @@ static int attempt_check(struct directory *d, const struct directory_attempt *t,
 static int64_t attempt_count(struct directory *d, int r, const struct candidate *c, const struct outcome *o)
 {
     bool locked = false;
+    if (r == ERR_UNSUPPORTED) /* P5 */
+        return throttle_pass(d->throttle, &o->try, o->now);
     if (r == 0) {
         int64_t delay = throttle_succeed(d->throttle, &o->try, o->now);
         known_add(d, c->account.id, &o->try.peer, o->now);
@@ -250,9 +258,22 @@ static int turn_away(struct directory *d, const struct directory_attempt *t, int
     return ERR_AGAIN;
 }
 
+/* Whether what T asks for is theirs who are C: the service, and to act as nobody else. 0, ERR_UNSUPPORTED, ERR_LIMIT. */
+static int attempt_allow(struct directory *d, const struct directory_attempt *t, const struct candidate *c, struct arena *arena)
+{
+    str other = c->account.address;
+    if (t->acting_as.n) {
+        int r = login_canonical(d, t->acting_as, arena, &other);
+        if (r < 0)
+            return r == ERR_LIMIT ? r : ERR_UNSUPPORTED;
+    }
+    bool is_for_it = c->account.role != DIRECTORY_PROGRAM || t->service == DIRECTORY_SUBMISSION;
+    return is_for_it && str_eq(other, c->account.address) ? 0 : ERR_UNSUPPORTED;
+}
+
 /* The whole of it for the candidate C. */
 static int attempt_run(struct directory *d, const struct directory_attempt *t, const struct candidate *c, struct outcome *o,
-                       int64_t *ret_delay_ms)
+                       struct arena *arena, int64_t *ret_delay_ms)
 {
     bool is_guess = t->proof != DIRECTORY_CERTIFIED; /* B10 */
     if (t->proof == DIRECTORY_PASSWORD) {
@@ -270,10 +291,12 @@ static int attempt_run(struct directory *d, const struct directory_attempt *t, c
         *ret_delay_ms = o->again_ms;
     if (r != 0 && r != ERR_REFUSED)
         return r;
+    if (r == 0)
+        r = attempt_allow(d, t, c, arena);
+    if (r == ERR_LIMIT)
+        return r;
     int64_t delay = attempt_count(d, r, c, o);
-    *ret_delay_ms = r == 0 && !is_guess ? 0 : delay;
-    if (r == 0 && c->account.role == DIRECTORY_PROGRAM && t->service != DIRECTORY_SUBMISSION)
-        r = ERR_UNSUPPORTED;
+    *ret_delay_ms = r != ERR_REFUSED && !is_guess ? 0 : delay;
     return r;
 }
 
@@ -306,8 +329,8 @@ int directory_login(struct directory *d, const struct directory_attempt *t, stru
     if (!ip_address_parse(t->peer, &o.try.peer))
         o.try.peer = (struct ip_address){ 0 };                       /* all that are no addresses count as one */
     o.try.is_known = known_has(d, c.account.id, &o.try.peer, o.now); /* B7: also for the id of nobody */
-    r = attempt_run(d, t, &c, &o, ret_delay_ms);
-    if (r != ERR_UNAVAILABLE)
+    r = attempt_run(d, t, &c, &o, arena, ret_delay_ms);
+    if (r != ERR_UNAVAILABLE && r != ERR_LIMIT)
         attempt_note(d, t, r, &c, &o);
     if (r < 0)
         return r;

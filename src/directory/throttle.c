@@ -387,11 +387,11 @@ static bool holds_success(const struct throttle *t, int k, const struct throttle
     return is_counted(t, k, try) && holds(k, try) && !bounded;
 }
 
-int64_t throttle_succeed(struct throttle *t, const struct throttle_try *try, int64_t now)
+static int64_t take_right(struct throttle *t, const struct throttle_try *try, int64_t now, bool succeeds)
 {
     int64_t delay = 0;
     pthread_mutex_lock(&t->lock);
-    t->counts.succeeded++;
+    t->counts.succeeded += succeeds;
     for (int k = 0; k < RING_N; k++) {
         struct slot *s = holds_success(t, k, try) ? slot_find(t, k, try) : NULL;
         if (!s)
@@ -399,11 +399,21 @@ int64_t throttle_succeed(struct throttle *t, const struct throttle_try *try, int
         slot_age(s, k, now);
         if (slot_delay(t, s, k) > delay)
             delay = slot_delay(t, s, k);
-        if (k == RING_LOGIN && (s->failures || s->level))
+        if (succeeds && k == RING_LOGIN && (s->failures || s->level))
             slot_forgive(t, s);
     }
     pthread_mutex_unlock(&t->lock);
     return delay;
+}
+
+int64_t throttle_succeed(struct throttle *t, const struct throttle_try *try, int64_t now)
+{
+    return take_right(t, try, now, true);
+}
+
+int64_t throttle_pass(struct throttle *t, const struct throttle_try *try, int64_t now)
+{
+    return take_right(t, try, now, false);
 }
 
 /* --- for administrators --- */

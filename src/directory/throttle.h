@@ -34,6 +34,8 @@ int64_t throttle_fail(struct throttle *t, const struct throttle_try *try, int64_
 /* Forgives the login from its network, and returns how long the answer is to be held: as long as a failure would have been by what the account
  * itself has failed (B2), so that who guesses at it does not learn more by hanging up early. */
 int64_t throttle_succeed(struct throttle *t, const struct throttle_try *try, int64_t now);
+/* The same for what is right and refused all the same: held as long, but nothing is forgiven or counted. */
+int64_t throttle_pass(struct throttle *t, const struct throttle_try *try, int64_t now);
 
 int throttle_each(struct throttle *t, int64_t now, int (*fn)(void *ctx, const struct directory_lockout *lockout),
                   void *ctx) MUST_USE;

@@ -122,10 +122,11 @@ static enum imap_next decide(struct imap_session *s)
     if (r == ERR_UNAVAILABLE)
         delay = 0;
     /* Acting as another is nobody's right; that is said only to who has proved to be himself. */
-    bool is_other = r == 0 && !sasl_is_oneself(c, a->login.address);
+    bool is_other = r == ERR_UNSUPPORTED && attempt.acting_as.n;
     if (r != 0)
         log_warning("imap-login-failed", LOG_STR("session", conn_id(s->conn)), LOG_STR("user", str_sub(attempt.login, 0, 200)),
-                    LOG_STR("mechanism", mechanism), LOG_STR("peer", conn_peer_address(s->conn)), LOG_Z("error", err_name(r)));
+                    LOG_STR("mechanism", mechanism), LOG_STR("peer", conn_peer_address(s->conn)),
+                    LOG_Z("error", is_other ? "acts-as-another" : err_name(r)));
     if (is_other)
         s->resume = say_other;
     else if (r == 0)

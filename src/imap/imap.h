@@ -21,7 +21,7 @@ struct imap_config {
     unsigned errors_max; /* BAD answers before BYE */
     void *ctx;
     /* As directory_login: account and canonical address in A, delay to hold the answer. ERR_AGAIN: locked out;
-     * ERR_UNSUPPORTED: it reads no mailboxes. */
+     * ERR_UNSUPPORTED: it reads no mailboxes, or was to act as another. */
     int (*authenticate)(void *ctx, const struct sasl_attempt *attempt, struct arena *a, struct imap_login *ret,
                         int64_t *ret_delay_ms);
     struct sasl_settings auth;

@@ -113,15 +113,15 @@ static int log_in(struct core *c, enum directory_service service, const struct s
                                          .password = t->password,
                                          .peer = t->peer,
                                          .mechanism = t->mechanism,
+                                         .acting_as = t->acting_as,
                                          .tls = t->tls && t->tls->active ? t->tls->version : STR("") };
     engine_part id;
     int err = t->proof == SASL_PROOF_CERTIFICATE ? take_certificate(c, t, a, &attempt, &id) : 0;
+    if (err == 0 && attempt.proof == DIRECTORY_CERTIFIED)
+        attempt.certified = &id;
     int64_t began_us = clock_mono_us();
     if (err == 0)
         err = directory_login(c->directory, &attempt, a, ret, ret_delay_ms);
-    /* The address may have got another account between the two. */
-    if (err == 0 && attempt.proof == DIRECTORY_CERTIFIED && memcmp(ret->id.b, id.b, sizeof id.b) != 0)
-        err = ERR_REFUSED;
     metric_observe(metric_get(METRIC_LOGIN_TIME, NULL), clock_mono_us() - began_us);
     metric_add(metric_get(METRIC_LOGINS, "service", service == DIRECTORY_SUBMISSION ? "submission" : "mailboxes", "result",
                           err ? err_name(err) : "ok", NULL),

@@ -94,7 +94,7 @@ enum sasl_proof {
 
 struct sasl_credentials {
     str authcid; /* who logs in; empty of SASL_PROOF_CERTIFICATE only */
-    str authzid; /* whom to act as, empty for oneself; a caller without proxy rights refuses any other */
+    str authzid; /* whom to act as, empty for oneself; whoever decides refuses any other (sasl_attempt.acting_as) */
     enum sasl_proof proof;
     str password; /* of SASL_PROOF_PASSWORD: never empty; wiped with the exchange. Otherwise empty */
 };
@@ -106,10 +106,9 @@ struct sasl_attempt {
     str password;
     str peer;      /* address text */
     str mechanism; /* "LOGIN" also for a protocol's own command of that name */
+    str acting_as; /* whose account is asked for, as the client writes it; empty: the login's own. Nobody's right is another's: that is refused */
     const struct tls_info *tls;
 };
-/* Whether C asks for nothing but ADDRESS, the account that it has logged in: acting as another is nobody's right. */
-bool sasl_is_oneself(const struct sasl_credentials *c, str address);
 /* The attempt that C is, by MECHANISM on CONN; views into both. */
 struct sasl_attempt sasl_attempt_of(const struct sasl_credentials *c, str mechanism, const struct conn *conn);
 

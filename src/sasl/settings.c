@@ -108,11 +108,7 @@ struct sasl_attempt sasl_attempt_of(const struct sasl_credentials *c, str mechan
                                   .password = c->password,
                                   .peer = conn_peer_address(conn),
                                   .mechanism = mechanism,
+                                  /* A certificate's login is to the address that was asked for. */
+                                  .acting_as = c->proof == SASL_PROOF_CERTIFICATE ? STR("") : c->authzid,
                                   .tls = conn_tls(conn) };
-}
-
-bool sasl_is_oneself(const struct sasl_credentials *c, str address)
-{
-    /* A certificate's login is to the address that was asked for, in its canonical form. White space around a name means nothing. */
-    return !c->authzid.n || c->proof == SASL_PROOF_CERTIFICATE || str_ieq(str_trim(c->authzid), address);
 }

@@ -78,7 +78,6 @@ static void verify(struct smtp_session *s)
     struct sasl_attempt attempt = sasl_attempt_of(c, mechanism, s->conn);
     int64_t delay_ms = 0;
     enum smtp_reply reply = SMTP_REPLY_AUTH_REFUSED;
-    /* Acting as another is nobody's right. The password is checked before that is said: the answer takes the same time. */
     int rc = service->authenticate(service->ctx, &attempt, conn_arena(s->conn), &login, &delay_ms);
     if (rc == ERR_UNAVAILABLE && delay_ms > 0 && clock_mono_ms() + delay_ms < s->auth_until_ms) {
         s->auth_asks_again = true;
@@ -88,7 +87,7 @@ static void verify(struct smtp_session *s)
     }
     if (rc == ERR_UNAVAILABLE)
         delay_ms = 0;
-    if (rc == 0 && sasl_is_oneself(c, login.address)) {
+    if (rc == 0) {
         reply = SMTP_REPLY_AUTHENTICATED;
         buf_reset(&s->login_address);
         buf_add(&s->login_address, login.address);
@@ -98,15 +97,16 @@ static void verify(struct smtp_session *s)
         memcpy(login.by.account, login.account, sizeof login.by.account);
         login.by.how = s->login.by.how = mechanism;
         if (!conn_log_in(s->conn, &login.by, &why))
-            reply = SMTP_REPLY_TOO_MANY_LOGINS;
-    } else if (rc != 0 && rc != ERR_REFUSED) {
+            reply = SMTP_REPLY_TOO_MANY_LOGINS, rc = ERR_LIMIT;
+    } else if (rc != ERR_REFUSED && rc != ERR_UNSUPPORTED) { /* UNSUPPORTED: acting as another is nobody's right */
         /* RFC 4954 section 6: a client keeps its password after 454. */
         reply = rc == ERR_AGAIN ? SMTP_REPLY_AUTH_LOCKED_OUT : SMTP_REPLY_AUTH_UNAVAILABLE;
     }
     bool taken = reply == SMTP_REPLY_AUTHENTICATED;
     log_event(taken ? LOG_DEBUG : LOG_INFO, taken ? "smtp-login" : "smtp-login-refused", LOG_STR("session", conn_id(s->conn)),
               LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", attempt.login), LOG_STR("mechanism", mechanism),
-              LOG_NUM("code", smtp_reply_code(reply)), LOG_NUM("delay-ms", delay_ms));
+              LOG_Z("error", rc == ERR_UNSUPPORTED ? "acts-as-another" : err_name(rc)), LOG_NUM("code", smtp_reply_code(reply)),
+              LOG_NUM("delay-ms", delay_ms));
     answer(s, reply, delay_ms);
 }
 

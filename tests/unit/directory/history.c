@@ -155,6 +155,86 @@ static void names_that_are_not_there_leave_nothing(void **state)
     assert_int_equal(rows(f), 0);
 }
 
+static int attempt(struct fixture *f, const struct directory_attempt *t)
+{
+    struct arena a = ARENA_INIT(1 << 16);
+    struct directory_account account;
+    int64_t delay;
+    int r = directory_login(f->d, t, &a, &account, &delay);
+    arena_done(&a);
+    return r;
+}
+
+/* P5 of login.c, by every proof and for both services. */
+static void right_and_refused_is_no_success(void **state)
+{
+    struct fixture *f = *state;
+    struct ip_address peer;
+    struct directory_lockout_counts counts;
+    assert_int_equal(directory_account_add(f->d, STR("bob@a.example"), STR("bob's"), &(engine_part){ 0 }, NULL), 0);
+    assert_true(ip_address_parse(STR("192.0.2.9"), &peer));
+    struct directory_attempt t = {
+        .login = STR("alice"), .password = STR("alice's"), .peer = STR("192.0.2.9"), .mechanism = STR("PLAIN")
+    };
+    const enum directory_proof proofs[] = { DIRECTORY_PASSWORD, DIRECTORY_PROVED, DIRECTORY_CERTIFIED };
+    const str others[] = { STR("bob@a.example"), STR("bob"), STR("nobody"), STR("no address @@") };
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t k = 0; k < 4; k++) {
+            t.proof = proofs[i];
+            t.acting_as = others[k];
+            t.service = k % 2 ? DIRECTORY_MAILBOXES : DIRECTORY_SUBMISSION;
+            assert_int_equal(attempt(f, &t), ERR_UNSUPPORTED);
+        }
+    }
+    directory_lockout_counts(f->d, &counts);
+    assert_int_equal(counts.succeeded, 0);
+    assert_int_equal(counts.failed, 0);
+    assert_false(known_has(f->d, f->alice, &peer, now));
+    assert_string_equal(history(f, 0, false),
+                        "not-allowed submission 192.0.2.9 PLAIN   6 0-0;not-allowed imap 192.0.2.9 PLAIN   6 0-0;");
+    /* A wrong password is a wrong one, whomever it is to act as. */
+    t.proof = DIRECTORY_PASSWORD;
+    t.password = STR("guess");
+    assert_int_equal(attempt(f, &t), ERR_REFUSED);
+    /* Oneself, however it is written. */
+    const str own[] = { STR(""), STR("alice"), STR(" Alice@A.example ") };
+    t.password = STR("alice's");
+    for (size_t i = 0; i < 3; i++) {
+        t.acting_as = own[i];
+        assert_int_equal(attempt(f, &t), 0);
+    }
+    assert_true(known_has(f->d, f->alice, &peer, now));
+}
+
+static void a_program_that_reads_is_no_success(void **state)
+{
+    struct fixture *f = *state;
+    char secret[DIRECTORY_APP_SECRET_SIZE];
+    struct ip_address peer;
+    engine_part id;
+    assert_int_equal(directory_account_add_as(f->d, STR("robot@a.example"), DIRECTORY_PROGRAM, STR(""), &id, NULL), 0);
+    assert_int_equal(directory_app_password_add(f->d, STR("robot@a.example"), STR("cron"), secret, NULL), 0);
+    struct directory_attempt t = { .login = STR("robot"), .password = str_from_z(secret), .peer = STR("192.0.2.9") };
+    assert_true(ip_address_parse(t.peer, &peer));
+    t.service = DIRECTORY_MAILBOXES;
+    assert_int_equal(attempt(f, &t), ERR_UNSUPPORTED);
+    assert_false(known_has(f->d, id, &peer, now));
+    t.service = DIRECTORY_SUBMISSION;
+    assert_int_equal(attempt(f, &t), 0);
+    assert_true(known_has(f->d, id, &peer, now));
+}
+
+static void a_certificate_is_for_one_account(void **state)
+{
+    struct fixture *f = *state;
+    struct directory_attempt t = { .login = STR("alice"), .proof = DIRECTORY_CERTIFIED, .peer = STR("192.0.2.9") };
+    t.certified = &(engine_part){ "former" };
+    assert_int_equal(attempt(f, &t), ERR_REFUSED);
+    assert_string_equal(history(f, 0, false), "wrong submission 192.0.2.9    1 0-0;");
+    t.certified = &f->alice;
+    assert_int_equal(attempt(f, &t), 0);
+}
+
 /* H2 and H3. */
 static void a_thousand_logins_are_one_entry_and_one_commit(void **state)
 {
@@ -247,6 +327,9 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(it_tells_when_whence_and_how, setup, teardown),
         cmocka_unit_test_setup_teardown(it_says_what_a_client_is_not_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(right_and_refused_is_no_success, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_program_that_reads_is_no_success, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_certificate_is_for_one_account, setup, teardown),
         cmocka_unit_test_setup_teardown(names_that_are_not_there_leave_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(a_thousand_logins_are_one_entry_and_one_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(failures_do_not_push_out_successes, setup, teardown),

@@ -39,6 +39,8 @@ static int authenticate(void *ctx, const struct sasl_attempt *t, struct arena *a
         return ERR_REFUSED;
     for (size_t i = 0; i < 2; i++) {
         if (str_eq(wanted, names[i]) && (t->proof != SASL_PROOF_PASSWORD || str_eq(t->password, STR("secret")))) {
+            if (t->acting_as.n && !str_eq(t->acting_as, names[i]))
+                return ERR_UNSUPPORTED;
             *ret = (struct imap_login){ .account = parts[i], .address = names[i] };
             return 0;
         }

@@ -110,6 +110,8 @@ static int table_authenticate(void *ctx, const struct sasl_attempt *t, struct ar
     if (!is_known ||
         !(t->proof == SASL_PROOF_RIGHT || (t->proof == SASL_PROOF_PASSWORD && str_eq_secret(t->password, STR("secret")))))
         return ERR_REFUSED;
+    if (t->acting_as.n && !str_ieq(t->acting_as, login))
+        return ERR_UNSUPPORTED;
     *ret = (struct smtp_login){ .account = { (uint8_t)login.p[0] }, .is_admin = str_istarts(login, STR("bob")) };
     str name = str_sub(login, 0, str_find_byte(login, '@', 0));
     return arena_printf(a, &ret->address, "%.*s@example.org", STR_ARG(name));
