@@ -34,7 +34,8 @@ enum conn_next smtp_cmd_mail(struct smtp_session *s, str argument)
         reply = SMTP_REPLY_TOO_MANY_MESSAGES;
     if (reply != SMTP_REPLY_SENDER_OK) {
         log_info("smtp-sender-refused", LOG_STR("session", conn_id(s->conn)), LOG_STR("from", from),
-                 LOG_NUM("code", smtp_reply_code(reply)));
+                 LOG_STR("peer", conn_peer_address(s->conn)), LOG_NUM("code", smtp_reply_code(reply)),
+                 LOG_STR("error", smtp_reply_reason(reply, why, &ERROR_NONE)));
         smtp_transaction_end(s);
     }
     if (why.n)

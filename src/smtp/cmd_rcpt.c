@@ -156,7 +156,7 @@ enum conn_next smtp_cmd_rcpt(struct smtp_session *s, str argument)
         s->unknown += is_unknown(reply);
         log_info("smtp-recipient-refused", LOG_STR("session", conn_id(s->conn)), LOG_STR("peer", conn_peer_address(s->conn)),
                  LOG_STR("from", t->mail.reverse_path.text), LOG_STR("to", to.address.text),
-                 LOG_NUM("code", smtp_reply_code(reply)), LOG_Z("error", e.text));
+                 LOG_NUM("code", smtp_reply_code(reply)), LOG_STR("error", smtp_reply_reason(reply, why, &e)));
     }
     if (why.n)
         smtp_say_text(s, reply, why);

@@ -153,7 +153,8 @@ static void log_result(const struct smtp_session *s, enum smtp_reply reply, cons
               LOG_STR("session", conn_id(s->conn)), LOG_STR("id", id_str(&t->id)), LOG_STR("from", t->mail.reverse_path.text),
               LOG_NUM("recipients", t->recipient_n), LOG_NUM("size", t->data.size), LOG_STR("tls", smtp_session_tls(s)->version),
               LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("login", s->login.address),
-              LOG_NUM("code", smtp_reply_code(reply)), LOG_STR("error", t->why.n ? buf_str(&t->why) : str_from_z(e->text)));
+              LOG_NUM("code", smtp_reply_code(reply)),
+              LOG_STR("error", is_accepted ? str_from_z(e->text) : smtp_reply_reason(reply, buf_str(&t->why), e)));
 }
 
 /* Says that the message is accepted; ADDRESS, in LMTP, for whom. */
@@ -168,6 +169,16 @@ static void say_accepted(struct smtp_session *s, str address)
     buf_done(&text);
 }
 
+/* Says that the message, accepted for others, is refused for ADDRESS. */
+static void say_not_for(struct smtp_session *s, enum smtp_reply reply, str address)
+{
+    const struct smtp_transaction *t = s->transaction;
+    log_info("smtp-recipient-refused", LOG_STR("session", conn_id(s->conn)), LOG_STR("id", id_str(&t->id)),
+             LOG_STR("peer", conn_peer_address(s->conn)), LOG_STR("from", t->mail.reverse_path.text), LOG_STR("to", address),
+             LOG_NUM("code", smtp_reply_code(reply)), LOG_STR("error", smtp_reply_reason(reply, STR(""), &ERROR_NONE)));
+    smtp_say_about(s, reply, address);
+}
+
 /* RFC 2033 section 4.2: after the message one answer for each recipient that was accepted, in the order of RCPT. RESULTS says
  * what became of each if REPLY is that the message is accepted. */
 static void say_each(struct smtp_session *s, enum smtp_reply reply, const int *results)
@@ -177,7 +188,7 @@ static void say_each(struct smtp_session *s, enum smtp_reply reply, const int *r
         if (reply != SMTP_REPLY_ACCEPTED)
             smtp_say(s, reply);
         else if (results[i])
-            smtp_say_about(s, smtp_reply_from_delivery(results[i], s->config->full_is_final), t->recipients[i]);
+            say_not_for(s, smtp_reply_from_delivery(results[i], s->config->full_is_final), t->recipients[i]);
         else
             say_accepted(s, t->recipients[i]);
     }

@@ -27,6 +27,11 @@ str smtp_reply_text(enum smtp_reply r)
     return str_from_z(rows[r].text);
 }
 
+str smtp_reply_reason(enum smtp_reply r, str why, const struct error *e)
+{
+    return e->text[0] ? str_from_z(e->text) : why.n ? why : smtp_reply_text(r);
+}
+
 static bool is_one_line(str s)
 {
     for (size_t i = 0; i < s.n; i++) {

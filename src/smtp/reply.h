@@ -161,6 +161,8 @@ unsigned smtp_reply_code(enum smtp_reply r);
 unsigned smtp_reply_flags(enum smtp_reply r);
 /* The usual text of an answer. */
 str smtp_reply_text(enum smtp_reply r);
+/* The reason of refusal R for the log, never empty: what failed here (E), else WHY as the client is told, else the usual text. */
+str smtp_reply_reason(enum smtp_reply r, str why, const struct error *e);
 
 /* Appends the answer R with the N LINES of text to OUT (RFC 5321 section 4.2.1): "250-...", "250 ...". A line longer than
  * SMTP_REPLY_LINE_MAX with its code is cut (a challenge has its own maximum); bytes beyond ASCII become "?". ERR_SYNTAX, and

@@ -65,6 +65,20 @@ def test_a_refused_login_has_a_line_of_its_own(lab, alice):
         harness.wait_until(lambda event=event: re.search(rf"event={event} .*alice", lab.log()), 30, f"{event} is logged")
 
 
+def test_what_is_refused_on_port_25_has_its_reason(lab, alice):
+    lab.start()
+    with smtplib.SMTP("127.0.0.1", lab.ports["smtp"], timeout=30) as session:
+        session.ehlo("client.example.net")
+        assert session.mail("a@client.example.net", ["SIZE=99999999999"])[0] == 552
+        assert session.mail("a@client.example.net")[0] == 250
+        assert session.rcpt("nobody@" + alice.address.partition("@")[2])[0] == 550
+        assert session.rcpt(alice.address)[0] == 250
+        assert session.data(b"Received: x\r\n" * 200 + b"Subject: round and round\r\n\r\n")[0] >= 500
+    for event in ("smtp-sender-refused", "smtp-recipient-refused", "smtp-message-refused"):
+        line = harness.wait_until(lambda event=event: re.search(rf"event={event} .*", lab.log()), 30, f"{event} is logged").group(0)
+        assert re.search(r' code=5\d\d error="\w', line), line
+
+
 @pytest.mark.skipif(not harness.SEES_DESCRIPTORS, reason="only root may look at the descriptors of roles")
 def test_no_role_has_the_log(lab):
     """Whoever has a file open for writing can shorten it."""
