@@ -84,6 +84,21 @@ static size_t show(str text, struct buf *out)
     return text.n;
 }
 
+void show_line(str text, struct buf *out)
+{
+    while (text.n) {
+        uint32_t code = 0;
+        size_t n = utf8_decode(text, &code);
+        bool plain = n && show_is_plain(code);
+        n = n ? n : 1;
+        if (plain)
+            buf_add(out, str_sub(text, 0, n));
+        for (size_t i = 0; !plain && i < n; i++)
+            buf_addf(out, "\\x%02x", (unsigned)(unsigned char)text.p[i]);
+        text = str_from(text, n);
+    }
+}
+
 static bool write_all(int fd, str text)
 {
     while (text.n) {

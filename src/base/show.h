@@ -6,12 +6,16 @@
 #ifndef VALISE_BASE_SHOW_H
 #define VALISE_BASE_SHOW_H
 
+#include "base/buf.h"
 #include "base/err.h"
 
 /* Whether the character CODE can be shown as it is: no control, no separator of lines, nothing that reorders, and something to see. */
 bool show_is_plain(uint32_t code);
 /* Puts '?' for each character of the NUL-terminated TEXT, and each byte of broken UTF-8, that is not plain. Never longer. */
 void show_replace(char *text);
+
+/* Adds TEXT to OUT as one line: what is not plain as its bytes, "\x0a" of a newline too, which the streams below let through. */
+void show_line(str text, struct buf *out);
 
 /* From now on all that this process writes to stdout and stderr by stdio passes through here; newlines and tabs stay. To be called once, before anything is written. What is meant for programs (archives) is written to the
  * descriptors. */

@@ -34,7 +34,12 @@ void mishaps_add(struct mishaps *m, const char *what, const char *reason)
         return;
     if (m->progress)
         progress_wipe(m->progress);
-    (void)fprintf(stderr, "valise: left out: %s: %s\n", what, reason);
+    struct buf line = BUF_INIT(1 << 16);
+    show_line(str_from_z(what), &line);
+    buf_add(&line, STR(": "));
+    show_line(str_from_z(reason), &line);
+    (void)fprintf(stderr, "valise: left out: %.*s\n", STR_ARG(buf_str(&line)));
+    buf_done(&line);
     if (m->n == MISHAPS_NAMED)
         (void)fprintf(stderr, "valise: further ones are counted, not named\n");
 }

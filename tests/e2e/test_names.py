@@ -92,7 +92,12 @@ def test_mailboxes_files_and_mail(server, account, tmp_path):
     (source / "new" / f"1{EVIL}:2,S").write_text("From: a@b.example\r\nSubject: " + EVIL + "\r\n\r\nText.\r\n")
     (source / "new" / "2\x1b[2J\r").write_bytes(b"no message \x9b\xff")
     os.symlink("/etc/passwd", os.fsencode(source / "new") + b"/3\xff\x9b")
+    for folder in ("cur", "new", "tmp"):
+        (source / ".4\nvalise: 0 messages were left out" / folder).mkdir(parents=True)
+    (source / ".4\nvalise: 0 messages were left out" / "new" / "5").write_text("Subject: 5\r\n\r\nText.\r\n")
     both(server, "import", "maildir", account.address, str(source))
+    told = run(server, "import", "maildir", account.address, str(source)).stderr
+    assert b"4\\x0avalise: 0 messages" in told and b"\nvalise: 0 messages" not in told, told  # no line that a name has made
     run(server, "export", "maildir", account.address, str(tmp_path / f"out{EVIL}"))
     run(server, "export", "mbox", account.address, str(tmp_path / "mbox"))
     backup = tmp_path / f"backups{EVIL}"

@@ -133,11 +133,21 @@ static void streams_and_logs_are_plain(void **state)
     buf_done(&b);
 }
 
+static void a_line_is_one(void **state)
+{
+    (void)state;
+    struct buf out = BUF_INIT(1000);
+    show_line(STR("a\nb\tc\x1b[2J \xc3\xa9 \xff\xe2\x80\xae"), &out);
+    assert_string_equal(buf_z(&out), "a\\x0ab\\x09c\\x1b[2J \xc3\xa9 \\xff\\xe2\\x80\\xae");
+    buf_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(which_characters_are_plain),
         cmocka_unit_test(errors_are_plain),
+        cmocka_unit_test(a_line_is_one),
         cmocka_unit_test(streams_and_logs_are_plain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
