@@ -115,6 +115,20 @@ int ca_list_write(struct ca_list *l)
     return err ? cli_fail_files(l->cli, &e) : 0;
 }
 
+const char *ca_list_key_missing(const struct cli *c)
+{
+    struct stat st;
+    int top = beneath_start(c->dir, NULL);
+    bool missing = top >= 0 && beneath_exists(top, "ca.pem") && beneath_look(top, "keys", &st, NULL) == 0 &&
+                   beneath_look(top, "keys/ca.key", &st, NULL) == ERR_NOTFOUND;
+    if (top >= 0)
+        (void)close(top);
+    return missing ? "the CA's key, keys/ca.key, is not there: mail works, but no certificate is issued or renewed until you "
+                     "bring it "
+                     "from your safe (as root, `valise upgrade --owners' then lets keeper read it)"
+                   : NULL;
+}
+
 /* --- comparing --- */
 
 static bool has_name(const json_t *domains, str name)

@@ -28,6 +28,9 @@ int ca_list_write(struct ca_list *l) MUST_USE;
 /* The domains of ours and other names of them, a "domain.list" reply, the caller's. 0, or an exit status after a message. */
 int ca_list_domains(const struct cli *c, json_t **ret) MUST_USE;
 
+/* A sentence on the CA whose key is not in C's directory, as who may look into keys/ sees it; NULL when it is there, nobody can tell, or there is no CA. */
+const char *ca_list_key_missing(const struct cli *c);
+
 /* To an array of lines: where list and DOMAINS (of ca_list_domains) differ, or that there is no list yet. After ca_list_open. */
 void ca_list_compare(struct ca_list *l, const json_t *domains, json_t *notes);
 

@@ -1,8 +1,10 @@
 /* check: valise check. */
+#include <fcntl.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "base/count.h"
+#include "base/beneath.h"
 #include "cli/ca_list.h"
 #include "cli/owned.h"
 #include "role/supervisor.h"
@@ -20,14 +22,21 @@ static void compare_list(const struct cli *c, json_t *reply)
     ca_list_close(&l);
 }
 
-/* The configuration alone: no server is asked, and the store is not opened. */
+/* The configuration and the files that belong to it: no server is asked, and the store is not opened. */
 static int check_config(const struct cli *c)
 {
     struct error e = ERROR_NONE;
     struct buf notes = BUF_INIT(NOTES_MAX);
     struct config *config = NULL;
     int err = supervisor_check(c->dir, &config, &notes, &e);
-    bool directory = err && str_find(str_from_z(e.text), STR("valise.conf")) == strlen(e.text) && err != ERR_SYNTAX;
+    int unsound = err ? 0 : welcome_check(c, &notes);
+    if (unsound) {
+        config_free(config);
+        buf_done(&notes);
+        return unsound;
+    }
+    bool directory = err && str_find(str_from_z(e.text), STR("valise.conf")) == strlen(e.text) && err != ERR_SYNTAX &&
+                     !(err == ERR_NOTFOUND && beneath_exists(AT_FDCWD, "valise.conf"));
     if (err) {
         buf_done(&notes);
         return directory ? cli_fail_files(c, &e) : cli_fail_with(c, EX_CONFIG, err, e.text);
@@ -72,6 +81,9 @@ int cmd_check(struct cli *c)
         return status;
     }
     compare_list(c, reply);
+    const char *keyless = ca_list_key_missing(c);
+    if (keyless)
+        json_array_append_new(json_object_get(reply, "notes"), json_string(keyless));
     json_t *list = json_object_get(reply, "list");
     json_object_set_new(
         reply, "problems",

@@ -145,6 +145,9 @@ int cmd_user_legacy(struct cli *c);
 /* The welcomes of the administrator's own in the directory, {"fr": text, ...}, to *RET, the caller's; NULL when they cannot be looked for. 0, or an exit
  * status after a message. */
 int user_welcome(const struct cli *c, json_t **ret) MUST_USE;
+struct buf;
+/* Whether they can be sent, of the working directory: NOTES gets a line for each {place} that will not be filled in. The same. */
+int welcome_check(const struct cli *c, struct buf *notes) MUST_USE;
 int cmd_user_language(struct cli *c);
 int cmd_user_role(struct cli *c);
 int cmd_user_remove(struct cli *c);

@@ -90,7 +90,8 @@ static const struct cli_option man_options[] = {
 static const struct cli_option check_options[] = {
     { "deep", NULL, "read every message and verify its checksum" },
     { "config", NULL,
-      "only valise.conf and the certificates that it names, as a start or reload reads them; no server is asked" },
+      "only valise.conf, the certificates that it names, their keys and welcome.txt, as a start or reload reads them; no "
+      "server is asked" },
     { NULL, NULL, NULL },
 };
 static const struct cli_option legacy_options[] = {

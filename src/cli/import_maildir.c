@@ -73,11 +73,9 @@ static int look(int source, const struct stat *st, const char *path, uint64_t *r
     look_below(source, &found);
     *ret_bytes = found.bytes;
     if (found.inner[0] && !is_maildir(source))
-        return error_set(
-            e, ERR_SYNTAX,
-            "%s is no Maildir but holds one with folders of its own, %s/%s: name that (with --mailbox NAME if its mail "
-            "shall not go to INBOX)",
-            path, path, found.inner);
+        return error_set(e, ERR_SYNTAX,
+                         "the Maildir is further down, %s/%s: name that; --mailbox NAME puts its mail elsewhere than into INBOX",
+                         path, found.inner);
     if (found.maildir)
         return 0;
     if (found.foreign)

@@ -143,6 +143,8 @@ static int restore_files(const struct cli *c, const struct vault *v, const struc
         str path = str_from_z(json_string_value(json_object_get(file, "path")));
         ret->has_ca = ret->has_ca || str_eq(path, STR("ca.pem"));
         ret->has_ca_key = ret->has_ca_key || str_eq(path, STR("keys/ca.key"));
+        if (geteuid() != 0 && path.n) /* keys that keeper's group could read in root's directory are ours alone here */
+            mode = owners_mode_of_own(path.p, mode);
         if (err == 0)
             err = restore_file(v, file, p->build, BENEATH_MODE(mode), e);
         progress_step(&progress, 1);
@@ -473,8 +475,8 @@ static void report_whole(const struct cli *c, const struct vault *v, const struc
     if (r->has_ca && !r->has_ca_key)
         (void)printf(
             "The backup is without the CA's key: mail works, but no certificate can be issued or renewed until you copy it "
-            "from your safe to %s/keys/ca.key, with the owner and the mode of the other files there\n",
-            c->dir);
+            "from your safe to %s/keys/ca.key and %s\n",
+            c->dir, geteuid() == 0 ? "run `valise upgrade --owners'" : "chmod 600 it");
 }
 
 static void report(const struct cli *c, const struct vault *v, const struct deposit *d, const struct restored *r,

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/count.h"
 #include "base/ip.h"
+#include "cli/ca_list.h"
 #include "cli/cli.h"
 #include "cli/concerns.h"
 #include "cli/probe.h"
@@ -178,6 +179,8 @@ static void print_status(const json_t *s)
         else
             (void)printf("%s left\n", COUNT(days, "day", "days"));
     }
+    if (json_is_string(json_object_get(s, "ca")))
+        (void)printf("  %s\n", text_of(s, "ca"));
     (void)printf("\nroles           pid   up (s)  restarts  connections  accepted  refused  threads  most  descriptors\n");
     json_array_foreach(json_object_get(s, "roles"), i, v)
     {
@@ -243,6 +246,9 @@ int cmd_status(struct cli *c)
         (void)usleep(PAUSE_US);
     }
     json_object_set_new(status, "concerns", concerns_of(status));
+    const char *keyless = ca_list_key_missing(c);
+    if (keyless)
+        json_object_set_new(status, "ca", json_string(keyless));
     if (c->json)
         cli_print_json(status);
     else

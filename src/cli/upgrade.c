@@ -75,7 +75,9 @@ int cmd_upgrade(struct cli *c)
     bool dry = cli_value(c, "dry-run") != NULL, only = cli_value(c, "owners") != NULL;
     int status = ca_list_open(c, &l);
     if (status == 0 && only && geteuid() != 0)
-        status = cli_fail(c, ERR_REFUSED, "owners are set by root: run this as root");
+        status = cli_fail(
+            c, ERR_REFUSED,
+            "owners are set by root: run this as root; in a directory of your own `valise check' names what chmod sets right");
     else if (status == 0 && geteuid() == 0 && owned_compare(c, !dry, only, owners, &e))
         status = cli_fail_files(c, &e);
     if (status == 0 && !only)

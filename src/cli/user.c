@@ -7,7 +7,6 @@
 #include "cli/quota.h"
 #include "cli/bulk_file.h"
 #include "pki/pki.h"
-#include "cli/owner.h"
 #include "role/notes.h"
 #include "role/owners.h"
 #include "role/sealer.h"
@@ -43,50 +42,6 @@ static const char *language_of(const struct cli *c)
 {
     const char *language = cli_value(c, "language");
     return language ? language : "";
-}
-
-/* The administrator's own welcome in DIR, FILE, into TEXTS under TAG; false when there is none. A mistake is in E. */
-static bool read_welcome(int dir, const char *file, const char *tag, json_t *texts, struct error *e)
-{
-    struct buf b = BUF_INIT(NOTES_WELCOME_MAX);
-    int fd = owner_open_file(dir, file, NULL, e), err = fd < 0 ? fd : beneath_read_open(fd, file, &b, e);
-    if (fd >= 0)
-        (void)close(fd);
-    json_t *text = err ? NULL : json_stringn(b.n ? b.p : "", b.n);
-    if (err == ERR_LIMIT)
-        (void)error_set(e, err, "%s is larger than %d bytes; shorten it", file, NOTES_WELCOME_MAX);
-    else if (err == 0 && !text)
-        (void)error_set(e, ERR_SYNTAX, "%s is not UTF-8; convert it, as by iconv -f latin1 -t utf8", file);
-    else if (err == ERR_NOTFOUND)
-        *e = (struct error){ 0 };
-    if (text)
-        json_object_set_new(texts, tag, text);
-    buf_done(&b);
-    return text != NULL;
-}
-
-int user_welcome(const struct cli *c, json_t **ret)
-{
-    struct error e = ERROR_NONE;
-    int dir = beneath_start(c->dir, &e);
-    *ret = NULL;
-    if (dir < 0)
-        return 0; /* the call that follows says so, in its own words */
-    json_t *texts = json_object();
-    for (enum language l = LANGUAGE_EN; l < LANGUAGE_N && e.code == 0; l++) {
-        char file[64], tag[8];
-        (void)snprintf(tag, sizeof tag, "%.*s", STR_ARG(language_tag(l)));
-        (void)snprintf(file, sizeof file, "welcome.%s.txt", tag);
-        if (!read_welcome(dir, file, tag, texts, &e) && e.code == 0)
-            (void)read_welcome(dir, "welcome.txt", tag, texts, &e);
-    }
-    (void)close(dir);
-    if (e.code == 0) {
-        *ret = texts;
-        return 0;
-    }
-    json_decref(texts);
-    return cli_fail_files(c, &e);
 }
 
 static int with_password(struct cli *c, const char *command, const char *role, const char *done)

@@ -3,6 +3,8 @@
 
 #include <arpa/inet.h>
 
+#include "base/ip.h"
+
 enum { ADDRESSES_MAX = 32 };
 
 static const char *const protocol_names[] = { [CONFIG_SMTP] = "smtp",
@@ -302,15 +304,36 @@ int config_take_listener(struct config *c, cfg_t *sec, struct config_listener *l
     return r ? r : check_lmtp(l, name, sec->line, e);
 }
 
+/* Whether X and Y cannot be listened at together: the same address, or one of them is all of that kind. */
+static bool are_same_place(str x, str y)
+{
+    static const struct ip_address all_6;
+    const struct ip_address all_4 = ip_address_from_4("\0\0\0\0");
+    struct ip_address a, b;
+    if (!ip_address_parse(x, &a) || !ip_address_parse(y, &b) || ip_address_is_4(&a) != ip_address_is_4(&b))
+        return false;
+    const struct ip_address *all = ip_address_is_4(&a) ? &all_4 : &all_6;
+    return memcmp(&a, &b, sizeof a) == 0 || memcmp(&a, all, sizeof a) == 0 || memcmp(&b, all, sizeof b) == 0;
+}
+
 int config_check_places(const struct config_listener *list, size_t i, const char *name, int line, struct error *e)
 {
     const struct config_listener *one = &list[i];
-    for (size_t k = 0; k < i; k++)
-        for (size_t m = 0; m < one->address_n * list[k].address_n; m++) {
-            str address = one->addresses[m / list[k].address_n];
-            if (one->port && one->port == list[k].port && str_eq(address, list[k].addresses[m % list[k].address_n]))
-                return error_set(e, ERR_SYNTAX, "%s:%d: listener %.*s has port %u of %.*s, as listener %.*s has; give it another",
-                                 name, line, STR_ARG(one->name), one->port, STR_ARG(address), STR_ARG(list[k].name));
+    for (size_t k = 0; k <= i; k++)
+        for (size_t m = 0; one->port && m < one->address_n * list[k].address_n; m++) {
+            size_t x = m / list[k].address_n, y = m % list[k].address_n;
+            str address = one->addresses[x], other = list[k].addresses[y];
+            if ((k == i && x <= y) || one->port != list[k].port || !are_same_place(address, other))
+                continue;
+            if (k == i)
+                return error_set(e, ERR_SYNTAX,
+                                 "%s:%d: listener %.*s has %.*s and %.*s, which are one place or in each other; "
+                                 "take one out",
+                                 name, line, STR_ARG(one->name), STR_ARG(other), STR_ARG(address));
+            return error_set(e, ERR_SYNTAX,
+                             "%s:%d: listener %.*s has port %u of %.*s, as listener %.*s has%s%.*s; give it another", name, line,
+                             STR_ARG(one->name), one->port, STR_ARG(address), STR_ARG(list[k].name),
+                             str_eq(address, other) ? "" : " of ", STR_ARG(str_eq(address, other) ? STR("") : other));
         }
     return 0;
 }

@@ -75,7 +75,8 @@ int pki_key_read(const char *path, struct buf *out, struct error *e)
     if (fstat(fd, &st) < 0)
         r = error_set(e, err_from_errno(errno), "cannot read %s: %s", path, strerrordesc_np(errno));
     else if (is_open_to_others(&st))
-        r = error_set(e, ERR_REFUSED, "the key file %s is open to others; chmod 600 it", path);
+        r = error_set(e, ERR_REFUSED, "the key file %s is open to others; chmod %s it", path,
+                      st.st_uid == 0 && st.st_gid != 0 ? "640" : "600");
     else
         r = beneath_read_open(fd, path, out, e);
     close(fd);

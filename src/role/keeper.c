@@ -13,6 +13,7 @@
 #include "pki/pki.h"
 #include "role/ca_names.h"
 #include "role/keeper_private.h"
+#include "role/key_files.h"
 #include "role/sealer.h"
 #include "role/signing.h"
 #include "role/verifiers.h"
@@ -151,10 +152,9 @@ static int load_keys(struct key_set *set, const struct role_snapshot *s, struct 
     (void)closedir(dir);
     for (size_t i = 0; i < s->identity_n; i++)
         if (!key_set_find(set, s->identities[i].key_id))
-            return error_set(e, ERR_NOTFOUND,
-                             "%.*s: no file keys/*.key holds its private key; put it there with mode 600 (as root, "
-                             "`valise upgrade' then lets keeper read it)",
-                             STR_ARG(s->config->certificates[i].chain));
+            return key_files_find(".", s->config->certificates[i].chain, s->identities[i].key_id, NULL, e)
+                       ? ERR_NOTFOUND
+                       : error_set(e, ERR_CONFLICT, "keys/ changed while it was read; try again");
     return 0;
 }
 
@@ -239,6 +239,16 @@ static int on_sign(void *ctx, const struct frame *request, struct arena *a, stru
     return err;
 }
 
+static int load_ca_key(struct pki_key **ret, struct error *e)
+{
+    int err = pki_key_load(CA_KEY, ret, e);
+    return err == ERR_NOTFOUND
+               ? error_set(e, err,
+                           "keys/" CA_KEY " is not there; bring it from your safe (as root, `valise upgrade --owners' "
+                           "then lets keeper read it), and take it away again afterwards if you keep it there")
+               : err;
+}
+
 /* Core knows whose the names are; for which a certificate may be at all, and what it may be, is decided here. An order without a time only asks
  * whether its names are allowed. The CA's key is in memory only meanwhile. */
 static int on_issue(void *ctx, const struct frame *request, struct arena *a, struct buf *reply, int reply_fds[CHANNEL_FDS_MAX],
@@ -255,7 +265,7 @@ static int on_issue(void *ctx, const struct frame *request, struct arena *a, str
     err = ca_names_check(s->ca_pem, s->config->hostname, &order, e);
     bool signs = err == 0 && o.seconds;
     if (signs)
-        err = pki_key_load(CA_KEY, &ca_key, e);
+        err = load_ca_key(&ca_key, e);
     if (signs && err == 0)
         err = pki_issue(ca_key, s->ca_pem, o.subject_pem, &order, clock_real_ms() / 1000, reply, e);
     pki_key_free(ca_key);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/count.h"
 #include "pki/pki.h"
+#include "role/key_files.h"
 #include "role/lesson.h"
 #include "role/owners.h"
 #include "role/supervisor.h"
@@ -114,6 +115,16 @@ int snapshot_load(struct config *config, uint16_t port_offset, struct snapshot *
     return 0;
 }
 
+/* What a start would fail at besides: keys that keeper cannot use. */
+static int check_keys(const struct snapshot *s, const struct owners *owners, struct error *e)
+{
+    int err = 0;
+    for (size_t i = 0; i < s->identity_n && err == 0; i++)
+        err =
+            key_files_find("keys", s->config->certificates[i].chain, s->identities[i].key_id, owners ? &owners->keeper : NULL, e);
+    return err;
+}
+
 int supervisor_check(const char *dir, struct config **ret, struct buf *notes, struct error *e)
 {
     struct buf text = BUF_INIT(CONFIG_MAX);
@@ -135,6 +146,8 @@ int supervisor_check(const char *dir, struct config **ret, struct buf *notes, st
         err = config_parse("valise.conf", buf_str(&text), &again, e);
     if (err == 0)
         err = snapshot_load(again, 0, &s, e);
+    if (err == 0)
+        err = check_keys(s, root ? &owners : NULL, e);
     if (s)
         buf_add(notes, buf_str(&s->notes));
     else

@@ -363,6 +363,17 @@ static str take_subject(str *text)
     return str_trim(str_from(line, begin.n));
 }
 
+const char notes_welcome_places[] = "{name} {address} {domain} {hostname} {imap} {smtp} {postmaster} {hello}";
+
+bool notes_welcome_knows(str place)
+{
+    str rest = str_from_z(notes_welcome_places), one;
+    while (str_split(&rest, ' ', &one))
+        if (str_eq(str_sub(one, 1, one.n - 2), place))
+            return true;
+    return false;
+}
+
 void notes_welcome(struct admin *a, engine_part id, const json_t *own)
 {
     struct letter l;

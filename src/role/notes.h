@@ -24,6 +24,10 @@ int notes_count(struct engine *g, size_t ret[MAIL_QUOTA_MARKS]) MUST_USE;
  * A failure is logged: the account is there all the same. Blocks on the store. */
 void notes_welcome(struct admin *a, engine_part id, const json_t *own);
 
+/* Whether a welcome of the administrator's own has a value for {PLACE}, and all places that have one, for people. */
+bool notes_welcome_knows(str place);
+extern const char notes_welcome_places[];
+
 /* The language to write in to an account that says LANGUAGE: it, or the server's. */
 enum language notes_language(struct admin *a, enum language language);
 

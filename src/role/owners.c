@@ -170,16 +170,20 @@ static struct wish wish_of(const struct comparison *c, const char *path, const s
     return wish_of_others(c, st);
 }
 
-/* In a directory of one ordinary user: nobody else writes, and nobody else reads keys, mail and passwords. */
-static struct wish wish_in_lab(const struct comparison *c, const char *path, const struct stat *st)
+mode_t owners_mode_of_own(const char *path, mode_t mode)
 {
     static const char *const secret[] = { "keys", "store", "spool", "lab-accounts.txt", "serve.lock" };
     mode_t may = 0755;
     for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++)
         if (strcmp(path, secret[i]) == 0 || is_in(path, "keys"))
             may = 0700;
-    (void)st;
-    return (struct wish){ c->lab.uid, (gid_t)GID_AS_IT_IS, 0, may };
+    return mode & may;
+}
+
+/* In a directory of one ordinary user. */
+static struct wish wish_in_lab(const struct comparison *c, const char *path)
+{
+    return (struct wish){ c->lab.uid, (gid_t)GID_AS_IT_IS, 0, owners_mode_of_own(path, 0777) };
 }
 
 static mode_t mode_of(const struct wish *w, const struct stat *st)
@@ -227,7 +231,7 @@ static int compare_open(const struct comparison *c, int fd, const char *path, st
     struct stat st;
     if (fstat(fd, &st) != 0)
         return error_set(e, err_from_errno(errno), "%s: %s", path, strerrordesc_np(errno));
-    struct wish w = c->owners ? wish_of(c, path, &st) : wish_in_lab(c, path, &st);
+    struct wish w = c->owners ? wish_of(c, path, &st) : wish_in_lab(c, path);
     if (is_as_wished(&w, &st))
         return 0;
     tell(c, path, &w, &st);
@@ -253,7 +257,7 @@ static int compare_entry(void *ctx, const struct beneath_entry *entry, struct er
     if (entry->leaving || (!S_ISREG(entry->st.st_mode) && !S_ISDIR(entry->st.st_mode)))
         return 0;
     if (!c->mend) { /* what cannot be opened can be looked at */
-        struct wish w = c->owners ? wish_of(c, path, &entry->st) : wish_in_lab(c, path, &entry->st);
+        struct wish w = c->owners ? wish_of(c, path, &entry->st) : wish_in_lab(c, path);
         if (!is_as_wished(&w, &entry->st))
             tell(c, path, &w, &entry->st);
         return 0;

@@ -46,6 +46,9 @@ typedef void owners_tell_fn(void *ctx, const char *line);
  * something can be neither looked at nor set. */
 int owners_compare(int dir, const struct owners *o, bool mend, owners_tell_fn *tell, void *ctx, struct error *e) MUST_USE;
 
+/* The mode that PATH below a directory of one ordinary user may have of MODE: nobody else writes, and what is secret nobody else reads. */
+mode_t owners_mode_of_own(const char *path, mode_t mode);
+
 /* The rights of a new file in FOLDER, one of the above, when root makes it: of keys/ and tls/ the folder's own owner and group. An ordinary user's
  * files are his, with mode PLAIN. */
 struct beneath_rights owners_rights_in(const struct stat *folder, mode_t plain, mode_t of_root);

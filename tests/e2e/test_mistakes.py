@@ -91,6 +91,8 @@ CONF = [  # what is written at the end of valise.conf, and what is said about it
     ('listener x { protocol = "imap" port = 2993 tls = "maybe" }', '"off", "opportunistic"'), ('listener x { protocol = "imap" port = 2993', "close it with }"),
     ('listener x { protocol = "imap" port = 2993 tls = "implicit" addresses = {"localhost"} }', "write numbers, not a name"),
     ('listener x { protocol = "imap" port = 993 tls = "implicit" addresses = {"127.0.0.1"} }', "as listener imaps has; give it another"),
+    ('listener x { protocol = "imap" port = 993 tls = "implicit" addresses = {"0.0.0.0"} }', "as listener imaps has of 127.0.0.1; give it another"),
+    ('listener x { protocol = "imap" port = 2993 tls = "implicit" addresses = {"::1", "0::1"} }', "take one out"),
     ('listener imap { protocol = "imap" port = 2993 tls = "implicit" }', "give this section another name"),
     ('listener x { protocol = "imap" port = 2993 tls = "implicit" auth = {"GSSAPI"} }', "there are EXTERNAL, SCRAM-SHA-256-PLUS"),
     ('listener x { protocol = "imap" port = 2993 tls = "implicit" auth = {"CRAM-MD5"} }', "needs legacy = true"),
@@ -119,6 +121,61 @@ def test_lines_of_valise_conf(place):
     conf.write_text(good)
     done = valise("check", "--config", "--dir", str(place.dir))
     assert done.returncode == 0 and not bad, "\n".join(bad) + done.stderr
+
+
+def test_what_a_start_would_fail_at_is_found_before(place):
+    """Keys that keeper cannot use, and a welcome that cannot be sent: `check --config` said that all was right."""
+    keys, welcome = place.dir / "keys", place.dir / "welcome.txt"
+    key = keys / "server.key"
+    mode = key.stat().st_mode & 0o777
+
+    def check():
+        done = valise("check", "--config", "--dir", str(place.dir))
+        return done.returncode, done.stdout + done.stderr
+
+    assert check()[0] == 0
+    key.chmod(0o644)
+    for words in ["check", "--config"], ["serve", "--port-offset", str(harness.free_offset())]:
+        done = valise(*words, "--dir", str(place.dir))
+        assert done.returncode == 78 and "server.key is open to others; chmod 6" in done.stderr and "no file keys" not in done.stderr, done.stderr
+    key.chmod(mode)
+    if os.geteuid() == 0:
+        group = key.stat().st_gid
+        os.chown(key, 0, 0)
+        status, said = check()
+        assert status == 78 and "keeper may not read the key file keys/server.key" in said and "upgrade --owners" in said, said
+        os.chown(key, 0, group)
+    key.rename(keys / "aside")
+    assert check()[0] == 78 and "no file keys/*.key holds its private key" in check()[1]
+    shutil.copy(keys / "ca.key", key)
+    assert check()[0] == 78 and "keys/server.key is another certificate's private key" in check()[1]
+    (keys / "aside").rename(keys / "another name.key")
+    assert check()[0] == 0, check()
+    (keys / "another name.key").rename(key)
+    welcome.write_bytes("Bienvenue à bord".encode("latin1"))
+    assert check()[0] != 0 and "welcome.txt is not UTF-8" in check()[1]
+    welcome.write_text("{nom}, { x }, {}, {name} {address} {domain} {hostname} {imap} {smtp} {postmaster} {hello}")
+    (place.dir / "welcome.fr.txt").write_text("{nom}")
+    status, said = check()
+    assert status == 0 and [line.partition(" is sent as it stands")[0] for line in said.splitlines()[:-1]] == ["welcome.txt: {nom}", "welcome.fr.txt: {nom}"], said
+    welcome.unlink()
+    (place.dir / "welcome.fr.txt").unlink()
+    assert check()[0] == 0
+
+
+def test_without_the_key_of_the_ca(running):
+    """It may lie in a safe; what is not done meanwhile is told with the next step."""
+    key = running.dir / "keys" / "ca.key"
+    assert "ca.key" not in valise("status", "--dir", str(running.dir)).stdout
+    key.rename(running.files / "safe")
+    try:
+        cases = [(["cert", "issue", "--user", ALICE, "--p12", running.files / "n.p12", "--generate"], "bring it from your safe"), (["cert", "renew", "server"], "bring it from your safe"),
+                 (["ca", "renew"], "bring it from your safe")]
+        assert missed(running, cases) == ""
+        for command in "status", "check":
+            assert "keys/ca.key, is not there" in valise(command, "--dir", str(running.dir)).stdout
+    finally:
+        (running.files / "safe").rename(key)
 
 
 def test_a_busy_port(place):

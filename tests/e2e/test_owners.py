@@ -273,3 +273,27 @@ def test_an_ordinary_user_needs_none_of_this():
         if lab.process:
             lab.kill()
         shutil.rmtree(place)
+
+
+def test_roots_backup_is_an_ordinary_users_to_restore(lab, tmp_path):
+    """Keys that keeper's group could read were taken over so, which nobody could start with or mend."""
+    place = harness.make_directory()
+    lab.run("backup", str(place / "b"), "--dir", str(lab.dir))
+    other = harness.Valise(place / "r", harness.binary_for_others(), wrap=["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"])
+    other.log_path.touch()
+    for path in (place, *place.rglob("*"), other.log_path):
+        os.chown(path, *ids("nobody"))
+    try:
+        restore = subprocess.run([*other.wrap, other.program, "restore", str(place / "b"), "--dir", str(other.dir)], capture_output=True, text=True, check=False)
+        assert restore.returncode == 0 and "chmod 600 it" in restore.stdout, restore
+        assert seen(other.dir / "keys" / "server.key")[2] == 0o600
+        done = subprocess.run([*other.wrap, other.program, "check", "--config", "--dir", str(other.dir)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        done = subprocess.run([*other.wrap, other.program, "upgrade", "--owners", "--dir", str(other.dir)], capture_output=True, text=True, check=False)
+        assert done.returncode != 0 and "`valise check'" in done.stderr
+        other.start()
+        assert other.stop() == 0
+    finally:
+        if other.process:
+            other.kill()
+        shutil.rmtree(place)
