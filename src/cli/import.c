@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/count.h"
+#include "cli/filling.h"
 #include "cli/owner.h"
 
 bool import_is_kind(struct import *m, int dir, const char *name, mode_t asked)
@@ -86,8 +87,8 @@ static int import_all(struct import *m, const struct cli *c, const struct import
     int source = open_source(c->words[1], &st, e);
     if (source < 0)
         return source;
-    int err =
-        bulk_do(&m->port.client, json_pack("{s:s,s:s}", "command", "bulk.open", "address", c->words[0]), (str){ NULL, 0 }, e);
+    json_t *opened = NULL;
+    int err = filling_open(&m->port, c->words[0], false, &opened, e);
     if (err == 0)
         err = form->look(source, &st, c->words[1], &bytes, e);
     progress_begin(&m->progress, bytes, c->json);
@@ -98,7 +99,11 @@ static int import_all(struct import *m, const struct cli *c, const struct import
     int flush = m->deposit.mailbox.n ? deposit_flush(&m->deposit, err ? NULL : e) : 0;
     progress_end(&m->progress);
     (void)close(source);
-    return err ? err : flush;
+    err = err ? err : flush;
+    if (err)
+        filling_explain(&m->port, c->words[0], opened, e);
+    json_decref(opened);
+    return err;
 }
 
 static void report_json(const struct import *m)

@@ -9,6 +9,7 @@
 #include "cli/backup.h"
 #include "cli/cli.h"
 #include "cli/deposit.h"
+#include "cli/filling.h"
 #include "cli/mishaps.h"
 #include "cli/owner.h"
 #include "cli/progress.h"
@@ -359,7 +360,7 @@ static int restore_message(void *ctx, const json_t *entry, struct error *e)
                        e);
 }
 
-static int open_both(struct restore *r, const char *account, const char *into, json_t **ret, struct error *e)
+static int open_both(struct restore *r, const char *account, const char *into, json_t **ret, json_t **ret_there, struct error *e)
 {
     int err = bulk_call(&r->from.client, json_pack("{s:s,s:s}", "command", "bulk.open", "address", account), (str){ NULL, 0 },
                         ret, NULL, e);
@@ -367,7 +368,7 @@ static int open_both(struct restore *r, const char *account, const char *into, j
         (void)error_prefix(e, "in the backup");
         return err;
     }
-    err = bulk_do(&r->to.client, json_pack("{s:s,s:s}", "command", "bulk.open", "address", into), (str){ NULL, 0 }, e);
+    err = filling_open(&r->to, into, strcmp(account, into) == 0, ret_there, e);
     if (err)
         json_decref(*ret);
     return err;
@@ -377,10 +378,10 @@ static int restore_mailboxes(struct restore *r, const struct cli *c, struct erro
 {
     const char *account = cli_value(c, "account"), *into = cli_value(c, "into");
     str only = str_from_z(cli_value(c, "mailbox"));
-    json_t *reply, *box;
+    json_t *reply, *there, *box;
     size_t i;
     bool found = only.n == 0;
-    int err = open_both(r, account, into ? into : account, &reply, e);
+    int err = open_both(r, account, into ? into : account, &reply, &there, e);
     if (err)
         return err;
     json_array_foreach(json_object_get(reply, "mailboxes"), i,
@@ -410,7 +411,11 @@ static int restore_mailboxes(struct restore *r, const struct cli *c, struct erro
     if (err == 0 && !found)
         err = error_set(e, ERR_NOTFOUND, "the backup of %s has no mailbox %.*s", account, STR_ARG(only));
     int flush = r->deposit.mailbox.n ? deposit_flush(&r->deposit, err ? NULL : e) : 0;
-    return err ? err : flush;
+    err = err ? err : flush;
+    if (err)
+        filling_explain(&r->to, into ? into : account, there, e);
+    json_decref(there);
+    return err;
 }
 
 static void remove_clone(struct clone *clone)

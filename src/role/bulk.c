@@ -133,9 +133,12 @@ static json_t *open_account(struct bulk *b, const json_t *request)
             json_array_append_new(list, json_pack("{s:s%,s:s,s:b,s:I}", "name", boxes[i].name.p, boxes[i].name.n, "use",
                                                   use_names[boxes[i].use], "subscribed", (int)boxes[i].subscribed, "messages",
                                                   (json_int_t)boxes[i].messages));
+    enum directory_role role = err ? DIRECTORY_USER : account.role;
+    struct directory_quota quota = err ? (struct directory_quota){ 0 } : account.quota;
     arena_done(&a);
     if (err == 0)
-        return json_pack("{s:b,s:o}", "ok", 1, "mailboxes", list);
+        return json_pack("{s:b,s:s,s:{s:I,s:I},s:o}", "ok", 1, "role", directory_role_name(role), "quota", "bytes",
+                         (json_int_t)quota.bytes, "messages", (json_int_t)quota.messages, "mailboxes", list);
     json_decref(list);
     return done(err, &e);
 }

@@ -1,7 +1,7 @@
 /* bulk: mail in and out by the administrator's hand: export, import, restore. Requests as those of admin.h, in one conversation that has an
  * account open; a message travels as bytes behind the line of JSON whose member "bytes" says how many.
  *
- *   bulk.open address                     -> mailboxes[] {name use subscribed messages}
+ *   bulk.open address                     -> role, quota {bytes messages}, mailboxes[] {name use subscribed messages}
  *   bulk.create mailbox [use]             makes and subscribes it; no mistake when it is there
  *   bulk.list mailbox from                -> entries[] {uid size received flags keywords[] email}, next: uid to go on from, 0 at the end
  *   bulk.read email                       -> bytes, and the message behind the reply

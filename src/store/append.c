@@ -214,7 +214,7 @@ static int append_error(int r, struct error *e)
     return error_set(e, r,
                      r == ERR_NOTFOUND  ? "there is no such mailbox"
                      : r == ERR_FULL    ? "the disk is full"
-                     : r == ERR_REFUSED ? "the quota is used up"
+                     : r == ERR_REFUSED ? MAIL_QUOTA_IS_USED_UP
                                         : "the message could not be stored");
 }
 

@@ -314,6 +314,9 @@ int mail_deposit_from(struct mail_store *s, str message, str structure, struct m
 void mail_deposit_free(struct mail_deposit *d);
 uint64_t mail_deposit_size(const struct mail_deposit *d);
 
+/* What mail_append says when it refuses for a quota. */
+#define MAIL_QUOTA_IS_USED_UP "the quota is used up"
+
 /* Appends N deposits to mailbox NAME, all or none; *RET_UIDS (room for N). Where one commit cannot hold them they are written in several, the last of which shows all.
  * RECEIVED_MS INT64_MIN = now. Durable on return. ERR_NOTFOUND when there is no such mailbox,
  * ERR_REFUSED when they are more than the quota allows.

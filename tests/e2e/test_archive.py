@@ -150,3 +150,30 @@ def test_folders_called_as_no_mailbox_is_come_in_beside(server, account, scratch
         assert {"new_", "work/tmp_", "ok", "caf&AOk-"} <= set(names) and not {"new", "work/tmp"} & set(names)
         for name in ("new_", "work/tmp_", "caf&AOk-", "cafe&AwE-"):
             assert ok(session.select(name, readonly=True)) == [b"1"]
+
+
+def test_where_mail_would_not_be_found_or_not_fit(lab, alice, scratch):
+    """A program's account reads no mail; a quota that is used up is told with how much came in, and the next run goes on."""
+    def run(*words, status=0):
+        done = lab.run(*words, "--dir", str(lab.dir), check=False)
+        assert done.returncode == status, done
+        return done
+
+    robot = f"robot@{alice.address.partition('@')[2]}"
+    run("user", "add", robot, "--role", "program")
+    (scratch / "box").write_text("".join(f"From a@b Tue Nov 14 22:13:20 2023\nMessage-ID: <q{i}@x>\nSubject: {i}\n\n{'x' * 60}\n\n" for i in range(40)))
+    said = run("import", "mbox", robot, str(scratch / "box"), status=77).stderr
+    assert "is a program, which reads no mail" in said and f"valise user role {robot} user" in said
+    run("user", "quota", alice.address, "--messages", "25")
+    command = ["import", "mbox", alice.address, str(scratch / "box"), "--mailbox", "Q"]
+    for count in 25, 0:
+        said = run(*command, status=77).stderr
+        assert f"the quota of {alice.address}, 25 messages, is used up; {count} messages came in" in said and f"valise user quota {alice.address}" in said, said
+    run("user", "quota", alice.address, "--none")
+    assert "15 messages added" in run(*command).stdout
+    run("backup", str(scratch / "b"))
+    back = ["restore", str(scratch / "b"), "--account", alice.address, "--into", robot]
+    assert "is a program, which reads no mail" in run(*back, status=77).stderr
+    run("user", "role", robot, "user")
+    run("user", "quota", robot, "--messages", "10")
+    assert f"the quota of {robot}, 10 messages, is used up; 10 messages came in" in run(*back, status=77).stderr
