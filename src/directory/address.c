@@ -7,9 +7,11 @@
 #include <pthread.h>
 #include <unicode/uidna.h>
 #include <unicode/unorm2.h>
+#include <unicode/uscript.h>
 #include <unicode/ustring.h>
 
 #include "base/scan.h"
+#include "base/show.h"
 #include "base/utf8.h"
 
 enum { LOCAL_MAX = 64, DOMAIN_MAX = 255, ADDRESS_MAX = 254, LABEL_MAX = 63, INPUT_MAX = 1024 };
@@ -203,4 +205,57 @@ out:
     else if (r < 0)
         error_set(e, r, "no memory left for an address");
     return r;
+}
+
+/* Whether these N scripts are written together in one name: Unicode Technical Standard 39, section 5.2, "Highly Restrictive". */
+static bool scripts_go_together(const UScriptCode *seen, size_t n)
+{
+    static const UScriptCode together[][4] = {
+        { USCRIPT_LATIN, USCRIPT_HAN, USCRIPT_HIRAGANA, USCRIPT_KATAKANA },
+        { USCRIPT_LATIN, USCRIPT_HAN, USCRIPT_BOPOMOFO, USCRIPT_HAN },
+        { USCRIPT_LATIN, USCRIPT_HAN, USCRIPT_HANGUL, USCRIPT_HAN },
+    };
+    for (size_t set = 0; n > 1 && set < sizeof together / sizeof together[0]; set++) {
+        size_t fit = 0;
+        for (size_t i = 0; i < n; i++) {
+            for (size_t k = 0; k < 4; k++) {
+                if (together[set][k] == seen[i]) {
+                    fit++;
+                    break;
+                }
+            }
+        }
+        if (fit == n)
+            return true;
+    }
+    return n <= 1;
+}
+
+int address_check_spelling(str address, struct error *e)
+{
+    enum { SCRIPTS_MAX = 4 };
+    UScriptCode seen[SCRIPTS_MAX];
+    size_t seen_n = 0;
+    str rest = str_sub(address, 0, str_rfind_byte(address, '@'));
+    while (rest.n) {
+        uint32_t code = 0;
+        size_t n = utf8_decode(rest, &code);
+        UErrorCode error = U_ZERO_ERROR;
+        UScriptCode script = uscript_getScript((UChar32)code, &error);
+        if (!n || !show_is_plain(code))
+            return error_set(e, ERR_SYNTAX, "%.*s has characters that nobody sees; type it instead of copying it",
+                             STR_ARG(address));
+        bool counts = U_SUCCESS(error) && script != USCRIPT_COMMON && script != USCRIPT_INHERITED;
+        for (size_t i = 0; i < seen_n && counts; i++)
+            counts = seen[i] != script;
+        if (counts && seen_n == SCRIPTS_MAX)
+            counts = false; /* too many already */
+        if (counts)
+            seen[seen_n++] = script;
+        rest = str_from(rest, n);
+    }
+    if (!scripts_go_together(seen, seen_n))
+        return error_set(e, ERR_SYNTAX, "%.*s mixes letters of several scripts, of which some look like others; write it in one",
+                         STR_ARG(address));
+    return 0;
 }

@@ -101,6 +101,9 @@ int change_check_new_address(const struct table *t, const struct change *c, stru
 {
     str domain = str_from(c->name, str_rfind_byte(c->name, '@') + 1);
     const struct domain *d = table_domain(t, domain);
+    int r = address_check_spelling(c->name, e);
+    if (r < 0)
+        return r;
     if (!d)
         return error_set(e, ERR_REFUSED, "the domain of %.*s is not one of ours; add it first", STR_ARG(c->name));
     if (d->alias_of.n)

@@ -86,6 +86,12 @@ struct domain *table_domain(const struct table *t, str name);
 struct entry *table_entry(const struct table *t, str address);
 struct entry *table_by_id(const struct table *t, const engine_part *id);
 
+/* --- address.c --- */
+
+/* Whether a new ADDRESS (canonical) can be told from others by eye: no invisible characters, no mixture of scripts that look alike, as alice with a
+ * Cyrillic first letter (Unicode Technical Standard 39 section 5.2). Those that exist already are not asked. 0, ERR_SYNTAX. */
+int address_check_spelling(str address, struct error *e) MUST_USE;
+
 /* --- follow.c: from an address to accounts --- */
 
 /* The domain that NAME stands for: itself, or what it is an alias of. NULL when there is none. */

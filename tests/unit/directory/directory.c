@@ -442,6 +442,31 @@ static int see_language(void *ctx, const struct directory_account *account)
 }
 
 /* It is there wherever an account is looked up, stays when other columns change, and can be taken back. */
+/* Names that cannot be told from others by eye are not made; what is one script, or several that are written together, is. */
+static void lookalikes_are_not_made(void **state)
+{
+    static const char *const no[] = {
+        "ali\u200bce@a.example", "a\u202eb@a.example", "\u0430lice@a.example", "b\u00adob@a.example", "\u03b1\u0430@a.example",
+    };
+    static const char *const yes[] = {
+        "\u0430\u043b\u0438\u0441\u0430.1@a.example",     /* Cyrillic alone */
+        "ren\u00e9e-2@a.example",                         /* Latin */
+        "\u6771\u4eac\u30bf\u30ef\u30fc.tower@a.example", /* Han, Katakana and Latin */
+    };
+    struct fixture *f = *state;
+    struct error e = ERROR_NONE;
+    engine_part id;
+    str target = STR("target@a.example");
+    assert_int_equal(directory_domain_add(f->d, STR("a.example"), &e), 0);
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) {
+        assert_int_equal(directory_account_add(f->d, str_from_z(no[i]), STR(""), &id, &e), ERR_SYNTAX);
+        assert_int_equal(directory_alias_add(f->d, str_from_z(no[i]), &target, 1, &e), ERR_SYNTAX);
+    }
+    assert_non_null(strstr(e.text, "in one"));
+    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
+        assert_int_equal(directory_account_add(f->d, str_from_z(yes[i]), STR(""), &id, &e), 0);
+}
+
 static void an_account_has_a_language(void **state)
 {
     struct engine *g;
@@ -648,6 +673,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(two_openers_do_not_lose_changes, setup, teardown),
         cmocka_unit_test_setup_teardown(damaged_rows_are_reported, setup, teardown),
         cmocka_unit_test(old_rows_keep_their_meaning),
+        cmocka_unit_test_setup_teardown(lookalikes_are_not_made, setup, teardown),
         cmocka_unit_test(an_account_has_a_language),
         cmocka_unit_test_setup_teardown(lookups_during_changes, setup, teardown),
     };
