@@ -346,7 +346,7 @@ def test_an_import_over_quota_names_whose_and_the_command(running):
     lab = str(running.dir)
     assert valise("user", "quota", BOB, "--messages", "1", "--dir", lab).returncode == 0
     done = valise("import", "maildir", BOB, str(maildir), "--dir", lab)
-    assert done.returncode == 77 and f"the quota of {BOB} is used up; `valise user quota {BOB}' shows it" in done.stderr, done
+    assert done.returncode == 77 and f"the quota of {BOB}, 1 message, is used up; 1 message came in; raise it by `valise user quota {BOB}'" in done.stderr, done
     assert valise("user", "quota", BOB, "--none", "--dir", lab).returncode == 0
     done = valise("import", "maildir", BOB, str(maildir), "--dir", lab)
     assert done.returncode == 0 and "already" in done.stdout, done

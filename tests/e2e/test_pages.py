@@ -77,6 +77,7 @@ def test_the_example_of_valise_conf_is_right(server, scratch):
     (own / "valise.conf").write_text("\n".join(lines[begin:]) + "\n")
     (own / "tls").mkdir()
     (own / "tls" / "server.pem").write_text((server.dir / "tls" / "server.pem").read_text())
+    subprocess.run(["cp", "-a", str(server.dir / "keys"), str(own / "keys")], check=True)  # with the owners
     done = server.run("check", "--config", "--dir", str(own), check=False)
     assert "3 listeners, 1 certificate" in done.stdout, done.stdout + done.stderr
 

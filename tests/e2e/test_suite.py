@@ -11,7 +11,7 @@ import harness
 
 MESON = """\
 project('small', 'c')
-foreach where : ['src', 'tests/unit/role', 'tests/unit/run']
+foreach where : ['bench', 'src', 'tests/unit/role', 'tests/unit/run']
   subdir(where)
 endforeach
 test('base/steady', find_program('steady.sh'), protocol: 'tap')
@@ -68,10 +68,10 @@ def tree(scratch):
     script(top / "shaky.sh", SHAKY.format(flag=scratch / "shaky") + "echo 'not ok 1 - one'\necho 1..1\nexit 1\n")
     script(top / "broken.sh", "echo 'ok 1 - one'\necho 'not ok 2 - two'\necho 1..2\nexit 1\n")
     script(top / "sanitized.sh", SHAKY.format(flag=scratch / "sanitized") + "echo '==1==ERROR: AddressSanitizer: heap-use-after-free' >&2\nexit 1\n")
-    for where, name, back in ("src", "valise", "../"), ("tests/unit/run", "test_run_sandbox", "../../../"), ("tests/unit/run", "test_run_tls", "../../../"), \
+    for where, name, back in ("src", "valise", "../"), ("bench", "smtp_load", "../"), ("tests/unit/run", "test_run_sandbox", "../../../"), ("tests/unit/run", "test_run_tls", "../../../"), \
             ("tests/unit/role", "test_role_sandbox", "../../../"):
         (top / where).mkdir(parents=True, exist_ok=True)
-        test = "" if name == "valise" else f"test('{name[5:].replace('_', '/')}', find_program('{back}steady.sh'), protocol: 'tap')\n"
+        test = "" if where in ("src", "bench") else f"test('{name[5:].replace('_', '/')}', find_program('{back}steady.sh'), protocol: 'tap')\n"
         with open(top / where / "meson.build", "a", encoding="utf-8") as f:
             f.write(TARGET.format(name, back) + test)
     (top / "meson.build").write_text(MESON)
