@@ -163,6 +163,16 @@ def test_what_a_start_would_fail_at_is_found_before(place):
     assert check()[0] == 0
 
 
+def test_a_busy_port(place):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = valise("serve", "--dir", str(place.dir), "--port-offset", str(taken.getsockname()[1] - 993))
+    assert done.returncode != 0 and "another program has 127.0.0.1 port" in done.stderr and "ss -ltnp" in done.stderr, done.stderr
+
+
+# --- with a server ---
+
 def test_without_the_key_of_the_ca(running):
     """It may lie in a safe; what is not done meanwhile is told with the next step."""
     key = running.dir / "keys" / "ca.key"
@@ -177,16 +187,6 @@ def test_without_the_key_of_the_ca(running):
     finally:
         (running.files / "safe").rename(key)
 
-
-def test_a_busy_port(place):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        done = valise("serve", "--dir", str(place.dir), "--port-offset", str(taken.getsockname()[1] - 993))
-    assert done.returncode != 0 and "another program has 127.0.0.1 port" in done.stderr and "ss -ltnp" in done.stderr, done.stderr
-
-
-# --- with a server ---
 
 def test_users_and_passwords(running):
     files = running.files

@@ -36,9 +36,13 @@ def both(lab, *args):
 
 def test_names_are_shown_safely(server, account, tmp_path):
     domain = account.address.split("@")[1]
-    user, alias, group = (f"{kind}{EVIL}@{domain}" for kind in ("user", "alias", "group"))
+    user, alias, group = (f"{kind}.of.names@{domain}" for kind in ("user", "alias", "group"))
+    # Addresses that nobody can tell apart are not made (unit/directory); what is said of them is fit to be read.
+    for args in ("user", "add", f"u{EVIL}@{domain}", "--generate"), ("alias", "add", f"a{EVIL}@{domain}", account.address), ("group", "add", f"g{EVIL}@{domain}"):
+        refused = run(server, *args)
+        assert refused.returncode != 0 and b"that nobody sees" in refused.stderr, refused
     for made in (
-        run(server, "user", "add", user, "--generate"),
+        run(server, "user", "add", user, "--name", "Name " + EVIL, "--generate"),
         run(server, "alias", "add", alias, user),
         run(server, "group", "add", group),
         run(server, "group", "member", "add", group, user),
@@ -62,7 +66,7 @@ def test_names_are_shown_safely(server, account, tmp_path):
             assert EVIL not in reply or b"\\xc2\\x9b31m" in text.stdout, args
     # Other tests ask this server for names that nobody has.
     assert run(server, "domain", "catch-all", domain, "--none").returncode == 0
-    assert shown >= 5
+    assert shown >= 2  # the person and his telephone
     assert_plain(server.log_path.read_bytes(), "log")
 
 
