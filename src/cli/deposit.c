@@ -155,19 +155,6 @@ int deposit_mailbox(struct deposit *d, str name, const char *use, struct error *
     return err;
 }
 
-void deposit_explain(const char *address, struct error *e)
-{
-    str said = str_from_z(e->text);
-    if (str_find(said, STR("the quota is used up")) == said.n)
-        return;
-    *e = ERROR_NONE;
-    (void)error_set(
-        e, ERR_REFUSED,
-        "the quota of %s is used up; `valise user quota %s' shows it and with --storage or --messages raises it. What was "
-        "added stays: the same command goes on from there",
-        address, address);
-}
-
 void deposit_tell_names(const struct deposit *d)
 {
     if (d->apart_n)

@@ -50,7 +50,4 @@ int deposit_add(struct deposit *d, str message, const struct mail_flags *flags, 
                 struct error *e) MUST_USE;
 int deposit_flush(struct deposit *d, struct error *e) MUST_USE;
 
-/* Where E says that a quota is used up: whose, ADDRESS's, and what to do about it. */
-void deposit_explain(const char *address, struct error *e);
-
 #endif

@@ -41,8 +41,16 @@ void filling_explain(struct port *port, const char *address, const json_t *opene
 {
     char limit[QUOTA_TEXT_MAX];
     json_t *now;
-    if (e->code != ERR_REFUSED || !opened || strcmp(e->text, MAIL_QUOTA_IS_USED_UP) != 0 || ask(port, address, &now, NULL))
+    str said = str_from_z(e->text);
+    if (e->code != ERR_REFUSED || !opened || str_find(said, STR(MAIL_QUOTA_IS_USED_UP)) == said.n)
         return;
+    if (ask(port, address, &now, NULL)) {
+        (void)error_set(
+            e, ERR_REFUSED,
+            "the quota of %s is used up; raise it by `valise user quota %s', and run this again: it goes on from there", address,
+            address);
+        return;
+    }
     long long added = messages_of(now) - messages_of(opened);
     (void)error_set(e, ERR_REFUSED,
                     "the quota of %s, %s, is used up; %s came in; raise it by `valise user quota %s', and run this again: "

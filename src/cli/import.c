@@ -189,8 +189,6 @@ static int run(struct cli *c, const struct import_form *form)
         report_json(&m);
     else if (err == 0)
         report(&m, c);
-    if (err == ERR_REFUSED)
-        deposit_explain(c->words[0], &e);
     int status = err ? cli_fail(c, err, e.text)
                      : mishaps_status(&m.mishaps, m.deposit.keywords_lost + m.keywords_lost, "messages, files or folders");
     map_done(&m.copies);

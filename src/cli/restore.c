@@ -528,8 +528,6 @@ int cmd_restore(struct cli *c)
     if (err == 0)
         err = whole ? restore_all(c, &g, &v, &r, &e) : restore_account(c, &v, &d, &mishaps, &e);
     if (err) {
-        if (!whole)
-            deposit_explain(cli_value(c, cli_value(c, "into") ? "into" : "account"), &e);
         vault_close(&v);
         backup_close(&g);
         mishaps_done(&mishaps);

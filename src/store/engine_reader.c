@@ -32,7 +32,7 @@ void engine_readers_done(struct engine *g)
         pthread_mutex_destroy(&g->readers[i].lock);
 }
 
-/* SINCE: 0 for now. */
+/* A reader of what is there since SINCE; 0 stands for the present moment. */
 static struct engine_reader *reader_new(struct engine *g, engine_part part, uint64_t since)
 {
     struct engine_reader *r = malloc(sizeof *r);

@@ -111,6 +111,14 @@ static void test_mistakes_name_line_and_reason(void **state)
         { "hostname = \"a#b\"\n", "x.conf:1: hostname must be" },
         { "/* never ends", "x.conf" },
         { "hostname = \"a b\"\n", "x.conf:1: hostname must be a domain name" },
+    };
+    refuse_all(rows, sizeof rows / sizeof rows[0]);
+}
+
+static void test_mistakes_between_options(void **state)
+{
+    (void)state;
+    static const struct mistake rows[] = {
         { "listener l {\n  protocol = \"imap\"\n  port = 1\n}\n", "hostname = \"mail.example.org\" is missing" },
         { "hostname = \"a.b\"\n", "1 to 64 listener sections are needed" },
         { "hostname = \"a.b\"\nlistener l {\n  port = 1\n}\n", "listener l has no protocol" },
@@ -391,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_what_init_writes_for_a_class),
         cmocka_unit_test(test_what_is_not_closed_is_refused),
         cmocka_unit_test(test_mistakes_name_line_and_reason),
+        cmocka_unit_test(test_mistakes_between_options),
         cmocka_unit_test(test_mistakes_in_limits_and_networks),
         cmocka_unit_test(test_numbers_with_units),
         cmocka_unit_test(test_tls_of_listeners_and_certificates),
